@@ -1,0 +1,57 @@
+"""The chat core: a pure, deterministic state machine, and the protocols around it.
+
+`ChatState` is every rule of chat. `ServerProtocol` puts dialects and connections around it for a
+server, `ClientProtocol` is the other end. None of them touches a socket, a clock, chance or a
+file; docs/embedding.md shows how to give them a transport.
+"""
+
+from tcpchat_core import events, notices
+from tcpchat_core.client import ClientProtocol, Received, RoomView
+from tcpchat_core.commands import COMMANDS, Command, parse_line
+from tcpchat_core.dialects import Dialect
+from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Propose, Send
+from tcpchat_core.errors import LocalError, RemoteError, TcpchatError
+from tcpchat_core.events import Entry, Event, Query, Request
+from tcpchat_core.names import BadName, Name, nick_name, room_name
+from tcpchat_core.notices import Notice, Reason
+from tcpchat_core.sanitize import sanitize
+from tcpchat_core.server import ServerProtocol
+from tcpchat_core.state import ChatState, StateLimits
+from tcpchat_core.version import VERSION
+
+__all__ = [
+    "COMMANDS",
+    "VERSION",
+    "Action",
+    "Audience",
+    "BadName",
+    "Broadcast",
+    "ChatState",
+    "ClientProtocol",
+    "Close",
+    "Command",
+    "Dialect",
+    "Effect",
+    "Entry",
+    "Event",
+    "LocalError",
+    "Name",
+    "Notice",
+    "Propose",
+    "Query",
+    "Reason",
+    "Received",
+    "RemoteError",
+    "Request",
+    "RoomView",
+    "Send",
+    "ServerProtocol",
+    "StateLimits",
+    "TcpchatError",
+    "events",
+    "nick_name",
+    "notices",
+    "parse_line",
+    "room_name",
+    "sanitize",
+]

@@ -1,0 +1,219 @@
+"""The commands a person types: one table, for the plain dialect and for terminal clients.
+
+`parse_line` turns what was typed into a request, or into the `Rejected` that tells what was
+wrong. A request for "here" has an empty room; whoever knows the current room fills it in.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tcpchat_core import events
+from tcpchat_core.events import Request
+from tcpchat_core.notices import Reason, Rejected
+from tcpchat_core.sanitize import sanitize
+
+# How alike two words must be for the one to be offered in place of the other (0 to 1).
+_LIKENESS = 0.5
+
+
+class Usage(Exception):
+    """A command's arguments make no sense; caught in `parse_line`, never seen outside."""
+
+
+class Command(NamedTuple):
+    """One command: its names (the first is the real one), its arguments, what it does."""
+
+    names: tuple[str, ...]
+    arguments: str
+    summary: str
+    request: Callable[[str], Request]
+    example: str
+
+    @property
+    def usage(self) -> str:
+        """How it is written, for example `/msg NICK TEXT`."""
+        return f"/{self.names[0]} {self.arguments}".rstrip()
+
+
+def _one_word(rest: str) -> str:
+    words = rest.split()
+    if len(words) != 1:
+        raise Usage
+    return words[0]
+
+
+def _at_most_one_word(rest: str) -> str:
+    return _one_word(rest) if rest else ""
+
+
+def _nothing(rest: str) -> None:
+    if rest:
+        raise Usage
+
+
+def _tell(rest: str) -> Request:
+    nick, _, text = rest.partition(" ")
+    if not text.strip():
+        raise Usage
+    return events.Tell(nick, text.strip())
+
+
+def _me(rest: str) -> Request:
+    if not rest:
+        raise Usage
+    return events.Say("", rest, emote=True)
+
+
+def _rooms(rest: str) -> Request:
+    _nothing(rest)
+    return events.Rooms()
+
+
+def _history(rest: str) -> Request:
+    if not rest:
+        return events.History("")
+    # int() would take "1_0" and digits of other scripts; a count is plain decimal digits.
+    if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6):
+        raise Usage
+    return events.History("", limit=int(rest))
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("join", "room"),
+        "ROOM",
+        "join a room, or make one you are in the current one",
+        lambda rest: events.Join(_one_word(rest)),
+        "/join lobby",
+    ),
+    Command(
+        ("nick", "nickname", "nicknames"),
+        "NAME",
+        "change your nickname",
+        lambda rest: events.Nick(_one_word(rest)),
+        "/nick ada",
+    ),
+    Command(
+        ("out", "leave", "part"),
+        "[ROOM]",
+        "leave the current room, or the one you name",
+        lambda rest: events.Out(_at_most_one_word(rest)),
+        "/out",
+    ),
+    Command(
+        ("quit", "exit"),
+        "[REASON]",
+        "say goodbye and disconnect",
+        events.Quit,
+        "/quit tea time",
+    ),
+    Command(
+        ("rooms", "list"),
+        "",
+        "list the rooms, how many people are in each, and the topics",
+        _rooms,
+        "/rooms",
+    ),
+    Command(
+        ("who", "names"),
+        "[ROOM]",
+        "list the people in a room you are in",
+        lambda rest: events.Who(_at_most_one_word(rest)),
+        "/who",
+    ),
+    Command(
+        ("msg", "tell"),
+        "NICK TEXT",
+        "say something to one person only",
+        _tell,
+        "/msg ada psst",
+    ),
+    Command(
+        ("me",),
+        "ACTION",
+        "say what you do",
+        _me,
+        "/me waves",
+    ),
+    Command(
+        ("topic",),
+        "[TEXT]",
+        "show the topic of the current room, or set it",
+        lambda rest: events.Topic("", rest or None),
+        "/topic tea at four",
+    ),
+    Command(
+        ("history",),
+        "[N]",
+        "show the last N messages of the current room (20 when you give no number)",
+        _history,
+        "/history 50",
+    ),
+    Command(
+        ("help", "?"),
+        "[COMMAND]",
+        "show all commands, or explain one",
+        lambda rest: events.Help(_at_most_one_word(rest)),
+        "/help msg",
+    ),
+)
+
+_BY_NAME: dict[str, Command] = {name: command for command in COMMANDS for name in command.names}
+
+
+def parse_line(line: str) -> Request | Rejected | None:
+    """What a typed line asks for; None for an empty one.
+
+    `line` is text without its line end. A line that begins with one slash is a command; `//` says
+    a text that begins with a slash; anything else is said to the current room.
+    """
+    if not line.startswith("/"):
+        return events.Say("", line) if line.strip() else None
+    if line.startswith("//"):
+        return events.Say("", line[1:])
+    word, _, rest = line[1:].partition(" ")
+    command = _BY_NAME.get(word.lower())
+    if command is None:
+        return unknown_command(word)
+    try:
+        return command.request(rest.strip())
+    except Usage:
+        return rejected(
+            "bad-usage", f"usage: {command.usage}  (for example: {command.example})", command
+        )
+
+
+def rejected(reason: Reason, text: str, command: Command | None = None) -> Rejected:
+    """A `Rejected` for a typed line."""
+    return Rejected(reason, text, command.names[0] if command else "")
+
+
+def unknown_command(word: str) -> Rejected:
+    """The `Rejected` for a command that there is not, naming the nearest one there is."""
+    shown = sanitize(word[:24])
+    near = difflib.get_close_matches(word.lower()[:24], _BY_NAME, n=1, cutoff=_LIKENESS)
+    hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
+    return rejected("unknown-command", f"there is no command /{shown}; {hint}")
+
+
+def help_lines(word: str) -> tuple[str, ...] | Rejected:
+    """The lines of `/help`, or of `/help COMMAND`."""
+    if not word:
+        width = max(len(command.usage) for command in COMMANDS)
+        return (
+            *(f"{command.usage:<{width}}  {command.summary}" for command in COMMANDS),
+            f"{'text':<{width}}  say it to the current room",
+            f"{'//text':<{width}}  say a text that begins with a slash",
+        )
+    command = _BY_NAME.get(word.removeprefix("/").lower())
+    if command is None:
+        return unknown_command(word.removeprefix("/"))
+    also = "".join(f", /{name}" for name in command.names[1:])
+    return (
+        f"{command.usage}: {command.summary}",
+        f"for example: {command.example}",
+        *((f"the same: {also[2:]}",) if also else ()),
+    )

@@ -1,0 +1,190 @@
+"""Everything that can happen, as frozen values.
+
+Three kinds, told apart by who causes them:
+
+* **Requests that change something** (`Join`, `Say`, …): a peer asks, the server checks what
+  depends on the connection (syntax, sizes, name folding), and the request becomes an event of
+  the log. The `key` fields are filled in by the server when it proposes; whatever a peer puts
+  there is overwritten.
+* **What befalls a connection** (`Connect`, `Disconnect`): made by the server itself, never
+  decoded from a peer.
+* **Queries** (`Who`, `Rooms`, …): a peer asks, nothing changes, nothing is logged.
+
+Events are imperative; the facts that come of them are in `notices.py`. The JSON Lines dialect
+and the record format of a log are both msgspec's encoding of these types.
+
+Units: `at` is integer milliseconds since the Unix epoch; `seq` of an `Entry` is its place in the
+log. `conn` is a plain int that names one connection for ever and is never used again.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class EventBase(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,  # they hold only scalars, so they can be part of no reference cycle
+    tag_field="type",
+    tag=str.lower,
+    omit_defaults=True,
+):
+    """What all events share: immutable, tagged by `type`, defaults left off the wire."""
+
+
+# ── Requests that change something ───────────────────────────────────────────────────────────
+
+
+class Hello(EventBase, frozen=True):
+    """Open a connection by name. Optional, and only as the first request."""
+
+
+class Nick(EventBase, frozen=True):
+    """Change nickname."""
+
+    nick: str
+    key: str = ""
+
+
+class Join(EventBase, frozen=True):
+    """Enter a room, creating it when it is new."""
+
+    room: str
+    key: str = ""
+
+
+class Say(EventBase, frozen=True):
+    """Say one line to a room. `id` is the client's own name for it and comes back in `Sent`.
+
+    An empty `room` means the connection's current one.
+    """
+
+    room: str
+    text: str
+    id: str | None = None
+    emote: bool = False
+    key: str = ""
+
+
+class Tell(EventBase, frozen=True):
+    """Say one line to one person."""
+
+    nick: str
+    text: str
+    id: str | None = None
+    key: str = ""
+
+
+class Topic(EventBase, frozen=True):
+    """Set the topic of a room ("" clears it), or ask for it when `topic` is absent."""
+
+    room: str
+    topic: str | None = None
+    key: str = ""
+
+
+class Out(EventBase, frozen=True):
+    """Leave a room and stay connected."""
+
+    room: str
+    key: str = ""
+
+
+class Quit(EventBase, frozen=True):
+    """Say goodbye and disconnect."""
+
+    reason: str = ""
+
+
+# ── What befalls a connection ────────────────────────────────────────────────────────────────
+
+
+class Connect(EventBase, frozen=True):
+    """A connection has chosen its dialect and becomes a person with a guest's nick."""
+
+
+class Disconnect(EventBase, frozen=True):
+    """A connection was lost, or was closed by the server; `reason` is shown to others."""
+
+    reason: str
+
+
+# ── Queries: nothing changes, nothing is logged ──────────────────────────────────────────────
+
+
+class Rooms(EventBase, frozen=True):
+    """Which rooms are there?"""
+
+
+class Who(EventBase, frozen=True):
+    """Who is in a room that I am in?"""
+
+    room: str
+    key: str = ""
+
+
+class History(EventBase, frozen=True):
+    """What was said in a room that I am in: the last `limit` messages before `before`."""
+
+    room: str
+    before: int | None = None
+    limit: int = 20
+    key: str = ""
+
+
+class Ping(EventBase, frozen=True):
+    """Are you there?"""
+
+    id: str | None = None
+
+
+class Pong(EventBase, frozen=True):
+    """Yes: the answer to the server's `ping`."""
+
+    id: str | None = None
+
+
+class Help(EventBase, frozen=True):
+    """What commands are there, or what does this one do?"""
+
+    command: str = ""
+
+
+# Every event that may stand in a log.
+Event: TypeAlias = Connect | Disconnect | Nick | Join | Say | Tell | Topic | Out | Quit
+
+# Every request that only reads.
+Query: TypeAlias = Rooms | Who | History | Topic | Ping | Help
+
+# Every request that a peer may send, in any dialect.
+Request: TypeAlias = (
+    Hello
+    | Nick
+    | Join
+    | Say
+    | Tell
+    | Topic
+    | Out
+    | Quit
+    | Rooms
+    | Who
+    | History
+    | Ping
+    | Pong
+    | Help
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One place in the log: the event, whose it is, and when the log took it in.
+
+    `seq` counts the entries of the log from 1; `at` is milliseconds since the epoch.
+    """
+
+    seq: int
+    at: int
+    conn: int
+    event: Event

@@ -1,0 +1,235 @@
+"""Everything a person can be told, as frozen values: facts, in the past tense where they tell
+of something that happened.
+
+A notice is the same for everyone who gets it. Where the person who caused it is told something
+else (its receipt), that is another notice: `Entered` for the one who joined, `Sent` for the one
+who said, and the copies of `Left` and `Renamed` with `own=True`.
+
+`seq` counts the messages of one room from 1, without holes. Only `Said` takes a number; in
+`Joined`, `Entered` and `TopicSet` it is the number of the last message before.
+`at` is integer milliseconds since the Unix epoch, as the log gave it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+# Why a request was not carried out. The list is closed: docs/protocol.md explains each word.
+Reason: TypeAlias = Literal[
+    "bad-line",
+    "bad-request",
+    "unknown-command",
+    "bad-usage",
+    "bad-name",
+    "reserved-name",
+    "nick-in-use",
+    "no-such-nick",
+    "no-current-room",
+    "not-in-room",
+    "too-many-rooms",
+    "rooms-full",
+    "empty-text",
+    "too-long",
+]
+
+
+class NoticeBase(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower, omit_defaults=True):
+    """What all notices share: immutable, tagged by `type`, defaults left off the wire."""
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The sizes a client should know before it sends (characters, unless the name says bytes)."""
+
+    line_bytes: int
+    text_chars: int
+    text_bytes: int
+    nick_chars: int
+    room_chars: int
+    topic_chars: int
+    rooms_per_person: int
+
+
+class RoomInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of the list of rooms; `members` is how many people are in it."""
+
+    room: str
+    members: int
+    topic: str = ""
+
+
+class Welcome(NoticeBase, frozen=True):
+    """You are connected. The state fills in `nick` and `epoch`, the server the rest."""
+
+    nick: str
+    epoch: str
+    server: str = ""
+    version: str = ""
+    motd: tuple[str, ...] = ()
+    limits: Limits | None = None
+
+
+class Joined(NoticeBase, frozen=True):
+    """Somebody else came into a room."""
+
+    room: str
+    nick: str
+    seq: int
+    at: int
+
+
+class Said(NoticeBase, frozen=True, gc=False):  # only scalars; histories hold many
+    """Somebody said a line to a room."""
+
+    room: str
+    nick: str
+    text: str
+    seq: int
+    at: int
+    emote: bool = False
+
+
+class Entered(NoticeBase, frozen=True):
+    """You are in a room: its people (at most the first few hundred), and what was said last.
+
+    `count` is how many people there are, yourself included. `again` when you were in it already,
+    and only made it the current one.
+    """
+
+    room: str
+    members: tuple[str, ...]
+    count: int
+    seq: int
+    at: int
+    topic: str = ""
+    history: tuple[Said, ...] = ()
+    again: bool = False
+
+
+class Sent(NoticeBase, frozen=True, gc=False):
+    """The receipt: your message has its place. `room` and `seq` for a room, `nick` for a person."""
+
+    at: int
+    id: str | None = None
+    room: str | None = None
+    nick: str | None = None
+    seq: int | None = None
+
+
+class Told(NoticeBase, frozen=True):
+    """Somebody said a line to you alone."""
+
+    nick: str
+    text: str
+    at: int
+
+
+class TopicSet(NoticeBase, frozen=True, tag="topic"):
+    """The topic of a room, who set it and when; also the answer to the question."""
+
+    room: str
+    topic: str
+    nick: str
+    seq: int
+    at: int
+
+
+class Renamed(NoticeBase, frozen=True):
+    """Somebody you share a room with has another nick; `own` in the copy for that person."""
+
+    old: str
+    new: str
+    own: bool = False
+
+
+class Left(NoticeBase, frozen=True):
+    """Somebody left a room and is still connected; `own` in the copy for that person."""
+
+    room: str
+    nick: str
+    own: bool = False
+
+
+class Gone(NoticeBase, frozen=True):
+    """Somebody you share a room with is no longer connected."""
+
+    nick: str
+    reason: str = ""
+
+
+class RoomList(NoticeBase, frozen=True, tag="rooms"):
+    """The rooms there are, fullest first; `more` counts those that did not fit."""
+
+    rooms: tuple[RoomInfo, ...]
+    more: int = 0
+
+
+class Members(NoticeBase, frozen=True, tag="who"):
+    """Who is in a room, in the order of coming."""
+
+    room: str
+    nicks: tuple[str, ...]
+
+
+class HistoryPage(NoticeBase, frozen=True, tag="history"):
+    """Messages of a room, oldest first."""
+
+    room: str
+    messages: tuple[Said, ...]
+
+
+class HelpText(NoticeBase, frozen=True, tag="help"):
+    """Lines about the commands, for people."""
+
+    lines: tuple[str, ...]
+
+
+class Rejected(NoticeBase, frozen=True):
+    """A request was not carried out. `reason` is for programs, `text` for people."""
+
+    reason: Reason
+    text: str
+    request: str = ""
+    id: str | None = None
+
+
+class Pinged(NoticeBase, frozen=True, tag="ping"):
+    """The server asks whether you are there: answer with `pong` and the same id."""
+
+    id: str | None = None
+
+
+class Ponged(NoticeBase, frozen=True, tag="pong"):
+    """The answer to your `ping`, with its id."""
+
+    id: str | None = None
+
+
+class Closing(NoticeBase, frozen=True):
+    """The server closes this connection. `retry`: milliseconds after which to come again."""
+
+    reason: str
+    retry: int | None = None
+
+
+Notice: TypeAlias = (
+    Welcome
+    | Joined
+    | Entered
+    | Said
+    | Sent
+    | Told
+    | TopicSet
+    | Renamed
+    | Left
+    | Gone
+    | RoomList
+    | Members
+    | HistoryPage
+    | HelpText
+    | Rejected
+    | Pinged
+    | Ponged
+    | Closing
+)

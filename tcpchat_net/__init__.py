@@ -1,0 +1,1 @@
+"""The gevent runtime around the core."""
