@@ -76,7 +76,7 @@ def _history(rest: str) -> Request:
     if not rest:
         return events.History("")
     # int() would take "1_0" and digits of other scripts; a count is plain decimal digits.
-    if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6):
+    if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6 and int(rest) > 0):
         raise Usage
     return events.History("", limit=int(rest))
 

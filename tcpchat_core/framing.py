@@ -35,7 +35,7 @@ class LineBuffer:
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
-        self._partial = b""
+        self._partial = bytearray()  # bytes would be copied as a whole with every read
         self._discarding = False
 
     @property
@@ -52,14 +52,15 @@ class LineBuffer:
             if self._discarding:
                 self._discarding = False
                 continue
-            line = (self._partial + piece).removesuffix(b"\r")
-            self._partial = b""
+            whole = bytes(self._partial + piece) if self._partial else piece
+            self._partial.clear()
+            line = whole.removesuffix(b"\r")
             lines.append(line if len(line) <= limit else TOO_LONG)
         if not self._discarding:
             self._partial += rest
             # One byte over the bound may yet be the CR of an end.
             if len(self._partial) > limit + 1:
-                self._partial = b""
+                self._partial.clear()
                 self._discarding = True
                 lines.append(TOO_LONG)
         return lines

@@ -67,8 +67,8 @@ MAX_REASON_CHARS = 200
 # A program that speaks JSON Lines speaks first. A person with nc waits for a greeting.
 GREET_AFTER_MS = 500
 
-# How many of a connection's events may be on their way through the log before its next lines
-# have to wait. One node commits at once; with a log far away this is the pipeline's depth.
+# How many of a connection's events may be on their way through the log, and how many answers may
+# wait for them, before its next lines have to wait. One node commits at once; with a log far away this is the pipeline's depth.
 MAX_OUTSTANDING = 256
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
@@ -223,6 +223,12 @@ class ServerProtocol:
             effects += self._after_commit(connection, entry.event)
         return effects
 
+    def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
+        """The last words for one connection, in its dialect, when the adapter has to end it."""
+        connection = self._connections.get(conn)
+        dialect = connection.dialect if connection is not None else None
+        return (dialect or _PLAIN).encode(notices.Closing(reason, retry))
+
     def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
         """The node goes down: tell everybody, and close. Call nothing for these afterwards.
 
@@ -248,7 +254,8 @@ class ServerProtocol:
             self._greet(connection, effects)
         lines = connection.lines
         while lines and not connection.ending:
-            if connection.proposed - connection.committed >= MAX_OUTSTANDING:
+            outstanding = connection.proposed - connection.committed
+            if max(outstanding, len(connection.answers)) >= MAX_OUTSTANDING:
                 return effects
             assert dialect is not None  # lines come of data, and data tells the dialect
             self._line(connection, dialect, lines.popleft(), effects)
@@ -394,7 +401,9 @@ class ServerProtocol:
                     if payload := connection.dialect.encode(notice):
                         effects.append(Send(conn, payload))
                 case Close(conn):
-                    effects.append(action)
+                    connection = self._connections.get(conn)
+                    if connection is not None and not connection.lost:
+                        effects.append(action)
         return effects
 
     def _lanes(self, audience: Audience) -> _Lanes:
@@ -451,6 +460,8 @@ def _checked(connection: _Connection, request: Request, *, first: bool) -> Reque
                 raise _Refused(*new)
             return events.Nick(*new)
         case events.Join(room):
+            # Current from now on, also if the join will be refused: what was typed for this room
+            # must not be said to another.
             connection.current = name = _room(connection, room)
             return events.Join(*name)
         case events.Out(room):

@@ -256,6 +256,9 @@ class ChatState:
         if holder is not None and holder is not person:
             text = f"the nickname {holder.nick} is taken"
             return [_rejected(person, "nick-in-use", text, "nick")]
+        if event.key.startswith(GUEST_PREFIX):  # only `_connect` gives these
+            text = f"the nickname {event.nick} is reserved; choose another"
+            return [_rejected(person, "reserved-name", text, "nick")]
         old = person.nick
         self._free_nick(person)
         person.nick, person.key = event.nick, event.key
@@ -351,9 +354,16 @@ class ChatState:
     def restore(cls, snapshot: bytes) -> ChatState:
         """The state that `snapshot` was taken of.
 
-        Raises ValueError (msgspec.DecodeError) for bytes that are no snapshot.
+        Raises ValueError for bytes that are no snapshot.
         """
         record = msgspec.json.decode(snapshot, type=_Snapshot)
+        try:
+            return cls._restored(record)
+        except KeyError as error:
+            raise ValueError(f"the snapshot refers to {error}, which it does not hold") from error
+
+    @classmethod
+    def _restored(cls, record: _Snapshot) -> ChatState:
         state = cls(epoch=record.epoch, limits=record.limits)
         state.seq = record.seq
         state._guests = record.guests

@@ -1,1 +1,20 @@
-"""The gevent runtime around the core."""
+"""The gevent runtime around the core: a server, a fan-out, a small client.
+
+Imports gevent's own modules explicitly and patches nothing. No rule of chat is here, and no
+parsing.
+"""
+
+from tcpchat_net.client import ChatClient, ConnectionClosed, RequestRejected
+from tcpchat_net.fanout import Fanout, Transport
+from tcpchat_net.server import ChatServer, Observer, monotonic_ms
+
+__all__ = [
+    "ChatClient",
+    "ChatServer",
+    "ConnectionClosed",
+    "Fanout",
+    "Observer",
+    "RequestRejected",
+    "Transport",
+    "monotonic_ms",
+]

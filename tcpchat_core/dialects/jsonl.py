@@ -10,7 +10,7 @@ import msgspec
 
 from tcpchat_core.events import Request
 from tcpchat_core.notices import Notice, Rejected
-from tcpchat_core.sanitize import sanitize
+from tcpchat_core.sanitize import is_safe, sanitize
 
 _request_decoder = msgspec.json.Decoder(Request)
 _notice_decoder = msgspec.json.Decoder(Notice)
@@ -45,10 +45,10 @@ class JsonLines:
             if not line.strip():
                 return None
             return Rejected("bad-line", "a line must be one JSON object in UTF-8")
-        if (id := getattr(request, "id", None)) is not None and len(id) > MAX_ID_CHARS:
+        if not _is_good_id(getattr(request, "id", None)):
             return Rejected(
                 "bad-request",
-                f"id has at most {MAX_ID_CHARS} characters",
+                f"id has at most {MAX_ID_CHARS} characters, and no control characters",
                 str(request.__struct_config__.tag),
             )
         return request
@@ -81,6 +81,11 @@ def _bad_request(line: bytes, error: msgspec.ValidationError) -> Rejected:
         pass
     else:
         type_, id_ = head.type, head.id
-    if id_ is not None and len(id_) > MAX_ID_CHARS:
+    if not _is_good_id(id_):
         id_ = None
     return Rejected("bad-request", sanitize(str(error))[:200], sanitize(type_)[:24], id_)
+
+
+def _is_good_id(id: str | None) -> bool:
+    """Whether an id can be echoed as it is: a changed one would be no use to its sender."""
+    return id is None or (len(id) <= MAX_ID_CHARS and is_safe(id))

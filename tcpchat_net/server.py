@@ -1,0 +1,352 @@
+"""ChatServer: sockets and a clock around `ServerProtocol`, on gevent's event loop.
+
+There is no greenlet per connection. A connection is a non-blocking socket and a read watcher
+whose callback runs in the hub: read once, hand the bytes to the core, carry out the effects. It
+never waits, so it cannot delay others, and a silent connection costs little more than its socket.
+No rule of chat and no parsing is here.
+
+Rule 1: One read per connection and turn of the loop, so that a busy one does not starve others.
+Rule 2: Everything is sent through the fan-out, which writes once per connection and turn.
+Rule 3: A connection ends in one way only, `_forget`, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import gevent
+from gevent.event import Event as GeventEvent
+
+from tcpchat_core import Broadcast, Close, Effect, Entry, Propose, Send, ServerProtocol, events
+from tcpchat_net.fanout import Fanout
+
+# How much is read of one connection in a turn: some hundred lines, a few milliseconds of work.
+READ_BYTES: Final = 65_536
+
+# The kernel queues this many connections that are not accepted yet. The usual 128 overflow when
+# a whole workshop reconnects at once.
+LISTEN_BACKLOG: Final = 4_096
+
+# How many are accepted before others are served again.
+ACCEPTS_PER_TURN: Final = 128
+
+# How long a peer has to take what was sent, and to close its side, after we closed ours.
+LINGER_MS: Final = 2_000
+
+# How often slow and lingering connections are looked at.
+SWEEP_MS: Final = 500
+
+# How long to leave the listener alone when there are no descriptors or memory for a connection.
+ACCEPT_PAUSE_S: Final = 0.2
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# Called with each committed entry that is not a message, and the nick that its person had before
+# ("" for a new one). For logs; what people say is never seen here.
+Observer: TypeAlias = Callable[[Entry, str], None]
+
+
+def monotonic_ms() -> int:
+    """The clock of `now`: milliseconds, never backwards."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class ChatServer:
+    """Serves one `ServerProtocol` on one listening socket.
+
+    `start()` binds and returns; `serve_forever()` returns after `stop()`. Both run in the greenlet
+    that calls them, all else in callbacks of its hub.
+
+    `observe` is called with what people do (not with what they say), for a log. `complain` is
+    called with one sentence when something outside is wrong, such as no descriptors left.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        observe: Observer | None = None,
+        complain: Callable[[str], None] | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self._host, self._port = host, port
+        self._observe = observe
+        self._complain = complain or (lambda _sentence: None)
+        self._connections: dict[int, _Connection] = {}
+        self._paused: dict[int, _Connection] = {}
+        self._lingering: dict[int, tuple[int, _Connection]] = {}
+        self._last_conn = 0
+        self._entries = 0
+        self._last_at = 0
+        self._listener: socket.socket | None = None
+        self._stopped = GeventEvent()
+        self._drained = GeventEvent()
+        self._loop = gevent.get_hub().loop
+        self._fanout = Fanout(self._flush_soon)
+        self._timer = self._loop.timer(0)
+        self._timer_at: int | None = None
+        self._sweep = self._loop.timer(SWEEP_MS / 1000, SWEEP_MS / 1000)
+        self._accept_watcher: Any = None
+
+    # ── Life ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port that are really listened on."""
+        assert self._listener is not None, "not started"
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    def start(self) -> None:
+        """Bind and begin to accept. Raises OSError when the address cannot be had."""
+        found = socket.getaddrinfo(
+            self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        self._listener = socket.create_server(address, family=family, backlog=LISTEN_BACKLOG)
+        self._listener.setblocking(False)
+        self._accept_watcher = self._loop.io(self._listener.fileno(), 1)
+        self._accept_watcher.start(self._acceptable)
+        self._sweep.start(self._sweep_connections)
+
+    def serve_forever(self) -> None:
+        """Wait until `stop` is done."""
+        self._stopped.wait()
+
+    def stop(
+        self, reason: str = "the server is shutting down", *, timeout: float = 5, retry: int = 2_000
+    ) -> None:
+        """Tell everybody, deliver what was sent for at most `timeout` seconds, and close.
+
+        `retry` is what clients are told: after so many milliseconds they may come again. A second
+        call ends the waiting of the first.
+        """
+        if self._listener is None:
+            self._drained.set()
+            return
+        self._accept_watcher.stop()
+        self._accept_watcher.close()
+        self._listener.close()
+        self._listener = None
+        self._run(self.protocol.stop(reason, retry=retry))
+        if self._connections:
+            self._drained.wait(timeout)
+        for connection in tuple(self._connections.values()):
+            self._forget(connection)
+        self._sweep.close()
+        self._timer.close()
+        self._stopped.set()
+
+    # ── Callbacks of the loop ────────────────────────────────────────────────────────────────
+
+    def _acceptable(self) -> None:
+        listener = self._listener
+        for _ in range(ACCEPTS_PER_TURN):
+            if listener is None:
+                return
+            try:
+                sock, _address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._pause_accepting(error)
+                    return
+                continue  # the peer was gone before it was accepted
+            self._last_conn += 1
+            connection = _Connection(self, self._last_conn, sock)
+            self._connections[connection.conn] = connection
+            self._fanout.add(connection.conn, connection)
+            self._run(self.protocol.connection_made(connection.conn, now=monotonic_ms()))
+
+    def _pause_accepting(self, error: OSError) -> None:
+        self._complain(f"cannot accept a connection now: {error.strerror}")
+        self._accept_watcher.stop()
+
+        def resume() -> None:
+            if self._listener is not None:
+                self._accept_watcher.start(self._acceptable)
+
+        gevent.get_hub().loop.timer(ACCEPT_PAUSE_S).start(resume)
+
+    def _received(self, connection: _Connection, data: bytes) -> None:
+        conn, now = connection.conn, monotonic_ms()
+        if data:
+            self._run(self.protocol.receive_data(conn, data, now=now))
+        else:
+            connection.reader.stop()
+            self._run(self.protocol.receive_eof(conn, now=now))
+        if self.protocol.is_paused(conn):
+            connection.reader.stop()
+            self._paused[conn] = connection
+
+    def _linger(self, connection: _Connection) -> None:
+        """All is written and our side is closed: read on until the peer closes its own.
+
+        Closing a socket that has unread input resets it, and the peer may lose our last words.
+        """
+        self._lingering[connection.conn] = (monotonic_ms() + LINGER_MS, connection)
+
+    def _lost(self, connection: _Connection, reason: str = "connection lost") -> None:
+        self._forget(connection)
+        self._run(self.protocol.connection_lost(connection.conn, reason))
+
+    def _handle_timer(self) -> None:
+        self._timer_at = None
+        self._run(self.protocol.handle_timer(monotonic_ms()))
+
+    def _flush_soon(self) -> None:
+        # Callbacks run when all that was read in this turn is dealt with, and before the loop
+        # sleeps. (A prepare watcher may run before them, and the data would wait.)
+        self._loop.run_callback(self._flush)
+
+    def _flush(self) -> None:
+        self._fanout.flush(monotonic_ms())
+
+    def _sweep_connections(self) -> None:
+        now = monotonic_ms()
+        self._fanout.check_stalls(now)
+        for until, connection in tuple(self._lingering.values()):
+            if now >= until:
+                self._forget(connection)
+
+    # ── Effects ──────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, effects: list[Effect]) -> None:
+        """Carry out effects, and those of the entries that they propose, in order."""
+        fanout = self._fanout
+        for effect in effects:  # grows while it is walked through
+            match effect:
+                case Broadcast(audience, payload, author, receipt):
+                    fanout.broadcast(audience, payload, author, receipt or b"")
+                case Propose(conn, event):
+                    effects += self._commit(conn, event)
+                case Send(conn, payload):
+                    fanout.send(conn, payload)
+                case Close(conn):
+                    fanout.close(conn)
+        if self._paused:
+            self._resume_reading()
+        if self.protocol.get_timer() != self._timer_at:
+            self._arm_timer()
+
+    def _commit(self, conn: int, event: events.Event) -> list[Effect]:
+        """On one node the log is this call: the order of the calls is the order of the log."""
+        self._entries += 1
+        # The clock of the wall may be set back; the log's may not.
+        self._last_at = at = max(self._last_at, time.time_ns() // 1_000_000)
+        entry = Entry(self._entries, at, conn, event)
+        if self._observe is None or isinstance(event, events.Say | events.Tell):
+            return self.protocol.commit(entry)
+        person = self.protocol.state.person(conn)
+        nick = person.nick if person else ""
+        effects = self.protocol.commit(entry)
+        self._observe(entry, nick)
+        return effects
+
+    def _resume_reading(self) -> None:
+        for conn, connection in tuple(self._paused.items()):
+            if not self.protocol.is_paused(conn):
+                del self._paused[conn]
+                connection.resume_reading()
+
+    def _arm_timer(self) -> None:
+        at = self._timer_at = self.protocol.get_timer()
+        self._timer.stop()
+        if at is not None:
+            self._timer = self._loop.timer(max(0, at - monotonic_ms()) / 1000)
+            self._timer.start(self._handle_timer)
+
+    def _forget(self, connection: _Connection) -> None:
+        """The one end of every connection: of its socket, its outbox and its place here."""
+        if self._connections.pop(connection.conn, None) is None:
+            return
+        self._paused.pop(connection.conn, None)
+        self._lingering.pop(connection.conn, None)
+        self._fanout.remove(connection.conn)
+        connection.close()
+        if not self._connections:
+            self._drained.set()
+
+
+class _Connection:
+    """One socket and its watchers; the fan-out's `Transport`."""
+
+    __slots__ = ("conn", "lingers", "reader", "server", "sock", "write", "writer")
+
+    def __init__(self, server: ChatServer, conn: int, sock: socket.socket) -> None:
+        self.server = server
+        self.conn = conn
+        self.sock = sock
+        self.lingers = False  # what is read is thrown away
+        sock.setblocking(False)
+        # What is sent was collected for a whole turn: there is nothing to wait for.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.write = sock.send
+        loop = server._loop
+        self.reader = loop.io(sock.fileno(), 1)
+        self.reader.start(self._readable)
+        self.writer: Any = None
+
+    def _readable(self) -> None:
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.server._lost(self)
+            return
+        if not self.lingers:
+            self.server._received(self, data)
+        elif not data:
+            self.server._forget(self)
+
+    def resume_reading(self) -> None:
+        self.reader.start(self._readable)
+
+    def _writable(self) -> None:
+        self.server._fanout.writable(self.conn, monotonic_ms())
+
+    def want_writable(self, wanted: bool) -> None:
+        if wanted:
+            self.writer = self.server._loop.io(self.sock.fileno(), 2)
+            self.writer.start(self._writable)
+        elif self.writer is not None:
+            self.writer.stop()
+            self.writer.close()
+            self.writer = None
+
+    def failed(self) -> None:
+        self.server._lost(self)
+
+    def overrun(self) -> None:
+        closing = self.server.protocol.closing(self.conn, "you read too slowly")
+        self.server._fanout.last_words(self.conn, closing)
+        self.server._lost(self, "read too slowly")
+
+    def finished(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.server._forget(self)
+            return
+        self.lingers = True
+        self.server._linger(self)
+        self.reader.start(self._readable)
+
+    def close(self) -> None:
+        self.reader.stop()
+        self.reader.close()
+        self.want_writable(False)
+        self.sock.close()
