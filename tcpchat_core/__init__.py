@@ -15,7 +15,7 @@ from tcpchat_core.events import Entry, Event, Query, Request
 from tcpchat_core.names import BadName, Name, nick_name, room_name
 from tcpchat_core.notices import Notice, Reason
 from tcpchat_core.sanitize import sanitize
-from tcpchat_core.server import ServerProtocol
+from tcpchat_core.server import ServerLimits, ServerProtocol
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.version import VERSION
 
@@ -45,6 +45,7 @@ __all__ = [
     "Request",
     "RoomView",
     "Send",
+    "ServerLimits",
     "ServerProtocol",
     "StateLimits",
     "TcpchatError",

@@ -2,17 +2,29 @@
 
 Call order:
 
-1. Send what `hello()` returns.
-2. Give what was read to `receive_data`. It returns the notices in it, and bytes to send back.
-3. Every other method returns the bytes that ask for something; send them.
+1. On every new connection, the first one and each that replaces a lost one, send what `hello()`
+   returns.
+2. Give what was read to `receive_data`. It returns the notices in it, and bytes to send.
+3. Every other method returns the bytes that ask for something; send them. They may be none: what
+   is said while there is no connection, or while too much is unacknowledged, is kept, and is in a
+   later `receive_data`'s bytes.
 
-Everything a server sends is untrusted: it is bounded, decoded by type, and every text in it is
-sanitised before a notice is returned. A server that breaks the protocol raises `RemoteError`; no
-other exception comes out, whatever the bytes.
+Rules:
+
+Rule 1: What was said is in `unacknowledged` until its receipt comes. It is sent again after a
+        reconnect; the server knows its id and says it only once.
+
+Rule 2: What was seen is not given out twice, whatever is sent again. What the server could not
+        keep is a `Gap`.
+
+Rule 3: Everything a server sends is untrusted: it is bounded, decoded by type, and every text in
+        it is sanitised. A server that breaks the protocol raises `RemoteError`; no other exception
+        comes out, whatever the bytes.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -29,8 +41,13 @@ from tcpchat_core.sanitize import is_safe, sanitize
 MAX_NOTICE_BYTES: Final = 16 * 1024 * 1024
 
 
+# A server cannot make a client remember more rooms, or people of a room, than these.
+MAX_ROOMS: Final = 4_096
+MAX_MEMBERS: Final = 100_000
+
+
 class Received(NamedTuple):
-    """What came of received bytes: the notices in order, and the bytes to send back."""
+    """What came of received bytes: the notices in order, and the bytes to send."""
 
     notices: list[Notice]
     reply: bytes
@@ -39,35 +56,49 @@ class Received(NamedTuple):
 class RoomView:
     """What a client knows of a room that it is in."""
 
-    def __init__(self, entered: notices.Entered) -> None:
-        self.name: str = entered.room
-        self.topic: str = entered.topic
-        self.seq: int = entered.seq  # of the last message seen
-        self.count: int = entered.count  # how many people there are
+    def __init__(self, told: notices.Entered | notices.RoomState, seq: int) -> None:
+        self.name: str = told.room
+        self.topic: str = told.topic
+        self.seq: int = seq  # of the last message seen
+        self.count: int = told.count  # how many people there are
         # Their nicks, in the order of coming; of a very large room only the first hundreds.
-        self.members: dict[str, None] = dict.fromkeys(entered.members)
+        self.members: dict[str, None] = dict.fromkeys(told.members)
 
 
 class ClientProtocol:
-    """One client's view of its connection.
+    """One client's session, over one connection after another.
 
     `nick` is "" until the server's welcome; `rooms` maps the server's name of a room to what is
     known of it; `unacknowledged` holds what was said and has no receipt yet, by id, oldest first.
+    When a session could not be resumed, `abandoned` holds what was unacknowledged in it: it may
+    have been said or not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, password: str = "") -> None:
         self.nick: str = ""
         self.welcome: Welcome | None = None
         self.rooms: dict[str, RoomView] = {}
         self.unacknowledged: dict[str, Say | Tell] = {}
-        self._buffer = LineBuffer(MAX_NOTICE_BYTES)
+        self.abandoned: list[Say | Tell] = []
+        self.password = password
+        self._told = 0  # the number of the last direct message
         self._last_id = 0
+        self._buffer = LineBuffer(MAX_NOTICE_BYTES)
+        self._open = False  # the server has answered hello
+        self._held: deque[str] = deque()  # ids that are to be sent
+        self._in_flight = 0  # messages sent on this connection and not acknowledged
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
     def hello(self) -> bytes:
-        """The first bytes of a connection."""
-        return encode_request(events.Hello())
+        """The first bytes of a connection: a new session, or the one there was."""
+        self._buffer = LineBuffer(MAX_NOTICE_BYTES)
+        self._open = False
+        self._held = deque(self.unacknowledged)
+        self._in_flight = 0
+        token = self.welcome.token if self.welcome else ""
+        seen = {room: view.seq for room, view in self.rooms.items()} if token else {}
+        return encode_request(events.Hello(token, seen, self._told, self.password))
 
     def say(self, room: str, text: str, *, emote: bool = False) -> bytes:
         """Say a line to a room; its receipt comes as `Sent`."""
@@ -79,13 +110,30 @@ class ClientProtocol:
 
     def request(self, request: Request) -> bytes:
         """Ask for anything. What is said without an id is given one."""
-        if isinstance(request, Say | Tell):
-            if request.id is None:
-                self._last_id += 1
-                request = msgspec.structs.replace(request, id=str(self._last_id))
-            assert request.id is not None
-            self.unacknowledged[request.id] = request
-        return encode_request(request)
+        if not isinstance(request, Say | Tell):
+            return encode_request(request)
+        id = request.id
+        if id is None:
+            self._last_id += 1
+            id = str(self._last_id)
+            request = msgspec.structs.replace(request, id=id)
+        self.unacknowledged[id] = request
+        self._held.append(id)
+        return self._send_held()
+
+    def _send_held(self) -> bytes:
+        """What may be sent now of what was said: no more at a time than the server remembers."""
+        if not self._open:
+            return b""
+        limits = self.welcome.limits if self.welcome else None
+        window = limits.unacknowledged if limits else 1
+        data = b""
+        while self._held and self._in_flight < window:
+            message = self.unacknowledged.get(self._held.popleft())
+            if message is not None:
+                self._in_flight += 1
+                data += encode_request(message)
+        return data
 
     # ── Being told ───────────────────────────────────────────────────────────────────────────
 
@@ -97,9 +145,9 @@ class ClientProtocol:
             notice = self._decode(line)
             if isinstance(notice, notices.Pinged):
                 reply += encode_request(events.Pong(notice.id))
-            self._take(notice)
-            told.append(notice)
-        return Received(told, reply)
+            if self._take(notice):
+                told.append(notice)
+        return Received(told, reply + self._send_held())
 
     def _decode(self, line: bytes | TooLong) -> Notice:
         if isinstance(line, TooLong):
@@ -112,22 +160,80 @@ class ClientProtocol:
                 f"the server does not speak tcpchat's protocol: it sent {shown!r}"
             ) from error
 
-    def _take(self, notice: Notice) -> None:
+    def _take(self, notice: Notice) -> bool:
+        """Learn from a notice; return whether it is news."""
         match notice:
-            case notices.Said(room, seq=seq):
-                if view := self.rooms.get(room):
-                    view.seq = seq
-            case notices.Sent(_, id, room, seq=seq):
+            case notices.Said(room, seq=seq, id=id):
                 if id is not None:
-                    self.unacknowledged.pop(id, None)
-                if room is not None and seq is not None and (view := self.rooms.get(room)):
-                    view.seq = seq
+                    self._acknowledge(id)
+                return self._see(room, seq)
+            case notices.Sent(_, id, room, seq=seq):
+                news = id is None or self._acknowledge(id)
+                if room is not None and seq is not None:
+                    self._see(room, seq)
+                return news
             case notices.Rejected(id=str(id)):
-                self.unacknowledged.pop(id, None)
+                self._acknowledge(id)
+            case notices.Told(seq=seq):
+                news = seq > self._told
+                self._told = max(self._told, seq)
+                return news
+            case notices.Gap("", oldest):
+                self._told = oldest - 1
+            case notices.Gap(room, oldest):
+                self._see(room, oldest - 1)
+            case notices.Welcome():
+                self._begin(notice)
+            case notices.Resumed(nick, rooms):
+                self._open = True
+                self.nick = nick
+                known = self.rooms
+                self.rooms = {
+                    state.room: RoomView(state, known[state.room].seq if state.room in known else 0)
+                    for state in rooms
+                }
+            case _:
+                self._follow(notice)
+        return True
+
+    def _begin(self, welcome: Welcome) -> None:
+        """A session begins. An earlier one is over: what it left open cannot be known."""
+        if self.welcome is not None:
+            self.abandoned += [
+                self.unacknowledged.pop(id) for id in self._held if id in self.unacknowledged
+            ]
+            self._held.clear()
+            self.rooms.clear()
+            self._told = 0
+        self.welcome = welcome
+        self.nick = welcome.nick
+        self._open = True
+
+    def _acknowledge(self, id: str) -> bool:
+        if self.unacknowledged.pop(id, None) is None:
+            return False
+        self._in_flight = max(0, self._in_flight - 1)
+        return True
+
+    def _see(self, room: str, seq: int) -> bool:
+        view = self.rooms.get(room)
+        if view is None or seq <= view.seq:
+            return False
+        view.seq = seq
+        return True
+
+    def _follow(self, notice: Notice) -> None:
+        """Keep up with who is where."""
+        match notice:
+            case notices.Entered(room, seq=seq):
+                if len(self.rooms) >= MAX_ROOMS:
+                    raise RemoteError(f"the server put us into more than {MAX_ROOMS:,} rooms")
+                self.rooms[room] = RoomView(notice, seq)
             case notices.Joined(room, nick):
                 if view := self.rooms.get(room):
-                    view.members[nick] = None
                     view.count += 1
+                    if len(view.members) < MAX_MEMBERS:
+                        view.members[nick] = None
             case notices.Left(room, nick, own):
                 if own:
                     self.rooms.pop(room, None)
@@ -147,14 +253,9 @@ class ClientProtocol:
                         view.members = dict.fromkeys(
                             new if nick == old else nick for nick in view.members
                         )
-            case notices.Entered(room):
-                self.rooms[room] = RoomView(notice)
             case notices.TopicSet(room, topic):
                 if view := self.rooms.get(room):
                     view.topic = topic
-            case notices.Welcome(nick):
-                self.nick = nick
-                self.welcome = notice
             case _:
                 pass
 

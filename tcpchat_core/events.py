@@ -6,7 +6,7 @@ Three kinds, told apart by who causes them:
   depends on the connection (syntax, sizes, name folding), and the request becomes an event of
   the log. The `key` fields are filled in by the server when it proposes; whatever a peer puts
   there is overwritten.
-* **What befalls a connection** (`Connect`, `Disconnect`): made by the server itself, never
+* **What befalls a connection** (`Connect`, `Disconnect`, …): made by the server itself, never
   decoded from a peer.
 * **Queries** (`Who`, `Rooms`, …): a peer asks, nothing changes, nothing is logged.
 
@@ -27,7 +27,7 @@ import msgspec
 class EventBase(
     msgspec.Struct,
     frozen=True,
-    gc=False,  # they hold only scalars, so they can be part of no reference cycle
+    gc=False,  # no reference cycle can be made of them
     tag_field="type",
     tag=str.lower,
     omit_defaults=True,
@@ -39,7 +39,17 @@ class EventBase(
 
 
 class Hello(EventBase, frozen=True):
-    """Open a connection by name. Optional, and only as the first request."""
+    """Open a session that can be resumed, or resume one. Only as the first request.
+
+    `token` is the one that `welcome` gave. `seen` maps rooms to the number of the last message
+    seen in each, `told` is the number of the last direct message seen. `password` is the server's,
+    when it asks for one.
+    """
+
+    token: str = ""
+    seen: dict[str, int] = {}
+    told: int = 0
+    password: str = ""
 
 
 class Nick(EventBase, frozen=True):
@@ -103,12 +113,37 @@ class Quit(EventBase, frozen=True):
 
 
 class Connect(EventBase, frozen=True):
-    """A connection has chosen its dialect and becomes a person with a guest's nick."""
+    """A connection has chosen its dialect and becomes a person with a guest's nick.
+
+    `session` is the SHA-256 of the session's token in hexadecimal, "" when it cannot be resumed.
+    """
+
+    session: str = ""
+
+
+class Resume(EventBase, frozen=True):
+    """A connection asks for the session of an earlier one.
+
+    `seen` and `told` are as in `Hello`, by room key. When there is no such session (any more) it
+    is a `Connect` with the session `fresh`.
+    """
+
+    session: str
+    fresh: str
+    seen: dict[str, int] = {}
+    told: int = 0
 
 
 class Disconnect(EventBase, frozen=True):
     """A connection was lost, or was closed by the server; `reason` is shown to others."""
 
+    reason: str
+
+
+class Expire(EventBase, frozen=True):
+    """The grace of a session is over, whose last connection (the entry's) was lost."""
+
+    session: str
     reason: str
 
 
@@ -154,7 +189,9 @@ class Help(EventBase, frozen=True):
 
 
 # Every event that may stand in a log.
-Event: TypeAlias = Connect | Disconnect | Nick | Join | Say | Tell | Topic | Out | Quit
+Event: TypeAlias = (
+    Connect | Resume | Disconnect | Expire | Nick | Join | Say | Tell | Topic | Out | Quit
+)
 
 # Every request that only reads.
 Query: TypeAlias = Rooms | Who | History | Topic | Ping | Help

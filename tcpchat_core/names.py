@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from importlib.resources import files
 from typing import NamedTuple
 
-from confusable_homoglyphs.confusables import confusables_data
+import msgspec
 from precis_i18n import get_profile
 
 from tcpchat_core.notices import Reason
@@ -69,9 +70,12 @@ def _lookalikes() -> dict[int, str]:
     class that holds ASCII characters is named by the lowest of them (lower-cased, for keys are
     case-mapped), another by its lowest character.
     """
+    # Only the table is read: importing the library's own reader would import urllib and sockets.
+    table = files("confusable_homoglyphs").joinpath("confusables.json").read_bytes()
+    alike = msgspec.json.decode(table, type=dict[str, list[dict[str, str]]])
     names: dict[int, str] = {}
     seen: set[str] = set()
-    for start in sorted(confusables_data):
+    for start in sorted(alike):
         if len(start) != 1 or start in seen or start.isascii():
             continue
         kind, todo = [], [start]
@@ -79,7 +83,7 @@ def _lookalikes() -> dict[int, str]:
         while todo:
             char = todo.pop()
             kind.append(char)
-            for other in sorted(pair["c"] for pair in confusables_data.get(char, ())):
+            for other in sorted(pair["c"] for pair in alike.get(char, ())):
                 # ASCII ends the walk: through it, classes such as those of l and | would meet.
                 if other.isascii():
                     kind.append(other)

@@ -5,7 +5,8 @@ A notice is the same for everyone who gets it. Where the person who caused it is
 else (its receipt), that is another notice: `Entered` for the one who joined, `Sent` for the one
 who said, and the copies of `Left` and `Renamed` with `own=True`.
 
-`seq` counts the messages of one room from 1, without holes. Only `Said` takes a number; in
+`seq` counts the messages of one room without holes, from any number on; a room that vanished and
+came back goes on above its earlier numbers. Only `Said` takes a number; in
 `Joined`, `Entered` and `TopicSet` it is the number of the last message before.
 `at` is integer milliseconds since the Unix epoch, as the log gave it.
 """
@@ -20,6 +21,8 @@ import msgspec
 Reason: TypeAlias = Literal[
     "bad-line",
     "bad-request",
+    "password-needed",
+    "wrong-password",
     "unknown-command",
     "bad-usage",
     "bad-name",
@@ -40,7 +43,13 @@ class NoticeBase(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower, o
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The sizes a client should know before it sends (characters, unless the name says bytes)."""
+    """What a client should know before it sends.
+
+    Sizes are in characters unless the name says bytes. `unacknowledged` is how many messages may
+    be without a receipt at a time; `grace_ms` how long a lost session can be resumed. A connection
+    may send `flood_burst` lines at once and `flood_rate` a second (0: any number); what is faster
+    waits.
+    """
 
     line_bytes: int
     text_chars: int
@@ -49,6 +58,10 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     room_chars: int
     topic_chars: int
     rooms_per_person: int
+    unacknowledged: int
+    grace_ms: int = 0
+    flood_burst: int = 0
+    flood_rate: int = 0
 
 
 class RoomInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,13 +72,28 @@ class RoomInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str = ""
 
 
+class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A room that a resumed session is in, as it is now."""
+
+    room: str
+    members: tuple[str, ...]
+    count: int
+    seq: int
+    topic: str = ""
+
+
 class Welcome(NoticeBase, frozen=True):
-    """You are connected. The state fills in `nick` and `epoch`, the server the rest."""
+    """You are connected, in a session of your own; `token` resumes it.
+
+    The state fills in `nick` and `epoch`, the server the rest. Numbers (`seq`) of one epoch say
+    nothing about another's.
+    """
 
     nick: str
     epoch: str
     server: str = ""
     version: str = ""
+    token: str = ""
     motd: tuple[str, ...] = ()
     limits: Limits | None = None
 
@@ -80,7 +108,10 @@ class Joined(NoticeBase, frozen=True):
 
 
 class Said(NoticeBase, frozen=True, gc=False):  # only scalars; histories hold many
-    """Somebody said a line to a room."""
+    """Somebody said a line to a room.
+
+    `id` stands only in the copy that a resumed session is sent of its own message.
+    """
 
     room: str
     nick: str
@@ -88,6 +119,7 @@ class Said(NoticeBase, frozen=True, gc=False):  # only scalars; histories hold m
     seq: int
     at: int
     emote: bool = False
+    id: str | None = None
 
 
 class Entered(NoticeBase, frozen=True):
@@ -118,10 +150,11 @@ class Sent(NoticeBase, frozen=True, gc=False):
 
 
 class Told(NoticeBase, frozen=True):
-    """Somebody said a line to you alone."""
+    """Somebody said a line to you alone. `seq` counts what your session was told, from 1."""
 
     nick: str
     text: str
+    seq: int
     at: int
 
 
@@ -206,6 +239,21 @@ class Ponged(NoticeBase, frozen=True, tag="pong"):
     id: str | None = None
 
 
+class Resumed(NoticeBase, frozen=True):
+    """Your session goes on, on this connection. What was missed follows, in order."""
+
+    nick: str
+    rooms: tuple[RoomState, ...]
+    epoch: str
+
+
+class Gap(NoticeBase, frozen=True):
+    """Of what was missed in a room ("" for direct messages), what was before `oldest` is lost."""
+
+    room: str
+    oldest: int
+
+
 class Closing(NoticeBase, frozen=True):
     """The server closes this connection. `retry`: milliseconds after which to come again."""
 
@@ -231,5 +279,7 @@ Notice: TypeAlias = (
     | Rejected
     | Pinged
     | Ponged
+    | Resumed
+    | Gap
     | Closing
 )

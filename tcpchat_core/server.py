@@ -3,8 +3,9 @@
 Call order, for an adapter (docs/embedding.md shows two whole ones):
 
 1. `connection_made(conn, now=…)` once per connection; `conn` is a number never used before.
-2. `receive_data(conn, data, now=…)` with what was read, `receive_eof(conn, now=…)` when the peer
-   will send no more, `connection_lost(conn)` when the connection is gone; nothing after that.
+2. `receive_data(conn, data, now=…)` with what was read; `receive_eof(conn, now=…)` when the peer
+   will send no more; `connection_lost(conn, now=…)` when the connection is gone, and nothing after
+   that.
 3. For each `Propose` among the effects: put the event into the log, and give the entry to
    `commit(entry)`. Entries are committed in the order of the log, on every node.
 4. `handle_timer(now)` when `get_timer()` says so; ask again after every call.
@@ -27,10 +28,12 @@ Rule 3: A notice is encoded once per dialect in use, however many people get it.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
-from collections import deque
+import hmac
 from collections.abc import Iterable
-from typing import TypeAlias
+from itertools import islice
+from typing import NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -68,23 +71,61 @@ MAX_REASON_CHARS = 200
 GREET_AFTER_MS = 500
 
 # How many of a connection's events may be on their way through the log, and how many answers may
-# wait for them, before its next lines have to wait. One node commits at once; with a log far away this is the pipeline's depth.
+# wait for them, before its next lines have to wait. One node commits at once; with a log far away
+# this is the depth of the pipeline.
 MAX_OUTSTANDING = 256
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED = 500
 
+# A line that was too long may be a mistake. The third in a row is no chat.
+MAX_LONG_LINES = 3
+
+# After that many wrong passwords a connection ends. Its next attempt, and those of every other
+# connection from the same address, wait: a second, then two, four, … at most half a minute.
+MAX_PASSWORD_FAILURES = 3
+PASSWORD_DELAY_MS = 1_000
+MAX_PASSWORD_DELAY_MS = 30_000
+# Addresses whose failures are remembered; beyond it the oldest is forgotten.
+MAX_PASSWORD_PEERS = 4_096
+
 _JSONL = JsonLines()
 _PLAIN = Plain()
 
+# A web page can make a browser send text to this port, but not without this at the end of the
+# first line.
+_HTTP = (b" HTTP/1.1", b" HTTP/1.0")
+
 # What waits its turn: something to look up, or something already known.
 _Answer: TypeAlias = Query | Rejected
+
+
+class ServerLimits(msgspec.Struct, frozen=True):
+    """What one connection may do to the others: nothing, by these bounds.
+
+    A connection may send `flood_burst` lines at once, then `flood_rate` a second; what comes
+    faster is not lost, it waits. 0 lets every line through.
+
+    A JSON Lines connection that was silent for `ping_after_ms` is asked whether it is there, and
+    closed after `drop_after_ms`. (People who read with nc cannot answer: the adapter's TCP
+    keep-alive finds out about them.) Its first line must be there within `handshake_ms`.
+
+    A session whose connection is lost can be resumed for `grace_ms`; 0 turns sessions off.
+    """
+
+    flood_burst: int = 20
+    flood_rate: int = 5
+    ping_after_ms: int = 90_000
+    drop_after_ms: int = 150_000
+    handshake_ms: int = 5_000
+    grace_ms: int = 60_000
 
 
 class _Connection:
     """What the server knows of one connection that is not chat."""
 
     __slots__ = (
+        "admitted",
         "answers",
         "buffer",
         "committed",
@@ -93,21 +134,41 @@ class _Connection:
         "dialect",
         "ending",
         "eof",
+        "failures",
         "greeted",
+        "heard_at",
         "lines",
+        "long_lines",
         "lost",
+        "made_at",
+        "peer",
+        "pinged",
         "proposed",
+        "sessions",
         "telnet",
+        "token",
+        "wake_at",
+        "words_us",
     )
 
-    def __init__(self, conn: int) -> None:
+    def __init__(self, conn: int, token: str, peer: str, now: int, *, admitted: bool) -> None:
         self.conn = conn
+        self.token = token
+        self.peer = peer
+        self.made_at = self.heard_at = now
+        self.wake_at: int | None = None  # its one timer that counts
         self.dialect: Dialect | None = None  # until the first bytes tell
-        self.greeted = False  # Connect was proposed
+        self.admitted = admitted  # knows the password, if there is one
+        self.failures = 0  # passwords that were wrong
+        self.greeted = False  # Connect or Resume was proposed
+        self.sessions: tuple[str, ...] = ()  # which it may be holding
+        self.pinged = False  # since it was last heard of
         self.buffer = LineBuffer()
         self.telnet = b""  # the start of a negotiation
-        self.lines: deque[bytes | TooLong] = deque()  # complete, not yet looked at
-        self.answers: deque[tuple[int, _Answer]] = deque()  # … after so many commits
+        self.lines: list[bytes | TooLong] = []  # complete, not yet looked at
+        self.long_lines = 0  # in a row
+        self.words_us = 0  # when its lines so far were due at the allowed rate, in microseconds
+        self.answers: list[tuple[int, _Answer]] = []  # … after so many commits
         self.proposed = 0
         self.committed = 0
         self.current: Name | None = None  # the room that text goes to
@@ -116,19 +177,37 @@ class _Connection:
         self.lost = False  # nothing can be sent any more
 
 
+class _Grace(NamedTuple):
+    """How long the sessions that a lost connection may have held can be resumed."""
+
+    until: int
+    conn: int
+    sessions: tuple[str, ...]
+    reason: str
+
+
 class ServerProtocol:
     """One node's server, around one replica of the state. See the module for the call order.
 
-    `server` is the name that `welcome` gives; `motd` are lines for everybody who connects.
+    `server` is the name that `welcome` gives; `motd` are lines for everybody who connects; who
+    does not know `password` (when it is not "") gets no further.
     """
 
     def __init__(
-        self, state: ChatState, *, server: str = "tcpchat", motd: Iterable[str] = ()
+        self,
+        state: ChatState,
+        *,
+        limits: ServerLimits | None = None,
+        server: str = "tcpchat",
+        motd: Iterable[str] = (),
+        password: str = "",
     ) -> None:
         self.state = state
+        self.limits = limits = limits or ServerLimits()
         self._server = server
         self._motd = tuple(sanitize(line) for line in motd)
-        self._limits = Limits(
+        self._password = password.encode()
+        self._told_limits = Limits(
             line_bytes=MAX_LINE_BYTES,
             text_chars=MAX_TEXT_CHARS,
             text_bytes=MAX_TEXT_BYTES,
@@ -136,45 +215,74 @@ class ServerProtocol:
             room_chars=MAX_ROOM_CHARS,
             topic_chars=MAX_TOPIC_CHARS,
             rooms_per_person=state.limits.rooms_per_person,
+            unacknowledged=state.limits.receipts,
+            grace_ms=limits.grace_ms,
+            flood_burst=limits.flood_burst,
+            flood_rate=limits.flood_rate,
         )
+        self._line_us = 1_000_000 // limits.flood_rate if limits.flood_rate else 0
+        self._now = 0
         self._connections: dict[int, _Connection] = {}
         self._timers: list[tuple[int, int]] = []  # a heap of (when, conn)
+        # By session, in the order of time: the grace of a connection that was lost.
+        self._graces: dict[str, _Grace] = {}
+        # By address: how many wrong passwords in a row, and when the next may be tried.
+        self._failures: dict[str, tuple[int, int]] = {}
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
-    def connection_made(self, conn: int, *, now: int) -> list[Effect]:
+    def connection_made(
+        self, conn: int, *, now: int, token: str = "", peer: str = ""
+    ) -> list[Effect]:
         """A peer connected. It is greeted when it has said, or not said, which dialect it speaks.
 
-        Raises LocalError when `conn` is in use.
+        `token` is a new secret of 128 random bits or more for the session that this connection
+        may open; without one it cannot open any. `peer` is its address, "" when that tells
+        nothing; wrong passwords are counted by it. Raises LocalError when `conn` is in use.
         """
         if conn in self._connections:
             raise LocalError(f"connection {conn} was made twice")
-        self._connections[conn] = _Connection(conn)
-        heapq.heappush(self._timers, (now + GREET_AFTER_MS, conn))
+        self._now = now
+        connection = _Connection(conn, token, peer, now, admitted=not self._password)
+        self._connections[conn] = connection
+        self._wake(connection, now + GREET_AFTER_MS)
         return []
 
     def receive_data(self, conn: int, data: bytes, *, now: int) -> list[Effect]:
         """Bytes came. `data` may be split anywhere."""
+        self._now = now
         connection = self._connections.get(conn)
         if connection is None or connection.ending or connection.eof or not data:
             return []
+        connection.heard_at = now
+        connection.pinged = False
         if connection.dialect is None:
             connection.dialect = _JSONL if data[:1] == b"{" else _PLAIN
+            if data.partition(b"\n")[0].removesuffix(b"\r").endswith(_HTTP):
+                return self._end(connection, "this is a chat, not a web server")
+            effects = self._begin(connection)
+        else:
+            effects = []
         if connection.dialect is _PLAIN:
             data, connection.telnet = strip_telnet(data, connection.telnet)
-        connection.lines.extend(connection.buffer.receive_data(data))
-        return self._proceed(connection)
+        lines = connection.buffer.receive_data(data)
+        connection.lines = connection.lines + lines if connection.lines else lines
+        return effects + self._proceed(connection)
 
     def receive_eof(self, conn: int, *, now: int) -> list[Effect]:
         """The peer will send no more (it may still read). Its lines still count, then it goes."""
+        self._now = now
         connection = self._connections.get(conn)
         if connection is None or connection.ending or connection.eof:
             return []
         connection.eof = True
         return self._proceed(connection)
 
-    def connection_lost(self, conn: int, reason: str = "connection lost") -> list[Effect]:
+    def connection_lost(
+        self, conn: int, *, now: int, reason: str = "connection lost"
+    ) -> list[Effect]:
         """The connection is gone, or nothing can be sent on it any more."""
+        self._now = now
         connection = self._connections.get(conn)
         if connection is None:
             return []
@@ -184,10 +292,7 @@ class ServerProtocol:
         if not connection.greeted:
             del self._connections[conn]
             return []
-        if connection.ending:
-            return []
-        connection.ending = True
-        return [self._propose(connection, events.Disconnect(sanitize(reason)))]
+        return [] if connection.ending else [self._disconnect(connection, reason)]
 
     def is_paused(self, conn: int) -> bool:
         """Whether to stop reading from a connection until what it has said is dealt with."""
@@ -198,16 +303,61 @@ class ServerProtocol:
 
     def get_timer(self) -> int | None:
         """When to call `handle_timer`, on the clock of `now`; None when nothing is due."""
-        return self._timers[0][0] if self._timers else None
+        times = [grace.until for grace in islice(self._graces.values(), 1)]
+        if self._timers:
+            times.append(self._timers[0][0])
+        return min(times, default=None)
 
     def handle_timer(self, now: int) -> list[Effect]:
         """Do what is due."""
+        self._now = now
         effects: list[Effect] = []
         while self._timers and self._timers[0][0] <= now:
-            connection = self._connections.get(heapq.heappop(self._timers)[1])
-            if connection is not None and connection.dialect is None:
-                connection.dialect = _PLAIN
-                effects += self._proceed(connection)
+            when, conn = heapq.heappop(self._timers)
+            connection = self._connections.get(conn)
+            if connection is not None and connection.wake_at == when:
+                connection.wake_at = None
+                effects += self._look_after(connection)
+        while self._graces:
+            key, grace = next(iter(self._graces.items()))
+            if grace.until > now:
+                break
+            del self._graces[key]
+            if session := self._away(grace):
+                effects.append(Propose(grace.conn, events.Expire(session, grace.reason)))
+        return effects
+
+    def _wake(self, connection: _Connection, when: int) -> None:
+        """Look after a connection at `when`, or before."""
+        if connection.wake_at is None or when < connection.wake_at:
+            connection.wake_at = when
+            heapq.heappush(self._timers, (when, connection.conn))
+
+    def _look_after(self, connection: _Connection) -> list[Effect]:
+        """Do what is due for one connection, and see when something will be next."""
+        effects: list[Effect] = []
+        limits, now = self.limits, self._now
+        if connection.dialect is None:
+            connection.dialect = _PLAIN
+            effects += self._begin(connection)
+        if connection.lines:
+            effects += self._proceed(connection)
+        if connection.dialect is not _JSONL or connection.ending:
+            return effects
+        if not connection.greeted:
+            if now >= connection.made_at + limits.handshake_ms:
+                return effects + self._end(connection, "there was no request in time")
+            self._wake(connection, connection.made_at + limits.handshake_ms)
+        elif now >= connection.heard_at + limits.drop_after_ms:
+            return effects + self._end(connection, "ping timeout", retry=0)
+        elif connection.pinged:
+            self._wake(connection, connection.heard_at + limits.drop_after_ms)
+        elif now >= connection.heard_at + limits.ping_after_ms:
+            connection.pinged = True
+            effects += self._encode([Send(connection.conn, notices.Pinged())])
+            self._wake(connection, connection.heard_at + limits.drop_after_ms)
+        else:
+            self._wake(connection, connection.heard_at + limits.ping_after_ms)
         return effects
 
     # ── The log's side ───────────────────────────────────────────────────────────────────────
@@ -242,65 +392,101 @@ class ServerProtocol:
                 effects.append(Close(conn))
         self._connections.clear()
         self._timers.clear()
+        self._graces.clear()
         return effects
 
     # ── From lines to proposals ──────────────────────────────────────────────────────────────
 
+    def _begin(self, connection: _Connection) -> list[Effect]:
+        """The dialect is known now. A person is greeted, a program speaks first."""
+        if connection.dialect is not _PLAIN:
+            self._wake(connection, connection.made_at + self.limits.handshake_ms)
+            return []
+        if not connection.admitted:
+            return self._encode([Send(connection.conn, _PASSWORD_NEEDED)])
+        return [self._connect(connection)]
+
     def _proceed(self, connection: _Connection) -> list[Effect]:
         """Look at the lines that are waiting, as far as they may go."""
         effects: list[Effect] = []
-        dialect = connection.dialect
-        if dialect is _PLAIN:
-            self._greet(connection, effects)
         lines = connection.lines
-        while lines and not connection.ending:
-            outstanding = connection.proposed - connection.committed
-            if max(outstanding, len(connection.answers)) >= MAX_OUTSTANDING:
+        for place, line in enumerate(lines):
+            if connection.ending:
+                break
+            if not self._may_go_on(connection):
+                connection.lines = lines[place:]
                 return effects
-            assert dialect is not None  # lines come of data, and data tells the dialect
-            self._line(connection, dialect, lines.popleft(), effects)
+            self._line(connection, line, effects)
+        connection.lines = []
         if connection.eof and not connection.ending:
             if connection.buffer.partial_bytes:
                 text = "the last line had no end, so it was not taken in"
                 self._answer(connection, Rejected("bad-line", text), effects)
-            connection.ending = True
-            if connection.greeted:
-                effects.append(self._propose(connection, events.Disconnect("")))
-            else:
-                del self._connections[connection.conn]
-                effects.append(Close(connection.conn))
+            effects += self._end(connection)
         return effects
 
-    def _line(
-        self,
-        connection: _Connection,
-        dialect: Dialect,
-        line: bytes | TooLong,
-        effects: list[Effect],
-    ) -> None:
+    def _may_go_on(self, connection: _Connection) -> bool:
+        """Whether the connection's next line may be looked at now; if not, it will be woken."""
+        outstanding = connection.proposed - connection.committed
+        if max(outstanding, len(connection.answers)) >= MAX_OUTSTANDING:
+            return False  # until these are committed
+        if not connection.admitted:
+            until = self._failures.get(connection.peer, (0, 0))[1]
+            if self._now < until:
+                self._wake(connection, until)
+                return False
+        if self._line_us:
+            # The generic cell rate algorithm (ITU-T I.371): one number instead of a bucket.
+            now_us = self._now * 1_000
+            due = max(connection.words_us, now_us) + self._line_us
+            early = due - now_us - self.limits.flood_burst * self._line_us
+            if early > 0:
+                self._wake(connection, self._now + (early + 999) // 1_000)
+                return False
+            connection.words_us = due
+        return True
+
+    def _line(self, connection: _Connection, line: bytes | TooLong, effects: list[Effect]) -> None:
+        dialect = connection.dialect
+        assert dialect is not None  # lines come of data, and data tells the dialect
         request: Request | Rejected | None
         if isinstance(line, TooLong):
             text = f"a line has at most {MAX_LINE_BYTES:,} bytes; this one was thrown away"
             request = Rejected("bad-line", text)
+            connection.long_lines += 1
         else:
+            connection.long_lines = 0
+            if not connection.admitted and dialect is _PLAIN:
+                self._check_password(connection, line, effects)
+                return
             request = dialect.decode(line)
-        if request is None:
-            return
-        first = not connection.greeted
-        self._greet(connection, effects)
+        if isinstance(request, events.Hello) and not connection.greeted:
+            self._hello(connection, request, effects)
+        elif not connection.admitted and request is not None:
+            self._answer(connection, _PASSWORD_NEEDED, effects)
+        elif request is not None:
+            if not connection.greeted:
+                effects.append(self._connect(connection))
+            self._request(connection, request, effects)
+        if connection.long_lines >= MAX_LONG_LINES:
+            effects += self._end(connection, "three lines in a row were too long")
+
+    def _request(
+        self, connection: _Connection, request: Request | Rejected, effects: list[Effect]
+    ) -> None:
         if isinstance(request, Rejected):
             self._answer(connection, request, effects)
             return
         try:
-            request = _checked(connection, request, first=first)
+            request = _checked(connection, request)
         except _Refused as refused:
             tag, id = request.__struct_config__.tag, getattr(request, "id", None)
             rejected = Rejected(refused.reason, refused.text, str(tag), id)
             self._answer(connection, rejected, effects)
             return
         match request:
-            case events.Hello() | events.Pong():
-                pass
+            case events.Pong() | events.Hello():
+                pass  # hearing of a pong was all; a late hello was refused
             case events.Rooms() | events.Who() | events.History() | events.Ping() | events.Help():
                 self._answer(connection, request, effects)
             case events.Topic(topic=None):
@@ -308,14 +494,103 @@ class ServerProtocol:
             case _:
                 effects.append(self._propose(connection, request))
 
-    def _greet(self, connection: _Connection, effects: list[Effect]) -> None:
-        if not connection.greeted:
-            connection.greeted = True
-            effects.append(self._propose(connection, events.Connect()))
-
     def _propose(self, connection: _Connection, event: Event) -> Propose:
         connection.proposed += 1
         return Propose(connection.conn, event)
+
+    # ── Coming and going ─────────────────────────────────────────────────────────────────────
+
+    def _connect(self, connection: _Connection) -> Propose:
+        connection.greeted = True
+        return self._propose(connection, events.Connect(*connection.sessions))
+
+    def _hello(self, connection: _Connection, hello: events.Hello, effects: list[Effect]) -> None:
+        if not connection.admitted:
+            self._check_password(connection, hello.password.encode(), effects)
+            if not connection.admitted:
+                return
+        if not (connection.token and self.limits.grace_ms):
+            effects.append(self._connect(connection))
+            return
+        fresh = _session(connection.token)
+        if not hello.token:
+            connection.sessions = (fresh,)
+            effects.append(self._connect(connection))
+            return
+        seen: dict[str, int] = {}
+        for room, seq in islice(hello.seen.items(), self.state.limits.rooms_per_person):
+            name = room_name(room)
+            if isinstance(name, Name):
+                seen[name.key] = seq
+        connection.greeted = True
+        connection.sessions = (_session(hello.token), fresh)
+        resume = events.Resume(*connection.sessions, seen, hello.told)
+        effects.append(self._propose(connection, resume))
+
+    def _disconnect(self, connection: _Connection, reason: str) -> Propose:
+        """Propose a connection's last event. What it held can be resumed for a while."""
+        connection.ending = True
+        if connection.sessions:
+            self._begin_grace(connection, reason or "connection lost")
+        return self._propose(connection, events.Disconnect(reason))
+
+    def _begin_grace(self, connection: _Connection, reason: str) -> None:
+        graces, sessions = self._graces, connection.sessions
+        graces.pop(sessions[0], None)
+        until = self._now + self.limits.grace_ms
+        graces[sessions[0]] = _Grace(until, connection.conn, sessions, reason)
+        # Sessions that were resumed, or ended, need none; so there are no more graces than
+        # sessions that are away, however often connections come and go.
+        while graces:
+            key, oldest = next(iter(graces.items()))
+            if oldest.conn in self._connections or self._away(oldest):
+                break
+            del graces[key]
+
+    def _away(self, grace: _Grace) -> str:
+        """The session that waits to be resumed since this grace began, or ""."""
+        for session in grace.sessions:
+            person = self.state.away(session)
+            if person is not None and person.conn == grace.conn:
+                return session
+        return ""
+
+    def _end(
+        self, connection: _Connection, reason: str = "", *, retry: int | None = None
+    ) -> list[Effect]:
+        """The server ends a connection, for a reason that it is told and others are."""
+        effects: list[Effect] = []
+        if reason:
+            effects += self._encode([Send(connection.conn, notices.Closing(reason, retry))])
+        if connection.greeted:
+            return [*effects, self._disconnect(connection, reason)]
+        del self._connections[connection.conn]
+        return [*effects, Close(connection.conn)]
+
+    def _check_password(
+        self, connection: _Connection, password: bytes, effects: list[Effect]
+    ) -> None:
+        peer = connection.peer
+        if hmac.compare_digest(password, self._password):
+            connection.admitted = True
+            self._failures.pop(peer, None)
+            if connection.dialect is _PLAIN:
+                effects.append(self._connect(connection))
+            return
+        if not password and connection.dialect is _JSONL:
+            self._answer(connection, _PASSWORD_NEEDED, effects)
+            return
+        connection.failures += 1
+        failures = self._failures.pop(peer, (0, 0))[0] + 1
+        delay = min(PASSWORD_DELAY_MS << min(failures - 1, 20), MAX_PASSWORD_DELAY_MS)
+        self._failures[peer] = (failures, self._now + delay)
+        if len(self._failures) > MAX_PASSWORD_PEERS:
+            del self._failures[next(iter(self._failures))]
+        if connection.failures >= MAX_PASSWORD_FAILURES:
+            effects += self._end(connection, "three passwords were wrong")
+            return
+        wrong = Rejected("wrong-password", "that is not this server's password", "hello")
+        self._answer(connection, wrong, effects)
 
     # ── Answers that need no entry ───────────────────────────────────────────────────────────
 
@@ -331,15 +606,13 @@ class ServerProtocol:
         effects: list[Effect] = []
         answers = connection.answers
         while answers and answers[0][0] <= connection.committed:
-            notice = self._notice(connection, answers.popleft()[1])
+            notice = self._notice(connection, answers.pop(0)[1])
             effects += self._encode([Send(connection.conn, notice)])
         match event:
             case events.Disconnect():
                 if not connection.lost:
                     effects.append(Close(connection.conn))
-                self._connections.pop(connection.conn, None)
-            case events.Quit():
-                self._connections.pop(connection.conn, None)
+                del self._connections[connection.conn]
             case _ if connection.lines and connection.proposed == connection.committed:
                 effects += self._proceed(connection)
         return effects
@@ -375,6 +648,8 @@ class ServerProtocol:
                 )
             case events.History(_, before, limit):
                 return notices.HistoryPage(room.name, room.messages(before, limit))
+            case _:
+                assert_never(query)
 
     # ── From actions to effects ──────────────────────────────────────────────────────────────
 
@@ -397,13 +672,15 @@ class ServerProtocol:
                     if connection is None or connection.lost or connection.dialect is None:
                         continue
                     if type(notice) is notices.Welcome:
-                        notice = self._welcome(notice)
+                        notice = self._welcome(connection, notice)
                     if payload := connection.dialect.encode(notice):
                         effects.append(Send(conn, payload))
                 case Close(conn):
-                    connection = self._connections.get(conn)
+                    connection = self._connections.pop(conn, None)
                     if connection is not None and not connection.lost:
                         effects.append(action)
+                case _:
+                    assert_never(action)
         return effects
 
     def _lanes(self, audience: Audience) -> _Lanes:
@@ -418,19 +695,28 @@ class ServerProtocol:
             for dialect, members in conns.items()
         ]
 
-    def _welcome(self, welcome: notices.Welcome) -> notices.Welcome:
+    def _welcome(self, connection: _Connection, welcome: notices.Welcome) -> notices.Welcome:
         """The state says who you are; the node adds what it is."""
         return msgspec.structs.replace(
             welcome,
             server=self._server,
             version=VERSION,
+            token=connection.token if connection.sessions else "",
             motd=self._motd,
-            limits=self._limits,
+            limits=self._told_limits,
         )
 
 
 # The dialects in use in one audience, each with its members, for delivery and for look-up.
 _Lanes: TypeAlias = list[tuple[Dialect, Audience, frozenset[int]]]
+
+
+_PASSWORD_NEEDED = Rejected("password-needed", "this server has a password: say it first", "hello")
+
+
+def _session(token: str) -> str:
+    """What the state knows a session by: it never sees the token itself."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class _Refused(Exception):
@@ -441,7 +727,7 @@ class _Refused(Exception):
         self.text = text
 
 
-def _checked(connection: _Connection, request: Request, *, first: bool) -> Request:
+def _checked(connection: _Connection, request: Request) -> Request:
     """The request with its texts made safe and its names folded. Raises _Refused."""
     match request:
         case events.Say(room, text, id, emote):
@@ -485,7 +771,7 @@ def _checked(connection: _Connection, request: Request, *, first: bool) -> Reque
         case events.History(room, before, limit):
             name = _room(connection, room)
             return events.History(name.text, before, limit, name.key)
-        case events.Hello() if not first:
+        case events.Hello():
             raise _Refused("bad-request", "hello can only be the first request")
         case _:
             return request

@@ -12,7 +12,15 @@ Rule 3: A room exists while it has a member. Each nick key belongs to one person
 Rule 4: A message gets the next number of its room and goes to every other member; its author gets
         the receipt in the same place of the order. One broadcast does both.
 
-Rule 5: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
+Rule 5: A person whose session can be resumed and whose connection is lost stays, silently, until
+        the session is resumed or expires. A resumed session is sent exactly what it has not seen,
+        in order, or is told of the gap; its place in its rooms and the connection they are sent to
+        change in one step, so nothing falls between.
+
+Rule 6: A message's id is remembered for a while; the same id again gives the same receipt again,
+        and nothing is said.
+
+Rule 7: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
         replicas that disagreed about one would disagree about the rest.
 
 All order is the order of insertion in dicts and lists. There are no sets, floats or hashes here
@@ -24,8 +32,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import assert_never
 
 import msgspec
 
@@ -33,14 +42,15 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.names import GUEST_PREFIX
-from tcpchat_core.notices import Notice, Reason, Rejected, RoomInfo, Said
+from tcpchat_core.notices import Notice, Reason, Rejected, RoomInfo, Said, Sent, Told
 
 
 class StateLimits(msgspec.Struct, frozen=True):
     """The bounds that `handle` reads.
 
-    With the defaults, the histories of all rooms together hold at most 10,000 rooms of 65,536
-    characters, and one person's departure concerns at most 50 rooms.
+    `receipts` is how many messages of one session may be unacknowledged at a time; `inbox` how
+    many direct messages are kept for one that is away; `away` how many sessions may be without a
+    connection: beyond it the one that is away longest ends.
     """
 
     rooms_per_person: int = 50
@@ -49,25 +59,57 @@ class StateLimits(msgspec.Struct, frozen=True):
     history_chars: int = 65_536
     entered_history: int = 20
     entered_members: int = 500
+    receipts: int = 64
+    inbox: int = 100
+    away: int = 10_000
 
 
 class Person:
-    """One connected person. Seen from outside the state it is read-only."""
+    """One person: a connection, or a session that waits to be resumed. Read-only from outside.
 
-    __slots__ = ("conn", "key", "nick", "rooms")
+    `id` is the connection that the person came on, and names the person for ever; `conn` is the
+    connection now, or the last one while `away`.
+    """
 
-    def __init__(self, conn: int, nick: str, key: str) -> None:
+    __slots__ = (
+        "away",
+        "conn",
+        "id",
+        "inbox",
+        "key",
+        "nick",
+        "receipts",
+        "rooms",
+        "session",
+        "told",
+    )
+
+    def __init__(self, conn: int, nick: str, key: str, session: str) -> None:
+        self.id = conn
         self.conn = conn
+        self.away = False
+        self.session = session  # the hash of its token; "" when it cannot be resumed
         self.nick = nick
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
+        self.told = 0  # how many direct messages it was sent
+        # Of the direct messages the last ones, and of the receipts those with an id. Most people
+        # have neither, so there is no container until there is something in it.
+        self.inbox: deque[Told] | None = None
+        self.receipts: dict[str, Sent] | None = None
 
 
 class Room:
-    """One room. Seen from outside the state it is read-only."""
+    """One room. Seen from outside the state it is read-only.
+
+    Its messages are numbered from `base` + 1. The base is the log's number of the entry that made
+    the room, so the numbers of a room that vanished and came back go on above its earlier ones,
+    and what a client has seen of its earlier life is never taken for the new one.
+    """
 
     __slots__ = (
         "_audience",
+        "base",
         "history",
         "history_chars",
         "key",
@@ -79,11 +121,12 @@ class Room:
         "topic_nick",
     )
 
-    def __init__(self, name: str, key: str) -> None:
+    def __init__(self, name: str, key: str, base: int) -> None:
         self.name = name
         self.key = key
-        self.members: dict[int, Person] = {}  # by conn, in the order of joining
-        self.seq = 0  # of the last message
+        self.base = base
+        self.members: dict[int, Person] = {}  # by id, in the order of joining
+        self.seq = base  # of the last message
         self.topic = ""
         self.topic_nick = ""
         self.topic_at = 0
@@ -93,11 +136,15 @@ class Room:
 
     @property
     def audience(self) -> Audience:
-        """The members; the same object until the membership changes."""
+        """The members that are connected; the same object until that changes."""
         audience = self._audience
         if audience is None:
-            audience = self._audience = Audience(tuple(self.members))
+            audience = self._audience = Audience(_conns(self.members.values()))
         return audience
+
+    def audience_changed(self) -> None:
+        """Some member is connected elsewhere, or not any more."""
+        self._audience = None
 
     def nicks(self, limit: int | None = None) -> tuple[str, ...]:
         """The members' nicks in the order of joining, at most `limit` of them."""
@@ -112,13 +159,13 @@ class Room:
 
     def add(self, person: Person) -> None:
         """Make `person` a member."""
-        self.members[person.conn] = person
+        self.members[person.id] = person
         person.rooms[self.key] = self
         self._audience = None
 
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""
-        del self.members[person.conn]
+        del self.members[person.id]
         del person.rooms[self.key]
         self._audience = None
 
@@ -142,7 +189,9 @@ class ChatState:
         self.epoch = epoch
         self.limits = limits or StateLimits()
         self.seq = 0  # of the last entry
-        self._people: dict[int, Person] = {}
+        self._people: dict[int, Person] = {}  # by connection: those who are not away
+        self._sessions: dict[str, Person] = {}
+        self._away: dict[str, Person] = {}  # by session, in the order of going
         self._nicks: dict[str, Person] = {}
         self._rooms: dict[str, Room] = {}
         self._guests = 0  # the highest N ever given
@@ -158,6 +207,10 @@ class ChatState:
     def person(self, conn: int) -> Person | None:
         """Who speaks on a connection."""
         return self._people.get(conn)
+
+    def away(self, session: str) -> Person | None:
+        """Whose session waits to be resumed."""
+        return self._away.get(session)
 
     def room(self, key: str) -> Room | None:
         """The room with a key."""
@@ -181,7 +234,15 @@ class ChatState:
         conn, event = entry.conn, entry.event
         person = self._people.get(conn)
         if person is None:
-            return self._connect(conn) if type(event) is events.Connect else []
+            match event:
+                case events.Connect(session):
+                    return self._connect(conn, session)
+                case events.Resume():
+                    return self._resume(conn, event)
+                case events.Expire():
+                    return self._expire(conn, event)
+                case _:
+                    return []
         match event:
             case events.Say():
                 return self._say(person, event, entry.at)
@@ -199,27 +260,36 @@ class ChatState:
                 bye = Send(conn, notices.Closing("bye"))
                 return [*self._depart(person, event.reason), bye, Close(conn)]
             case events.Disconnect():
-                return self._depart(person, event.reason)
-            case events.Connect():
+                return self._disconnect(person, event.reason)
+            case events.Connect() | events.Resume() | events.Expire():
                 return []
+            case _:
+                assert_never(event)
 
-    def _connect(self, conn: int) -> list[Action]:
+    def _connect(self, conn: int, session: str) -> list[Action]:
         if self._free_guests:
             number = heapq.heappop(self._free_guests)
         else:
             number = self._guests = self._guests + 1
         nick = f"{GUEST_PREFIX}{number}"
-        self._people[conn] = self._nicks[nick] = Person(conn, nick, nick)
+        person = Person(conn, nick, nick, session)
+        self._people[conn] = self._nicks[nick] = person
+        if session:
+            self._sessions[session] = person
         return [Send(conn, notices.Welcome(nick, self.epoch))]
 
     def _say(self, person: Person, event: events.Say, at: int) -> list[Action]:
-        room = person.rooms.get(event.key)
+        room, id = person.rooms.get(event.key), event.id
+        if id is not None and person.receipts and id in person.receipts:
+            return [Send(person.conn, person.receipts[id])]
         if room is None:
-            return [Send(person.conn, not_in_room("say", event.room, event.id))]
+            return [Send(person.conn, not_in_room("say", event.room, id))]
         room.seq = seq = room.seq + 1
         said = Said(room.name, person.nick, event.text, seq, at, event.emote)
         room.keep(said, self.limits)
-        receipt = notices.Sent(at, event.id, room.name, None, seq)
+        receipt = Sent(at, id, room.name, None, seq)
+        if id is not None:
+            self._remember(person, id, receipt)
         return [Broadcast(room.audience, said, person.conn, receipt)]
 
     def _join(self, person: Person, event: events.Join, at: int) -> list[Action]:
@@ -234,7 +304,7 @@ class ChatState:
                 )
                 return [_rejected(person, "rooms-full", text, "join")]
         if room is None:
-            room = self._rooms[event.key] = Room(event.room, event.key)
+            room = self._rooms[event.key] = Room(event.room, event.key, self.seq)
         if room.key in person.rooms:
             return [Send(person.conn, self._entered(room, at, again=True))]
         room.add(person)
@@ -242,14 +312,26 @@ class ChatState:
         return [Broadcast(room.audience, joined, person.conn, self._entered(room, at))]
 
     def _tell(self, person: Person, event: events.Tell, at: int) -> list[Action]:
+        id = event.id
+        if id is not None and person.receipts and id in person.receipts:
+            return [Send(person.conn, person.receipts[id])]
         other = self._nicks.get(event.key)
         if other is None:
             text = f"there is nobody called {event.nick}"
-            return [_rejected(person, "no-such-nick", text, "tell", event.id)]
-        return [
-            Send(other.conn, notices.Told(person.nick, event.text, at)),
-            Send(person.conn, notices.Sent(at, event.id, None, other.nick)),
-        ]
+            return [_rejected(person, "no-such-nick", text, "tell", id)]
+        other.told += 1
+        told = Told(person.nick, event.text, other.told, at)
+        if other.session:
+            if other.inbox is None:
+                other.inbox = deque()
+            other.inbox.append(told)
+            if len(other.inbox) > self.limits.inbox:
+                other.inbox.popleft()
+        receipt = Sent(at, id, None, other.nick)
+        if id is not None:
+            self._remember(person, id, receipt)
+        actions: list[Action] = [] if other.away else [Send(other.conn, told)]
+        return [*actions, Send(person.conn, receipt)]
 
     def _nick(self, person: Person, event: events.Nick) -> list[Action]:
         holder = self._nicks.get(event.key)
@@ -291,8 +373,70 @@ class ChatState:
         for room in tuple(person.rooms.values()):
             self._leave(person, room)
         self._free_nick(person)
-        del self._people[person.conn]
+        self._sessions.pop(person.session, None)
+        if person.away:
+            del self._away[person.session]
+        else:
+            del self._people[person.conn]
         return told
+
+    # ── Sessions ─────────────────────────────────────────────────────────────────────────────
+
+    def _disconnect(self, person: Person, reason: str) -> list[Action]:
+        if not person.session:
+            return self._depart(person, reason)
+        del self._people[person.conn]
+        person.away = True
+        self._away[person.session] = person
+        for room in person.rooms.values():
+            room.audience_changed()
+        if len(self._away) > self.limits.away:
+            return self._depart(next(iter(self._away.values())), reason)
+        return []
+
+    def _expire(self, conn: int, event: events.Expire) -> list[Action]:
+        person = self._away.get(event.session)
+        # It may have been resumed, and lost again, since the grace of this connection began.
+        if person is None or person.conn != conn:
+            return []
+        return self._depart(person, event.reason)
+
+    def _resume(self, conn: int, event: events.Resume) -> list[Action]:
+        person = self._sessions.get(event.session)
+        if person is None:
+            return self._connect(conn, event.fresh)
+        actions: list[Action] = []
+        if person.away:
+            person.away = False
+            del self._away[event.session]
+        else:  # the older connection does not know yet that it is dead, or it is another program
+            del self._people[person.conn]
+            taken = notices.Closing("this session was resumed on another connection")
+            actions += [Send(person.conn, taken), Close(person.conn)]
+        person.conn = conn
+        self._people[conn] = person
+        for room in person.rooms.values():
+            room.audience_changed()
+        rooms = tuple(self._room_state(room) for room in person.rooms.values())
+        actions.append(Send(conn, notices.Resumed(person.nick, rooms, self.epoch)))
+        missed = _missed("", person.told, event.told, person.inbox or ())
+        actions += [Send(conn, notice) for notice in missed]
+        own = {(receipt.room, receipt.seq): id for id, receipt in (person.receipts or {}).items()}
+        for key, room in person.rooms.items():
+            # Who joined and lost the connection before it was told has seen nothing yet.
+            seen = event.seen.get(key, room.base)
+            for notice in _missed(room.name, room.seq, seen, room.history):
+                id = own.get((room.name, notice.seq)) if isinstance(notice, Said) else None
+                told = msgspec.structs.replace(notice, id=id) if id else notice
+                actions.append(Send(conn, told))
+        return actions
+
+    def _remember(self, person: Person, id: str, receipt: Sent) -> None:
+        if person.receipts is None:
+            person.receipts = {}
+        person.receipts[id] = receipt
+        if len(person.receipts) > self.limits.receipts:
+            del person.receipts[next(iter(person.receipts))]
 
     # ── Parts of the transitions ─────────────────────────────────────────────────────────────
 
@@ -319,6 +463,10 @@ class ChatState:
             again,
         )
 
+    def _room_state(self, room: Room) -> notices.RoomState:
+        nicks = room.nicks(self.limits.entered_members)
+        return notices.RoomState(room.name, nicks, len(room.members), room.seq, room.topic)
+
     # ── The whole state as a value ───────────────────────────────────────────────────────────
 
     def snapshot(self) -> bytes:
@@ -335,6 +483,7 @@ class ChatState:
                         room.name,
                         room.key,
                         list(room.members),
+                        room.base,
                         room.seq,
                         room.topic,
                         room.topic_nick,
@@ -344,9 +493,20 @@ class ChatState:
                     for room in self._rooms.values()
                 ],
                 people=[
-                    _PersonRecord(person.conn, person.nick, person.key, list(person.rooms))
-                    for person in self._people.values()
+                    _PersonRecord(
+                        person.id,
+                        person.conn,
+                        person.session,
+                        person.nick,
+                        person.key,
+                        list(person.rooms),
+                        person.told,
+                        list(person.inbox or ()),
+                        list((person.receipts or {}).items()),
+                    )
+                    for person in (*self._people.values(), *self._away.values())
                 ],
+                away=list(self._away),
             )
         )
 
@@ -368,19 +528,31 @@ class ChatState:
         state.seq = record.seq
         state._guests = record.guests
         state._free_guests = record.free_guests  # sorted, so it is a heap
+        people = {}
         for row in record.people:
-            person = Person(row.conn, row.nick, row.key)
-            state._people[row.conn] = state._nicks[row.key] = person
+            person = people[row.id] = Person(row.id, row.nick, row.key, row.session)
+            person.conn, person.told = row.conn, row.told
+            person.inbox = deque(row.inbox) or None
+            person.receipts = dict(row.receipts) or None
+            state._nicks[row.key] = person
+            if row.session:
+                state._sessions[row.session] = person
+        for session in record.away:
+            person = state._away[session] = state._sessions[session]
+            person.away = True
+        for person in people.values():
+            if not person.away:
+                state._people[person.conn] = person
         for kept in record.rooms:
-            room = state._rooms[kept.key] = Room(kept.name, kept.key)
+            room = state._rooms[kept.key] = Room(kept.name, kept.key, kept.base)
             room.seq = kept.seq
             room.topic, room.topic_nick = kept.topic, kept.topic_nick
             room.topic_at = kept.topic_at
             room.history.extend(kept.history)
             room.history_chars = sum(len(said.text) for said in kept.history)
-            room.members = {conn: state._people[conn] for conn in kept.members}
+            room.members = {id: people[id] for id in kept.members}
         for row in record.people:
-            state._people[row.conn].rooms = {key: state._rooms[key] for key in row.rooms}
+            people[row.id].rooms = {key: state._rooms[key] for key in row.rooms}
         return state
 
     def digest(self) -> str:
@@ -392,6 +564,7 @@ class _RoomRecord(msgspec.Struct, array_like=True):
     name: str
     key: str
     members: list[int]
+    base: int
     seq: int
     topic: str
     topic_nick: str
@@ -400,10 +573,15 @@ class _RoomRecord(msgspec.Struct, array_like=True):
 
 
 class _PersonRecord(msgspec.Struct, array_like=True):
+    id: int
     conn: int
+    session: str
     nick: str
     key: str
     rooms: list[str]
+    told: int
+    inbox: list[Told]
+    receipts: list[tuple[str, Sent]]
 
 
 class _Snapshot(msgspec.Struct):
@@ -414,6 +592,21 @@ class _Snapshot(msgspec.Struct):
     free_guests: list[int]
     rooms: list[_RoomRecord]
     people: list[_PersonRecord]
+    away: list[str]
+
+
+def _conns(people: Iterable[Person]) -> tuple[int, ...]:
+    return tuple([person.conn for person in people if not person.away])
+
+
+def _missed(
+    room: str, last: int, seen: int, kept: Sequence[Said] | Sequence[Told]
+) -> Iterator[Notice]:
+    """What was numbered after `seen`, up to `last`; first a gap, when not all of it is kept."""
+    missed = max(0, last - seen)
+    if missed > len(kept):
+        yield notices.Gap(room, last - len(kept) + 1)
+    yield from islice(kept, max(0, len(kept) - missed), len(kept))
 
 
 def _tell_neighbours(person: Person, notice: Notice, own: Notice | None) -> list[Action]:
@@ -424,8 +617,8 @@ def _tell_neighbours(person: Person, notice: Notice, own: Notice | None) -> list
     if len(rooms) == 1:
         audience = rooms[0].audience
     else:
-        conns = dict.fromkeys(conn for room in rooms for conn in room.members)
-        audience = Audience(tuple(conns))
+        people = {id: member for room in rooms for id, member in room.members.items()}
+        audience = Audience(_conns(people.values()))
     return [Broadcast(audience, notice, person.conn, own)]
 
 

@@ -7,20 +7,24 @@
             ...
 
 Each request waits (its greenlet waits) until the server has answered, and returns the answer.
-What else the server tells is kept in order, and iterating gives it.
+What else the server tells is kept in order, and iterating gives it. A lost connection is replaced
+and the session resumed; the program sees a `Resumed`, then what it has missed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 import gevent
 from gevent import socket
 from gevent.event import AsyncResult, Event
+from gevent.lock import RLock
 
 from tcpchat_core import ClientProtocol, Notice, RemoteError, Request, TcpchatError, events, notices
 from tcpchat_core.client import RoomView
@@ -31,6 +35,10 @@ _READ_BYTES: Final = 65_536
 # How many notices are kept for a program that does not look at them. Past it nothing is read
 # until it does (or waits for an answer), and the server sees a slow reader.
 MAX_WAITING_NOTICES: Final = 10_000
+
+# The first attempt to reconnect comes at once; the pause before each further one doubles up to
+# this, and is spread by half to both sides so that a whole room does not come back as one.
+MAX_RETRY_PAUSE_S: Final = 5.0
 
 _Answer = TypeVar("_Answer", bound=Notice)
 
@@ -54,19 +62,31 @@ class ChatClient:
     Every request raises `TimeoutError` after `timeout` seconds, `ConnectionClosed` when the
     connection ends, `RequestRejected` when the server refuses, and `RemoteError` when the server
     does not speak the protocol. The constructor raises OSError when there is no server.
+
+    `reconnect` is for how many seconds it tries to replace a lost connection; 0 for not at all.
     """
 
     def __init__(
-        self, host: str, port: int, *, nick: str | None = None, timeout: float = 10
+        self,
+        host: str,
+        port: int,
+        *,
+        nick: str | None = None,
+        password: str = "",
+        timeout: float = 10,
+        reconnect: float = 60,
     ) -> None:
+        self._address = (host, port)
         self._timeout = timeout
-        self._protocol = ClientProtocol()
-        self._waiting: deque[tuple[Callable[[Notice], bool], AsyncResult[Notice]]] = deque()
+        self._reconnect_s = reconnect
+        self._protocol = ClientProtocol(password=password)
+        self._writing = RLock()
+        self._waiting: deque[_Waiting] = deque()
         self._told: deque[Notice] = deque()
         self._changed = Event()  # something was told, looked at or asked for, or all ended
         self._ended: TcpchatError | None = None
-        self._sock = socket.create_connection((host, port), timeout=timeout)
-        self._sock.settimeout(None)
+        self._reconnected = False
+        self._sock = self._connect()
         self._reader = gevent.spawn(self._read)
         try:
             self._ask(self._protocol.hello(), notices.Welcome)
@@ -139,7 +159,7 @@ class ChatClient:
         if self._ended is None:
             self._end(ConnectionClosed("the connection was closed"))
             with contextlib.suppress(OSError, gevent.Timeout), gevent.Timeout(self._timeout):
-                self._sock.sendall(self._protocol.request(events.Quit(reason)))
+                self._write(self._protocol.request(events.Quit(reason)))
                 self._sock.shutdown(socket.SHUT_WR)
                 self._reader.join()  # it reads what is still on its way
         self._reader.kill()
@@ -212,17 +232,15 @@ class ChatClient:
                 return notice.id == id if id is not None else notice.request == word
             return isinstance(notice, answer) and is_answer(notice)
 
-        result: AsyncResult[Notice] = AsyncResult()
-        waiting = (settles, result)
+        waiting = _Waiting(settles, AsyncResult(), data if id is None else b"")
         self._waiting.append(waiting)
         self._changed.set()
         try:
             with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
-                try:
-                    self._sock.sendall(data)
-                except OSError as error:
-                    raise ConnectionClosed("the connection was lost") from error
-                notice = result.get()
+                # Without a connection it waits for the next one; see `_resume`.
+                with contextlib.suppress(OSError):
+                    self._write(data)
+                notice = waiting.result.get()
         finally:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(waiting)
@@ -231,37 +249,92 @@ class ChatClient:
         assert isinstance(notice, answer)
         return notice
 
+    def _connect(self) -> socket.socket:
+        sock = socket.create_connection(self._address, timeout=self._timeout)
+        sock.settimeout(None)
+        return sock
+
+    def _write(self, data: bytes) -> None:
+        with self._writing:
+            self._sock.sendall(data)
+
     def _read(self) -> None:
-        """The reader's greenlet: take in what comes until the connection ends."""
+        """The reader's greenlet: take in what comes, over one connection after another."""
         try:
             while True:
-                while (
-                    self._ended is None
-                    and len(self._told) >= MAX_WAITING_NOTICES
-                    and not self._waiting
-                ):
-                    self._changed.clear()
-                    self._changed.wait()
-                data = self._sock.recv(_READ_BYTES)
-                if not data:
+                closing = self._read_connection()
+                if closing is not None and closing.retry is None:
                     break
-                told, reply = self._protocol.receive_data(data)
-                for notice in told:
-                    self._deliver(notice)
-                if reply:
-                    self._sock.sendall(reply)
-        except OSError:
-            pass  # a reset is an end like any other
+                if not self._resume(closing):
+                    break
         except RemoteError as error:
             self._end(error)
         self._end(ConnectionClosed("the server closed the connection"))
 
-    def _deliver(self, notice: Notice) -> None:
+    def _read_connection(self) -> notices.Closing | None:
+        """Take in what one connection gives; at its end return the server's last words."""
+        closing = None
+        while True:
+            while (
+                self._ended is None and len(self._told) >= MAX_WAITING_NOTICES and not self._waiting
+            ):
+                self._changed.clear()
+                self._changed.wait()
+            try:
+                data = self._sock.recv(_READ_BYTES)
+            except OSError:
+                return closing  # a reset is an end like any other
+            if not data:
+                return closing
+            told, reply = self._protocol.receive_data(data)
+            for notice in told:
+                if isinstance(notice, notices.Closing):
+                    closing = notice
+                self._deliver(notice)
+            if reply:
+                with contextlib.suppress(OSError):  # the next read tells
+                    self._write(reply)
+
+    def _resume(self, closing: notices.Closing | None) -> bool:
+        """Replace the connection; return whether the session goes on."""
+        welcome = self._protocol.welcome
+        if welcome is None or not welcome.token:
+            return False
+        until = time.monotonic() + self._reconnect_s
+        pause = (closing.retry or 0) / 1_000 if closing is not None else 0.0
+        while self._ended is None and time.monotonic() + pause < until:
+            gevent.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 # it spreads, it hides nothing
+            pause = min(max(0.1, 2 * pause), MAX_RETRY_PAUSE_S)
+            try:
+                sock = self._connect()
+                sock.sendall(self._protocol.hello())
+            except OSError:
+                continue
+            self._sock.close()
+            self._sock = sock
+            self._reconnected = True
+            return True
+        return False
+
+    def _ask_again(self) -> None:
+        """The session goes on: what was asked may not have arrived. (Messages are resent.)"""
         for waiting in self._waiting:
-            settles, result = waiting
-            if settles(notice):
+            if waiting.data:
+                with contextlib.suppress(OSError):
+                    self._write(waiting.data)
+
+    def _deliver(self, notice: Notice) -> None:
+        match notice:
+            case notices.Resumed():
+                self._ask_again()
+            case notices.Welcome() if self._reconnected:
+                self._end(ConnectionClosed("the server does not know this session any more"))
+            case _:
+                pass
+        for waiting in self._waiting:
+            if waiting.settles(notice):
                 self._waiting.remove(waiting)
-                result.set(notice)
+                waiting.result.set(notice)
                 return
         self._told.append(notice)
         self._changed.set()
@@ -270,5 +343,13 @@ class ChatClient:
         if self._ended is None:
             self._ended = error
             self._changed.set()
-            for _settles, result in self._waiting:
-                result.set_exception(error)
+            for waiting in self._waiting:
+                waiting.result.set_exception(error)
+
+
+class _Waiting(NamedTuple):
+    """A request that waits for its answer."""
+
+    settles: Callable[[Notice], bool]
+    result: AsyncResult[Notice]
+    data: bytes  # to ask again with, on another connection

@@ -6,6 +6,8 @@ with `* ` or `! `, and neither brackets nor blanks can stand in a name.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from tcpchat_core import notices
 from tcpchat_core.commands import parse_line
 from tcpchat_core.events import Request
@@ -30,8 +32,6 @@ class Plain:
 
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""
-        if type(notice) is Said:  # by far the most frequent
-            return (_said(notice) + "\n").encode()
         lines = _lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
@@ -103,7 +103,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
         case notices.Told(nick, text):
             return [f"[{nick} → you] {text}"]
-        case notices.Sent() | notices.Pinged():
+        # Sessions are of the other dialect; what has no line here is not for people to read.
+        case notices.Sent() | notices.Pinged() | notices.Resumed() | notices.Gap():
             return []
         case notices.Ponged():
             return ["* pong"]
@@ -147,6 +148,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {line}" for line in lines]
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
+        case _:
+            assert_never(notice)
 
 
 def _room_line(info: notices.RoomInfo) -> str:

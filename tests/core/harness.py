@@ -1,0 +1,235 @@
+"""What the core's tests share: logs, deliveries, and an in-memory adapter without sockets."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from tcpchat_core import (
+    Action,
+    Broadcast,
+    ChatState,
+    Close,
+    Effect,
+    Entry,
+    Event,
+    Name,
+    Notice,
+    Propose,
+    Request,
+    Send,
+    ServerProtocol,
+    events,
+    nick_name,
+    room_name,
+)
+from tcpchat_core.dialects.jsonl import decode_notice, encode_request
+
+HELLO = b'{"type":"hello"}\n'
+
+# Where the clock of all logs in the tests begins, and how far apart two entries are.
+START_MS = 1_000_000
+STEP_MS = 10
+
+
+def entry(seq: int, conn: int, event: Event) -> Entry:
+    """The entry at one place of a log; its time follows from its place."""
+    return Entry(seq, START_MS + STEP_MS * seq, conn, event)
+
+
+def name(typed: str) -> Name:
+    """A name that is known to be allowed, as a nick or as a room."""
+    folded = room_name(typed)
+    assert isinstance(folded, Name), folded
+    return folded
+
+
+def nick(typed: str) -> events.Nick:
+    """The event of taking an allowed nick."""
+    folded = nick_name(typed)
+    assert isinstance(folded, Name), folded
+    return events.Nick(*folded)
+
+
+def join(typed: str) -> events.Join:
+    """The event of joining a room with an allowed name."""
+    return events.Join(*name(typed))
+
+
+def say(room: str, text: str, id: str | None = None) -> events.Say:
+    """The event of saying a line to a room."""
+    return events.Say(room, text, id, key=name(room).key)
+
+
+def deliver(actions: Iterable[Action]) -> tuple[dict[int, list[Notice]], list[int]]:
+    """Carry out actions: what each connection is told, in order, and which are closed.
+
+    Holds an adapter's part of the bargain, and checks the core's: an audience names nobody twice.
+    """
+    told: dict[int, list[Notice]] = {}
+    closed: list[int] = []
+    for action in actions:
+        match action:
+            case Send(conn, notice):
+                told.setdefault(conn, []).append(notice)
+            case Broadcast(audience, notice, author, receipt):
+                assert len(set(audience.conns)) == len(audience.conns), audience
+                for conn in audience.conns:
+                    if conn != author:
+                        told.setdefault(conn, []).append(notice)
+                    elif receipt is not None:
+                        told.setdefault(conn, []).append(receipt)
+            case Close(conn):
+                closed.append(conn)
+    return told, closed
+
+
+class Talk:
+    """A state with a log of its own: each call of `do` is one entry, answered with what is told."""
+
+    def __init__(self, state: ChatState | None = None) -> None:
+        self.state = state or ChatState()
+        self.closed: list[int] = []
+
+    def do(self, conn: int, event: Event) -> dict[int, list[Notice]]:
+        """Commit one event."""
+        told, closed = deliver(self.state.handle(entry(self.state.seq + 1, conn, event)))
+        self.closed += closed
+        return told
+
+    def people(self, *nicks: str) -> None:
+        """Connect people with these nicks, as connections 1, 2, …"""
+        for conn, typed in enumerate(nicks, 1):
+            self.do(conn, events.Connect())
+            self.do(conn, nick(typed))
+
+
+class MemoryServer:
+    """An adapter without sockets: a deque of effects, and for each connection what it was sent.
+
+    The log commits at once unless it is `delayed`: then proposals wait in `proposed` until
+    `commit_next` is called.
+    """
+
+    def __init__(self, protocol: ServerProtocol | None = None, *, delayed: bool = False) -> None:
+        self.protocol = protocol or ServerProtocol(ChatState())
+        self.delayed = delayed
+        self.proposed: deque[Propose] = deque()
+        self.log: list[Entry] = []
+        self.output: dict[int, bytearray] = {}
+        self.closed: list[int] = []
+        self.now = 0
+
+    def connect(self, conn: int) -> None:
+        """A peer connects."""
+        self.output[conn] = bytearray()
+        self.carry_out(self.protocol.connection_made(conn, now=self.now))
+
+    def send(self, conn: int, data: bytes) -> list[Effect]:
+        """A peer sends bytes; returns the effects before they are carried out."""
+        return self.carry_out(self.protocol.receive_data(conn, data, now=self.now))
+
+    def ask(self, conn: int, *requests: Request) -> None:
+        """A peer sends requests, in JSON Lines."""
+        for request in requests:
+            self.send(conn, encode_request(request))
+
+    def eof(self, conn: int) -> None:
+        """A peer will send no more."""
+        self.carry_out(self.protocol.receive_eof(conn, now=self.now))
+
+    def lose(self, conn: int, reason: str = "connection lost") -> None:
+        """A connection is gone."""
+        self.carry_out(self.protocol.connection_lost(conn, reason))
+
+    def wait(self, milliseconds: int) -> None:
+        """Time passes."""
+        self.now += milliseconds
+        self.carry_out(self.protocol.handle_timer(self.now))
+
+    def stop(self, reason: str, *, retry: int | None = None) -> None:
+        """The server stops."""
+        self.carry_out(self.protocol.stop(reason, retry=retry))
+
+    def carry_out(self, effects: Sequence[Effect]) -> list[Effect]:
+        """Carry effects out, and whatever comes of them, in order."""
+        todo = deque(effects)
+        while todo:
+            effect = todo.popleft()
+            match effect:
+                case Propose():
+                    self.proposed.append(effect)
+                    if not self.delayed:
+                        todo.extend(self._commit())
+                case Send(conn, payload):
+                    self.output[conn] += payload
+                case Broadcast(audience, payload, author, receipt):
+                    for conn in audience.conns:
+                        self.output[conn] += (receipt or b"") if conn == author else payload
+                case Close(conn):
+                    self.closed.append(conn)
+        return list(effects)
+
+    def commit_next(self) -> Entry:
+        """The log takes in the oldest proposal."""
+        self.carry_out(self._commit())
+        return self.log[-1]
+
+    def _commit(self) -> list[Effect]:
+        proposed = self.proposed.popleft()
+        self.log.append(entry(len(self.log) + 1, proposed.conn, proposed.event))
+        return self.protocol.commit(self.log[-1])
+
+    def read(self, conn: int) -> bytes:
+        """Take what a connection was sent since the last time."""
+        data = bytes(self.output[conn])
+        self.output[conn].clear()
+        return data
+
+    def told(self, conn: int) -> list[Notice]:
+        """Take what a JSON Lines connection was told since the last time."""
+        return [decode_notice(line) for line in self.read(conn).splitlines()]
+
+    def lines(self, conn: int) -> list[str]:
+        """Take the lines that a plain connection was sent since the last time."""
+        return self.read(conn).decode().splitlines()
+
+
+def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """`data` in pieces, cut at these places (taken modulo its length)."""
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    ends = [*places, len(data)]
+    return [data[start:end] for start, end in zip([0, *places], ends, strict=True)]
+
+
+def random_log(seed: int, length: int) -> list[Entry]:
+    """A long quarrel over few nicks and rooms, the same for the same seed."""
+    draw = random.Random(seed)
+    nicks = [nick(typed) for typed in ("ada", "Ada", "bob", "дана", "zoë", "cleo")]
+    rooms = [join(typed) for typed in ("lobby", "Lobby", "tea", "кухня", "den")]
+    log: list[Entry] = []
+    for seq in range(1, length + 1):
+        conn, room = draw.randrange(1, 9), draw.choice(rooms)
+        event: Event
+        match draw.randrange(16):
+            case 0 | 1:
+                event = events.Connect()
+            case 2 | 3 | 4:
+                event = room
+            case 5 | 6:
+                event = draw.choice(nicks)
+            case 7:
+                event = events.Topic(room.room, draw.choice(["", "tea at four"]), room.key)
+            case 8:
+                event = events.Out(room.room, room.key)
+            case 9 if draw.random() < 0.4:
+                event = events.Quit("bye") if seq % 2 else events.Disconnect("connection lost")
+            case 10:
+                other = draw.choice(nicks)
+                event = events.Tell(other.nick, "psst", f"t{seq}", other.key)
+            case _:
+                text = f"message {seq}"
+                event = events.Say(room.room, text, f"s{seq}", bool(seq % 2), room.key)
+        log.append(entry(seq, conn, event))
+    return log

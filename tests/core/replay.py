@@ -1,0 +1,51 @@
+"""Replays a log and prints what came of it: a digest of the actions, and the state's own.
+
+Run as a program, so that each replay has an interpreter and a hash seed of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from tcpchat_core import Action, Broadcast, ChatState, Entry, Send, StateLimits, notices
+from tcpchat_core.state import room_list
+from tests.core.harness import random_log
+
+LIMITS = StateLimits(rooms_per_person=3, rooms=4, history_messages=20, history_chars=200)
+
+
+def written(actions: Iterable[Action]) -> bytes:
+    """Actions as bytes: everything in them, in their order."""
+    rows: list[object] = []
+    for action in actions:
+        match action:
+            case Broadcast(audience, payload, author, receipt):
+                rows.append(["broadcast", audience.conns, payload, author, receipt])
+            case Send(conn, payload):
+                rows.append(["send", conn, payload])
+            case _:
+                rows.append(["close", action.conn])
+    return msgspec.json.encode(rows) + b"\n"
+
+
+def replay(log: Iterable[Entry], state: ChatState) -> bytes:
+    """Everything that came of a log, as bytes."""
+    return b"".join(written(state.handle(entry)) for entry in log)
+
+
+def main() -> None:
+    """Replay the log of the seed and length that are the program's arguments."""
+    seed, length = map(int, sys.argv[1:])
+    state = ChatState(limits=LIMITS)
+    actions = replay(random_log(seed, length), state)
+    actions += msgspec.json.encode(room_list(state, 99))
+    assert actions.count(notices.Rejected.__name__.lower().encode()) > 10, "a log without quarrels"
+    print(hashlib.sha256(actions).hexdigest(), state.digest())
+
+
+if __name__ == "__main__":
+    main()

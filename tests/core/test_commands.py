@@ -1,0 +1,148 @@
+"""The commands that a person types."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpchat_core import COMMANDS, Command, Request, events, parse_line
+from tcpchat_core.commands import help_lines
+from tcpchat_core.notices import Rejected
+
+TYPED: list[tuple[str, Request | None]] = [
+    ("hello", events.Say("", "hello")),
+    (" hello ", events.Say("", " hello ")),
+    ("", None),
+    ("  \t", None),
+    ("//join is a command", events.Say("", "/join is a command")),
+    ("//", events.Say("", "/")),
+    (" /join lobby", events.Say("", " /join lobby")),
+    ("/join lobby", events.Join("lobby")),
+    ("/JOIN  lobby ", events.Join("lobby")),
+    ("/room #lobby", events.Join("#lobby")),
+    ("/nick ada", events.Nick("ada")),
+    ("/nickname ada", events.Nick("ada")),
+    ("/nicknames ada", events.Nick("ada")),
+    ("/out", events.Out("")),
+    ("/leave tea", events.Out("tea")),
+    ("/part tea", events.Out("tea")),
+    ("/quit", events.Quit("")),
+    ("/exit tea time", events.Quit("tea time")),
+    ("/rooms", events.Rooms()),
+    ("/list", events.Rooms()),
+    ("/who", events.Who("")),
+    ("/names tea", events.Who("tea")),
+    ("/msg ada hello  there", events.Tell("ada", "hello  there")),
+    ("/tell ada /quit", events.Tell("ada", "/quit")),
+    ("/me waves slowly", events.Say("", "waves slowly", emote=True)),
+    ("/topic", events.Topic("", None)),
+    ("/topic tea at four", events.Topic("", "tea at four")),
+    ("/history", events.History("")),
+    ("/history 7", events.History("", limit=7)),
+    ("/help", events.Help("")),
+    ("/? msg", events.Help("msg")),
+]
+
+
+@pytest.mark.parametrize(("line", "request_"), TYPED)
+def test_what_a_typed_line_asks_for(line: str, request_: Request | None) -> None:
+    assert parse_line(line) == request_
+
+
+def test_every_name_of_every_command_is_in_the_table_above() -> None:
+    typed = {line.partition(" ")[0].lower() for line, _ in TYPED}
+    assert {f"/{name}" for command in COMMANDS for name in command.names} <= typed
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.names[0])
+def test_the_example_of_a_command_is_a_line_that_it_takes(command: Command) -> None:
+    assert command.example.startswith(f"/{command.names[0]}")
+    assert not isinstance(parse_line(command.example), Rejected)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("/join", "join"),
+        ("/join a b", "join"),
+        ("/nick", "nick"),
+        ("/nick ada lovelace", "nick"),
+        ("/out a b", "out"),
+        ("/rooms now", "rooms"),
+        ("/who a b", "who"),
+        ("/msg", "msg"),
+        ("/msg ada", "msg"),
+        ("/tell ada   ", "msg"),
+        ("/me", "me"),
+        ("/history x", "history"),
+        ("/history -1", "history"),
+        ("/history 0", "history"),
+        ("/history 1_0", "history"),
+        ("/history ٣", "history"),
+        ("/history 1234567", "history"),
+        ("/help a b", "help"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_answered_with_the_usage(line: str, command: str) -> None:
+    (row,) = (row for row in COMMANDS if row.names[0] == command)
+    text = f"usage: {row.usage}  (for example: {row.example})"
+    assert parse_line(line) == Rejected("bad-usage", text, command)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("/jion lobby", "there is no command /jion; did you mean /join?"),
+        ("/nik ada", "there is no command /nik; did you mean /nick?"),
+        ("/HISTROY", "there is no command /HISTROY; did you mean /history?"),
+        ("/quti", "there is no command /quti; did you mean /quit?"),
+        ("/zzz", "there is no command /zzz; /help lists the commands"),
+        ("/", "there is no command /; /help lists the commands"),
+        ("/ join", "there is no command /; /help lists the commands"),
+        ("/\x1b[2J", "there is no command /[2J; /help lists the commands"),
+        (f"/{'x' * 99}", f"there is no command /{'x' * 24}; /help lists the commands"),
+    ],
+)
+def test_an_unknown_command_is_answered_with_the_nearest_one(line: str, hint: str) -> None:
+    assert parse_line(line) == Rejected("unknown-command", hint)
+
+
+def test_help_has_a_line_for_each_command_and_for_text() -> None:
+    lines = help_lines("")
+    assert isinstance(lines, tuple)
+    assert len(lines) == len(COMMANDS) + 2
+    for command, line in zip(COMMANDS, lines, strict=False):
+        assert line.startswith(f"{command.usage} ")
+        assert line.endswith(f"  {command.summary}")
+    assert [line.split()[0] for line in lines[-2:]] == ["text", "//text"]
+
+
+@pytest.mark.parametrize("word", ["msg", "/msg", "TELL"])
+def test_help_for_a_command_gives_usage_example_and_other_names(word: str) -> None:
+    assert help_lines(word) == (
+        "/msg NICK TEXT: say something to one person only",
+        "for example: /msg ada psst",
+        "the same: /tell",
+    )
+
+
+def test_help_for_a_command_of_one_name_lists_no_others() -> None:
+    assert help_lines("me") == ("/me ACTION: say what you do", "for example: /me waves")
+
+
+def test_help_for_what_there_is_not_names_the_nearest_command() -> None:
+    assert help_lines("/jion") == Rejected(
+        "unknown-command", "there is no command /jion; did you mean /join?"
+    )
+
+
+@given(line=st.text())
+def test_any_line_is_a_request_or_a_refusal_and_only_text_is_said(line: str) -> None:
+    parsed = parse_line(line)
+    if line.startswith("/") and not line.startswith("//"):
+        emote = isinstance(parsed, events.Say) and parsed.emote
+        assert emote or not isinstance(parsed, events.Say)
+        assert parsed is not None
+    else:
+        assert parsed is None or isinstance(parsed, events.Say)

@@ -1,0 +1,119 @@
+"""How the plain dialect tells each notice."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+
+from tcpchat_core import Notice, events, notices
+from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.notices import Rejected, RoomInfo, Said
+from tests.core import strategies
+from tests.core.strategies import WORDS
+
+HELLO = Said("lobby", "ada", "hello", 7, 0)
+WAVES = Said("lobby", "ada", "waves", 8, 0, emote=True)
+CROWD = tuple(f"p{number}" for number in range(1, 61))
+
+TOLD: list[tuple[Notice, list[str]]] = [
+    (
+        notices.Welcome("guest-1", "0"),
+        ["* Welcome to tcpchat. You are guest-1. /join ROOM to start, /help for more."],
+    ),
+    (
+        notices.Welcome("guest-1", "0", motd=("Be kind.", "")),
+        [
+            "* Welcome to tcpchat. You are guest-1. /join ROOM to start, /help for more.",
+            "* Be kind.",
+            "* ",
+        ],
+    ),
+    (notices.Joined("lobby", "ada", 7, 0), ["* ada joined lobby"]),
+    (
+        notices.Entered("lobby", ("ada", "bob", "guest-1"), 3, 0, 0, "tea at four"),
+        ["* You joined lobby (3 here: ada, bob, guest-1). Topic: tea at four"],
+    ),
+    (
+        notices.Entered("lobby", ("ada",), 1, 8, 0, history=(HELLO, WAVES)),
+        [
+            "* Said in lobby before you came:",
+            "[lobby] ada: hello",
+            "[lobby] * ada waves",
+            "* You joined lobby (1 here: ada).",
+        ],
+    ),
+    (
+        notices.Entered("lobby", ("ada",), 1, 8, 0, again=True),
+        ["* You talk in lobby (1 here: ada)."],
+    ),
+    (
+        notices.Entered("lobby", CROWD, 999, 0, 0),
+        [f"* You joined lobby (999 here: {', '.join(CROWD[:50])} and 949 more)."],
+    ),
+    (HELLO, ["[lobby] ada: hello"]),
+    (WAVES, ["[lobby] * ada waves"]),
+    (notices.Sent(0, "1", "lobby", None, 7), []),
+    (notices.Told("ada", "psst", 0), ["[ada → you] psst"]),
+    (
+        notices.TopicSet("lobby", "tea at four", "ada", 7, 0),
+        ["* The topic of lobby, set by ada: tea at four"],
+    ),
+    (notices.TopicSet("lobby", "", "ada", 7, 0), ["* ada cleared the topic of lobby"]),
+    (notices.TopicSet("lobby", "", "", 0, 0), ["* lobby has no topic"]),
+    (notices.Renamed("ada", "countess"), ["* ada is now countess"]),
+    (notices.Renamed("ada", "countess", own=True), ["* You are now countess"]),
+    (notices.Left("lobby", "bob"), ["* bob left lobby"]),
+    (notices.Left("lobby", "bob", own=True), ["* You left lobby"]),
+    (notices.Gone("bob"), ["* bob quit"]),
+    (notices.Gone("bob", "connection lost"), ["* bob quit (connection lost)"]),
+    (notices.RoomList(()), ["* There are no rooms yet. /join ROOM makes one."]),
+    (
+        notices.RoomList((RoomInfo("lobby", 2, "tea"), RoomInfo("den", 1)), 7),
+        ["* lobby (2): tea", "* den (1)", "* … and 7 more"],
+    ),
+    (notices.Members("lobby", ("ada", "bob")), ["* 2 in lobby: ada, bob"]),
+    (notices.HistoryPage("lobby", ()), ["* Nothing was said in lobby yet"]),
+    (
+        notices.HistoryPage("lobby", (HELLO, WAVES)),
+        [
+            "* The last 2 said in lobby:",
+            "[lobby] ada: hello",
+            "[lobby] * ada waves",
+            "* That was the history.",
+        ],
+    ),
+    (notices.HelpText(("one", "two")), ["* one", "* two"]),
+    (
+        Rejected("nick-in-use", "the nickname ada is taken", "nick"),
+        ["! nick-in-use: the nickname ada is taken"],
+    ),
+    (notices.Pinged("1"), []),
+    (notices.Ponged("1"), ["* pong"]),
+    (notices.Closing("restart", 1000), ["* Closing: restart"]),
+]
+
+
+@pytest.mark.parametrize(("notice", "lines"), TOLD)
+def test_the_lines_that_tell_a_notice(notice: Notice, lines: list[str]) -> None:
+    assert Plain().encode(notice) == "".join(f"{line}\n" for line in lines).encode()
+
+
+def test_every_notice_is_in_the_table_above() -> None:
+    assert {type(notice) for notice, _ in TOLD} == set(get_args(Notice))
+
+
+@given(notice=strategies.notices(WORDS))
+def test_any_notice_is_told_in_lines_that_nobody_can_forge(notice: Notice) -> None:
+    data = Plain().encode(notice)
+    assert data == b"" or data.endswith(b"\n")
+    for line in data.decode().splitlines():
+        assert line.startswith(("* ", "! ", "["))
+
+
+def test_a_line_that_is_not_utf8_is_refused() -> None:
+    refused = Plain().decode(b"caf\xe9")
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "bad-line"
+    assert Plain().decode("café".encode()) == events.Say("", "café")

@@ -1,0 +1,477 @@
+"""ChatState, rule by rule. What holds for every history of events is in the stateful tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcpchat_core import Broadcast, ChatState, Entry, Event, Send, StateLimits, events, notices
+from tcpchat_core.notices import Notice, Rejected
+from tcpchat_core.state import room_list
+from tests.core.harness import START_MS, STEP_MS, Talk, entry, join, nick, say
+
+
+def at(talk: Talk) -> int:
+    """The time of the last entry."""
+    return START_MS + STEP_MS * talk.state.seq
+
+
+def reasons(told: dict[int, list[Notice]]) -> dict[int, list[str]]:
+    """Who was refused, and why."""
+    return {
+        conn: [notice.reason for notice in heard if isinstance(notice, Rejected)]
+        for conn, heard in told.items()
+    }
+
+
+# ── Coming and going ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_person_is_welcomed_as_a_guest() -> None:
+    talk = Talk(ChatState(epoch="7"))
+    assert talk.do(5, events.Connect()) == {5: [notices.Welcome("guest-1", "7")]}
+    assert talk.state.people == 1
+
+
+def test_guest_numbers_are_reused_lowest_first() -> None:
+    talk = Talk()
+    for conn in (1, 2, 3, 4):
+        talk.do(conn, events.Connect())
+    talk.do(3, events.Disconnect(""))
+    talk.do(2, nick("bob"))
+    talk.do(1, events.Quit())
+    for conn, guest in ((5, "guest-1"), (6, "guest-2"), (7, "guest-3"), (8, "guest-5")):
+        assert talk.do(conn, events.Connect()) == {conn: [notices.Welcome(guest, "0")]}
+
+
+def test_connecting_twice_changes_nothing() -> None:
+    talk = Talk()
+    talk.people("ada")
+    before = talk.state.snapshot()
+    assert talk.do(1, events.Connect()) == {}
+    assert ChatState.restore(before).person(1) is not None
+    person = talk.state.person(1)
+    assert person is not None
+    assert person.nick == "ada"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        nick("ada"),
+        join("lobby"),
+        say("lobby", "hi"),
+        events.Tell("ada", "hi", key="ada"),
+        events.Topic("lobby", "tea", "lobby"),
+        events.Out("lobby", "lobby"),
+        events.Quit(),
+        events.Disconnect("connection lost"),
+    ],
+)
+def test_an_event_of_somebody_who_is_not_there_does_nothing(event: Event) -> None:
+    talk = Talk()
+    talk.people("bob")
+    assert talk.do(9, event) == {}
+    assert talk.state.people == 1
+    assert not list(talk.state.rooms())
+
+
+def test_an_entry_that_was_seen_already_does_nothing() -> None:
+    state = ChatState()
+    assert state.handle(entry(5, 1, events.Connect()))
+    digest = state.digest()
+    for seq in (5, 4, 1):
+        assert state.handle(entry(seq, 2, events.Connect())) == []
+    assert state.digest() == digest
+
+
+def test_quitting_is_answered_and_closes_the_connection() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    assert talk.do(1, events.Quit("tea time")) == {
+        1: [notices.Closing("bye")],
+        2: [notices.Gone("ada", "tea time")],
+    }
+    assert talk.closed == [1]
+
+
+def test_a_lost_connection_is_told_to_each_neighbour_once_and_frees_the_nick() -> None:
+    talk = Talk()
+    talk.people("ada", "bob", "cleo")
+    for room in ("lobby", "tea"):
+        for conn in (1, 2):
+            talk.do(conn, join(room))
+    talk.do(3, join("den"))
+    assert talk.do(1, events.Disconnect("timed out")) == {2: [notices.Gone("ada", "timed out")]}
+    assert talk.do(3, nick("ada")) == {3: [notices.Renamed("cleo", "ada", own=True)]}
+
+
+# ── Nicks ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_renamed_member_is_announced_once_to_people_who_share_two_rooms() -> None:
+    talk = Talk()
+    talk.people("ada", "bob", "cleo", "dora")
+    for conn, rooms in ((1, ("lobby", "tea")), (2, ("lobby", "tea")), (3, ("tea",))):
+        for room in rooms:
+            talk.do(conn, join(room))
+    talk.do(4, join("den"))
+    assert talk.do(1, nick("countess")) == {
+        1: [notices.Renamed("ada", "countess", own=True)],
+        2: [notices.Renamed("ada", "countess")],
+        3: [notices.Renamed("ada", "countess")],
+    }
+
+
+@pytest.mark.parametrize("taken", ["ada", "ADA", "аdа", "ａｄａ"])
+def test_a_nick_that_looks_like_one_in_use_is_refused(taken: str) -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    assert reasons(talk.do(2, nick(taken))) == {2: ["nick-in-use"]}
+
+
+def test_a_nick_may_change_its_case_and_be_told() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    assert talk.do(1, nick("Ada")) == {
+        1: [notices.Renamed("ada", "Ada", own=True)],
+        2: [notices.Renamed("ada", "Ada")],
+    }
+
+
+def test_taking_ones_own_nick_again_is_told_to_nobody_else() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    assert talk.do(1, nick("ada")) == {1: [notices.Renamed("ada", "ada", own=True)]}
+
+
+def test_a_guests_nick_can_only_be_given() -> None:
+    talk = Talk()
+    talk.people("ada")
+    assert reasons(talk.do(1, events.Nick("guest-7", "guest-7"))) == {1: ["reserved-name"]}
+    assert talk.do(1, events.Disconnect("")) == {}
+
+
+# ── Rooms ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_joins_is_shown_the_room_and_the_others_are_told() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(1, join("Lobby"))
+    talk.do(1, events.Topic("Lobby", "tea at four", "lobby"))
+    talk.do(1, say("Lobby", "hello"))
+    hello = notices.Said("Lobby", "ada", "hello", 1, at(talk))
+    assert talk.do(2, join("lobby")) == {
+        1: [notices.Joined("Lobby", "bob", 1, at(talk))],
+        2: [
+            notices.Entered("Lobby", ("ada", "bob"), 2, 1, at(talk), "tea at four", (hello,)),
+        ],
+    }
+
+
+def test_joining_again_only_shows_the_room_without_its_history() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    talk.do(1, say("lobby", "hello"))
+    assert talk.do(2, join("LOBBY")) == {
+        2: [notices.Entered("lobby", ("ada", "bob"), 2, 1, at(talk), again=True)]
+    }
+
+
+def test_a_room_vanishes_with_its_last_member_and_is_new_afterwards() -> None:
+    talk = Talk()
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    talk.do(1, say("lobby", "hello"))
+    assert talk.do(1, events.Out("lobby", "lobby")) == {1: [notices.Left("lobby", "ada", own=True)]}
+    assert talk.state.room("lobby") is None
+    assert talk.do(1, join("LOBBY")) == {1: [notices.Entered("LOBBY", ("ada",), 1, 0, at(talk))]}
+
+
+def test_a_departure_removes_the_rooms_that_it_empties_and_no_others() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(1, join("lobby"))
+    talk.do(1, join("tea"))
+    talk.do(2, join("tea"))
+    talk.do(1, events.Quit())
+    assert [room.name for room in talk.state.rooms()] == ["tea"]
+
+
+def test_too_many_rooms_is_refused_until_one_is_left() -> None:
+    talk = Talk(ChatState(limits=StateLimits(rooms_per_person=2)))
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    talk.do(1, join("tea"))
+    assert reasons(talk.do(1, join("den"))) == {1: ["too-many-rooms"]}
+    assert reasons(talk.do(1, join("tea"))) == {1: []}
+    talk.do(1, events.Out("tea", "tea"))
+    assert reasons(talk.do(1, join("den"))) == {1: []}
+
+
+def test_when_the_rooms_are_full_only_those_there_are_can_be_joined() -> None:
+    talk = Talk(ChatState(limits=StateLimits(rooms=1)))
+    talk.people("ada", "bob")
+    talk.do(1, join("lobby"))
+    assert reasons(talk.do(2, join("tea"))) == {2: ["rooms-full"]}
+    assert reasons(talk.do(2, join("lobby"))) == {1: [], 2: []}
+
+
+@pytest.mark.parametrize(
+    ("event", "request_tag"),
+    [
+        (say("tea", "hi", "7"), "say"),
+        (events.Topic("tea", "x", "tea"), "topic"),
+        (events.Out("tea", "tea"), "out"),
+    ],
+)
+def test_only_members_may_talk_set_the_topic_and_leave(event: Event, request_tag: str) -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(2, join("tea"))
+    text = "you are not in tea; /join tea first"
+    id = event.id if isinstance(event, events.Say) else None
+    assert talk.do(1, event) == {1: [Rejected("not-in-room", text, request_tag, id)]}
+
+
+def test_the_audience_is_the_same_object_until_the_membership_changes() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(1, join("lobby"))
+    room = talk.state.room("lobby")
+    assert room is not None
+    audience = room.audience
+    talk.do(1, say("lobby", "hello"))
+    talk.do(1, nick("countess"))
+    assert room.audience is audience
+    assert repr(audience) == "Audience((1,))"
+    talk.do(2, join("lobby"))
+    assert room.audience.conns == (1, 2)
+    assert audience.conns == (1,)
+
+
+# ── What is said ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_goes_to_every_other_member_and_its_author_gets_the_receipt() -> None:
+    talk = Talk()
+    talk.people("ada", "bob", "cleo")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    talk.do(3, join("tea"))
+    assert talk.do(1, events.Say("LOBBY", "waves", "a1", emote=True, key="lobby")) == {
+        1: [notices.Sent(at(talk), "a1", "lobby", None, 1)],
+        2: [notices.Said("lobby", "ada", "waves", 1, at(talk), emote=True)],
+    }
+
+
+def test_a_message_and_its_receipt_are_one_broadcast() -> None:
+    talk = Talk()
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    (action,) = talk.state.handle(entry(99, 1, say("lobby", "hello")))
+    assert isinstance(action, Broadcast)
+    assert action.author == 1
+
+
+def test_each_room_counts_its_own_messages() -> None:
+    talk = Talk()
+    talk.people("ada")
+    seqs = []
+    for room in ("lobby", "tea"):
+        talk.do(1, join(room))
+    for room in ("lobby", "tea", "lobby"):
+        (sent,) = talk.do(1, say(room, "x"))[1]
+        assert isinstance(sent, notices.Sent)
+        seqs.append((sent.room, sent.seq))
+    assert seqs == [("lobby", 1), ("tea", 1), ("lobby", 2)]
+
+
+def test_a_direct_message_reaches_one_person_and_its_author_gets_the_receipt() -> None:
+    talk = Talk()
+    talk.people("ada", "Bob", "cleo")
+    assert talk.do(1, events.Tell("bob", "psst", "t1", "bob")) == {
+        2: [notices.Told("ada", "psst", at(talk))],
+        1: [notices.Sent(at(talk), "t1", None, "Bob")],
+    }
+
+
+def test_a_direct_message_to_oneself_comes_before_its_receipt() -> None:
+    talk = Talk()
+    talk.people("ada")
+    assert talk.do(1, events.Tell("ada", "note", None, "ada")) == {
+        1: [notices.Told("ada", "note", at(talk)), notices.Sent(at(talk), nick="ada")]
+    }
+
+
+def test_a_direct_message_to_nobody_is_refused() -> None:
+    talk = Talk()
+    talk.people("ada")
+    assert talk.do(1, events.Tell("zoe", "psst", "t1", "zoe")) == {
+        1: [Rejected("no-such-nick", "there is nobody called zoe", "tell", "t1")]
+    }
+
+
+def test_a_topic_is_told_to_all_and_an_empty_one_clears_it() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    told = talk.do(1, events.Topic("lobby", "tea at four", "lobby"))
+    news = notices.TopicSet("lobby", "tea at four", "ada", 0, at(talk))
+    assert told == {1: [news], 2: [news]}
+    told = talk.do(2, events.Topic("lobby", "", "lobby"))
+    news = notices.TopicSet("lobby", "", "bob", 0, at(talk))
+    assert told == {1: [news], 2: [news]}
+
+
+# ── History ──────────────────────────────────────────────────────────────────────────────────
+
+
+def history(talk: Talk) -> list[str]:
+    room = talk.state.room("lobby")
+    assert room is not None
+    return [said.text for said in room.history]
+
+
+def test_history_is_bounded_by_the_number_of_messages() -> None:
+    talk = Talk(ChatState(limits=StateLimits(history_messages=3)))
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    for text in "abcd":
+        talk.do(1, say("lobby", text))
+    assert history(talk) == ["b", "c", "d"]
+
+
+def test_history_is_bounded_by_its_characters() -> None:
+    talk = Talk(ChatState(limits=StateLimits(history_chars=6)))
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    kept = []
+    for text in ("aaa", "bbb", "c", "dddddd", "eeeeeee"):
+        talk.do(1, say("lobby", text))
+        kept.append(history(talk))
+    assert kept == [["aaa"], ["aaa", "bbb"], ["bbb", "c"], ["dddddd"], []]
+
+
+def test_by_default_two_hundred_messages_are_kept_and_twenty_given_on_entering() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(1, join("lobby"))
+    for number in range(1, 206):
+        talk.do(1, say("lobby", str(number)))
+    assert history(talk) == [str(number) for number in range(6, 206)]
+    (entered,) = talk.do(2, join("lobby"))[2]
+    assert isinstance(entered, notices.Entered)
+    assert [said.seq for said in entered.history] == list(range(186, 206))
+
+
+@pytest.mark.parametrize(
+    ("before", "limit", "seqs"),
+    [
+        (None, 2, [5, 6]),
+        (None, 99, [3, 4, 5, 6]),
+        (None, 0, []),
+        (None, -1, []),
+        (5, 1, [4]),
+        (5, 99, [3, 4]),
+        (3, 99, []),
+        (1, 99, []),
+        (-(2**70), 99, []),
+        (7, 2, [5, 6]),
+        (2**70, 2**70, [3, 4, 5, 6]),
+    ],
+)
+def test_pages_of_history(before: int | None, limit: int, seqs: list[int]) -> None:
+    talk = Talk(ChatState(limits=StateLimits(history_messages=4)))
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    for text in "abcdef":
+        talk.do(1, say("lobby", text))
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert [said.seq for said in room.messages(before, limit)] == seqs
+
+
+# ── Lists, and the state as a value ──────────────────────────────────────────────────────────
+
+
+def test_rooms_are_listed_fullest_first_then_by_name_and_the_rest_is_counted() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for room in ("tea", "den", "lobby"):
+        talk.do(1, join(room))
+    talk.do(2, join("tea"))
+    talk.do(2, events.Topic("tea", "at four", "tea"))
+    assert room_list(talk.state, 2) == notices.RoomList(
+        (notices.RoomInfo("tea", 2, "at four"), notices.RoomInfo("den", 1)), more=1
+    )
+    assert room_list(talk.state, 3).more == 0
+
+
+def test_a_restored_state_goes_on_as_if_nothing_had_been() -> None:
+    talk = Talk(ChatState(epoch="e", limits=StateLimits(history_chars=10, rooms=3)))
+    talk.people("ada", "bob", "cleo")
+    talk.do(3, events.Quit())
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    talk.do(1, events.Topic("lobby", "tea", "lobby"))
+    talk.do(1, say("lobby", "12345"))
+    other = Talk(ChatState.restore(talk.state.snapshot()))
+    assert other.state.limits == talk.state.limits
+    for conn, event in (
+        (2, say("lobby", "123456")),
+        (4, events.Connect()),
+        (4, join("lobby")),
+        (1, nick("countess")),
+        (2, events.Out("lobby", "lobby")),
+    ):
+        assert other.do(conn, event) == talk.do(conn, event)
+    assert other.state.digest() == talk.state.digest()
+
+
+def test_a_digest_names_one_state() -> None:
+    talk, other = Talk(), Talk()
+    talk.people("ada")
+    other.people("ada")
+    assert talk.state.digest() == other.state.digest()
+    other.do(1, join("lobby"))
+    assert talk.state.digest() != other.state.digest()
+    assert len(talk.state.digest()) == 64
+
+
+def test_a_snapshot_that_refers_to_nobody_is_refused() -> None:
+    talk = Talk()
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    snapshot = talk.state.snapshot()
+    broken = snapshot.replace(b'"lobby","lobby",[1]', b'"lobby","lobby",[2]')
+    assert broken != snapshot
+    with pytest.raises(ValueError, match="refers to 2, which it does not hold"):
+        ChatState.restore(broken)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"epoch": 1}', b"\xff"])
+def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        ChatState.restore(data)
+
+
+def test_the_time_of_an_entry_is_the_time_of_what_came_of_it() -> None:
+    state = ChatState()
+    state.handle(Entry(1, 5, 1, events.Connect()))
+    state.handle(Entry(2, 6, 1, join("lobby")))
+    (told,) = state.handle(Entry(3, 77, 1, say("lobby", "x")))
+    assert isinstance(told, Broadcast)
+    assert isinstance(told.payload, notices.Said)
+    assert told.payload.at == 77
+    (answer,) = state.handle(Entry(4, 78, 1, say("tea", "x")))
+    assert isinstance(answer, Send)

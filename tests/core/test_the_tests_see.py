@@ -1,0 +1,306 @@
+"""The tests see: each checker fails when the product is broken in the way it guards against."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from tcpchat_core import Action, Audience, Broadcast, ChatState, Send, ServerProtocol, events
+from tcpchat_core import state as state_module
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.plain import Plain, strip_telnet
+from tcpchat_core.framing import LineBuffer, TooLong
+from tcpchat_core.notices import Entered, Rejected
+from tcpchat_core.state import Person, Room
+from tests.core import checkers
+from tests.core.harness import random_log
+from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
+from tests.core.state_machine import SmallStateMachine, StateMachine
+
+# The name of the module is also that of its function, which the package shows instead.
+SANITIZE = importlib.import_module("tcpchat_core.sanitize")
+SERVER = importlib.import_module("tcpchat_core.server")
+CLIENT = importlib.import_module("tcpchat_core.client")
+
+# The first failure is enough: it is not made small, and not kept.
+QUICK = settings(
+    max_examples=200,
+    phases=[Phase.generate],
+    derandomize=True,
+    database=None,
+    report_multiple_bugs=False,
+)
+
+Patch = pytest.MonkeyPatch
+
+
+def change_messages(patch: Patch, **changed: Callable[[ChatState], Any]) -> None:
+    """Give the broadcast of a message other fields, each a function of the state."""
+    original = ChatState._say
+
+    def say(self: ChatState, *args: Any) -> list[Action]:
+        fields = {field: value(self) for field, value in changed.items()}
+        return [
+            msgspec.structs.replace(action, **fields) if isinstance(action, Broadcast) else action
+            for action in original(self, *args)
+        ]
+
+    patch.setattr(ChatState, "_say", say)
+
+
+def the_author_hears_itself(patch: Patch) -> None:
+    change_messages(patch, author=lambda _: -1)
+
+
+def the_receipt_is_missing(patch: Patch) -> None:
+    change_messages(patch, receipt=lambda _: None)
+
+
+def a_message_reaches_people_outside_the_room(patch: Patch) -> None:
+    change_messages(patch, audience=lambda state: Audience(tuple(state._people)))
+
+
+def a_number_is_left_out(patch: Patch) -> None:
+    original = Room.keep
+
+    def keep(self: Room, said: Any, limits: Any) -> None:
+        original(self, said, limits)
+        self.seq += 1
+
+    patch.setattr(Room, "keep", keep)
+
+
+def a_rename_is_told_per_room(patch: Patch) -> None:
+    def per_room(person: Person, notice: Any, own: Any) -> list[Any]:
+        rooms = [
+            Broadcast(room.audience, notice, person.conn, None) for room in person.rooms.values()
+        ]
+        return [*rooms, Send(person.conn, own)] if own else rooms
+
+    patch.setattr(state_module, "_tell_neighbours", per_room)
+
+
+def an_empty_room_stays(patch: Patch) -> None:
+    patch.setattr(ChatState, "_leave", lambda _, person, room: room.remove(person))
+
+
+def a_departed_nick_stays_taken(patch: Patch) -> None:
+    original = ChatState._depart
+
+    def broken(self: ChatState, person: Person, reason: str) -> list[Action]:
+        told = original(self, person, reason)
+        self._nicks[person.key] = person
+        return told
+
+    patch.setattr(ChatState, "_depart", broken)
+
+
+def the_audience_is_stale(patch: Patch) -> None:
+    def add(self: Room, person: Person) -> None:
+        self.members[person.conn] = person
+        person.rooms[self.key] = self
+
+    patch.setattr(Room, "add", add)
+
+
+def history_is_off_by_one(patch: Patch) -> None:
+    original = Room.keep
+
+    def keep(self: Room, said: Any, limits: Any) -> None:
+        original(
+            self,
+            said,
+            msgspec.structs.replace(limits, history_messages=limits.history_messages + 1),
+        )
+
+    patch.setattr(Room, "keep", keep)
+
+
+def history_forgets_to_count_characters(patch: Patch) -> None:
+    original = Room.keep
+
+    def keep(self: Room, said: Any, limits: Any) -> None:
+        original(self, said, limits)
+        self.history_chars = 0
+
+    patch.setattr(Room, "keep", keep)
+
+
+def a_snapshot_forgets_a_topic(patch: Patch) -> None:
+    original = ChatState.restore
+
+    def restore(snapshot: bytes) -> ChatState:
+        state = original(snapshot)
+        for room in state.rooms():
+            room.topic_at = 0
+        return state
+
+    patch.setattr(ChatState, "restore", restore)
+
+
+def joining_again_shows_the_history_twice(patch: Patch) -> None:
+    original = ChatState._entered
+
+    def entered(self: ChatState, room: Room, at: int, *, again: bool = False) -> Entered:
+        return msgspec.structs.replace(original(self, room, at), again=again)
+
+    patch.setattr(ChatState, "_entered", entered)
+
+
+def answers_overtake(patch: Patch) -> None:
+    def answer(self: Any, connection: Any, answer: Any, effects: list[Any]) -> None:
+        sent = Send(connection.conn, self._notice(connection, answer))
+        effects += self._encode([sent])
+
+    patch.setattr(ServerProtocol, "_answer", answer)
+
+
+def the_current_room_is_kept_after_leaving_it(patch: Patch) -> None:
+    original = SERVER._checked
+
+    def checked(connection: Any, request: Any, **kwargs: Any) -> Any:
+        current = connection.current
+        result = original(connection, request, **kwargs)
+        if isinstance(request, events.Out):
+            connection.current = current
+        return result
+
+    patch.setattr(SERVER, "_checked", checked)
+
+
+def the_room_is_encoded_for_one_dialect_only(patch: Patch) -> None:
+    original = ServerProtocol._lanes
+    patch.setattr(ServerProtocol, "_lanes", lambda self, audience: original(self, audience)[:1])
+
+
+STATEFUL: list[tuple[Callable[[Patch], None], type[RuleBasedStateMachine]]] = [
+    (the_author_hears_itself, StateMachine),
+    (the_receipt_is_missing, StateMachine),
+    (a_message_reaches_people_outside_the_room, StateMachine),
+    (a_number_is_left_out, StateMachine),
+    (a_rename_is_told_per_room, StateMachine),
+    (an_empty_room_stays, StateMachine),
+    (a_departed_nick_stays_taken, StateMachine),
+    (the_audience_is_stale, StateMachine),
+    (history_is_off_by_one, SmallStateMachine),
+    (history_forgets_to_count_characters, SmallStateMachine),
+    (a_snapshot_forgets_a_topic, StateMachine),
+    (joining_again_shows_the_history_twice, StateMachine),
+    (the_author_hears_itself, ProtocolMachine),
+    (the_current_room_is_kept_after_leaving_it, ProtocolMachine),
+    (the_room_is_encoded_for_one_dialect_only, ProtocolMachine),
+    (answers_overtake, DelayedLogMachine),
+]
+
+
+@pytest.mark.parametrize(
+    ("mutation", "machine"),
+    STATEFUL,
+    ids=[f"{mutation.__name__}-{machine.__name__}" for mutation, machine in STATEFUL],
+)
+def test_a_broken_rule_is_seen_by_the_model(
+    mutation: Callable[[Patch], None],
+    machine: type[RuleBasedStateMachine],
+    monkeypatch: Patch,
+) -> None:
+    mutation(monkeypatch)
+    with pytest.raises((AssertionError, KeyError)):
+        run_state_machine_as_test(machine, settings=QUICK)
+
+
+def test_a_sanitiser_that_forgets_c1_is_seen(monkeypatch: Patch) -> None:
+    c1 = range(0x80, 0xA0)
+    table = {code: to for code, to in SANITIZE._TABLE.items() if code not in c1}
+    monkeypatch.setattr(SANITIZE, "_TABLE", table)
+    with pytest.raises(AssertionError, match="x9b"):
+        checkers.check_nothing_forbidden_leaves([events.Say("lobby", "\x9b2J")], "")
+    with pytest.raises(AssertionError, match="x9b"):
+        checkers.check_client(b'{"type":"told","nick":"ada","text":"\xc2\x9b2J","at":0}\n', [])
+
+
+def test_a_field_that_is_not_sanitised_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(SERVER, "_shown", lambda nick: nick)
+    with pytest.raises(AssertionError, match="x1b"):
+        checkers.check_nothing_forbidden_leaves([events.Tell("\x1b", "hi")], "")
+
+
+def test_a_client_that_does_not_sanitise_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(CLIENT, "_sanitized", lambda value: value)
+    with pytest.raises(AssertionError, match="x1b"):
+        checkers.check_client(b'{"type":"closing","reason":"\\u001b"}\n', [])
+
+
+def test_framing_that_does_not_come_back_into_step_is_seen(monkeypatch: Patch) -> None:
+    original = LineBuffer.receive_data
+
+    def receive_data(self: LineBuffer, data: bytes) -> list[bytes | TooLong]:
+        stuck = self._discarding
+        lines = original(self, data)
+        self._discarding = self._discarding or stuck
+        return [] if stuck else lines
+
+    monkeypatch.setattr(LineBuffer, "receive_data", receive_data)
+    with pytest.raises(AssertionError):
+        checkers.check_framing([b"x" * 20, b"ok"], [15, 21], 10)
+
+
+def test_framing_without_a_bound_is_seen(monkeypatch: Patch) -> None:
+    original = LineBuffer.__init__
+    monkeypatch.setattr(LineBuffer, "__init__", lambda self, *_: original(self, 10**6))
+    with pytest.raises(AssertionError):
+        checkers.check_framing([b"x" * 20], [15], 10)
+
+
+def test_input_that_is_not_put_together_again_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(SERVER.LineBuffer, "receive_data", lambda _, data: data.split(b"\n"))
+    with pytest.raises(AssertionError):
+        checkers.check_any_split(b"/join lobby\n", [5])
+
+
+def test_negotiation_that_is_forgotten_between_reads_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(checkers, "strip_telnet", lambda data, _: (strip_telnet(data, b"")[0], b""))
+    with pytest.raises(AssertionError):
+        checkers.check_telnet([b"hi"], [b"\xff\xfb\x01"], [3])
+
+
+def test_an_exception_out_of_the_core_is_seen(monkeypatch: Patch) -> None:
+    original = Plain.decode
+    monkeypatch.setattr(Plain, "decode", lambda self, line: original(self, line.decode().encode()))
+    with pytest.raises(UnicodeDecodeError):
+        checkers.check_arbitrary_bytes(b"\xc3(\n")
+
+
+def test_a_line_that_takes_the_next_with_it_is_seen(monkeypatch: Patch) -> None:
+    original = JsonLines.decode
+    seen: list[Any] = []
+
+    def decode(self: JsonLines, line: bytes) -> Any:
+        swallowed = seen and isinstance(seen[-1], Rejected)
+        seen.append(original(self, line))
+        return None if swallowed else seen[-1]
+
+    monkeypatch.setattr(JsonLines, "decode", decode)
+    with pytest.raises(AssertionError):
+        checkers.check_good_lines_count(b"/bad")
+
+
+def test_an_order_that_depends_on_hashes_is_seen() -> None:
+    before = (
+        "from tcpchat_core.state import Room\n"
+        "Room.nicks = lambda self, limit=None: "
+        "tuple({person.nick for person in self.members.values()})"
+    )
+    with pytest.raises(AssertionError):
+        checkers.check_hash_seeds(1, 300, before=before)
+
+
+def test_a_snapshot_that_leaves_something_out_is_seen(monkeypatch: Patch) -> None:
+    a_snapshot_forgets_a_topic(monkeypatch)
+    with pytest.raises(AssertionError):
+        checkers.check_snapshot_and_rest(random_log(1, 2000), 1500, 0)
