@@ -93,7 +93,7 @@ _JSONL = JsonLines()
 _PLAIN = Plain()
 
 # A web page can make a browser send text to this port, but not without this at the end of the
-# first line.
+# first line (or with a first line that is too long to see the end of).
 _HTTP = (b" HTTP/1.1", b" HTTP/1.0")
 
 # What waits its turn: something to look up, or something already known.
@@ -145,9 +145,10 @@ class _Connection:
         "pinged",
         "proposed",
         "sessions",
+        "spoke",
         "telnet",
         "token",
-        "wake_at",
+        "waits",
         "words_us",
     )
 
@@ -155,13 +156,14 @@ class _Connection:
         self.conn = conn
         self.token = token
         self.peer = peer
-        self.made_at = self.heard_at = now
-        self.wake_at: int | None = None  # its one timer that counts
+        self.made_at = self.heard_at = now  # later when it is we who let it wait
+        self.waits = False  # a timer will have its next line looked at
         self.dialect: Dialect | None = None  # until the first bytes tell
         self.admitted = admitted  # knows the password, if there is one
         self.failures = 0  # passwords that were wrong
         self.greeted = False  # Connect or Resume was proposed
         self.sessions: tuple[str, ...] = ()  # which it may be holding
+        self.spoke = False  # its first line was looked at
         self.pinged = False  # since it was last heard of
         self.buffer = LineBuffer()
         self.telnet = b""  # the start of a negotiation
@@ -178,11 +180,10 @@ class _Connection:
 
 
 class _Grace(NamedTuple):
-    """How long the sessions that a lost connection may have held can be resumed."""
+    """How long the session of a lost connection can be resumed, and what is told afterwards."""
 
     until: int
     conn: int
-    sessions: tuple[str, ...]
     reason: str
 
 
@@ -223,8 +224,9 @@ class ServerProtocol:
         self._line_us = 1_000_000 // limits.flood_rate if limits.flood_rate else 0
         self._now = 0
         self._connections: dict[int, _Connection] = {}
-        self._timers: list[tuple[int, int]] = []  # a heap of (when, conn)
-        # By session, in the order of time: the grace of a connection that was lost.
+        # A heap of (when, conn, whether it is for the next line): at most two per connection.
+        self._timers: list[tuple[int, int, bool]] = []
+        # By session, in the order of time.
         self._graces: dict[str, _Grace] = {}
         # By address: how many wrong passwords in a row, and when the next may be tried.
         self._failures: dict[str, tuple[int, int]] = {}
@@ -245,7 +247,7 @@ class ServerProtocol:
         self._now = now
         connection = _Connection(conn, token, peer, now, admitted=not self._password)
         self._connections[conn] = connection
-        self._wake(connection, now + GREET_AFTER_MS)
+        heapq.heappush(self._timers, (now + GREET_AFTER_MS, conn, False))
         return []
 
     def receive_data(self, conn: int, data: bytes, *, now: int) -> list[Effect]:
@@ -258,8 +260,6 @@ class ServerProtocol:
         connection.pinged = False
         if connection.dialect is None:
             connection.dialect = _JSONL if data[:1] == b"{" else _PLAIN
-            if data.partition(b"\n")[0].removesuffix(b"\r").endswith(_HTTP):
-                return self._end(connection, "this is a chat, not a web server")
             effects = self._begin(connection)
         else:
             effects = []
@@ -292,7 +292,7 @@ class ServerProtocol:
         if not connection.greeted:
             del self._connections[conn]
             return []
-        return [] if connection.ending else [self._disconnect(connection, reason)]
+        return [] if connection.ending else [self._disconnect(connection, sanitize(reason))]
 
     def is_paused(self, conn: int) -> bool:
         """Whether to stop reading from a connection until what it has said is dealt with."""
@@ -313,51 +313,56 @@ class ServerProtocol:
         self._now = now
         effects: list[Effect] = []
         while self._timers and self._timers[0][0] <= now:
-            when, conn = heapq.heappop(self._timers)
+            _, conn, for_line = heapq.heappop(self._timers)
             connection = self._connections.get(conn)
-            if connection is not None and connection.wake_at == when:
-                connection.wake_at = None
+            if connection is None or connection.ending:
+                continue
+            if for_line:
+                connection.waits = False
+                effects += self._proceed(connection)
+            else:
                 effects += self._look_after(connection)
         while self._graces:
-            key, grace = next(iter(self._graces.items()))
+            session, grace = next(iter(self._graces.items()))
             if grace.until > now:
                 break
-            del self._graces[key]
-            if session := self._away(grace):
+            del self._graces[session]
+            if self._is_away(session, grace):
                 effects.append(Propose(grace.conn, events.Expire(session, grace.reason)))
         return effects
 
-    def _wake(self, connection: _Connection, when: int) -> None:
-        """Look after a connection at `when`, or before."""
-        if connection.wake_at is None or when < connection.wake_at:
-            connection.wake_at = when
-            heapq.heappush(self._timers, (when, connection.conn))
+    def _wait(self, connection: _Connection, until: int) -> None:
+        """Have the connection's next line looked at later."""
+        if not connection.waits:
+            connection.waits = True
+            heapq.heappush(self._timers, (until, connection.conn, True))
 
     def _look_after(self, connection: _Connection) -> list[Effect]:
-        """Do what is due for one connection, and see when something will be next."""
+        """See whether a connection is silent for too long, and when to see again."""
         effects: list[Effect] = []
         limits, now = self.limits, self._now
         if connection.dialect is None:
             connection.dialect = _PLAIN
             effects += self._begin(connection)
-        if connection.lines:
-            effects += self._proceed(connection)
-        if connection.dialect is not _JSONL or connection.ending:
+        if connection.dialect is _PLAIN:  # for people: they may be silent as long as they like
             return effects
+        if connection.lines:  # it is we who do not listen
+            connection.heard_at = connection.made_at = now
         if not connection.greeted:
-            if now >= connection.made_at + limits.handshake_ms:
-                return effects + self._end(connection, "there was no request in time")
-            self._wake(connection, connection.made_at + limits.handshake_ms)
-        elif now >= connection.heard_at + limits.drop_after_ms:
-            return effects + self._end(connection, "ping timeout", retry=0)
+            check_at = connection.made_at + limits.handshake_ms
+            if now >= check_at:
+                return self._end(connection, "there was no request in time")
         elif connection.pinged:
-            self._wake(connection, connection.heard_at + limits.drop_after_ms)
-        elif now >= connection.heard_at + limits.ping_after_ms:
-            connection.pinged = True
-            effects += self._encode([Send(connection.conn, notices.Pinged())])
-            self._wake(connection, connection.heard_at + limits.drop_after_ms)
+            check_at = connection.heard_at + limits.drop_after_ms
+            if now >= check_at:
+                return self._end(connection, "ping timeout", retry=0)
         else:
-            self._wake(connection, connection.heard_at + limits.ping_after_ms)
+            check_at = connection.heard_at + limits.ping_after_ms
+            if now >= check_at:
+                connection.pinged = True
+                effects += self._encode([Send(connection.conn, notices.Pinged())])
+                check_at = connection.heard_at + limits.drop_after_ms
+        heapq.heappush(self._timers, (check_at, connection.conn, False))
         return effects
 
     # ── The log's side ───────────────────────────────────────────────────────────────────────
@@ -377,7 +382,7 @@ class ServerProtocol:
         """The last words for one connection, in its dialect, when the adapter has to end it."""
         connection = self._connections.get(conn)
         dialect = connection.dialect if connection is not None else None
-        return (dialect or _PLAIN).encode(notices.Closing(reason, retry))
+        return (dialect or _PLAIN).encode(notices.Closing(sanitize(reason), retry))
 
     def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
         """The node goes down: tell everybody, and close. Call nothing for these afterwards.
@@ -386,10 +391,8 @@ class ServerProtocol:
         """
         effects: list[Effect] = []
         for conn, connection in self._connections.items():
-            dialect = connection.dialect or _PLAIN
             if not connection.lost:
-                effects.append(Send(conn, dialect.encode(notices.Closing(reason, retry))))
-                effects.append(Close(conn))
+                effects += [Send(conn, self.closing(conn, reason, retry=retry)), Close(conn)]
         self._connections.clear()
         self._timers.clear()
         self._graces.clear()
@@ -400,7 +403,6 @@ class ServerProtocol:
     def _begin(self, connection: _Connection) -> list[Effect]:
         """The dialect is known now. A person is greeted, a program speaks first."""
         if connection.dialect is not _PLAIN:
-            self._wake(connection, connection.made_at + self.limits.handshake_ms)
             return []
         if not connection.admitted:
             return self._encode([Send(connection.conn, _PASSWORD_NEEDED)])
@@ -427,21 +429,23 @@ class ServerProtocol:
 
     def _may_go_on(self, connection: _Connection) -> bool:
         """Whether the connection's next line may be looked at now; if not, it will be woken."""
-        outstanding = connection.proposed - connection.committed
-        if max(outstanding, len(connection.answers)) >= MAX_OUTSTANDING:
+        if (
+            connection.proposed - connection.committed >= MAX_OUTSTANDING
+            or len(connection.answers) >= MAX_OUTSTANDING
+        ):
             return False  # until these are committed
         if not connection.admitted:
             until = self._failures.get(connection.peer, (0, 0))[1]
             if self._now < until:
-                self._wake(connection, until)
+                self._wait(connection, until)
                 return False
         if self._line_us:
             # The generic cell rate algorithm (ITU-T I.371): one number instead of a bucket.
             now_us = self._now * 1_000
             due = max(connection.words_us, now_us) + self._line_us
-            early = due - now_us - self.limits.flood_burst * self._line_us
+            early = due - now_us - max(1, self.limits.flood_burst) * self._line_us
             if early > 0:
-                self._wake(connection, self._now + (early + 999) // 1_000)
+                self._wait(connection, self._now + (early + 999) // 1_000)
                 return False
             connection.words_us = due
         return True
@@ -450,6 +454,11 @@ class ServerProtocol:
         dialect = connection.dialect
         assert dialect is not None  # lines come of data, and data tells the dialect
         request: Request | Rejected | None
+        if not connection.spoke:
+            connection.spoke = True
+            if dialect is _PLAIN and (isinstance(line, TooLong) or line.endswith(_HTTP)):
+                effects += self._end(connection, "this is a chat, not a web server")
+                return
         if isinstance(line, TooLong):
             text = f"a line has at most {MAX_LINE_BYTES:,} bytes; this one was thrown away"
             request = Rejected("bad-line", text)
@@ -460,14 +469,16 @@ class ServerProtocol:
                 self._check_password(connection, line, effects)
                 return
             request = dialect.decode(line)
-        if isinstance(request, events.Hello) and not connection.greeted:
-            self._hello(connection, request, effects)
-        elif not connection.admitted and request is not None:
-            self._answer(connection, _PASSWORD_NEEDED, effects)
-        elif request is not None:
-            if not connection.greeted:
+        if request is not None:
+            if connection.greeted:
+                self._request(connection, request, effects)
+            elif isinstance(request, events.Hello):
+                self._hello(connection, request, effects)
+            elif connection.admitted:
                 effects.append(self._connect(connection))
-            self._request(connection, request, effects)
+                self._request(connection, request, effects)
+            else:
+                self._answer(connection, _PASSWORD_NEEDED, effects)
         if connection.long_lines >= MAX_LONG_LINES:
             effects += self._end(connection, "three lines in a row were too long")
 
@@ -478,21 +489,17 @@ class ServerProtocol:
             self._answer(connection, request, effects)
             return
         try:
-            request = _checked(connection, request)
+            checked = _checked(connection, request)
         except _Refused as refused:
             tag, id = request.__struct_config__.tag, getattr(request, "id", None)
             rejected = Rejected(refused.reason, refused.text, str(tag), id)
             self._answer(connection, rejected, effects)
             return
-        match request:
-            case events.Pong() | events.Hello():
-                pass  # hearing of a pong was all; a late hello was refused
-            case events.Rooms() | events.Who() | events.History() | events.Ping() | events.Help():
-                self._answer(connection, request, effects)
-            case events.Topic(topic=None):
-                self._answer(connection, request, effects)
-            case _:
-                effects.append(self._propose(connection, request))
+        if isinstance(checked, _Lookup):
+            self._answer(connection, checked.query, effects)
+        elif checked is not None:
+            connection.proposed += 1
+            effects.append(Propose(connection.conn, checked))
 
     def _propose(self, connection: _Connection, event: Event) -> Propose:
         connection.proposed += 1
@@ -528,32 +535,27 @@ class ServerProtocol:
         effects.append(self._propose(connection, resume))
 
     def _disconnect(self, connection: _Connection, reason: str) -> Propose:
-        """Propose a connection's last event. What it held can be resumed for a while."""
+        """Propose a connection's last event."""
         connection.ending = True
-        if connection.sessions:
-            self._begin_grace(connection, reason or "connection lost")
         return self._propose(connection, events.Disconnect(reason))
 
     def _begin_grace(self, connection: _Connection, reason: str) -> None:
-        graces, sessions = self._graces, connection.sessions
-        graces.pop(sessions[0], None)
-        until = self._now + self.limits.grace_ms
-        graces[sessions[0]] = _Grace(until, connection.conn, sessions, reason)
+        """The connection is gone; its session can be resumed for a while."""
+        graces = self._graces
+        grace = _Grace(self._now + self.limits.grace_ms, connection.conn, reason)
+        for session in connection.sessions:
+            if self._is_away(session, grace):
+                graces.pop(session, None)  # so that they stand in the order of time
+                graces[session] = grace
         # Sessions that were resumed, or ended, need none; so there are no more graces than
         # sessions that are away, however often connections come and go.
-        while graces:
-            key, oldest = next(iter(graces.items()))
-            if oldest.conn in self._connections or self._away(oldest):
-                break
-            del graces[key]
+        while graces and not self._is_away(*next(iter(graces.items()))):
+            del graces[next(iter(graces))]
 
-    def _away(self, grace: _Grace) -> str:
-        """The session that waits to be resumed since this grace began, or ""."""
-        for session in grace.sessions:
-            person = self.state.away(session)
-            if person is not None and person.conn == grace.conn:
-                return session
-        return ""
+    def _is_away(self, session: str, grace: _Grace) -> bool:
+        """Whether a session waits to be resumed since its grace began."""
+        person = self.state.away(session)
+        return person is not None and person.conn == grace.conn
 
     def _end(
         self, connection: _Connection, reason: str = "", *, retry: int | None = None
@@ -564,6 +566,7 @@ class ServerProtocol:
             effects += self._encode([Send(connection.conn, notices.Closing(reason, retry))])
         if connection.greeted:
             return [*effects, self._disconnect(connection, reason)]
+        connection.ending = True
         del self._connections[connection.conn]
         return [*effects, Close(connection.conn)]
 
@@ -609,10 +612,11 @@ class ServerProtocol:
             notice = self._notice(connection, answers.pop(0)[1])
             effects += self._encode([Send(connection.conn, notice)])
         match event:
-            case events.Disconnect():
+            case events.Disconnect(reason):
                 if not connection.lost:
                     effects.append(Close(connection.conn))
                 del self._connections[connection.conn]
+                self._begin_grace(connection, reason or "connection lost")
             case _ if connection.lines and connection.proposed == connection.committed:
                 effects += self._proceed(connection)
         return effects
@@ -657,15 +661,16 @@ class ServerProtocol:
         effects: list[Effect] = []
         for action in actions:
             match action:
-                case Broadcast(audience, notice, author, receipt):
-                    lanes: _Lanes = audience.derived
+                case Broadcast():  # not taken apart: see `_checked`
+                    author, receipt = action.author, action.receipt
+                    lanes: _Lanes = action.audience.derived
                     if lanes is None:
-                        lanes = audience.derived = self._lanes(audience)
-                    for dialect, members, authors in lanes:
+                        lanes = action.audience.derived = self._lanes(action.audience)
+                    for dialect, members, conns in lanes:
                         told = b""
-                        if receipt is not None and author in authors:
+                        if receipt is not None and author in conns:
                             told = dialect.encode(receipt)
-                        payload = dialect.encode(notice)
+                        payload = dialect.encode(action.payload)
                         effects.append(Broadcast(members, payload, author, told))
                 case Send(conn, notice):
                     connection = self._connections.get(conn)
@@ -727,13 +732,22 @@ class _Refused(Exception):
         self.text = text
 
 
-def _checked(connection: _Connection, request: Request) -> Request:
-    """The request with its texts made safe and its names folded. Raises _Refused."""
+class _Lookup(NamedTuple):
+    """A query, to be answered in its turn."""
+
+    query: Query
+
+
+def _checked(connection: _Connection, request: Request) -> Event | _Lookup | None:
+    """What to propose or to look up, with its texts made safe and its names folded.
+
+    Raises _Refused when it cannot be, whatever the state.
+    """
     match request:
-        case events.Say(room, text, id, emote):
-            text = _text(text, MAX_TEXT_CHARS, "a message")
-            name = _room(connection, room)
-            return events.Say(name.text, text, id, emote, name.key)
+        case events.Say():  # the most frequent; it is not taken apart, which would cost a third
+            text = _text(request.text, MAX_TEXT_CHARS, "a message")
+            name = _room(connection, request.room)
+            return events.Say(name.text, text, request.id, request.emote, name.key)
         case events.Tell(nick, text, id):
             text = _text(text, MAX_TEXT_CHARS, "a message")
             key = nick_key(nick)
@@ -759,22 +773,26 @@ def _checked(connection: _Connection, request: Request) -> Request:
             name = _room(connection, room)
             if topic:
                 topic = _text(topic, MAX_TOPIC_CHARS, "a topic")
-            return events.Topic(name.text, topic, name.key)
+            event = events.Topic(name.text, topic, name.key)
+            return _Lookup(event) if topic is None else event
         case events.Quit(reason):
             if reason:
                 reason = _text(reason, MAX_REASON_CHARS, "a reason")
             connection.ending = True
             return events.Quit(reason)
         case events.Who(room):
-            name = _room(connection, room)
-            return events.Who(*name)
+            return _Lookup(events.Who(*_room(connection, room)))
         case events.History(room, before, limit):
             name = _room(connection, room)
-            return events.History(name.text, before, limit, name.key)
+            return _Lookup(events.History(name.text, before, limit, name.key))
+        case events.Rooms() | events.Ping() | events.Help():
+            return _Lookup(request)
+        case events.Pong():
+            return None  # hearing of it was all
         case events.Hello():
             raise _Refused("bad-request", "hello can only be the first request")
         case _:
-            return request
+            assert_never(request)
 
 
 def _text(text: str, max_chars: int, what: str) -> str:

@@ -272,6 +272,8 @@ class ChatState:
         else:
             number = self._guests = self._guests + 1
         nick = f"{GUEST_PREFIX}{number}"
+        if session in self._sessions:  # a secret that is not one names nobody
+            session = ""
         person = Person(conn, nick, nick, session)
         self._people[conn] = self._nicks[nick] = person
         if session:

@@ -93,6 +93,9 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
     match notice:
         case notices.Said():
             return [_said(notice)]
+        # Sessions are of the other dialect; what has no line here is not for people to read.
+        case notices.Sent() | notices.Pinged() | notices.Resumed() | notices.Gap():
+            return []
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
         case notices.Left(room, nick, own):
@@ -103,9 +106,6 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
         case notices.Told(nick, text):
             return [f"[{nick} → you] {text}"]
-        # Sessions are of the other dialect; what has no line here is not for people to read.
-        case notices.Sent() | notices.Pinged() | notices.Resumed() | notices.Gap():
-            return []
         case notices.Ponged():
             return ["* pong"]
         case notices.Entered(room, members, count, topic=topic, history=history, again=again):
