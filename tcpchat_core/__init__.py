@@ -10,7 +10,7 @@ from tcpchat_core.client import ClientProtocol, Received, RoomView
 from tcpchat_core.commands import COMMANDS, Command, parse_line
 from tcpchat_core.dialects import Dialect
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Propose, Send
-from tcpchat_core.errors import LocalError, RemoteError, TcpchatError
+from tcpchat_core.errors import LocalError, RemoteError, TcpchatError, TooLateError
 from tcpchat_core.events import Entry, Event, Query, Request
 from tcpchat_core.names import BadName, Name, nick_name, room_name
 from tcpchat_core.notices import Notice, Reason
@@ -49,6 +49,7 @@ __all__ = [
     "ServerProtocol",
     "StateLimits",
     "TcpchatError",
+    "TooLateError",
     "events",
     "nick_name",
     "notices",

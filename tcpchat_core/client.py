@@ -19,7 +19,7 @@ Rule 2: What was seen is not given out twice, whatever is sent again. What the s
 
 Rule 3: Everything a server sends is untrusted: it is bounded, decoded by type, and every text in
         it is sanitised. A server that breaks the protocol raises `RemoteError`; no other exception
-        comes out, whatever the bytes.
+        comes out, whatever the bytes. (A `TooLateError` among them says: connect again.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import msgspec
 
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
-from tcpchat_core.errors import RemoteError
+from tcpchat_core.errors import RemoteError, TooLateError
 from tcpchat_core.events import Request, Say, Tell
 from tcpchat_core.framing import LineBuffer, TooLong
 from tcpchat_core.notices import Notice, Welcome
@@ -85,17 +85,18 @@ class ClientProtocol:
         self._last_id = 0
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = False  # the server has answered hello
+        self._spoken_to = False  # it has said anything, on this connection
         self._held: deque[str] = deque()  # ids that are to be sent
-        self._in_flight = 0  # messages sent on this connection and not acknowledged
+        self._places: dict[str, int] = {}  # of the unacknowledged, in the order of saying
+        self._last_place = 0
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
     def hello(self) -> bytes:
         """The first bytes of a connection: a new session, or the one there was."""
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
-        self._open = False
+        self._open = self._spoken_to = False
         self._held = deque(self.unacknowledged)
-        self._in_flight = 0
         token = self.welcome.token if self.welcome else ""
         seen = {room: view.seq for room, view in self.rooms.items()} if token else {}
         return encode_request(events.Hello(token, seen, self._told, self.password))
@@ -118,21 +119,31 @@ class ClientProtocol:
             id = str(self._last_id)
             request = msgspec.structs.replace(request, id=id)
         self.unacknowledged[id] = request
+        self._last_place += 1
+        self._places[id] = self._last_place
         self._held.append(id)
         return self._send_held()
 
     def _send_held(self) -> bytes:
-        """What may be sent now of what was said: no more at a time than the server remembers."""
+        """What may be sent now of what was said.
+
+        The server remembers the last ids that it was sent, as many as its window says. So that it
+        still knows the oldest unacknowledged one when that has to be sent again, no message is
+        sent that comes a window or more after it.
+        """
         if not self._open:
             return b""
         limits = self.welcome.limits if self.welcome else None
         window = limits.unacknowledged if limits else 1
         data = b""
-        while self._held and self._in_flight < window:
-            message = self.unacknowledged.get(self._held.popleft())
+        while self._held:
+            message = self.unacknowledged.get(id := self._held[0])
             if message is not None:
-                self._in_flight += 1
+                oldest = self._places[next(iter(self.unacknowledged))]
+                if self._places[id] >= oldest + window:
+                    break
                 data += encode_request(message)
+            self._held.popleft()
         return data
 
     # ── Being told ───────────────────────────────────────────────────────────────────────────
@@ -143,6 +154,7 @@ class ClientProtocol:
         reply = b""
         for line in self._buffer.receive_data(data):
             notice = self._decode(line)
+            self._spoken_to = True
             if isinstance(notice, notices.Pinged):
                 reply += encode_request(events.Pong(notice.id))
             if self._take(notice):
@@ -155,6 +167,10 @@ class ClientProtocol:
         try:
             return _sanitized(decode_notice(line))
         except (ValueError, RecursionError) as error:
+            if not self._spoken_to and line.startswith(b"* Welcome"):
+                raise TooLateError(
+                    "our first line came so late that the server spoke first"
+                ) from None
             shown = sanitize(line[:60].decode(errors="replace"))
             raise RemoteError(
                 f"the server does not speak tcpchat's protocol: it sent {shown!r}"
@@ -199,9 +215,9 @@ class ClientProtocol:
     def _begin(self, welcome: Welcome) -> None:
         """A session begins. An earlier one is over: what it left open cannot be known."""
         if self.welcome is not None:
-            self.abandoned += [
-                self.unacknowledged.pop(id) for id in self._held if id in self.unacknowledged
-            ]
+            self.abandoned += self.unacknowledged.values()
+            self.unacknowledged.clear()
+            self._places.clear()
             self._held.clear()
             self.rooms.clear()
             self._told = 0
@@ -212,7 +228,7 @@ class ClientProtocol:
     def _acknowledge(self, id: str) -> bool:
         if self.unacknowledged.pop(id, None) is None:
             return False
-        self._in_flight = max(0, self._in_flight - 1)
+        del self._places[id]
         return True
 
     def _see(self, room: str, seq: int) -> bool:

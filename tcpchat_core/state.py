@@ -81,6 +81,7 @@ class Person:
         "receipts",
         "rooms",
         "session",
+        "since",
         "told",
     )
 
@@ -92,6 +93,7 @@ class Person:
         self.nick = nick
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
+        self.since: dict[str, int] = {}  # by room key, when resumable: the seq at joining
         self.told = 0  # how many direct messages it was sent
         # Of the direct messages the last ones, and of the receipts those with an id. Most people
         # have neither, so there is no container until there is something in it.
@@ -102,14 +104,13 @@ class Person:
 class Room:
     """One room. Seen from outside the state it is read-only.
 
-    Its messages are numbered from `base` + 1. The base is the log's number of the entry that made
-    the room, so the numbers of a room that vanished and came back go on above its earlier ones,
-    and what a client has seen of its earlier life is never taken for the new one.
+    Its messages are numbered on from the log's number of the entry that made the room. So the
+    numbers of a room that vanished and came back go on above its earlier ones, and what a client
+    has seen of its earlier life is never taken for the new one.
     """
 
     __slots__ = (
         "_audience",
-        "base",
         "history",
         "history_chars",
         "key",
@@ -121,12 +122,11 @@ class Room:
         "topic_nick",
     )
 
-    def __init__(self, name: str, key: str, base: int) -> None:
+    def __init__(self, name: str, key: str, seq: int) -> None:
         self.name = name
         self.key = key
-        self.base = base
         self.members: dict[int, Person] = {}  # by id, in the order of joining
-        self.seq = base  # of the last message
+        self.seq = seq  # of the last message
         self.topic = ""
         self.topic_nick = ""
         self.topic_at = 0
@@ -161,12 +161,15 @@ class Room:
         """Make `person` a member."""
         self.members[person.id] = person
         person.rooms[self.key] = self
+        if person.session:
+            person.since[self.key] = self.seq
         self._audience = None
 
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""
         del self.members[person.id]
         del person.rooms[self.key]
+        person.since.pop(self.key, None)
         self._audience = None
 
     def keep(self, said: Said, limits: StateLimits) -> None:
@@ -425,8 +428,9 @@ class ChatState:
         actions += [Send(conn, notice) for notice in missed]
         own = {(receipt.room, receipt.seq): id for id, receipt in (person.receipts or {}).items()}
         for key, room in person.rooms.items():
-            # Who joined and lost the connection before it was told has seen nothing yet.
-            seen = event.seen.get(key, room.base)
+            # Nothing of before it joined: it may not have been told yet that it did, or that it
+            # had left and joined again.
+            seen = max(event.seen.get(key, 0), person.since[key])
             for notice in _missed(room.name, room.seq, seen, room.history):
                 id = own.get((room.name, notice.seq)) if isinstance(notice, Said) else None
                 told = msgspec.structs.replace(notice, id=id) if id else notice
@@ -485,7 +489,6 @@ class ChatState:
                         room.name,
                         room.key,
                         list(room.members),
-                        room.base,
                         room.seq,
                         room.topic,
                         room.topic_nick,
@@ -502,6 +505,7 @@ class ChatState:
                         person.nick,
                         person.key,
                         list(person.rooms),
+                        person.since,
                         person.told,
                         list(person.inbox or ()),
                         list((person.receipts or {}).items()),
@@ -533,7 +537,7 @@ class ChatState:
         people = {}
         for row in record.people:
             person = people[row.id] = Person(row.id, row.nick, row.key, row.session)
-            person.conn, person.told = row.conn, row.told
+            person.conn, person.told, person.since = row.conn, row.told, row.since
             person.inbox = deque(row.inbox) or None
             person.receipts = dict(row.receipts) or None
             state._nicks[row.key] = person
@@ -546,8 +550,7 @@ class ChatState:
             if not person.away:
                 state._people[person.conn] = person
         for kept in record.rooms:
-            room = state._rooms[kept.key] = Room(kept.name, kept.key, kept.base)
-            room.seq = kept.seq
+            room = state._rooms[kept.key] = Room(kept.name, kept.key, kept.seq)
             room.topic, room.topic_nick = kept.topic, kept.topic_nick
             room.topic_at = kept.topic_at
             room.history.extend(kept.history)
@@ -566,7 +569,6 @@ class _RoomRecord(msgspec.Struct, array_like=True):
     name: str
     key: str
     members: list[int]
-    base: int
     seq: int
     topic: str
     topic_nick: str
@@ -581,6 +583,7 @@ class _PersonRecord(msgspec.Struct, array_like=True):
     nick: str
     key: str
     rooms: list[str]
+    since: dict[str, int]
     told: int
     inbox: list[Told]
     receipts: list[tuple[str, Sent]]

@@ -26,7 +26,16 @@ from gevent import socket
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 
-from tcpchat_core import ClientProtocol, Notice, RemoteError, Request, TcpchatError, events, notices
+from tcpchat_core import (
+    ClientProtocol,
+    Notice,
+    RemoteError,
+    Request,
+    TcpchatError,
+    TooLateError,
+    events,
+    notices,
+)
 from tcpchat_core.client import RoomView
 
 # How much is read at once.
@@ -83,7 +92,9 @@ class ChatClient:
         self._writing = RLock()
         self._waiting: deque[_Waiting] = deque()
         self._told: deque[Notice] = deque()
-        self._changed = Event()  # something was told, looked at or asked for, or all ended
+        # Each is cleared only by those who wait for it, else one could clear the other's wake-up.
+        self._changed = Event()  # something was told, or all ended
+        self._wanted = Event()  # something was looked at or asked for, or all ended
         self._ended: TcpchatError | None = None
         self._reconnected = False
         self._sock = self._connect()
@@ -197,7 +208,7 @@ class ChatClient:
                     raise self._ended
                 self._changed.clear()
                 self._changed.wait()
-        self._changed.set()  # there is room for one more
+        self._wanted.set()  # there is room for one more
         return self._told.popleft()
 
     # ── The connection ───────────────────────────────────────────────────────────────────────
@@ -234,7 +245,7 @@ class ChatClient:
 
         waiting = _Waiting(settles, AsyncResult(), data if id is None else b"")
         self._waiting.append(waiting)
-        self._changed.set()
+        self._wanted.set()
         try:
             with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
                 # Without a connection it waits for the next one; see `_resume`.
@@ -278,15 +289,18 @@ class ChatClient:
             while (
                 self._ended is None and len(self._told) >= MAX_WAITING_NOTICES and not self._waiting
             ):
-                self._changed.clear()
-                self._changed.wait()
+                self._wanted.clear()
+                self._wanted.wait()
             try:
                 data = self._sock.recv(_READ_BYTES)
             except OSError:
                 return closing  # a reset is an end like any other
             if not data:
                 return closing
-            told, reply = self._protocol.receive_data(data)
+            try:
+                told, reply = self._protocol.receive_data(data)
+            except TooLateError:
+                return closing
             for notice in told:
                 if isinstance(notice, notices.Closing):
                     closing = notice
@@ -296,7 +310,7 @@ class ChatClient:
                     self._write(reply)
 
     def _resume(self, closing: notices.Closing | None) -> bool:
-        """Replace the connection; return whether the session goes on."""
+        """Replace the connection; return whether that could be done."""
         welcome = self._protocol.welcome
         if welcome is None or not welcome.token:
             return False
@@ -317,7 +331,7 @@ class ChatClient:
         return False
 
     def _ask_again(self) -> None:
-        """The session goes on: what was asked may not have arrived. (Messages are resent.)"""
+        """Ask again for what may not have arrived. (The protocol resends messages by itself.)"""
         for waiting in self._waiting:
             if waiting.data:
                 with contextlib.suppress(OSError):
@@ -343,6 +357,7 @@ class ChatClient:
         if self._ended is None:
             self._ended = error
             self._changed.set()
+            self._wanted.set()
             for waiting in self._waiting:
                 waiting.result.set_exception(error)
 
