@@ -88,6 +88,10 @@ class _Batch:
             for place, receipt in self.receipts[conn]:
                 own[place] = receipt
             return b"".join(own)
+        return self.shared_bytes()
+
+    def shared_bytes(self) -> bytes:
+        """What all members but authors are sent."""
         if self.joined is None:
             self.joined = b"".join(self.chunks)
         return self.joined
@@ -173,6 +177,8 @@ class Fanout:
             outbox.parts = []
             outbox.backlog = _NO_BACKLOG
             outbox.closing = False
+            # Its audiences may still be sent to, and a flush may be under way: that goes nowhere.
+            outbox.write = len
 
     def close(self, conn: int) -> None:
         """Call the transport's `finished` when all that was sent so far is written."""
@@ -236,19 +242,28 @@ class Fanout:
     def flush(self, now: int) -> None:
         """Write what was sent in this turn, once per connection."""
         dirty, self._dirty = self._dirty, []
+        shared: _Batch | None = None
+        shared_data = b""
         for outbox in dirty:
-            parts, outbox.parts = outbox.parts, []
-            if outbox.tail is not None:
-                outbox.tail.is_open = False
-                outbox.tail = None
-            if len(parts) == 1:
-                part = parts[0]
-                data = part.bytes_for(outbox.conn) if isinstance(part, _Batch) else part
-            else:
-                data = b"".join(
-                    part.bytes_for(outbox.conn) if isinstance(part, _Batch) else part
-                    for part in parts
+            parts, batch = outbox.parts, outbox.tail
+            outbox.tail = None
+            if batch is not None and len(parts) == 1:  # as a rule, for all of a room in a row
+                if batch is not shared:
+                    batch.is_open = False
+                    shared, shared_data = batch, batch.shared_bytes()
+                data = (
+                    batch.bytes_for(outbox.conn) if outbox.conn in batch.receipts else shared_data
                 )
+            else:
+                if batch is not None:
+                    batch.is_open = False
+                data = b"".join(
+                    [
+                        part.bytes_for(outbox.conn) if isinstance(part, _Batch) else part
+                        for part in parts
+                    ]
+                )
+            parts.clear()
             if outbox.backlog:
                 self._append(outbox, data)
                 continue
@@ -256,7 +271,7 @@ class Fanout:
                 written = outbox.write(data) if data else 0
             except BlockingIOError:
                 written = 0
-            except OSError:
+            except (OSError, MemoryError):
                 self._give_up(outbox, outbox.transport.failed)
                 continue
             if written < len(data):
@@ -264,8 +279,8 @@ class Fanout:
                 outbox.backlog_bytes = -written
                 outbox.progress_at = now
                 self._slow[outbox.conn] = outbox
-                self._append(outbox, data)
                 outbox.transport.want_writable(True)
+                self._append(outbox, data)  # which may give it up
             elif outbox.closing:
                 outbox.closing = False
                 outbox.transport.finished()

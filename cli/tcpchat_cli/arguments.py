@@ -24,13 +24,6 @@ def die(program: str, sentence: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def port_number(text: str) -> int:
-    """A port for argparse: 0 to 65535."""
-    if not (text.isascii() and text.isdecimal() and int(text) < 65_536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number (0 to 65535)")
-    return int(text)
-
-
 def show_address(host: str, port: int) -> str:
     """HOST:PORT, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

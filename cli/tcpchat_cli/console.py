@@ -10,7 +10,6 @@ import datetime as dt
 import logging
 import os
 import sys
-from typing import TextIO
 
 from colorama import Fore, Style, just_fix_windows_console
 
@@ -23,8 +22,9 @@ _log = logging.getLogger("tcpchat")
 _COLOURS = {"nick": Fore.CYAN, "to": Fore.CYAN, "room": Fore.GREEN}
 
 
-def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send the log to `stream`, in colour when it is a terminal (and NO_COLOR is not set)."""
+def set_up(level: str) -> None:
+    """Send the log to stderr, in colour when it is a terminal (and NO_COLOR is not set)."""
+    stream = sys.stderr
     just_fix_windows_console()
     handler = logging.StreamHandler(stream)
     coloured = stream.isatty() and not os.environ.get("NO_COLOR")
@@ -52,6 +52,7 @@ class Observer:
         self._state = state
 
     def __call__(self, entry: Entry, nick: str) -> None:
+        """Log one entry; `nick` is the name its person had before."""
         person = self._state.person(entry.conn)
         match entry.event:
             case events.Connect() if person:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
+import os
+import secrets
+import signal
 import socket
+import ssl
 import sys
 from pathlib import Path
 
@@ -11,18 +16,12 @@ import gevent
 from gevent.event import Event
 
 from tcpchat_cli import console
-from tcpchat_cli.arguments import (
-    DEFAULT_HOST,
-    DEFAULT_PORT,
-    Parser,
-    die,
-    port_number,
-    show_address,
-)
-from tcpchat_core import VERSION, ChatState, ServerProtocol
+from tcpchat_cli.arguments import DEFAULT_PORT, die, show_address
+from tcpchat_cli.settings import PROGRAM, Settings, SettingsError, read_settings
+from tcpchat_core import ChatState, ServerLimits, ServerProtocol, StateLimits
 from tcpchat_net import ChatServer
-
-PROGRAM = "tcpchat-server"
+from tcpchat_net.admission import affordable_clients, origin
+from tcpchat_net.tls import TlsError, server_context
 
 # How long everybody has to take what was sent before the server ends.
 STOP_TIMEOUT_S = 5
@@ -31,24 +30,24 @@ STOP_TIMEOUT_S = 5
 MAX_MOTD_BYTES = 16_384
 
 
+# Longer ones are no use: nobody would type them, and a key file is no password.
+MAX_PASSWORD_BYTES = 1_024
+
+
 def run() -> None:
     """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr."""
-    options = _parser().parse_args()
-    console.set_up(options.log_level)
-    motd = _read_motd(options.motd) if options.motd else ()
-    state = ChatState()
-    server = ChatServer(
-        ServerProtocol(state, motd=motd),
-        options.host,
-        options.port,
-        observe=console.Observer(state),
-        complain=console.complain,
-    )
+    _open_missing_streams()
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        die(PROGRAM, str(error))
+    console.set_up(settings.log_level)
+    server = _server(settings)
+    _calm_garbage_collection()
     try:
         server.start()
     except OSError as error:
-        die(PROGRAM, _why_not(options.host, options.port, error))
-    _announce(*server.address)
+        die(PROGRAM, _why_not(settings.host, settings.port, error))
 
     asked = Event()
 
@@ -57,46 +56,126 @@ def run() -> None:
             server.stop()  # asked twice: wait no longer
         asked.set()
 
-    gevent.signal_handler(2, ask_to_stop)
-    gevent.signal_handler(15, ask_to_stop)
+    gevent.signal_handler(signal.SIGINT, ask_to_stop)
+    gevent.signal_handler(signal.SIGTERM, ask_to_stop)
+    gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings)
+    _announce(*server.address, tls=server.tls is not None)
     asked.wait()
     console.note("stopping", connections=server.connections)
     server.stop(timeout=STOP_TIMEOUT_S)
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog=PROGRAM, description="Group chat over TCP, for people who live in a terminal."
+# ── From settings to a server ────────────────────────────────────────────────────────────────────
+
+
+def _server(settings: Settings) -> ChatServer:
+    """The server that the settings describe; with one that cannot be, the end of the program."""
+    motd = _read_motd(settings.motd) if settings.motd else ()
+    password = _read_password(settings.password_file) if settings.password_file else ""
+    try:
+        tls = _load_certificate(settings)
+    except TlsError as error:
+        die(PROGRAM, str(error))
+    if tls is None and not settings.allow_plaintext and _is_reachable(settings.host):
+        die(
+            PROGRAM,
+            f"what is said on {show_address(settings.host, settings.port)} could be read by others"
+            " on the way: give --tls-cert and --tls-key, or --allow-plaintext if that is meant",
+        )
+    max_clients = affordable_clients(settings.max_clients)
+    if max_clients < settings.max_clients:
+        console.complain(
+            f"only {max_clients} clients are let in, not {settings.max_clients}:"
+            " the system allows this process no more descriptors (ulimit -n)"
+        )
+    state = ChatState(
+        epoch=secrets.token_hex(8),  # numbers of an earlier run mean nothing in this one
+        limits=StateLimits(
+            rooms_per_person=settings.rooms_per_person,
+            rooms=settings.max_rooms,
+            history_messages=settings.history,
+        ),
     )
-    parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        default=DEFAULT_PORT,
-        help="port; 0 takes a free one (%(default)s)",
+    limits = ServerLimits(
+        flood_burst=settings.flood_burst,
+        flood_rate=settings.flood_rate,
+        ping_after_ms=_ms(settings.ping_after),
+        drop_after_ms=_ms(settings.drop_after),
+        grace_ms=_ms(settings.grace),
     )
-    parser.add_argument("--motd", metavar="FILE", help="text that everybody who connects is shown")
-    parser.add_argument(
-        "--log-level",
-        choices=console.LEVELS,
-        default="info",
-        help="how much is logged (%(default)s)",
+    return ChatServer(
+        ServerProtocol(state, limits=limits, motd=motd, password=password),
+        settings.host,
+        settings.port,
+        observe=console.Observer(state),
+        complain=console.complain,
+        max_clients=max_clients,
+        max_per_ip=settings.max_per_ip,
+        max_backlog_bytes=settings.max_backlog,
+        stall_timeout_ms=_ms(settings.stall_timeout),
+        tls=tls,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
-    return parser
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1_000)
+
+
+def _load_certificate(settings: Settings) -> ssl.SSLContext | None:
+    """What TLS needs; None without it. Raises TlsError."""
+    if not settings.tls_cert:
+        return None
+    return server_context(settings.tls_cert, settings.tls_key)
+
+
+def _reload_certificate(server: ChatServer, settings: Settings) -> None:
+    """SIGHUP: take the certificate from its files again. One that cannot be used is not taken."""
+    try:
+        tls = _load_certificate(settings)
+    except TlsError as error:
+        console.complain(f"the old certificate stays in use: {error}")
+        return
+    if tls is None:
+        console.complain("SIGHUP renews the certificate, and there is none: nothing was done")
+        return
+    server.tls = tls
+    console.note("certificate renewed")
+
+
+def _is_reachable(host: str) -> bool:
+    """Whether an address may be reached from elsewhere; one that cannot be found is not."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False  # to listen on it will fail, and say why
+    return any(origin(str(address[0])) is not None for *_, address in found)
 
 
 def _read_motd(name: str) -> list[str]:
+    return _read_text("--motd", name, MAX_MOTD_BYTES).splitlines()
+
+
+def _read_password(name: str) -> str:
+    password = _read_text("--password-file", name, MAX_PASSWORD_BYTES).partition("\n")[0].strip()
+    if not password:
+        die(PROGRAM, f"--password-file {name}: the first line of the file is empty")
+    return password
+
+
+def _read_text(flag: str, name: str, max_bytes: int) -> str:
     try:
         with Path(name).open("rb") as file:
-            data = file.read(MAX_MOTD_BYTES + 1)
-        if len(data) > MAX_MOTD_BYTES:
-            die(PROGRAM, f"--motd {name}: the file has more than {MAX_MOTD_BYTES:,} bytes")
-        return data.decode().splitlines()
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            die(PROGRAM, f"{flag} {name}: the file has more than {max_bytes:,} bytes")
+        return data.decode()
     except UnicodeDecodeError:
-        die(PROGRAM, f"--motd {name}: the file is not UTF-8 text")
+        die(PROGRAM, f"{flag} {name}: the file is not UTF-8 text")
     except OSError as error:
-        die(PROGRAM, f"--motd {name}: cannot read the file: {error.strerror}")
+        die(PROGRAM, f"{flag} {name}: cannot read the file: {error.strerror}")
+
+
+# ── What is said at the start ────────────────────────────────────────────────────────────────────
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:
@@ -114,12 +193,38 @@ def _why_not(host: str, port: int, error: OSError) -> str:
             return f"cannot listen on {where}: {error.strerror or error}"
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(host: str, port: int, *, tls: bool) -> None:
     shown = show_address(host, port)
-    client = "tcpchat-client" if port == DEFAULT_PORT else f"tcpchat-client {shown}"
-    print(f"{PROGRAM}: listening on {shown}")
-    print(f"join:  {client}")
-    print(f"  or:  nc {host} {port}")
-    print("stop:  Ctrl-C", flush=True)
-    # Whoever started us may have read what it needs and closed the pipe.
-    sys.stdout.flush()
+    client = ["tcpchat-client", *(["--tls"] if tls else [])]
+    if port != DEFAULT_PORT:
+        client.append(shown)
+    plain = f"openssl s_client -quiet -connect {shown}" if tls else f"nc {host} {port}"
+    lines = [
+        f"{PROGRAM}: listening on {shown}",
+        f"join:  {' '.join(client)}",
+        f"  or:  {plain}",
+        "stop:  Ctrl-C",
+    ]
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError:
+        # Whoever started us has read what it needs and closed the pipe. What could not be written
+        # must not be tried again at the end.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 # for the rest of the program
+
+
+def _calm_garbage_collection() -> None:
+    """Look for cycles seldom, and not in what is here for good.
+
+    The hot path makes many short-lived containers and no cycles; with the usual threshold they
+    would have all connections looked through again and again.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _open_missing_streams() -> None:
+    """A service may be started with its output closed; then it says things to nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # as above

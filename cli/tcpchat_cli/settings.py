@@ -1,0 +1,280 @@
+"""Every setting of tcpchat-server: one table, from which its flags and the keys of its
+configuration file are made.
+
+A setting is given by a flag (`--max-clients 500`) or by a key of the TOML file that `--config`
+names (`max-clients = 500`; an underscore will do too). A flag wins over the file, the file over
+the default.
+
+To add a setting, add a line to `Settings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
+
+import msgspec
+
+from tcpchat_cli.arguments import DEFAULT_HOST, DEFAULT_PORT, Parser
+from tcpchat_core import VERSION
+
+PROGRAM: Final = "tcpchat-server"
+
+
+class Text(NamedTuple):
+    """A setting that is a text: one of `choices`, if there are any."""
+
+    help: str
+    metavar: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        """What to give, for people."""
+        return f"one of {', '.join(self.choices)}" if self.choices else "a text"
+
+    def parse(self, given: str) -> str:
+        """The value of a flag."""
+        return given
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return isinstance(value, str) and (not self.choices or value in self.choices)
+
+
+class Whole(NamedTuple):
+    """A setting that is a whole number; `unit` is what it counts."""
+
+    help: str
+    unit: str
+    low: int
+    high: int
+    metavar: str = "N"
+
+    @property
+    def expected(self) -> str:
+        """What to give, for people."""
+        return f"a whole number from {self.low} to {self.high} ({self.unit})"
+
+    def parse(self, given: str) -> int | None:
+        """The value of a flag; None when it is no number."""
+        # int() takes blanks, underscores and other scripts' digits too.
+        return int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else None
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return type(value) is int and self.low <= value <= self.high  # True is an int
+
+
+class Number(NamedTuple):
+    """A setting that is a number, whole or not; `unit` is what it measures."""
+
+    help: str
+    unit: str
+    low: float
+    high: float
+    metavar: str = "SECONDS"
+
+    @property
+    def expected(self) -> str:
+        """What to give, for people."""
+        return f"a number from {self.low:g} to {self.high:g} ({self.unit})"
+
+    def parse(self, given: str) -> float | None:
+        """The value of a flag; None when it is no number."""
+        try:
+            return float(given)
+        except ValueError:
+            return None
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value; not a number is not."""
+        return type(value) in (int, float) and self.low <= value <= self.high  # type: ignore[operator] # it is one of the two
+
+
+class Switch(NamedTuple):
+    """A setting that is on or off."""
+
+    help: str
+    metavar: str = ""
+    expected: str = "true or false"
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return isinstance(value, bool)
+
+
+_DAY: Final = 86_400
+_GIB: Final = 1_073_741_824
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table. The reasons for the defaults of limits are in docs/operating.md."""
+
+    host: Annotated[str, Text("address to listen on", "HOST")] = DEFAULT_HOST
+    port: Annotated[int, Whole("port; 0 takes a free one", "a port number", 0, 65_535, "PORT")] = (
+        DEFAULT_PORT
+    )
+    motd: Annotated[str, Text("text that everybody who connects is shown", "FILE")] = ""
+    log_level: Annotated[
+        str, Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error"))
+    ] = "info"
+
+    tls_cert: Annotated[str, Text("certificate chain in PEM: everybody speaks TLS", "FILE")] = ""
+    tls_key: Annotated[str, Text("the certificate's key in PEM", "FILE")] = ""
+    allow_plaintext: Annotated[bool, Switch("serve without TLS where others could read along")] = (
+        False
+    )
+    password_file: Annotated[
+        str, Text("its first line is the password that everybody has to give", "FILE")
+    ] = ""
+
+    max_clients: Annotated[int, Whole("connections in all", "connections", 1, 1_000_000)] = 10_000
+    max_per_ip: Annotated[
+        int, Whole("connections from one address", "connections", 1, 1_000_000)
+    ] = 64
+    flood_burst: Annotated[
+        int, Whole("lines that one connection may send at once", "lines", 1, 100_000)
+    ] = 20
+    flood_rate: Annotated[
+        int, Whole("lines a second after that; 0: any number", "lines a second", 0, 100_000)
+    ] = 5
+    max_backlog: Annotated[
+        int, Whole("what may wait for one slow reader", "bytes", 65_536, _GIB, "BYTES")
+    ] = 1_048_576
+    stall_timeout: Annotated[
+        float, Number("how long a slow reader may take nothing", "seconds", 0.1, _DAY)
+    ] = 10
+    ping_after: Annotated[
+        float, Number("a connection silent for so long is asked for life", "seconds", 0.1, _DAY)
+    ] = 90
+    drop_after: Annotated[
+        float, Number("one that is silent for so long is closed", "seconds", 0.1, _DAY)
+    ] = 150
+    grace: Annotated[
+        float, Number("a lost connection may be resumed for so long; 0: never", "seconds", 0, _DAY)
+    ] = 60
+    rooms_per_person: Annotated[
+        int, Whole("rooms that one person may be in", "rooms", 1, 1_000)
+    ] = 50
+    max_rooms: Annotated[int, Whole("rooms in all", "rooms", 1, 1_000_000)] = 10_000
+    history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
+
+
+_Setting = Text | Whole | Number | Switch
+
+
+def _table() -> Mapping[str, _Setting]:
+    hints = get_type_hints(Settings, include_extras=True)
+    return MappingProxyType({name: get_args(hint)[1] for name, hint in hints.items()})
+
+
+TABLE: Final = _table()
+_DEFAULTS: Final = Settings()
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the text says why, in one sentence."""
+
+
+def read_settings(argv: Sequence[str] | None = None) -> Settings:
+    """The settings that the command line and its configuration file give.
+
+    A wrong command line ends the program with 2. Raises SettingsError for all else.
+    """
+    flags = vars(_parser().parse_args(argv))
+    config = flags.pop("config", None)
+    settings = Settings(**{**(_read_file(config) if config else {}), **flags})
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        given, lacking = ("tls-cert", "tls-key") if settings.tls_cert else ("tls-key", "tls-cert")
+        raise SettingsError(f"{given} is given, so {lacking} has to be given too")
+    if settings.ping_after >= settings.drop_after:
+        raise SettingsError(
+            f"drop-after ({settings.drop_after:g} s) has to be longer than ping-after"
+            f" ({settings.ping_after:g} s), so that there is time to answer"
+        )
+    return settings
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=PROGRAM,
+        description="Group chat over TCP, for people who live in a terminal.",
+        # What is not given is not there: the file or the default has a say then.
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="read settings from a TOML file")
+    for name, setting in TABLE.items():
+        flag, default = f"--{name.replace('_', '-')}", getattr(_DEFAULTS, name)
+        if isinstance(setting, Switch):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=setting.help)
+        else:
+            parser.add_argument(
+                flag,
+                metavar=setting.metavar,
+                type=_argument(setting),
+                help=setting.help if default == "" else f"{setting.help} ({default})",
+            )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    return parser
+
+
+def _argument(setting: Text | Whole | Number) -> Any:  # what argparse calls a type
+    def parse(given: str) -> str | float | None:
+        value = setting.parse(given)
+        if not setting.allows(value):
+            raise argparse.ArgumentTypeError(f"{given!r} is not {setting.expected}")
+        return value
+
+    return parse
+
+
+def _read_file(name: str) -> dict[str, Any]:
+    """What the configuration file gives. Raises SettingsError."""
+    try:
+        with Path(name).open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"--config {name}: cannot read the file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"--config {name}: the file is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"--config {name}: not TOML: {error}") from error
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        field = key.replace("-", "_")
+        setting = TABLE.get(field)
+        if setting is None:
+            raise SettingsError(f"{name}: there is no setting {key!r}{_nearest(field)}")
+        if field in values:
+            raise SettingsError(f"{name}: {key.replace('_', '-')!r} is given twice")
+        if not setting.allows(value):
+            raise SettingsError(f"{name}: {key} = {_shown(value)} is not {setting.expected}")
+        values[field] = value
+    return values
+
+
+def _nearest(field: str) -> str:
+    near = difflib.get_close_matches(field, TABLE, n=1)
+    return f"; is {near[0].replace('_', '-')!r} meant?" if near else ""
+
+
+def _shown(value: object) -> str:
+    """A value of a TOML file as it may have been written there."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case dict():
+            return "{…}"
+        case list():
+            return "[…]"
+        case _:
+            return str(value)

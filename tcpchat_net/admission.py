@@ -1,0 +1,210 @@
+"""Who may come in: how many connections there may be, in all and from one address.
+
+Rule 1: A connection counts from its acceptance to its end, so one that is still shaking hands
+        counts as any other.
+
+Rule 2: This machine's own connections have no limit for one address: behind a reverse proxy, a
+        tunnel or a test they are all the same one.
+
+Rule 3: Whoever is not let in is told why, in one line of the dialect that it speaks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import resource
+import socket
+import ssl
+from collections import Counter
+from typing import Final, NamedTuple
+
+import gevent
+from gevent.socket import wait_read
+
+from tcpchat_core import notices
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_net.tls import TlsStream, shake_hands
+
+MAX_CLIENTS: Final = 10_000
+
+# A workshop or an office comes from one address; a hundred of one's own are no accident.
+MAX_PER_IP: Final = 64
+
+# What the server needs beside its clients: the loop, the listener, the log, files that are read
+# now and then, and those who are being told why they cannot come in.
+RESERVED_DESCRIPTORS: Final = 64
+
+# A client that reconnects by itself is asked to leave a full server alone for so long.
+_RETRY_MS: Final = 10_000
+
+
+class Refusal(NamedTuple):
+    """Why somebody is not let in: a word for programs, a sentence for people.
+
+    `retry_ms` is after how long to come again; None when that is no use.
+    """
+
+    reason: str
+    text: str
+    retry_ms: int | None = _RETRY_MS
+
+    def line(self, first: bytes) -> bytes:
+        """The one line to send, in the dialect whose first byte this is (b"" for silence)."""
+        if first[:1] == b"{":
+            return JsonLines().encode(notices.Closing(self.text, self.retry_ms))
+        return f"! {self.reason}: {self.text}\n".encode()
+
+
+TLS_REQUIRED: Final = Refusal(
+    "tls-required", "this server speaks TLS only; come with tcpchat-client --tls", None
+)
+
+OUT_OF_RESOURCES: Final = Refusal(
+    "server-full", "the server can serve nobody else now; try again later"
+)
+
+
+class Admission:
+    """Counts connections, and refuses those past a limit.
+
+    `enter` takes the address of one who comes, and returns why not, or None: it counts then, until
+    `leave` is called with the same address.
+    """
+
+    def __init__(self, max_clients: int = MAX_CLIENTS, max_per_ip: int = MAX_PER_IP) -> None:
+        self._max_clients = max_clients
+        self._max_per_ip = max_per_ip
+        self._count = 0
+        self._by_origin: Counter[str] = Counter()
+
+    def enter(self, host: str) -> Refusal | None:
+        """Count a connection from `host`, unless there are too many."""
+        if self._count >= self._max_clients:
+            return Refusal("server-full", "the server is full; try again later")
+        if (from_afar := origin(host)) is not None:
+            if self._by_origin[from_afar] >= self._max_per_ip:
+                return Refusal(
+                    "too-many-connections",
+                    f"there are {self._max_per_ip:,} connections from your address already",
+                )
+            self._by_origin[from_afar] += 1
+        self._count += 1
+        return None
+
+    def leave(self, host: str) -> None:
+        """A connection that had entered has ended."""
+        self._count -= 1
+        if (from_afar := origin(host)) is not None:
+            self._by_origin[from_afar] -= 1
+            if not self._by_origin[from_afar]:
+                del self._by_origin[from_afar]
+
+
+def origin(host: str) -> str | None:
+    """What connections from one place have in common; None for this machine's own.
+
+    That is the address in IPv4, and its first 64 bits in IPv6, of which even a home has all the
+    rest to itself.
+    """
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            network = ipaddress.ip_network((int(address), 64), strict=False)
+            return None if address.is_loopback else str(network)
+        address = address.ipv4_mapped
+    return None if address.is_loopback else str(address)
+
+
+# How long whoever is not let in has, to speak first and so show its dialect, and in all.
+_SPEAK_FIRST_S: Final = 0.5
+_LEAVE_S: Final = 5
+
+# How much of what it says is thrown away at a time.
+_READ_BYTES: Final = 65_536
+
+
+def turn_away(sock: socket.socket, refusal: Refusal, context: ssl.SSLContext | None) -> None:
+    """Tell why, wait until it was heard, and close. Waits: call it in a greenlet, one of few.
+
+    With a context, the peer is expected to speak TLS. `sock` does not block.
+    """
+    stream: socket.socket | TlsStream = sock
+    try:
+        with contextlib.suppress(OSError), gevent.Timeout(_LEAVE_S, TimeoutError()):
+            if context is not None:
+                stream = shake_hands(sock, context)
+            first = b""
+            with contextlib.suppress(gevent.Timeout), gevent.Timeout(_SPEAK_FIRST_S):
+                first = _recv(stream)
+            stream.send(refusal.line(first))
+            stream.shutdown(socket.SHUT_WR)
+            while _recv(stream):  # to close before all is read would reset the connection
+                pass
+    finally:
+        stream.close()
+
+
+def _recv(stream: socket.socket | TlsStream) -> bytes:
+    while True:
+        wait_read(stream.fileno())
+        with contextlib.suppress(BlockingIOError):
+            return stream.recv(_READ_BYTES)
+
+
+def dismiss(sock: socket.socket, last_words: bytes) -> None:
+    """Say why without waiting, and close. A peer that is talking may not get to read it."""
+    with contextlib.suppress(OSError):
+        sock.setblocking(False)
+        sock.send(last_words)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(_READ_BYTES)
+    sock.close()
+
+
+class SpareDescriptor:
+    """A descriptor kept for the time when there are no others left.
+
+    Without one, a connection that waits to be accepted could not even be told to go away.
+    """
+
+    def __init__(self) -> None:
+        self._fd: int | None = os.open(os.devnull, os.O_RDONLY)
+
+    def accept(self, listener: socket.socket) -> socket.socket | None:
+        """Accept in its place, or None when that does not help. Afterwards, `restore`."""
+        self.close()
+        try:
+            return listener.accept()[0]
+        except OSError:
+            return None
+
+    def restore(self) -> None:
+        """Have one again, if it can be had."""
+        with contextlib.suppress(OSError):
+            self._fd = os.open(os.devnull, os.O_RDONLY)
+
+    def close(self) -> None:
+        """Give it up."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def affordable_clients(wanted: int) -> int:
+    """How many of the wanted clients this process can have descriptors for.
+
+    Raises the process's soft limit on descriptors as far as that needs, at most to the hard one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + RESERVED_DESCRIPTORS
+    if _is_enough(soft, needed):
+        return wanted
+    soft = needed if _is_enough(hard, needed) else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - RESERVED_DESCRIPTORS)
+
+
+def _is_enough(limit: int, needed: int) -> bool:
+    return limit == resource.RLIM_INFINITY or limit >= needed

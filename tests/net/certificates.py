@@ -1,0 +1,48 @@
+"""Certificates for tests, from an authority that exists only in them."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trustme
+
+
+class Files(NamedTuple):
+    """Where a certificate and its key are."""
+
+    cert: Path
+    key: Path
+
+    def write(self, issued: trustme.LeafCert) -> None:
+        """Put another certificate into the same files."""
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        self.cert.write_bytes(chain)
+        self.key.write_bytes(issued.private_key_pem.bytes())
+
+
+class Authority:
+    """Issues certificates; a client that trusts it verifies them."""
+
+    def __init__(self) -> None:
+        self._ca = trustme.CA()
+
+    def issue(self, directory: Path, host: str = "localhost", **options: Any) -> Files:
+        """A certificate for a host, in two files."""
+        directory.mkdir(exist_ok=True)
+        files = Files(directory / "cert.pem", directory / "key.pem")
+        files.write(self.leaf(host, **options))
+        return files
+
+    def leaf(self, host: str = "localhost", **options: Any) -> trustme.LeafCert:
+        """A certificate for a host."""
+        return self._ca.issue_cert(host, **options)
+
+    def client(self, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+        """What a client uses that trusts this authority alone; one version of TLS, or any."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._ca.configure_trust(context)
+        if version is not None:
+            context.minimum_version = context.maximum_version = version
+        return context

@@ -1,0 +1,294 @@
+"""What runs out, runs out for newcomers only: places, descriptors, memory, patience."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcpchat_core import ChatState, Effect, ServerProtocol
+from tcpchat_net import admission
+from tcpchat_net.admission import Admission, origin
+from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
+
+HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+SERVER = str(Path(sys.executable).with_name("tcpchat-server"))
+
+
+def greeted(peer: Peer) -> Peer:
+    """The peer, once the server has taken it in; what speaks first is not waited for."""
+    peer.send("")
+    assert peer.line().startswith("* Welcome")
+    return peer
+
+
+# ── Places ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("first", "answer"),
+    [
+        pytest.param("", "! server-full: the server is full; try again later\n", id="says nothing"),
+        pytest.param(
+            "/join lobby\n", "! server-full: the server is full; try again later\n", id="plain"
+        ),
+        pytest.param(
+            '{"type":"hello"}\n',
+            '{"type":"closing","reason":"the server is full; try again later","retry":10000}\n',
+            id="jsonl",
+        ),
+    ],
+)
+def test_who_comes_to_a_full_server_is_told_so_in_its_own_dialect(first: str, answer: str) -> None:
+    with serving(max_clients=1) as server, greeted(Peer(server.address)) as inside:
+        with Peer(server.address) as outside:
+            outside.sock.sendall(first.encode())
+            assert outside.rest() == answer
+        inside.send("/rooms")
+        assert inside.line() == "* There are no rooms yet. /join ROOM makes one."
+
+
+def test_a_place_that_becomes_free_is_given_to_the_next() -> None:
+    with serving(max_clients=1) as server:
+        for _ in range(5):
+            while not comes_in(server.address):
+                pass  # the server has yet to read that the last one closed
+
+
+def comes_in(address: tuple[str, int]) -> bool:
+    with Peer(address) as peer:
+        peer.send('{"type":"hello"}')
+        kind = json.loads(peer.line())["type"]
+        assert kind in ("welcome", "closing")
+        if kind == "welcome":
+            peer.send('{"type":"quit"}')
+            peer.rest()
+        return bool(kind == "welcome")
+
+
+def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside() -> None:
+    complaints: list[str] = []
+    with (
+        serving(max_clients=1, complain=complaints.append) as server,
+        greeted(Peer(server.address)) as inside,
+        ExitStack() as stack,
+    ):
+        crowd = [stack.enter_context(Peer(server.address)) for _ in range(200)]
+        inside.send("/join lobby")
+        assert inside.line().startswith("* You joined lobby")
+        for peer in crowd:
+            assert peer.rest().startswith("! server-full: ")
+    assert complaints == ["turned away 127.0.0.1: the server is full; try again later"]
+
+
+def test_one_address_has_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only loopback can be had for sure, and it is exempt: here it counts as any other network.
+    monkeypatch.setattr(admission, "origin", lambda host: host)
+    with serving(max_per_ip=2) as server, ExitStack() as stack:
+        for _ in range(2):
+            greeted(stack.enter_context(Peer(server.address, source="127.0.0.2")))
+        with Peer(server.address, source="127.0.0.2") as third:
+            refused = "! too-many-connections: there are 2 connections from your address already\n"
+            assert third.rest() == refused
+        greeted(stack.enter_context(Peer(server.address, source="127.0.0.3")))
+
+
+def test_this_machines_own_connections_have_no_limit_for_one_address() -> None:
+    with serving(max_per_ip=1) as server, ExitStack() as stack:
+        for _ in range(5):
+            greeted(stack.enter_context(Peer(server.address)))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", None),
+        ("127.8.9.10", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_connections_count_by_ipv4_address_or_ipv6_network(host: str, expected: str | None) -> None:
+    assert origin(host) == expected
+
+
+def test_who_leaves_is_not_counted_any_more() -> None:
+    admission = Admission(max_clients=3, max_per_ip=2)
+    assert [admission.enter("192.0.2.7") for _ in range(2)] == [None, None]
+    refused = admission.enter("192.0.2.7")
+    assert refused is not None
+    assert refused.reason == "too-many-connections"
+    admission.leave("192.0.2.7")
+    assert admission.enter("192.0.2.7") is None
+    assert admission.enter("192.0.2.8") is None
+    refused = admission.enter("192.0.2.9")
+    assert refused is not None
+    assert refused.reason == "server-full"
+
+
+# ── Descriptors ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "clients", "soft_after"),
+    [
+        (200, 200, 100, 100, 200),  # enough
+        (100, 200, 100, 100, 164),  # enough when it is raised
+        (100, 200, 10_000, 136, 200),  # not enough
+        (70, 70, 10_000, 6, 70),
+        (40, 40, 10_000, 1, 40),  # at least somebody
+    ],
+)
+def test_there_are_as_many_places_as_descriptors(
+    soft: int, hard: int, wanted: int, clients: int, soft_after: int
+) -> None:
+    program = (
+        "import resource\n"
+        "from tcpchat_net.admission import affordable_clients\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        f"print(affordable_clients({wanted}), *resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(clients), str(soft_after), str(hard)]
+
+
+def test_a_server_that_runs_out_of_descriptors_serves_on_and_accepts_again_later() -> None:
+    process = subprocess.Popen(
+        [SERVER, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process, ExitStack() as stack:
+        stack.callback(process.kill)
+        host, _, port = process.stdout.readline().split()[-1].rpartition(":")
+        address = (host, int(port))
+        inside = greeted(stack.enter_context(Peer(address)))
+        inside.send("/join lobby")
+        inside.until("You joined lobby")
+
+        used = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 3, HARD_LIMIT))
+        newcomers = [stack.enter_context(Peer(address)) for _ in range(10)]
+        answers = [peer.line() for peer in newcomers]
+        assert sum(line.startswith("* Welcome") for line in answers) == 3
+        assert (
+            answers.count("! server-full: the server can serve nobody else now; try again later")
+            == 7
+        )
+        for peer in newcomers[:3]:
+            peer.send("/join lobby")
+            inside.until("joined lobby")
+        inside.send("hello")
+        assert newcomers[0].until("hello") == "[lobby] guest-1: hello"
+
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
+        greeted(stack.enter_context(Peer(address)))
+        process.terminate()
+        _, log = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert log.count("cannot let anybody in now: too many open files") == 1
+    assert "Traceback" not in log
+
+
+def test_the_log_says_when_there_are_fewer_places_than_were_asked_for() -> None:
+    program = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", program, SERVER, "--port", "0", "--max-clients", "500"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("tcpchat-server: listening on ")
+    process.terminate()
+    _, log = process.communicate(timeout=LIMIT_S)
+    assert "only 36 clients are let in, not 500" in log
+
+
+# ── Memory ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class OutOfMemory(ServerProtocol):
+    """No memory for what one connection sends: this cannot be brought about on demand."""
+
+    def receive_data(self, conn: int, data: bytes, *, now: int) -> list[Effect]:
+        if b"too much" in data:
+            raise MemoryError
+        return super().receive_data(conn, data, now=now)
+
+
+def test_a_connection_for_which_there_is_no_memory_is_dropped_and_the_others_are_not(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    complaints: list[str] = []
+    protocol = OutOfMemory(ChatState(), limits=NO_FLOOD_CONTROL)
+    with (
+        serving(protocol, complain=complaints.append) as server,
+        greeted(Peer(server.address)) as inside,
+    ):
+        inside.send("/join lobby")
+        inside.until("You joined lobby")
+        for _ in range(2):
+            with greeted(Peer(server.address)) as peer:
+                peer.send("too much")
+                assert peer.rest() == ""
+        inside.send("/who")
+        assert inside.line() == "* 1 in lobby: guest-1"
+    assert complaints == ["out of memory: a connection is dropped"]
+    assert capfd.readouterr().err == ""
+
+
+# ── Slow readers ─────────────────────────────────────────────────────────────────────────────────
+
+# More than the kernel keeps for a connection that is not read.
+MUCH = "\n".join(["x" * 1_500] * 8_000)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param({"max_backlog_bytes": 65_536, "stall_timeout_ms": 3_600_000}, id="bytes"),
+        pytest.param({"max_backlog_bytes": 1 << 30, "stall_timeout_ms": 300}, id="time"),
+    ],
+)
+def test_a_reader_past_a_bound_is_closed_and_the_others_hear_why(bounds: dict[str, Any]) -> None:
+    with (
+        serving(**bounds) as server,
+        greeted(Peer(server.address, receive_buffer=4_096)) as slow,
+        greeted(Peer(server.address)) as talker,
+    ):
+        for peer in (slow, talker):
+            peer.send("/join lobby")
+            peer.until("You joined lobby")
+        # The stall timeout would be ten seconds if nothing else was asked for.
+        talker.sock.settimeout(8)
+        talker.send(MUCH)
+        assert talker.until("guest-1") == "* guest-1 quit (read too slowly)"
+        assert slow.rest()  # what was on its way, and then the end
+
+
+def test_a_slow_reader_within_its_bounds_gets_everything() -> None:
+    with (
+        serving(max_backlog_bytes=1 << 30, stall_timeout_ms=3_600_000) as server,
+        greeted(Peer(server.address, receive_buffer=4_096)) as slow,
+        greeted(Peer(server.address)) as talker,
+    ):
+        for peer in (slow, talker):
+            peer.send("/join lobby")
+            peer.until("You joined lobby")
+        talker.send(MUCH)
+        talker.send("/who")
+        assert talker.until("in lobby")  # by now all is said, and waits
+        for said in MUCH.split("\n"):
+            assert slow.until("[lobby]") == f"[lobby] guest-2: {said}"
