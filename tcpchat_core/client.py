@@ -46,6 +46,10 @@ MAX_ROOMS: Final = 4_096
 MAX_MEMBERS: Final = 100_000
 
 
+# How a server greets whom it takes for a person.
+_PLAIN_GREETINGS: Final = (b"* Welcome to tcpchat", b"! password-needed")
+
+
 class Received(NamedTuple):
     """What came of received bytes: the notices in order, and the bytes to send."""
 
@@ -167,7 +171,7 @@ class ClientProtocol:
         try:
             return _sanitized(decode_notice(line))
         except (ValueError, RecursionError) as error:
-            if not self._spoken_to and line.startswith(b"* Welcome"):
+            if not self._spoken_to and line.startswith(_PLAIN_GREETINGS):
                 raise TooLateError(
                     "our first line came so late that the server spoke first"
                 ) from None

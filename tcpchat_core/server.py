@@ -415,6 +415,8 @@ class ServerProtocol:
         for place, line in enumerate(lines):
             if connection.ending:
                 break
+            if not line:  # asks for nothing, so it costs nothing
+                continue
             if not self._may_go_on(connection):
                 connection.lines = lines[place:]
                 return effects

@@ -48,8 +48,9 @@ from tcpchat_net.admission import (
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
 from tcpchat_net.tls import HANDSHAKE_BYTE, TlsStream, shake_hands
 
-# How much is read of one connection in a turn: some hundred lines, a few milliseconds of work.
-READ_BYTES: Final = 65_536
+# How much is read of one connection in a turn: some hundred lines, a few milliseconds of work. A
+# record of TLS is as long at most.
+READ_BYTES: Final = 16_384
 
 # The kernel queues this many connections that are not accepted yet. The usual 128 overflow when
 # a whole workshop reconnects at once.

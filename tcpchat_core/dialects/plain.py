@@ -25,7 +25,7 @@ class Plain:
     def decode(self, line: bytes) -> Request | Rejected | None:
         """What one typed line asks for; an empty line asks for nothing."""
         try:
-            text = line.decode()
+            text = line.decode().rstrip("\r\0")  # telnet's way to write CR alone (RFC 854)
         except UnicodeDecodeError:
             return Rejected("bad-line", "a line must be UTF-8 text")
         return parse_line(text)

@@ -1,0 +1,113 @@
+"""The installed tcpchat-server as a process, and bare sockets that talk to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from tests.cli.terminal import LIMIT_SECONDS, SERVER
+
+FIRST_WORDS = "tcpchat-server: listening on "
+
+# Without the settings of whoever runs the tests.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("TCPCHAT_", "NO_C"))
+}
+
+
+class Talker:
+    """Somebody with nc."""
+
+    def __init__(self, address: str, first: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._sock = socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS)
+        self._file = self._sock.makefile("r", encoding="utf-8", newline="\n")
+        self.send(first)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+        self._sock.close()
+
+    def send(self, text: str) -> None:
+        self._sock.sendall(text.encode())
+
+    def read_until(self, start: str) -> list[str]:
+        """The next lines up to one that begins so, with it."""
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith(start):
+            line = self._file.readline()
+            assert line, f"the connection ended after {lines}"
+            lines.append(line.removesuffix("\n"))
+        return lines
+
+    def read_to_end(self) -> list[str]:
+        return self._file.read().splitlines()
+
+
+class ServerProcess:
+    """A tcpchat-server that was started; ended however it is at the end of a test."""
+
+    def __init__(self, *arguments: str, stderr: int = subprocess.PIPE) -> None:
+        self.process = subprocess.Popen(
+            [SERVER, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=ENVIRONMENT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def read_address(self) -> str:
+        """Wait until it listens; where."""
+        first = self.read_line()
+        assert first.startswith(FIRST_WORDS), first
+        return first.removeprefix(FIRST_WORDS)
+
+    def read_line(self) -> str:
+        """The next line that it writes."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().removesuffix("\n")
+
+    def wait(self) -> tuple[int, str, str]:
+        """Its exit status, and the rest of its output and of its log."""
+        output, log = self.process.communicate(timeout=LIMIT_SECONDS)
+        return self.process.returncode, output, log or ""
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Look until the condition holds, or the process has ended."""
+        while self.process.poll() is None and not condition():
+            os.sched_yield()
+
+    def has_loaded(self, module: str) -> bool:
+        """Whether a shared library with that in its name is mapped."""
+        try:
+            return module in Path(f"/proc/{self.process.pid}/maps").read_text()
+        except OSError:
+            return False
+
+
+@contextmanager
+def listening(*arguments: str) -> Iterator[tuple[ServerProcess, str]]:
+    """A server on a free port, and its address."""
+    with ServerProcess("--port", "0", *arguments) as server:
+        yield server, server.read_address()
+
+
+def run_server(arguments: Sequence[str]) -> tuple[int, str, str]:
+    """Start a server that is to end by itself."""
+    with ServerProcess(*arguments) as server:
+        return server.wait()

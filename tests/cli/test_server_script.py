@@ -1,0 +1,218 @@
+"""The installed tcpchat-server, as whoever runs it meets it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.serving import (
+    ENVIRONMENT,
+    FIRST_WORDS,
+    ServerProcess,
+    Talker,
+    listening,
+    run_server,
+)
+from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
+
+
+def test_the_first_lines_say_where_it_listens_and_how_to_join() -> None:
+    with listening() as (server, address):
+        host, _, port = address.rpartition(":")
+        assert host == "127.0.0.1"
+        assert [server.read_line() for _ in range(3)] == [
+            f"join:  tcpchat-client {address}",
+            f"  or:  nc {host} {port}",
+            "stop:  Ctrl-C",
+        ]
+
+
+# ── What is wrong is said in one sentence ────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--bogus"], 2, r"unrecognized arguments: --bogus .*"),
+        (["--port", "70000"], 2, r"argument --port: .*70000.*"),
+        (["--port", "-1"], 2, r"argument --port: .*"),
+        (["--port", "chat"], 2, r"argument --port: .*chat.*"),
+        (["--log-level", "loud"], 2, r"argument --log-level: .*loud.*"),
+        (["--host", "nowhere.invalid"], 1, r"cannot listen on nowhere.invalid:.*no such host"),
+        (["--host", "192.0.2.1", "--allow-plaintext"], 1, r"cannot listen .* does not have .*"),
+        (["--motd", "/nowhere/motd"], 1, r"--motd /nowhere/motd: .*No such file or directory"),
+        (["--motd", "/"], 1, r"--motd /: .*Is a directory"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(
+    arguments: list[str], status: int, sentence: str
+) -> None:
+    code, output, log = run_server(["--port", "0", *arguments])
+    assert (code, output) == (status, "")
+    assert re.fullmatch(rf"tcpchat-server: {sentence}\n", log), log
+
+
+def test_a_port_in_use_is_said_in_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        code, output, log = run_server(["--port", str(port)])
+    assert (code, output) == (1, "")
+    assert log == (
+        f"tcpchat-server: cannot listen on 127.0.0.1:{port}:"
+        " the port is in use; choose another with --port\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"caf\xe9\n", "the file is not UTF-8 text"), (b"x" * 16_385, "has more than 16,384 bytes")],
+)
+def test_a_bad_message_of_the_day_is_said_in_one_sentence(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    motd = tmp_path / "motd"
+    motd.write_bytes(content)
+    code, output, log = run_server(["--port", "0", "--motd", str(motd)])
+    assert (code, output) == (1, "")
+    assert log.startswith(f"tcpchat-server: --motd {motd}: ")
+    assert log.endswith(f"{sentence}\n")
+    assert log.count("\n") == 1
+
+
+def test_everybody_who_connects_is_shown_the_message_of_the_day(tmp_path: Path) -> None:
+    motd = tmp_path / "motd"
+    motd.write_text("Café is at four.\nBring a \x1b[31mcup.\n")
+    with listening("--motd", str(motd)) as (_server, address), Talker(address, "/rooms\n") as ada:
+        lines = ada.read_until("* There are no rooms yet.")
+    assert lines[1:3] == ["* Café is at four.", "* Bring a [31mcup."]
+
+
+# ── The log ──────────────────────────────────────────────────────────────────────────────────
+
+_SECRET = "xyzzy"
+
+
+def _chat(address: str) -> None:
+    """Somebody comes, is called ada, says a secret in every way there is, and goes."""
+    with Talker(address, "/nick ada\n/join lobby\n") as ada:
+        ada.send(f"{_SECRET}\n/me {_SECRET}\n/msg ada {_SECRET}\n/topic {_SECRET}\n/{_SECRET}\n")
+        ada.send(f"/nick {'x' * 50}{_SECRET}\n/out\n/quit {_SECRET}\n")
+        ada.read_until("* Closing: bye")
+
+
+def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() -> None:
+    with listening() as (server, address):
+        _chat(address)
+        server.process.terminate()
+        status, output, log = server.wait()
+    assert status == 0
+    assert _SECRET not in log + output
+    for line in log.splitlines():
+        assert re.fullmatch(r'(\w+=("([^"\\]|\\.)*"|[^\s"]+)( |$))+', line), line
+        assert line.startswith("time=")
+    rest = re.sub(r"time=\S+ level=info ", "", log).splitlines()
+    assert rest[:5] == [
+        "event=connected conn=1 nick=guest-1",
+        "event=renamed conn=1 nick=guest-1 to=ada",
+        "event=joined conn=1 nick=ada room=lobby",
+        "event=left conn=1 nick=ada room=lobby",
+        "event=gone conn=1 nick=ada",
+    ]
+
+
+@pytest.mark.parametrize(("env", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_on_a_terminal_the_log_is_coloured_unless_that_is_not_wanted(
+    env: dict[str, str], is_coloured: bool
+) -> None:
+    with Terminal([SERVER, "--port", "0"], env=env) as terminal:
+        terminal.wait_for("stop:  Ctrl-C")
+        _chat(terminal.rows[0].removeprefix(FIRST_WORDS))
+        terminal.wait_for("gone")
+        assert (b"\x1b[" in terminal.output) == is_coloured
+        assert _SECRET not in terminal.text
+        if is_coloured:
+            assert terminal.style("lobby").fg != terminal.style("ada").fg
+        terminal.type("\x03")
+        assert terminal.wait_for_exit() == 0
+
+
+# ── How it ends ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_well_and_everybody_is_told(number: signal.Signals) -> None:
+    with listening() as (server, address), Talker(address, "/join lobby\n") as ada:
+        ada.read_until("* You joined lobby")
+        server.process.send_signal(number)
+        assert ada.read_to_end() == ["* Closing: the server is shutting down"]
+        ada.__exit__()
+        status, _output, log = server.wait()
+        assert status == 0
+        assert "Traceback" not in log
+
+
+def test_a_second_ctrl_c_ends_the_waiting_for_those_who_do_not_close() -> None:
+    with listening() as (server, address), Talker(address, "/join lobby\n") as ada:
+        ada.read_until("* You joined lobby")
+        server.process.send_signal(signal.SIGINT)
+        ada.read_until("* Closing")  # it waits now for this side to close
+        server.process.send_signal(signal.SIGINT)
+        status, _output, log = server.wait()
+        assert status == 0
+        assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("loaded", ["gevent", "msgspec"])
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(loaded: str) -> None:
+    with ServerProcess("--port", "0") as server:
+        server.wait_until(lambda: server.has_loaded(loaded))
+        server.process.send_signal(signal.SIGINT)
+        status, _output, log = server.wait()
+    assert status in {0, -signal.SIGINT}
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_as_soon_as_it_listens_ends_it_well(number: signal.Signals) -> None:
+    with listening() as (server, _address):
+        server.process.send_signal(number)
+        status, _output, log = server.wait()
+    assert status == 0
+    assert "Traceback" not in log
+
+
+# ── Where its output goes ────────────────────────────────────────────────────────────────────
+
+
+def test_a_reader_that_takes_only_the_first_line_does_not_end_it() -> None:
+    with listening() as (server, address):
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        _chat(address)
+        server.process.terminate()
+        assert server.process.wait(timeout=LIMIT_SECONDS) == 0
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
+def test_it_serves_also_when_nobody_reads_what_it_writes(redirection: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = f"exec {SERVER} --port {port} {redirection}"
+    process = subprocess.Popen(["sh", "-c", script], env=ENVIRONMENT)
+    try:
+        while process.poll() is None:
+            try:
+                _chat(f"127.0.0.1:{port}")
+                break
+            except ConnectionRefusedError:
+                pass
+        process.terminate()
+        assert process.wait(timeout=LIMIT_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()

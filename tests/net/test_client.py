@@ -1,0 +1,261 @@
+"""ChatClient against a server, and against what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+import tcpchat_net.client
+from tcpchat_core import RemoteError, notices
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
+from tests.net.peers import LIMIT_SECONDS, Serving, in_turn_until, serving
+
+WELCOME = JsonLines().encode(notices.Welcome("guest-1", "0"))
+
+
+@pytest.fixture
+def server() -> Iterator[Serving]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def pretend() -> Iterator[Callable[[bytes], tuple[str, int]]]:
+    """What starts a server that answers everybody the same, then only listens, or closes."""
+    listeners: list[socket.socket] = []
+    tasks: list[gevent.Greenlet[Any, Any]] = []
+
+    def start(*answers: bytes, stays: bool = True) -> tuple[str, int]:
+        listener = socket.socket()  # create_server would make one that blocks the loop
+        listeners.append(listener)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                with listener.accept()[0] as sock:
+                    for answer in answers:
+                        sock.recv(65_536)
+                        sock.sendall(answer)
+                    while stays and sock.recv(65_536):
+                        pass
+
+        tasks.append(gevent.spawn(serve))
+        host, port = listener.getsockname()
+        return host, port
+
+    yield start
+    gevent.killall(tasks)
+    for listener in listeners:
+        listener.close()
+
+
+# ── Asking ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_request_returns_its_answer(server: Serving) -> None:
+    ada, bob = server.program("ada"), server.program("bob")
+    assert (ada.nick, bob.nick) == ("ada", "bob")
+    assert ada.join("lobby").members == ("ada",)
+    assert bob.join("lobby").members == ("ada", "bob")
+    receipt = ada.say("lobby", "hello")
+    assert receipt.room == "lobby"
+    assert receipt.seq is not None
+    assert ada.say("lobby", "waves", emote=True).seq == receipt.seq + 1
+    assert ada.tell("bob", "psst").nick == "bob"
+    assert ada.set_topic("lobby", "tea").topic == "tea"
+    assert ada.list_rooms().rooms == (notices.RoomInfo("lobby", 2, "tea"),)
+    assert ada.who("lobby").nicks == ("ada", "bob")
+    assert [said.text for said in ada.history("lobby").messages] == ["hello", "waves"]
+    assert ada.history("lobby", before=receipt.seq, limit=5).messages == ()
+    assert ada.set_nick("countess").new == ada.nick == "countess"
+    assert ada.out("lobby").own
+    assert dict(ada.rooms) == {}
+    bob.ping()
+    tags = [bob.next_notice(timeout=0).__struct_config__.tag for _ in range(6)]
+    assert tags == ["said", "said", "told", "topic", "renamed", "left"]
+
+
+def test_what_is_refused_raises_with_the_reason(server: Serving) -> None:
+    ada = server.program("ada")
+    for ask, reason in (
+        (lambda: ada.set_nick("a b"), "bad-name"),
+        (lambda: ada.join("a b"), "bad-name"),
+        (lambda: ada.out("lobby"), "not-in-room"),
+        (lambda: ada.say("lobby", "hello"), "not-in-room"),
+        (lambda: ada.tell("bob", "hello"), "no-such-nick"),
+        (lambda: ada.set_topic("lobby", "tea"), "not-in-room"),
+        (lambda: ada.who("lobby"), "not-in-room"),
+        (lambda: ada.history("lobby"), "not-in-room"),
+        (lambda: server.program("ada"), "nick-in-use"),
+    ):
+        with pytest.raises(RequestRejected) as refusal:
+            ask()
+        assert refusal.value.reason == reason
+        assert str(refusal.value) == f"{reason}: {refusal.value.text}"
+    assert ada.ping()
+
+
+def test_requests_of_many_greenlets_each_get_their_own_answer(server: Serving) -> None:
+    ada = server.program("ada")
+    ada.join("lobby")
+    tasks = [gevent.spawn(ada.say, "lobby", str(number)) for number in range(100)]
+    gevent.joinall(tasks, timeout=LIMIT_SECONDS, raise_error=True)
+    receipts = [task.get(block=False) for task in tasks]
+    assert len({receipt.id for receipt in receipts}) == 100
+    places = [receipt.seq or 0 for receipt in receipts]
+    assert places == list(range(places[0], places[0] + 100))
+
+
+def test_an_answer_that_does_not_come_raises_timeout_error(pretend: Any) -> None:
+    address = pretend(WELCOME)
+    with ChatClient(*address, timeout=0.1) as chat:
+        for ask in (chat.ping, lambda: chat.say("lobby", "hello")):
+            with pytest.raises(TimeoutError, match="the server did not answer in time"):
+                ask()
+
+
+def test_a_server_that_never_welcomes_raises_timeout_error(pretend: Any) -> None:
+    with pytest.raises(TimeoutError):
+        ChatClient(*pretend(b""), timeout=0.1)
+
+
+# ── Being told ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_told_is_iterated_in_order_to_the_end_of_the_connection(server: Serving) -> None:
+    ada, bob = server.program("ada"), server.program("bob")
+    for chat in (ada, bob):
+        chat.join("lobby")
+    for number in range(3):
+        ada.say("lobby", str(number))
+    ada.close("tea time")
+    bob.tell("bob", "the end")
+    server.stop()
+    told = list(bob)
+    assert [notice.text for notice in told if isinstance(notice, notices.Said)] == ["0", "1", "2"]
+    assert [type(notice) for notice in told[3:]] == [notices.Gone, notices.Told, notices.Closing]
+
+
+def test_waiting_for_what_does_not_come_raises_timeout_error(server: Serving) -> None:
+    with pytest.raises(TimeoutError, match=r"nothing was told for 0\.01 s"):
+        server.program("ada").next_notice(timeout=0.01)
+
+
+def test_what_nobody_looks_at_is_bounded_and_nothing_is_lost(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound, count = 50, 20_000
+    monkeypatch.setattr(tcpchat_net.client, "MAX_WAITING_NOTICES", bound)
+    ada, bob = server.program("ada"), server.program("bob")
+    bob.join("lobby")
+    ada.join("lobby")
+    person = server.person("cy", "lobby")
+    person.send("".join(f"{number:0100}\n" for number in range(count)) + "/rooms\n")
+    person.read_until("* lobby (3)")
+    ada.ping()
+    in_turn_until(lambda: len(bob._told) >= bound)
+    # One read may hold a few hundred notices more than the bound.
+    per_read = tcpchat_net.client._READ_BYTES // 100
+    texts: list[int] = []
+    while len(texts) < count:
+        assert len(bob._told) <= bound + per_read
+        notice = bob.next_notice(timeout=LIMIT_SECONDS)
+        if isinstance(notice, notices.Said):
+            texts.append(int(notice.text))
+    assert texts == list(range(count))
+
+
+# ── Ends ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_where_nobody_listens_connecting_raises_oserror() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    with pytest.raises(OSError, match="refused"):
+        ChatClient(*address)
+
+
+def test_a_server_that_stops_ends_requests_and_waiting(server: Serving) -> None:
+    chat = ChatClient(*server.address, nick="ada", reconnect=0)
+    waiting = gevent.spawn(lambda: [type(notice) for notice in chat])
+    server.stop()
+    assert waiting.get(timeout=LIMIT_SECONDS) == [notices.Closing]
+    for ask in (chat.ping, chat.next_notice, lambda: chat.say("lobby", "hello")):
+        with pytest.raises(ConnectionClosed, match="the server closed the connection"):
+            ask()
+    chat.close()
+
+
+def test_a_connection_that_ends_ends_the_requests_that_wait(pretend: Any) -> None:
+    address = pretend(WELCOME, stays=False)
+    with ChatClient(*address, reconnect=0) as chat, pytest.raises(ConnectionClosed):
+        chat.ping()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"* Hello from another chat\n",
+        b'{"type":"welcome"}\n',
+        b'{"type":"unheard-of"}\n',
+        b"\xff\xfe\x00\n",
+        b"[" * 100_000 + b"\n",
+        b"\n",
+    ],
+)
+def test_a_server_of_something_else_raises_remote_error(pretend: Any, nonsense: bytes) -> None:
+    with pytest.raises(RemoteError):
+        ChatClient(*pretend(nonsense), timeout=LIMIT_SECONDS)
+
+
+def test_nonsense_after_the_welcome_ends_all_that_waits(pretend: Any) -> None:
+    with ChatClient(*pretend(WELCOME, b"nonsense\n"), timeout=LIMIT_SECONDS) as chat:
+        for ask in (chat.ping, chat.next_notice, lambda: chat.say("lobby", "hello")):
+            with pytest.raises(RemoteError):
+                ask()
+
+
+def test_closing_says_goodbye_and_may_be_done_twice(server: Serving) -> None:
+    bob = server.person("bob", "lobby")
+    with server.program("ada") as ada:
+        ada.join("lobby")
+        ada.say("lobby", "hello")
+        ada.close("tea time")
+    ada.close()
+    assert bob.read_until("* ada quit")[-1] == "* ada quit (tea time)"
+    with pytest.raises(ConnectionClosed):
+        ada.say("lobby", "still here?")
+    in_turn_until(lambda: server.connections == 1)
+
+
+def test_what_was_told_before_closing_can_still_be_looked_at(server: Serving) -> None:
+    ada = server.program("ada")
+    ada.tell("ada", "remember")
+    ada.close()
+    told, closing = list(ada)
+    assert isinstance(told, notices.Told)
+    assert isinstance(closing, notices.Closing)
+
+
+def test_closing_ends_those_who_wait(server: Serving) -> None:
+    ada = server.program("ada")
+    started = Event()
+
+    def wait() -> None:
+        started.set()
+        for _notice in ada:
+            pass
+
+    task = gevent.spawn(wait)
+    started.wait(LIMIT_SECONDS)
+    ada.close()
+    task.get(timeout=LIMIT_SECONDS)
