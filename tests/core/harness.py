@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from tcpchat_core import (
     Propose,
     Request,
     Send,
+    ServerLimits,
     ServerProtocol,
     events,
     nick_name,
@@ -27,6 +29,9 @@ from tcpchat_core import (
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 
 HELLO = b'{"type":"hello"}\n'
+
+# As many lines as one likes: most tests are in a hurry.
+NO_FLOOD_LIMIT = ServerLimits(flood_rate=0)
 
 # Where the clock of all logs in the tests begins, and how far apart two entries are.
 START_MS = 1_000_000
@@ -91,9 +96,12 @@ class Talk:
     def __init__(self, state: ChatState | None = None) -> None:
         self.state = state or ChatState()
         self.closed: list[int] = []
+        self.began: dict[str, int] = {}  # by key of a room: the number before its first message
 
     def do(self, conn: int, event: Event) -> dict[int, list[Notice]]:
         """Commit one event."""
+        if isinstance(event, events.Join) and self.state.room(event.key) is None:
+            self.began[event.key] = self.state.seq + 1
         told, closed = deliver(self.state.handle(entry(self.state.seq + 1, conn, event)))
         self.closed += closed
         return told
@@ -113,7 +121,7 @@ class MemoryServer:
     """
 
     def __init__(self, protocol: ServerProtocol | None = None, *, delayed: bool = False) -> None:
-        self.protocol = protocol or ServerProtocol(ChatState())
+        self.protocol = protocol or ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT)
         self.delayed = delayed
         self.proposed: deque[Propose] = deque()
         self.log: list[Entry] = []
@@ -121,10 +129,11 @@ class MemoryServer:
         self.closed: list[int] = []
         self.now = 0
 
-    def connect(self, conn: int) -> None:
-        """A peer connects."""
+    def connect(self, conn: int, *, token: str = "", peer: str = "") -> None:
+        """A peer connects; with a token it may open a session."""
         self.output[conn] = bytearray()
-        self.carry_out(self.protocol.connection_made(conn, now=self.now))
+        made = self.protocol.connection_made(conn, now=self.now, token=token, peer=peer)
+        self.carry_out(made)
 
     def send(self, conn: int, data: bytes) -> list[Effect]:
         """A peer sends bytes; returns the effects before they are carried out."""
@@ -141,12 +150,24 @@ class MemoryServer:
 
     def lose(self, conn: int, reason: str = "connection lost") -> None:
         """A connection is gone."""
-        self.carry_out(self.protocol.connection_lost(conn, reason))
+        self.carry_out(self.protocol.connection_lost(conn, now=self.now, reason=reason))
 
     def wait(self, milliseconds: int) -> None:
         """Time passes."""
         self.now += milliseconds
         self.carry_out(self.protocol.handle_timer(self.now))
+
+    def wait_until_nothing_is_due(self) -> None:
+        """Time passes from timer to timer, until there is none."""
+        while (due := self.protocol.get_timer()) is not None:
+            self.wait(max(0, due - self.now))
+
+    def wait_until_heard(self, conn: int) -> None:
+        """Time passes from timer to timer, until a connection's lines were all looked at."""
+        while self.protocol.is_paused(conn):
+            due = self.protocol.get_timer()
+            assert due is not None, "it is paused for ever"
+            self.wait(max(0, due - self.now))
 
     def stop(self, reason: str, *, retry: int | None = None) -> None:
         """The server stops."""
@@ -196,6 +217,11 @@ class MemoryServer:
         return self.read(conn).decode().splitlines()
 
 
+def session(token: str) -> str:
+    """What the state knows a token's session by."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
 def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """`data` in pieces, cut at these places (taken modulo its length)."""
     places = sorted({cut % (len(data) + 1) for cut in cuts})
@@ -208,28 +234,46 @@ def random_log(seed: int, length: int) -> list[Entry]:
     draw = random.Random(seed)
     nicks = [nick(typed) for typed in ("ada", "Ada", "bob", "дана", "zoë", "cleo")]
     rooms = [join(typed) for typed in ("lobby", "Lobby", "tea", "кухня", "den")]
+    places = list(range(1, 9))  # eight people at a time; a connection connects once
+    connected: set[int] = set()
+    sessions = [""]
     log: list[Entry] = []
     for seq in range(1, length + 1):
-        conn, room = draw.randrange(1, 9), draw.choice(rooms)
+        place, room = draw.randrange(8), draw.choice(rooms)
+        conn = places[place]
         event: Event
-        match draw.randrange(16):
-            case 0 | 1:
+        match draw.randrange(18):
+            case 0 | 1 | 2 | 3 if conn in connected:
+                event = events.Quit("bye") if seq % 5 == 0 else events.Disconnect("connection lost")
+                places[place] = 8 + seq
+            case 0:
                 event = events.Connect()
-            case 2 | 3 | 4:
+            case 1:
+                event = events.Connect(f"session-{seq}")
+            case 2 | 3:
+                seen = {room.key: draw.randrange(seq)}
+                event = events.Resume(
+                    draw.choice(sessions[-4:]), f"session-{seq}", seen, draw.randrange(3)
+                )
+            case 4 if seq % 3 == 0:
+                event = events.Expire(draw.choice(sessions[-4:]), "connection lost")
+                conn = draw.choice(places) - 8
+            case 5 | 6 | 7:
                 event = room
-            case 5 | 6:
+            case 8 | 9:
                 event = draw.choice(nicks)
-            case 7:
-                event = events.Topic(room.room, draw.choice(["", "tea at four"]), room.key)
-            case 8:
-                event = events.Out(room.room, room.key)
-            case 9 if draw.random() < 0.4:
-                event = events.Quit("bye") if seq % 2 else events.Disconnect("connection lost")
             case 10:
+                event = events.Topic(room.room, draw.choice(["", "tea at four"]), room.key)
+            case 11:
+                event = events.Out(room.room, room.key)
+            case 12:
                 other = draw.choice(nicks)
                 event = events.Tell(other.nick, "psst", f"t{seq}", other.key)
             case _:
-                text = f"message {seq}"
-                event = events.Say(room.room, text, f"s{seq}", bool(seq % 2), room.key)
+                id = f"s{draw.randrange(seq // 2, seq + 1)}"
+                event = events.Say(room.room, f"message {seq}", id, bool(seq % 2), room.key)
+        if isinstance(event, events.Connect | events.Resume):
+            connected.add(conn)
+            sessions.append(f"session-{seq}")
         log.append(entry(seq, conn, event))
     return log

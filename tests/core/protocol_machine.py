@@ -13,19 +13,25 @@ from tcpchat_core import (
     Notice,
     Propose,
     Request,
+    ServerLimits,
+    ServerProtocol,
     StateLimits,
     events,
     notices,
 )
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.dialects.plain import Plain
-from tests.core.harness import HELLO, MemoryServer, join, split_at
+from tests.core.harness import HELLO, MemoryServer, join, session, split_at
 from tests.core.model import Model, OneOrder, comparable
 from tests.core.state_machine import IDS, NICKS, ROOMS, TEXTS
 
 CUTS = st.lists(st.integers(0, 60), max_size=2)
 
 _PLAIN = Plain()
+
+GRACE_MS = 60_000
+# Nobody is too fast, or silent for too long.
+LIMITS = ServerLimits(flood_rate=0, ping_after_ms=10**9, drop_after_ms=10**9, grace_ms=GRACE_MS)
 
 
 def written(request: Request, *, plain: bool) -> bytes:
@@ -67,16 +73,20 @@ def read_plain(data: bytes) -> bytes:
 
 
 class ProtocolMachine(RuleBasedStateMachine):
-    """Odd connections speak JSON Lines, even ones type. Each rule is one line, cut anywhere."""
+    """Odd connections speak JSON Lines, in sessions; even ones type. Each rule is one line, cut
+    anywhere.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.server = MemoryServer()
+        self.server = MemoryServer(ServerProtocol(ChatState(), limits=LIMITS))
         self.model = Model(StateLimits())
         self.order = OneOrder()
         self.log_seen = 0
         self.last_conn = 0
         self.current: dict[int, events.Join] = {}
+        self.tokens: list[str] = []  # of every session that was ever opened
+        self.lost_at: dict[str, int] = {}  # when the connection of each session was lost last
         # What each connection must have been told since its output was read last.
         self.expected: dict[int, list[Notice]] = {}
 
@@ -123,6 +133,8 @@ class ProtocolMachine(RuleBasedStateMachine):
                 assert [comparable(notice) for notice in heard] == expected
                 for notice in heard:
                     self.order.told(conn, notice)
+                if heard and isinstance(heard[0], notices.Resumed):
+                    self.order.caught_up(conn, heard[0])
 
     @initialize()
     def two_of_each_kind_are_in_the_lobby(self) -> None:
@@ -135,9 +147,55 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule()
     def connect(self) -> None:
         self.last_conn += 1
-        self.server.connect(self.last_conn)
-        self.server.send(self.last_conn, b"\r\n" if self.plain(self.last_conn) else HELLO)
-        self.logged((self.last_conn, events.Connect()))
+        conn, token = self.last_conn, f"token-{self.last_conn}"
+        self.server.connect(conn, token=token)
+        if self.plain(conn):
+            self.server.send(conn, b"\r\n")
+            self.logged((conn, events.Connect()))
+        else:
+            self.server.send(conn, HELLO)
+            self.logged((conn, events.Connect(session(token))))
+            self.tokens.append(token)
+        self.everybody_heard()
+
+    @precondition(lambda self: len(self.model.names) < 6)
+    @rule(lot=st.integers(0, 9), behind=st.integers(0, 5), told_behind=st.integers(0, 2), cuts=CUTS)
+    def resume(self, lot: int, behind: int, told_behind: int, cuts: list[int]) -> None:
+        """A new connection asks for a session, which may live, be away, or be over."""
+        self.last_conn += 1 + self.last_conn % 2
+        conn, fresh = self.last_conn, f"token-{self.last_conn}"
+        token = self.tokens[-1 - lot % len(self.tokens)]
+        person = self.model.of_session(session(token))
+        rooms = {key: self.model.rooms[key] for key in person.rooms} if person else {}
+        older = person.conn if person and not person.away else None
+        seen = {key: room.seq - behind for key, room in rooms.items()}
+        told = max(0, len(person.told) - told_behind) if person else 0
+        self.order.resumes(
+            conn,
+            {room.name: max(seen[key], person.rooms[key]) for key, room in rooms.items() if person},
+        )
+        self.server.connect(conn, token=fresh)
+        by_name = {room.name: seen[key] for key, room in rooms.items()}
+        for piece in split_at(encode_request(events.Hello(token, by_name, told)), cuts):
+            self.server.send(conn, piece)
+        self.logged((conn, events.Resume(session(token), session(fresh), seen, told)))
+        self.everybody_heard()
+        if person is None:
+            self.tokens.append(fresh)
+        if older is not None:
+            self.ends(older, closed=True)
+
+    @rule(seconds=st.sampled_from([20, 40, 60]))
+    def time_passes(self, seconds: int) -> None:
+        """Who was away for the grace is gone; whoever came back in time is not."""
+        self.server.wait(seconds * 1_000)
+        over = [
+            person
+            for person in self.model.away
+            if self.lost_at[person.session] + GRACE_MS <= self.server.now
+        ]
+        expire = [events.Expire(person.session, "connection lost") for person in over]
+        self.logged(*((person.conn, gone) for person, gone in zip(over, expire, strict=True)))
         self.everybody_heard()
 
     @precondition(lambda self: self.model.names)
@@ -256,6 +314,9 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(lot=st.integers(0, 5), eof=st.booleans())
     def lost(self, lot: int, eof: bool) -> None:
         conn = self.anybody(lot)
+        person = self.model.connected(conn)
+        assert person is not None
+        self.lost_at[person.session] = self.server.now
         if eof:
             self.server.eof(conn)
         else:

@@ -11,11 +11,19 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tcpchat_core import Action, Broadcast, ChatState, Entry, Send, StateLimits, notices
+from tcpchat_core import Action, Broadcast, ChatState, Entry, Send, StateLimits
 from tcpchat_core.state import room_list
 from tests.core.harness import random_log
 
-LIMITS = StateLimits(rooms_per_person=3, rooms=4, history_messages=20, history_chars=200)
+LIMITS = StateLimits(
+    rooms_per_person=3,
+    rooms=4,
+    history_messages=20,
+    history_chars=200,
+    receipts=4,
+    inbox=2,
+    away=3,
+)
 
 
 def written(actions: Iterable[Action]) -> bytes:
@@ -43,7 +51,8 @@ def main() -> None:
     state = ChatState(limits=LIMITS)
     actions = replay(random_log(seed, length), state)
     actions += msgspec.json.encode(room_list(state, 99))
-    assert actions.count(notices.Rejected.__name__.lower().encode()) > 10, "a log without quarrels"
+    assert actions.count(b'"type":"rejected"') > 10, "a log without quarrels"
+    assert actions.count(b'"type":"resumed"') > 10, "a log without sessions"
     print(hashlib.sha256(actions).hexdigest(), state.digest())
 
 

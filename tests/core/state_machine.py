@@ -5,21 +5,26 @@ from __future__ import annotations
 from typing import ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpchat_core import ChatState, Event, StateLimits, events
+from tcpchat_core import ChatState, Event, StateLimits, events, notices
+from tcpchat_core.state import Person
 from tests.core.harness import deliver, entry, join, nick
-from tests.core.model import Model, OneOrder, comparable
+from tests.core.model import Model, ModelPerson, OneOrder, comparable
 
-CONNS = st.integers(1, 6)
+PLACES = st.integers(1, 6)
 NICKS = st.sampled_from([nick(typed) for typed in ("ada", "Ada", "аda", "bob", "cleo", "дана")])
 ROOMS = st.sampled_from([join(typed) for typed in ("lobby", "Lobby", "tea", "den", "кухня")])
 TEXTS = st.sampled_from(["a", "tea?", "hello all", "ça va ☕"])
-IDS = st.none() | st.sampled_from(["1", "2"])
+IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
 
 class StateMachine(RuleBasedStateMachine):
-    """Every rule is one entry of the log; the model says what each person must be told of it."""
+    """Every rule is one entry of the log; the model says what each person must be told of it.
+
+    There are six places; who leaves one makes room for the next connection, with a number of its
+    own. Odd places open sessions that can be resumed.
+    """
 
     limits: ClassVar[StateLimits] = StateLimits()
 
@@ -28,95 +33,184 @@ class StateMachine(RuleBasedStateMachine):
         self.state = ChatState(limits=self.limits)
         self.model = Model(self.limits)
         self.order = OneOrder()
+        self.places = {place: place for place in range(1, 7)}
+        self.last_conn = 6
+        self.sessions: list[tuple[int, str]] = []  # every one ever opened, with its connection
 
     def happens(self, conn: int, event: Event) -> None:
         """One entry, in the state and in the model."""
         committed = entry(self.state.seq + 1, conn, event)
-        there = conn in self.model.names
+        closed_before = len(self.model.closed)
         expected = self.model.apply(committed)
         told, closed = deliver(self.state.handle(committed))
-        assert closed == ([conn] if there and isinstance(event, events.Quit) else [])
+        assert closed == self.model.closed[closed_before:]
+        for place, sits in self.places.items():
+            if sits in closed:
+                self.sits_down(place)
         assert {
             conn: [comparable(notice) for notice in heard] for conn, heard in told.items()
         } == expected
         for listener, heard in told.items():
             for notice in heard:
                 self.order.told(listener, notice)
+            if isinstance(heard[0], notices.Resumed):
+                self.order.caught_up(listener, heard[0])
         if conn not in self.model.names:
             self.order.gone(conn)
 
+    def sits_down(self, place: int) -> int:
+        """A new connection, whether or not the one before it at this place is known to be dead."""
+        self.last_conn += 1
+        self.places[place] = self.last_conn
+        return self.last_conn
+
     @initialize()
     def three_people_share_two_rooms(self) -> None:
-        for conn in (1, 2, 3):
-            self.happens(conn, events.Connect())
-            self.happens(conn, join("lobby"))
-            self.happens(conn, join("tea"))
+        for place in (1, 2, 3):
+            self.connect(place, join("lobby"))
+            self.join(place, join("tea"))
 
-    @rule(conn=CONNS, room=ROOMS)
-    def connect(self, conn: int, room: events.Join) -> None:
-        self.happens(conn, events.Connect())
+    @rule(place=PLACES, room=ROOMS)
+    def connect(self, place: int, room: events.Join) -> None:
+        conn = self.places[place]
+        session = f"session-{conn}" if place % 2 else ""
+        self.happens(conn, events.Connect(session))
+        if session and (conn, session) not in self.sessions:
+            self.sessions.append((conn, session))
         self.happens(conn, room)
 
-    @rule(conn=CONNS, room=ROOMS)
-    def join(self, conn: int, room: events.Join) -> None:
-        self.happens(conn, room)
+    @rule(place=PLACES, room=ROOMS)
+    def join(self, place: int, room: events.Join) -> None:
+        self.happens(self.places[place], room)
 
-    @rule(conn=CONNS, room=ROOMS, text=TEXTS, id=IDS, emote=st.booleans())
-    def say(self, conn: int, room: events.Join, text: str, id: str | None, emote: bool) -> None:
-        self.happens(conn, events.Say(room.room, text, id, emote, room.key))
+    @rule(place=PLACES, room=ROOMS, text=TEXTS, id=IDS, emote=st.booleans())
+    def say(self, place: int, room: events.Join, text: str, id: str | None, emote: bool) -> None:
+        self.happens(self.places[place], events.Say(room.room, text, id, emote, room.key))
 
-    @rule(conn=CONNS, nick=NICKS, text=TEXTS, id=IDS)
-    def tell(self, conn: int, nick: events.Nick, text: str, id: str | None) -> None:
-        self.happens(conn, events.Tell(nick.nick, text, id, nick.key))
+    @rule(place=PLACES, room=ROOMS, count=st.integers(2, 6))
+    def talk(self, place: int, room: events.Join, count: int) -> None:
+        for _ in range(count):
+            self.say(place, room, "a", None, emote=False)
 
-    @rule(conn=CONNS, number=st.integers(1, 4))
-    def tell_a_guest(self, conn: int, number: int) -> None:
-        self.happens(conn, events.Tell(f"guest-{number}", "psst", "g", f"guest-{number}"))
+    @rule(place=PLACES, nick=NICKS, text=TEXTS, id=IDS)
+    def tell(self, place: int, nick: events.Nick, text: str, id: str | None) -> None:
+        self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key))
 
-    @rule(conn=CONNS, nick=NICKS)
-    def nick(self, conn: int, nick: events.Nick) -> None:
-        self.happens(conn, nick)
+    @rule(place=PLACES, number=st.integers(1, 4), id=IDS)
+    def tell_a_guest(self, place: int, number: int, id: str | None) -> None:
+        guest = f"guest-{number}"
+        self.happens(self.places[place], events.Tell(guest, "psst", id, guest))
 
-    @rule(conn=CONNS, room=ROOMS, topic=st.sampled_from([None, "", "tea at four"]))
-    def topic(self, conn: int, room: events.Join, topic: str | None) -> None:
-        self.happens(conn, events.Topic(room.room, topic, room.key))
+    @rule(place=PLACES, nick=NICKS)
+    def nick(self, place: int, nick: events.Nick) -> None:
+        self.happens(self.places[place], nick)
 
-    @rule(conn=CONNS, room=ROOMS)
-    def out(self, conn: int, room: events.Join) -> None:
-        self.happens(conn, events.Out(room.room, room.key))
+    @rule(place=PLACES, room=ROOMS, topic=st.sampled_from([None, "", "tea at four"]))
+    def topic(self, place: int, room: events.Join, topic: str | None) -> None:
+        self.happens(self.places[place], events.Topic(room.room, topic, room.key))
 
-    @rule(conn=CONNS, how=st.sampled_from([events.Quit("bye"), events.Disconnect("lost")]))
-    def depart(self, conn: int, how: events.Quit | events.Disconnect) -> None:
-        self.happens(conn, how)
+    @rule(place=PLACES, room=ROOMS)
+    def out(self, place: int, room: events.Join) -> None:
+        self.happens(self.places[place], events.Out(room.room, room.key))
 
-    @rule(conn=CONNS, room=ROOMS)
-    def an_old_entry_comes_again(self, conn: int, room: events.Join) -> None:
-        assert self.state.handle(entry(self.state.seq, conn, room)) == []
+    @rule(place=PLACES, how=st.sampled_from([events.Quit("bye"), events.Disconnect("lost")]))
+    def depart(self, place: int, how: events.Quit | events.Disconnect) -> None:
+        self.happens(self.places[place], how)
+        self.sits_down(place)
+
+    @rule(
+        place=PLACES,
+        lot=st.integers(0, 9),
+        behind=st.none() | st.integers(-1, 7),
+        told_behind=st.integers(-1, 4),
+    )
+    def resume(self, place: int, lot: int, behind: int | None, told_behind: int) -> None:
+        """A new connection takes a session over, which may live, be away, or be over.
+
+        It has seen everything but the last few messages of each room; or it names no room, having
+        joined and lost the connection before it was told.
+        """
+        conn = self.sits_down(place)
+        _, session = self.sessions[-1 - lot % len(self.sessions)]
+        person = self.model.of_session(session)
+        rooms = {key: self.model.rooms[key] for key in person.rooms} if person else {}
+        told = len(person.told) - told_behind if person else 0
+        seen = {} if behind is None else {key: room.seq - behind for key, room in rooms.items()}
+        self.order.resumes(
+            conn,
+            {
+                room.name: min(room.seq, max(seen.get(key, 0), person.rooms[key]))
+                for key, room in rooms.items()
+                if person
+            },
+        )
+        fresh = f"session-{conn}"
+        self.happens(conn, events.Resume(session, fresh, seen, told))
+        if person is None:
+            self.sessions.append((conn, fresh))
+
+    @rule(lot=st.integers(0, 9))
+    def the_grace_ends(self, lot: int) -> None:
+        """… of any connection that had a session, be it resumed since or not."""
+        conn, session = self.sessions[-1 - lot % len(self.sessions)]
+        self.happens(conn, events.Expire(session, "connection lost"))
+
+    @precondition(lambda self: self.model.away)
+    @rule(lot=st.integers(0, 5))
+    def the_grace_of_somebody_away_ends(self, lot: int) -> None:
+        person = self.model.away[lot % len(self.model.away)]
+        self.happens(person.conn, events.Expire(person.session, "connection lost"))
+
+    @rule(place=PLACES, room=ROOMS)
+    def an_old_entry_comes_again(self, place: int, room: events.Join) -> None:
+        assert self.state.handle(entry(self.state.seq, self.places[place], room)) == []
 
     @rule()
     def go_on_from_a_snapshot(self) -> None:
         self.state = ChatState.restore(self.state.snapshot())
 
+    def real(self, person: ModelPerson) -> Person:
+        """The state's person for one of the model's."""
+        real = self.state.away(person.session) if person.away else self.state.person(person.conn)
+        assert real is not None
+        return real
+
     @invariant()
     def rooms_and_members_are_the_models(self) -> None:
-        rooms = {room.key: list(room.members) for room in self.state.rooms()}
-        assert rooms == {key: room.members for key, room in self.model.rooms.items()}
+        rooms = {room.key: room.nicks() for room in self.state.rooms()}
+        assert rooms == {
+            key: tuple(member.name.text for member in room.members)
+            for key, room in self.model.rooms.items()
+        }
         assert all(rooms.values()), "a room without members"
-        for conn in self.model.names:
-            person = self.state.person(conn)
-            assert person is not None
-            assert sorted(person.rooms) == sorted(self.model.rooms_of(conn))
-            assert all(self.state.room(key) is room for key, room in person.rooms.items())
+        for person in self.model.people:
+            real = self.real(person)
+            assert list(real.rooms) == list(person.rooms)
+            assert all(self.state.room(key) is room for key, room in real.rooms.items())
+
+    @invariant()
+    def an_audience_is_the_connected_members(self) -> None:
+        for key, room in self.model.rooms.items():
+            real = self.state.room(key)
+            assert real is not None
+            there = [member.conn for member in room.members if not member.away]
+            assert list(real.audience.conns) == there
+
+    @invariant()
+    def what_is_remembered_for_a_session_is_the_bounded_tail(self) -> None:
+        assert len(self.model.away) <= self.limits.away
+        for person in self.model.people:
+            real = self.real(person)
+            assert list(real.inbox or ()) == self.model.inbox(person)
+            receipts = person.receipts[-self.limits.receipts :]
+            assert list((real.receipts or {}).values()) == receipts
 
     @invariant()
     def nicks_and_connections_are_one_to_one(self) -> None:
         assert self.state.people == len(self.model.names)
-        held = {}
-        for conn in range(1, 7):
-            if person := self.state.person(conn):
-                held[conn] = (person.nick, person.key)
-        assert held == self.model.names
-        assert len({key for _, key in held.values()}) == len(held)
+        held = [(real.nick, real.key) for real in map(self.real, self.model.people)]
+        assert held == [person.name for person in self.model.people]
+        assert len({key for _, key in held}) == len(held)
 
     @invariant()
     def history_is_the_bounded_tail_without_holes(self) -> None:
@@ -124,9 +218,9 @@ class StateMachine(RuleBasedStateMachine):
             real = self.state.room(key)
             assert real is not None
             assert list(real.history) == self.model.kept(key)
-            assert real.seq == len(room.said)
+            assert real.seq == room.seq
             numbers = [said.seq for said in room.said]
-            assert numbers == list(range(1, real.seq + 1))
+            assert numbers == list(range(room.base + 1, real.seq + 1))
             assert len(real.history) <= self.limits.history_messages
             assert real.history_chars == sum(len(said.text) for said in real.history)
             assert real.history_chars <= self.limits.history_chars
@@ -146,4 +240,7 @@ class SmallStateMachine(StateMachine):
         history_chars=20,
         entered_history=2,
         entered_members=2,
+        receipts=2,
+        inbox=1,
+        away=2,
     )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tcpchat_core import ClientProtocol, Notice, events, notices
+from tcpchat_core import (
+    ClientProtocol,
+    Notice,
+    RemoteError,
+    Request,
+    TooLateError,
+    events,
+    notices,
+)
 from tcpchat_core.dialects.jsonl import JsonLines
 from tests.core.harness import MemoryServer
 
@@ -18,21 +26,36 @@ def told(client: ClientProtocol, *heard: Notice) -> bytes:
     return received.reply
 
 
+def welcome(token: str = "secret", *, unacknowledged: int = 3) -> notices.Welcome:
+    """A welcome to a session, of which so many messages may be unacknowledged."""
+    limits = notices.Limits(0, 0, 0, 0, 0, 0, 0, unacknowledged)
+    return notices.Welcome("ada", "0", token=token, limits=limits)
+
+
+def asks(data: bytes) -> list[Request]:
+    """The requests in what a client sends."""
+    return [
+        request for line in data.splitlines() if isinstance(request := JSONL.decode(line), Request)
+    ]
+
+
 def in_lobby(*members: str) -> ClientProtocol:
     """A client called ada that is in the lobby with these people."""
     client = ClientProtocol()
     told(
         client,
-        notices.Welcome("ada", "0"),
+        welcome(),
         notices.Entered("lobby", members, len(members), 4, 0, "tea"),
     )
     return client
 
 
 def test_what_it_asks_is_what_a_server_understands() -> None:
-    client = ClientProtocol()
+    client = ClientProtocol(password="sesame")
+    hello = client.hello()
+    told(client, welcome(unacknowledged=99))
     asked = [
-        (client.hello(), events.Hello()),
+        (hello, events.Hello(password="sesame")),
         (client.say("lobby", "hi"), events.Say("lobby", "hi", "1")),
         (client.say("lobby", "waves", emote=True), events.Say("lobby", "waves", "2", emote=True)),
         (client.tell("bob", "psst"), events.Tell("bob", "psst", "3")),
@@ -40,7 +63,7 @@ def test_what_it_asks_is_what_a_server_understands() -> None:
         (client.request(events.Join("tea")), events.Join("tea")),
     ]
     for data, request in asked:
-        assert JSONL.decode(data) == request
+        assert asks(data) == [request]
 
 
 def test_what_was_said_is_unacknowledged_until_its_receipt_or_refusal() -> None:
@@ -52,18 +75,16 @@ def test_what_was_said_is_unacknowledged_until_its_receipt_or_refusal() -> None:
     told(client, notices.Sent(0, "1", "lobby", None, 5))
     told(client, notices.Rejected("no-such-nick", "nobody", "tell", "3"))
     assert client.unacknowledged == {"2": events.Say("lobby", "two", "2")}
-    told(
-        client, notices.Sent(0, "9", None, "bob"), notices.Sent(0), notices.Rejected("bad-line", "")
-    )
+    told(client, notices.Sent(0), notices.Rejected("bad-line", ""))
     assert list(client.unacknowledged) == ["2"]
 
 
 def test_it_knows_its_nick_and_the_servers_welcome() -> None:
     client = ClientProtocol()
     assert (client.nick, client.welcome) == ("", None)
-    welcome = notices.Welcome("guest-1", "0", "tcpchat", "1")
-    told(client, welcome)
-    assert (client.nick, client.welcome) == ("guest-1", welcome)
+    heard = notices.Welcome("guest-1", "0", "tcpchat", "1")
+    told(client, heard)
+    assert (client.nick, client.welcome) == ("guest-1", heard)
     told(client, notices.Renamed("guest-1", "ada", own=True))
     assert client.nick == "ada"
 
@@ -92,6 +113,7 @@ def test_it_knows_who_is_in_its_rooms() -> None:
 
 def test_it_knows_the_topic_and_the_last_number_of_its_rooms() -> None:
     client = in_lobby("ada", "bob")
+    client.say("lobby", "hello")
     told(
         client,
         notices.Said("lobby", "bob", "hi", 5, 0),
@@ -109,16 +131,19 @@ def test_a_room_that_it_left_is_forgotten() -> None:
 
 def test_what_concerns_a_room_that_it_is_not_in_changes_nothing() -> None:
     client = in_lobby("ada")
+    client.say("tea", "hi")
     told(
         client,
-        notices.Said("tea", "bob", "hi", 5, 0),
         notices.Sent(0, "1", "tea", None, 6),
         notices.Joined("tea", "bob", 5, 0),
         notices.Left("tea", "bob"),
         notices.Left("tea", "ada", own=True),
         notices.TopicSet("tea", "x", "bob", 6, 0),
+        notices.Gap("tea", 4),
         notices.Ponged(),
     )
+    elsewhere = JSONL.encode(notices.Said("tea", "bob", "hi", 5, 0))
+    assert client.receive_data(elsewhere).notices == []
     assert list(client.rooms) == ["lobby"]
     assert client.rooms["lobby"].seq == 4
 
@@ -131,7 +156,7 @@ def test_a_ping_is_answered_with_its_id() -> None:
 @pytest.mark.parametrize(
     ("heard", "safe"),
     [
-        (notices.Told("ada", "\x1b[2Jhi", 0), notices.Told("ada", "[2Jhi", 0)),
+        (notices.Told("ada", "\x1b[2Jhi", 1, 0), notices.Told("ada", "[2Jhi", 1, 0)),
         (
             notices.Welcome("ada", "0", motd=("ok", "a\nb")),
             notices.Welcome("ada", "0", motd=("ok", "a b")),
@@ -152,20 +177,188 @@ def test_two_clients_talk_through_a_server() -> None:
     for conn, client in clients.items():
         server.connect(conn)
         server.send(conn, client.hello() + client.request(events.Join("lobby")))
+    heard = {
+        conn: client.receive_data(server.read(conn)).notices for conn, client in clients.items()
+    }
     server.send(1, clients[1].say("lobby", "hello"))
-    heard = {conn: client.receive_data(server.read(conn)) for conn, client in clients.items()}
-    assert [type(notice) for notice in heard[1].notices] == [
+    for conn, client in clients.items():
+        heard[conn] += client.receive_data(server.read(conn)).notices
+    assert [type(notice) for notice in heard[1]] == [
         notices.Welcome,
         notices.Entered,
         notices.Joined,
         notices.Sent,
     ]
-    assert [type(notice) for notice in heard[2].notices] == [
+    assert [type(notice) for notice in heard[2]] == [
         notices.Welcome,
         notices.Entered,
         notices.Said,
     ]
     for client in clients.values():
         assert list(client.rooms["lobby"].members) == ["guest-1", "guest-2"]
-        assert client.rooms["lobby"].seq == 1
         assert not client.unacknowledged
+    assert clients[1].rooms["lobby"].seq == clients[2].rooms["lobby"].seq
+
+
+# ── Reconnecting ─────────────────────────────────────────────────────────────────────────────
+
+
+def lobby(seq: int) -> notices.RoomState:
+    """The lobby as a resumed session is told of it."""
+    return notices.RoomState("lobby", ("ada", "bob"), 2, seq, "coffee")
+
+
+def test_what_is_said_before_the_welcome_is_sent_after_it() -> None:
+    client = ClientProtocol()
+    assert client.say("lobby", "early") == b""
+    assert asks(client.hello()) == [events.Hello()]
+    assert client.say("lobby", "bird") == b""
+    reply = told(client, welcome())
+    assert asks(reply) == [events.Say("lobby", "early", "1"), events.Say("lobby", "bird", "2")]
+
+
+def test_no_more_is_unacknowledged_at_a_time_than_the_server_remembers() -> None:
+    client = in_lobby("ada")
+    sent = [asks(client.say("lobby", text)) for text in "abcde"]
+    assert [len(requests) for requests in sent] == [1, 1, 1, 0, 0]
+    assert asks(told(client, notices.Sent(0, "1", "lobby", None, 5))) == [
+        events.Say("lobby", "d", "4")
+    ]
+    assert asks(told(client, notices.Rejected("too-long", "", "say", "2"))) == [
+        events.Say("lobby", "e", "5")
+    ]
+
+
+def test_a_server_that_tells_no_limits_is_sent_one_message_at_a_time() -> None:
+    client = ClientProtocol()
+    told(client, notices.Welcome("ada", "0"))
+    client.say("lobby", "one")
+    assert client.say("lobby", "two") == b""
+
+
+def test_on_a_new_connection_it_asks_for_its_session_and_says_what_it_has_seen() -> None:
+    client = in_lobby("ada", "bob")
+    told(client, notices.Said("lobby", "bob", "hi", 5, 0), notices.Told("bob", "psst", 7, 0))
+    assert asks(client.hello()) == [events.Hello("secret", {"lobby": 5}, 7)]
+
+
+def test_half_a_line_of_the_lost_connection_is_forgotten() -> None:
+    client = in_lobby("ada", "bob")
+    client.receive_data(b'{"type":"said","room":"lob')
+    client.hello()
+    told(client, notices.Resumed("ada", (lobby(4),), "0"))
+
+
+def test_what_has_no_receipt_is_sent_again_after_a_reconnect_in_order() -> None:
+    client = in_lobby("ada", "bob")
+    for text in "abcd":
+        client.say("lobby", text)
+    told(client, notices.Sent(0, "1", "lobby", None, 5))
+    client.hello()
+    assert client.say("lobby", "e") == b""
+    reply = told(client, notices.Resumed("ada", (lobby(5),), "0"))
+    assert asks(reply) == [
+        events.Say("lobby", text, id) for text, id in zip("bcd", "234", strict=True)
+    ]
+    assert asks(told(client, notices.Sent(0, "2", "lobby", None, 6))) == [
+        events.Say("lobby", "e", "5")
+    ]
+
+
+def test_its_own_message_in_a_replay_is_its_receipt() -> None:
+    client = in_lobby("ada", "bob")
+    client.say("lobby", "a")
+    client.say("lobby", "b")
+    client.hello()
+    resumed = notices.Resumed("ada", (lobby(5),), "0")
+    reply = told(client, resumed, notices.Said("lobby", "ada", "a", 5, 0, id="1"))
+    assert asks(reply) == [events.Say("lobby", "b", "2")]
+    late = JSONL.encode(notices.Sent(0, "1", "lobby", None, 5))
+    assert client.receive_data(late).notices == []
+    assert list(client.unacknowledged) == ["2"]
+
+
+def test_what_was_seen_is_not_shown_again() -> None:
+    client = in_lobby("ada", "bob")
+    heard: list[Notice] = [
+        notices.Said("lobby", "bob", "hi", 5, 0),
+        notices.Told("bob", "psst", 1, 0),
+    ]
+    told(client, *heard)
+    client.hello()
+    told(client, notices.Resumed("ada", (lobby(6),), "0"))
+    again = client.receive_data(b"".join(map(JSONL.encode, heard)))
+    assert again.notices == []
+    told(client, notices.Said("lobby", "bob", "new", 6, 0), notices.Told("bob", "new", 2, 0))
+
+
+def test_a_gap_is_told_and_what_follows_it_is_shown() -> None:
+    client = in_lobby("ada", "bob")
+    client.hello()
+    told(
+        client,
+        notices.Resumed("ada", (lobby(10),), "0"),
+        notices.Gap("", 3),
+        notices.Told("bob", "psst", 3, 0),
+        notices.Gap("lobby", 9),
+        notices.Said("lobby", "bob", "nine", 9, 0),
+    )
+    assert client.rooms["lobby"].seq == 9
+
+
+def test_a_resumed_session_has_the_rooms_that_the_server_tells() -> None:
+    client = in_lobby("ada", "bob")
+    told(client, notices.Entered("tea", ("ada",), 1, 0, 0))
+    client.hello()
+    den = notices.RoomState("den", ("ada",), 1, 3)
+    told(client, notices.Resumed("countess", (lobby(6), den), "0"))
+    assert client.nick == "countess"
+    assert {name: view.seq for name, view in client.rooms.items()} == {"lobby": 4, "den": 0}
+    assert (client.rooms["lobby"].topic, client.rooms["lobby"].count) == ("coffee", 2)
+    told(client, notices.Said("den", "bob", "the first", 3, 0))
+
+
+def test_when_a_session_is_over_what_was_unacknowledged_is_abandoned() -> None:
+    client = in_lobby("ada", "bob")
+    told(client, notices.Told("bob", "psst", 9, 0))
+    client.say("lobby", "may be lost")
+    client.hello()
+    client.tell("bob", "typed meanwhile")
+    assert told(client, welcome("another")) == b""
+    assert [message.text for message in client.abandoned] == ["may be lost", "typed meanwhile"]
+    assert (client.rooms, client.unacknowledged) == ({}, {})
+    told(client, notices.Told("bob", "psst", 1, 0))
+    assert asks(client.say("tea", "on we go")) == [events.Say("tea", "on we go", "3")]
+    assert asks(client.hello()) == [events.Hello("another", {}, 1)]
+
+
+def test_a_session_that_cannot_be_resumed_is_not_asked_for() -> None:
+    client = ClientProtocol()
+    told(client, welcome(""), notices.Entered("lobby", ("ada",), 1, 4, 0))
+    assert asks(client.hello()) == [events.Hello()]
+
+
+def test_a_server_cannot_make_it_remember_rooms_and_people_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tcpchat_core.client.MAX_ROOMS", 2)
+    monkeypatch.setattr("tcpchat_core.client.MAX_MEMBERS", 2)
+    client = in_lobby("ada")
+    told(client, notices.Joined("lobby", "bob", 4, 0), notices.Joined("lobby", "cleo", 4, 0))
+    assert (list(client.rooms["lobby"].members), client.rooms["lobby"].count) == (["ada", "bob"], 3)
+    told(client, notices.Entered("tea", (), 1, 0, 0))
+    with pytest.raises(RemoteError, match="into more than 2 rooms"):
+        told(client, notices.Entered("den", (), 1, 0, 0))
+
+
+def test_a_server_that_took_it_for_a_person_says_so_by_an_error_of_its_own() -> None:
+    greeting = b"* Welcome to tcpchat. You are guest-1.\n"
+    client = ClientProtocol()
+    client.hello()
+    with pytest.raises(TooLateError, match="came so late that the server spoke first"):
+        client.receive_data(greeting)
+    client.hello()
+    told(client, welcome())
+    with pytest.raises(RemoteError, match="does not speak tcpchat") as raised:
+        client.receive_data(greeting)
+    assert not isinstance(raised.value, TooLateError)

@@ -55,7 +55,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (HELLO, ["[lobby] ada: hello"]),
     (WAVES, ["[lobby] * ada waves"]),
     (notices.Sent(0, "1", "lobby", None, 7), []),
-    (notices.Told("ada", "psst", 0), ["[ada → you] psst"]),
+    (notices.Told("ada", "psst", 1, 0), ["[ada → you] psst"]),
     (
         notices.TopicSet("lobby", "tea at four", "ada", 7, 0),
         ["* The topic of lobby, set by ada: tea at four"],
@@ -90,6 +90,8 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["! nick-in-use: the nickname ada is taken"],
     ),
     (notices.Pinged("1"), []),
+    (notices.Resumed("ada", (), "0"), []),
+    (notices.Gap("lobby", 7), []),
     (notices.Ponged("1"), ["* pong"]),
     (notices.Closing("restart", 1000), ["* Closing: restart"]),
 ]

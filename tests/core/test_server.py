@@ -12,14 +12,21 @@ from tcpchat_core import (
     LocalError,
     Notice,
     Propose,
+    ServerLimits,
     ServerProtocol,
     events,
     notices,
 )
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
-from tcpchat_core.server import GREET_AFTER_MS, MAX_OUTSTANDING, MAX_ROOMS_LISTED, MAX_TEXT_CHARS
-from tests.core.harness import HELLO, MemoryServer, entry, join
+from tcpchat_core.server import (
+    GREET_AFTER_MS,
+    MAX_OUTSTANDING,
+    MAX_PASSWORD_PEERS,
+    MAX_ROOMS_LISTED,
+    MAX_TEXT_CHARS,
+)
+from tests.core.harness import HELLO, MemoryServer, entry, join, session
 
 GREETING = "* Welcome to tcpchat. You are guest-1. /join ROOM to start, /help for more."
 
@@ -196,7 +203,9 @@ def test_after_too_many_outstanding_proposals_lines_wait_and_reading_pauses() ->
     server.commit_next()
     told = server.told(1)
     receipts = [notice.seq for notice in told if isinstance(notice, notices.Sent)]
-    assert receipts == list(range(1, MAX_OUTSTANDING + 1))
+    first = receipts[0]
+    assert first is not None
+    assert receipts == list(range(first, first + MAX_OUTSTANDING))
     assert told[-1] == notices.Ponged("end")
 
 
@@ -607,3 +616,545 @@ def test_entries_of_connections_on_another_node_are_delivered_to_those_here() ->
     assert [type(notice) for notice in server.told(1)] == [notices.Joined, notices.Gone]
     assert server.read(900) == b""
     assert server.closed == []
+
+
+# ── Too fast ─────────────────────────────────────────────────────────────────────────────────
+
+
+def limited(**limits: int) -> MemoryServer:
+    """A server with these limits."""
+    return MemoryServer(ServerProtocol(ChatState(), limits=ServerLimits(**limits)))
+
+
+def pings(count: int) -> bytes:
+    """So many numbered pings."""
+    return b"".join(encode_request(events.Ping(str(number))) for number in range(count))
+
+
+def test_a_burst_goes_through_and_then_so_many_lines_a_second() -> None:
+    server = limited(flood_burst=4, flood_rate=10)
+    server.connect(1)
+    server.send(1, HELLO + pings(9))
+    _, *pongs = server.told(1)
+    assert pongs == [notices.Ponged(str(number)) for number in range(3)]
+    arrived = []
+    while server.protocol.is_paused(1):
+        server.wait(50)
+        arrived += [(server.now, notice) for notice in server.told(1)]
+    assert arrived == [(100 * n, notices.Ponged(str(n + 2))) for n in range(1, 7)]
+
+
+def test_too_fast_is_delayed_and_never_lost_or_reordered() -> None:
+    server = limited(flood_burst=2, flood_rate=3)
+    server.connect(2)
+    server.send(2, HELLO + encode_request(join("lobby")))
+    server.connect(1)
+    says = [encode_request(events.Say("lobby", str(number))) for number in range(50)]
+    server.send(1, encode_request(join("lobby")) + b"".join(says))
+    server.wait_until_heard(1)
+    said = [notice.text for notice in server.told(2) if isinstance(notice, notices.Said)]
+    assert said == [str(number) for number in range(50)]
+    assert server.closed == []
+
+
+def test_only_who_is_too_fast_waits() -> None:
+    server = limited(flood_burst=2, flood_rate=1)
+    for conn in (1, 2):
+        server.connect(conn)
+    server.send(1, HELLO + pings(9))
+    server.send(2, HELLO)
+    assert server.protocol.is_paused(1)
+    assert not server.protocol.is_paused(2)
+    assert len(server.told(2)) == 1
+
+
+def test_a_pause_fills_the_bucket_again_but_not_above_its_brim() -> None:
+    server = limited(flood_burst=3, flood_rate=1)
+    server.connect(1)
+    server.send(1, HELLO)
+    server.wait(60_000)
+    server.send(1, pings(5))
+    assert len(server.told(1)) == 1 + 3
+
+
+@pytest.mark.parametrize("burst", [0, 1])
+def test_at_least_one_line_at_a_time_goes_through(burst: int) -> None:
+    server = limited(flood_burst=burst, flood_rate=1)
+    server.connect(1)
+    server.send(1, HELLO + pings(2))
+    server.wait_until_heard(1)
+    assert len(server.told(1)) == 3
+    assert server.now == 2_000
+
+
+def test_a_rate_of_nothing_lets_every_line_through() -> None:
+    server = limited(flood_rate=0)
+    server.connect(1)
+    server.send(1, HELLO + pings(500))
+    assert len(server.told(1)) == 501
+
+
+def test_who_waits_for_longer_than_the_time_of_a_drop_is_not_dropped() -> None:
+    server = limited(flood_burst=2, flood_rate=1, ping_after_ms=10_000, drop_after_ms=20_000)
+    server.connect(1)
+    server.send(1, HELLO + pings(100))
+    server.wait_until_heard(1)
+    pongs = [notice for notice in server.told(1) if isinstance(notice, notices.Ponged)]
+    assert len(pongs) == 100
+    assert server.closed == []
+
+
+def test_end_of_input_waits_for_the_lines_that_were_too_fast() -> None:
+    server = limited(flood_burst=1, flood_rate=1)
+    server.connect(1)
+    server.send(1, HELLO + pings(3))
+    server.eof(1)
+    assert server.closed == []
+    server.wait_until_nothing_is_due()
+    assert len(server.told(1)) == 4
+    assert server.closed == [1]
+
+
+def test_who_is_lost_while_waiting_is_heard_no_more() -> None:
+    server = limited(flood_burst=1, flood_rate=1)
+    server.connect(1)
+    server.send(1, HELLO + pings(3))
+    server.lose(1)
+    server.wait_until_nothing_is_due()
+    assert len(server.log) == 2
+
+
+def test_the_limits_are_told_in_the_welcome() -> None:
+    server = limited(flood_burst=7, flood_rate=8, grace_ms=9)
+    server.connect(1)
+    server.send(1, HELLO)
+    (welcome,) = server.told(1)
+    assert isinstance(welcome, notices.Welcome)
+    limits = welcome.limits
+    assert limits is not None
+    assert (limits.flood_burst, limits.flood_rate, limits.grace_ms) == (7, 8, 9)
+    assert limits.unacknowledged == server.protocol.state.limits.receipts
+
+
+# ── Too silent ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_silent_program_is_asked_whether_it_is_there_and_then_closed() -> None:
+    server = programs(1)
+    server.wait(89_999)
+    assert server.told(1) == []
+    server.wait(1)
+    assert server.told(1) == [notices.Pinged()]
+    server.wait(59_999)
+    assert server.closed == []
+    server.wait(1)
+    assert server.told(1) == [notices.Closing("ping timeout", 0)]
+    assert server.closed == [1]
+    assert server.log[-1].event == events.Disconnect("ping timeout")
+    assert server.protocol.get_timer() is None
+
+
+def test_any_bytes_are_a_sign_of_life() -> None:
+    server = programs(1)
+    for _ in range(3):
+        server.wait(90_000)
+        assert server.told(1) == [notices.Pinged()]
+        server.ask(1, events.Pong())
+    for _ in range(9):
+        server.wait(60_000)
+        server.send(1, b" ")
+    assert server.closed == []
+    assert server.told(1) == []
+
+
+def test_a_person_may_be_silent_for_as_long_as_it_likes() -> None:
+    server, _ = typed()
+    server.wait_until_nothing_is_due()
+    server.wait(10**9)
+    assert server.lines(1) == []
+    assert server.closed == []
+
+
+def test_a_program_whose_first_line_does_not_come_is_closed() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.wait(100)
+    server.send(1, b'{"type":')
+    server.wait(4_899)
+    assert server.closed == []
+    server.wait(1)
+    assert server.told(1) == [notices.Closing("there was no request in time")]
+    assert server.closed == [1]
+    assert server.log == []
+    server.lose(1)
+    server.wait_until_nothing_is_due()
+
+
+def test_a_half_open_handshake_that_goes_on_in_time_is_welcomed() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.send(1, HELLO[:5])
+    server.wait(4_000)
+    server.send(1, HELLO[5:])
+    server.wait(4_000)
+    assert [type(notice) for notice in server.told(1)] == [notices.Welcome]
+
+
+# ── Too long, and not for us ─────────────────────────────────────────────────────────────────
+
+LONG = b"x" * (MAX_LINE_BYTES + 10) + b"\n"
+
+
+def test_the_third_line_in_a_row_that_is_too_long_ends_the_connection() -> None:
+    server = programs(1)
+    server.send(1, LONG * 2 + pings(1) + LONG * 2)
+    assert server.closed == []
+    server.send(1, LONG + pings(1))
+    *_, third, closing = server.told(1)
+    assert rejections([third]) == [("bad-line", "", None)]
+    assert closing == notices.Closing("three lines in a row were too long")
+    assert server.closed == [1]
+
+
+@pytest.mark.parametrize("cut", [1, 9, 16, 99])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_web_browser_is_sent_away(version: bytes, cut: int) -> None:
+    server = MemoryServer()
+    server.connect(1)
+    request = b"POST / HTTP/" + version + b"\r\nHost: localhost\r\n\r\n/join lobby\nspam\n"
+    server.send(1, request[:cut])
+    server.send(1, request[cut:])
+    assert "* Closing: this is a chat, not a web server" in server.lines(1)
+    assert server.closed == [1]
+    assert not list(server.protocol.state.rooms())
+
+
+def test_a_first_line_that_is_too_long_to_see_what_it_is_ends_the_connection() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.send(1, b"GET /" + LONG + b"/join lobby\n")
+    assert server.closed == [1]
+    assert not list(server.protocol.state.rooms())
+
+
+def test_people_may_talk_about_the_web() -> None:
+    _, lines = typed("/join lobby", "it speaks HTTP/1.1", "/who")
+    assert lines[-1] == "* 1 in lobby: guest-1"
+
+
+# ── Sessions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def in_sessions(count: int, **limits: int) -> MemoryServer:
+    """Programs in sessions of their own, with tokens t1, t2, …, in the lobby."""
+    server = limited(flood_rate=0, **limits)
+    for conn in range(1, count + 1):
+        server.connect(conn, token=f"t{conn}")
+        server.ask(conn, events.Hello(), join("lobby"))
+    for conn in range(1, count + 1):
+        server.read(conn)
+    return server
+
+
+def resume(server: MemoryServer, conn: int, token: str, fresh: str) -> list[Notice]:
+    """A new connection asks for a session; what it is told."""
+    server.connect(conn, token=fresh)
+    server.ask(conn, events.Hello(token, {"Lobby": 10**6, "a b": 1}))
+    return server.told(conn)
+
+
+def test_the_state_never_sees_a_token() -> None:
+    server = limited()
+    server.connect(1, token="secret")
+    server.send(1, HELLO)
+    (welcome,) = server.told(1)
+    assert isinstance(welcome, notices.Welcome)
+    assert welcome.token == "secret"
+    assert server.log[0].event == events.Connect(session("secret"))
+    assert b"secret" not in server.protocol.state.snapshot()
+
+
+@pytest.mark.parametrize(("token", "grace_ms"), [("", 60_000), ("secret", 0)])
+def test_without_a_token_or_a_grace_there_are_no_sessions(token: str, grace_ms: int) -> None:
+    server = limited(grace_ms=grace_ms)
+    server.connect(1, token=token)
+    server.ask(1, events.Hello("another"))
+    (welcome,) = server.told(1)
+    assert isinstance(welcome, notices.Welcome)
+    assert welcome.token == ""
+    assert server.log[0].event == events.Connect()
+
+
+def test_who_does_not_say_hello_has_no_session() -> None:
+    server = limited()
+    server.connect(1, token="secret")
+    server.ask(1, events.Ping())
+    assert server.log[0].event == events.Connect()
+
+
+def test_a_session_is_resumed_with_the_rooms_it_has_seen_by_their_keys() -> None:
+    server = in_sessions(2)
+    server.lose(1)
+    assert [type(notice) for notice in resume(server, 3, "t1", "t3")] == [notices.Resumed]
+    asked = events.Resume(session("t1"), session("t3"), {"lobby": 10**6})
+    assert server.log[-1].event == asked
+    server.ask(2, events.Say("lobby", "hi"))
+    assert [type(notice) for notice in server.told(3)] == [notices.Said]
+    assert [type(notice) for notice in server.told(2)] == [notices.Sent]
+
+
+def test_a_session_that_is_not_resumed_within_the_grace_is_gone() -> None:
+    server = in_sessions(2, grace_ms=1_000)
+    server.lose(1, "reset by peer")
+    server.wait(999)
+    assert server.told(2) == []
+    server.wait(1)
+    assert server.told(2) == [notices.Gone("guest-1", "reset by peer")]
+    assert [type(notice) for notice in resume(server, 3, "t1", "t3")] == [notices.Welcome]
+
+
+def test_a_session_that_is_resumed_in_time_does_not_expire() -> None:
+    server = in_sessions(2, grace_ms=1_000)
+    server.lose(1)
+    server.wait(999)
+    resume(server, 3, "t1", "t3")
+    server.wait(50_000)
+    assert server.told(2) == []
+
+
+def test_a_session_that_is_lost_again_has_a_whole_grace_again() -> None:
+    server = in_sessions(2, grace_ms=1_000)
+    server.lose(1)
+    server.wait(900)
+    resume(server, 3, "t1", "t3")
+    server.lose(3)
+    server.wait(999)
+    assert server.told(2) == []
+    server.wait(1)
+    assert server.told(2) == [notices.Gone("guest-1", "connection lost")]
+    assert server.protocol.state.people == 1
+
+
+def test_each_of_two_connections_that_named_the_same_lost_session_expires() -> None:
+    server = limited(grace_ms=1_000)
+    for conn in (1, 2):
+        assert [type(told) for told in resume(server, conn, "over", f"t{conn}")] == [
+            notices.Welcome
+        ]
+    for conn in (1, 2):
+        server.lose(conn)
+    server.wait_until_nothing_is_due()
+    expired = [entry.conn for entry in server.log if isinstance(entry.event, events.Expire)]
+    assert expired == [1, 2]
+
+
+def test_no_more_is_remembered_of_graces_than_there_are_sessions_away() -> None:
+    server = in_sessions(1)
+    server.lose(1)
+    for conn in range(2, 20):
+        resume(server, conn, "t1", f"t{conn}")
+        server.lose(conn)
+    assert len(server.protocol._graces) == 1
+    resume(server, 20, "t1", "t20")
+    server.ask(20, events.Quit())
+    server.connect(21, token="t21")
+    server.send(21, HELLO)
+    server.lose(21)
+    assert list(server.protocol._graces) == [session("t21")]
+
+
+def test_the_older_connection_of_a_session_is_told_and_closed() -> None:
+    server = in_sessions(1)
+    resume(server, 2, "t1", "t2")
+    taken = "this session was resumed on another connection"
+    assert server.told(1) == [notices.Closing(taken)]
+    assert server.closed == [1]
+    server.lose(1)
+    server.wait(60_000)
+    assert server.protocol.state.people == 1
+
+
+def test_a_session_that_is_resumed_before_its_loss_is_committed_lives_on() -> None:
+    server = in_sessions(2)
+    server.delayed = True
+    server.connect(3, token="t3")
+    server.ask(3, events.Hello("t1"))
+    server.lose(1)
+    server.commit_next()
+    server.commit_next()
+    assert [type(notice) for notice in server.told(3)] == [notices.Resumed]
+    server.delayed = False
+    server.wait(60_000)
+    server.ask(3, events.Pong())
+    assert [notice for notice in server.told(2) if isinstance(notice, notices.Gone)] == []
+
+
+def test_a_silent_session_waits_for_its_grace_after_the_ping_timeout() -> None:
+    server = in_sessions(2)
+    server.wait(90_000)
+    server.ask(2, events.Pong())
+    server.wait(60_000)
+    assert server.closed == [1]
+    server.read(2)
+    server.wait(60_000)
+    assert notices.Gone("guest-1", "ping timeout") in server.told(2)
+
+
+def test_end_of_input_leaves_a_session_to_be_resumed() -> None:
+    server = in_sessions(2)
+    server.eof(1)
+    assert server.closed == [1]
+    assert server.told(2) == []
+    server.wait(60_000)
+    assert notices.Gone("guest-1", "connection lost") in server.told(2)
+
+
+# ── The password ─────────────────────────────────────────────────────────────────────────────
+
+
+def guarded(**limits: int) -> MemoryServer:
+    """A server whose password is sesame."""
+    free = ServerLimits(flood_rate=0, **limits)
+    return MemoryServer(ServerProtocol(ChatState(), limits=free, password="sesame"))
+
+
+def test_a_person_types_the_password_first() -> None:
+    server = guarded()
+    server.connect(1)
+    server.wait(500)
+    needed = "! password-needed: this server has a password: say it first"
+    assert server.lines(1) == [needed]
+    server.send(1, b"sesame\r\n/join lobby\n")
+    assert server.lines(1) == [GREETING, "* You joined lobby (1 here: guest-1)."]
+
+
+def test_a_password_that_is_typed_at_once_is_taken_too() -> None:
+    server = guarded()
+    server.connect(1)
+    server.send(1, b"sesame\n")
+    assert server.lines(1)[-1] == GREETING
+
+
+def test_a_program_says_the_password_in_its_hello() -> None:
+    server = guarded()
+    server.connect(1, token="t1")
+    server.ask(1, events.Hello(password="sesame"))
+    (welcome,) = server.told(1)
+    assert isinstance(welcome, notices.Welcome)
+    assert welcome.token == "t1"
+
+
+def test_nothing_is_done_before_the_password_is_known() -> None:
+    server = guarded()
+    server.connect(1)
+    server.ask(1, events.Ping(), events.Rooms(), join("lobby"), events.Hello())
+    server.send(1, b"nonsense\n\n")
+    told = rejections(server.told(1))
+    assert told == [("password-needed", "hello", None)] * 5
+    assert server.log == []
+    server.ask(1, events.Hello(password="sesame"))
+    assert len(server.log) == 1
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_wrong_password_is_refused_and_the_next_try_waits(plain: bool) -> None:
+    server = guarded()
+    server.connect(1)
+    right, wrong = (
+        encode_request(events.Hello(password=word)) if not plain else f"{word}\n".encode()
+        for word in ("sesame", "mellon")
+    )
+    server.send(1, wrong)
+    assert b"wrong-password" in server.read(1)
+    server.send(1, right)
+    assert server.protocol.is_paused(1)
+    server.wait(999)
+    assert server.read(1) == b""
+    server.wait(1)
+    assert b"elcome" in server.read(1)
+
+
+def test_the_third_wrong_password_ends_a_connection() -> None:
+    server = guarded()
+    server.connect(1)
+    server.send(1, b"one\ntwo\nthree\nsesame\n")
+    server.eof(1)
+    server.wait_until_nothing_is_due()
+    assert server.lines(1)[-1] == "* Closing: three passwords were wrong"
+    assert server.closed == [1]
+    assert server.log == []
+    assert server.now == 3_000  # one second after the first, two after the second
+
+
+def test_the_throttle_counts_an_address_across_its_connections_up_to_half_a_minute() -> None:
+    server = guarded()
+    waited = []
+    for conn in range(1, 9):
+        began = server.now
+        server.connect(conn, peer="10.0.0.1")
+        server.send(conn, b"wrong\n")
+        server.wait_until_heard(conn)
+        waited.append(server.now - began)
+        server.lose(conn)
+    assert waited == [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]
+    server.connect(9, peer="10.0.0.2")
+    server.send(9, b"sesame\n")
+    assert GREETING in server.lines(9)
+
+
+def test_a_right_password_ends_the_throttle_of_its_address() -> None:
+    server = guarded()
+    for conn in (1, 2):
+        server.connect(conn, peer="10.0.0.1")
+    server.send(1, b"wrong\nsesame\n")
+    server.wait_until_heard(1)
+    server.send(2, b"sesame\n")
+    assert any("Welcome" in line for line in server.lines(2))
+
+
+def test_a_hello_that_waits_for_the_throttle_is_not_too_late() -> None:
+    server = guarded(handshake_ms=1_500)
+    for conn in (1, 2, 3):
+        server.connect(conn, peer="10.0.0.1")
+        server.ask(conn, events.Hello(password="wrong" if conn < 3 else "sesame"))
+        if conn < 3:
+            server.wait_until_heard(conn)
+            server.lose(conn)
+    server.wait_until_heard(3)
+    assert [type(notice) for notice in server.told(3)] == [notices.Welcome]
+
+
+def test_who_says_nothing_but_nonsense_before_the_password_is_closed_in_time() -> None:
+    server = guarded()
+    server.connect(1)
+    server.ask(1, events.Ping())
+    server.wait_until_nothing_is_due()
+    assert server.now == 5_000
+    assert server.closed == [1]
+
+
+def test_long_lines_before_the_password_end_the_connection_once() -> None:
+    server = guarded()
+    server.connect(1)
+    server.send(1, b"{" + LONG * 3 + encode_request(events.Hello(password="sesame")))
+    assert server.closed == [1]
+    assert server.log == []
+
+
+def test_the_addresses_of_wrong_passwords_are_remembered_within_bounds() -> None:
+    server = guarded()
+    for conn in range(MAX_PASSWORD_PEERS + 1):
+        server.connect(conn, peer=str(conn))
+        server.send(conn, b"wrong\n")
+    for conn in (0, 1):
+        server.send(conn, b"sesame\n")
+    assert not server.protocol.is_paused(0)
+    assert server.protocol.is_paused(1)
+
+
+def test_stopping_forgets_who_was_away() -> None:
+    server = in_sessions(2)
+    server.lose(1)
+    server.stop("restart\x1b", retry=500)
+    assert server.told(2) == [notices.Closing("restart", 500)]
+    assert server.protocol.get_timer() is None

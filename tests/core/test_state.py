@@ -166,11 +166,12 @@ def test_who_joins_is_shown_the_room_and_the_others_are_told() -> None:
     talk.do(1, join("Lobby"))
     talk.do(1, events.Topic("Lobby", "tea at four", "lobby"))
     talk.do(1, say("Lobby", "hello"))
-    hello = notices.Said("Lobby", "ada", "hello", 1, at(talk))
+    first = talk.began["lobby"] + 1
+    hello = notices.Said("Lobby", "ada", "hello", first, at(talk))
     assert talk.do(2, join("lobby")) == {
-        1: [notices.Joined("Lobby", "bob", 1, at(talk))],
+        1: [notices.Joined("Lobby", "bob", first, at(talk))],
         2: [
-            notices.Entered("Lobby", ("ada", "bob"), 2, 1, at(talk), "tea at four", (hello,)),
+            notices.Entered("Lobby", ("ada", "bob"), 2, first, at(talk), "tea at four", (hello,)),
         ],
     }
 
@@ -181,19 +182,23 @@ def test_joining_again_only_shows_the_room_without_its_history() -> None:
     for conn in (1, 2):
         talk.do(conn, join("lobby"))
     talk.do(1, say("lobby", "hello"))
+    last = talk.began["lobby"] + 1
     assert talk.do(2, join("LOBBY")) == {
-        2: [notices.Entered("lobby", ("ada", "bob"), 2, 1, at(talk), again=True)]
+        2: [notices.Entered("lobby", ("ada", "bob"), 2, last, at(talk), again=True)]
     }
 
 
-def test_a_room_vanishes_with_its_last_member_and_is_new_afterwards() -> None:
+def test_a_room_vanishes_with_its_last_member_and_goes_on_above_its_numbers() -> None:
     talk = Talk()
     talk.people("ada")
     talk.do(1, join("lobby"))
     talk.do(1, say("lobby", "hello"))
+    last = talk.began["lobby"] + 1
     assert talk.do(1, events.Out("lobby", "lobby")) == {1: [notices.Left("lobby", "ada", own=True)]}
     assert talk.state.room("lobby") is None
-    assert talk.do(1, join("LOBBY")) == {1: [notices.Entered("LOBBY", ("ada",), 1, 0, at(talk))]}
+    entered = talk.do(1, join("LOBBY"))
+    assert talk.began["lobby"] == talk.state.seq > last
+    assert entered == {1: [notices.Entered("LOBBY", ("ada",), 1, talk.began["lobby"], at(talk))]}
 
 
 def test_a_departure_removes_the_rooms_that_it_empties_and_no_others() -> None:
@@ -268,8 +273,8 @@ def test_a_message_goes_to_every_other_member_and_its_author_gets_the_receipt() 
         talk.do(conn, join("lobby"))
     talk.do(3, join("tea"))
     assert talk.do(1, events.Say("LOBBY", "waves", "a1", emote=True, key="lobby")) == {
-        1: [notices.Sent(at(talk), "a1", "lobby", None, 1)],
-        2: [notices.Said("lobby", "ada", "waves", 1, at(talk), emote=True)],
+        1: [notices.Sent(at(talk), "a1", "lobby", None, talk.began["lobby"] + 1)],
+        2: [notices.Said("lobby", "ada", "waves", talk.began["lobby"] + 1, at(talk), emote=True)],
     }
 
 
@@ -291,7 +296,8 @@ def test_each_room_counts_its_own_messages() -> None:
     for room in ("lobby", "tea", "lobby"):
         (sent,) = talk.do(1, say(room, "x"))[1]
         assert isinstance(sent, notices.Sent)
-        seqs.append((sent.room, sent.seq))
+        assert sent.seq is not None
+        seqs.append((sent.room, sent.seq - talk.began[room]))
     assert seqs == [("lobby", 1), ("tea", 1), ("lobby", 2)]
 
 
@@ -299,7 +305,7 @@ def test_a_direct_message_reaches_one_person_and_its_author_gets_the_receipt() -
     talk = Talk()
     talk.people("ada", "Bob", "cleo")
     assert talk.do(1, events.Tell("bob", "psst", "t1", "bob")) == {
-        2: [notices.Told("ada", "psst", at(talk))],
+        2: [notices.Told("ada", "psst", 1, at(talk))],
         1: [notices.Sent(at(talk), "t1", None, "Bob")],
     }
 
@@ -308,7 +314,7 @@ def test_a_direct_message_to_oneself_comes_before_its_receipt() -> None:
     talk = Talk()
     talk.people("ada")
     assert talk.do(1, events.Tell("ada", "note", None, "ada")) == {
-        1: [notices.Told("ada", "note", at(talk)), notices.Sent(at(talk), nick="ada")]
+        1: [notices.Told("ada", "note", 1, at(talk)), notices.Sent(at(talk), nick="ada")]
     }
 
 
@@ -326,10 +332,10 @@ def test_a_topic_is_told_to_all_and_an_empty_one_clears_it() -> None:
     for conn in (1, 2):
         talk.do(conn, join("lobby"))
     told = talk.do(1, events.Topic("lobby", "tea at four", "lobby"))
-    news = notices.TopicSet("lobby", "tea at four", "ada", 0, at(talk))
+    news = notices.TopicSet("lobby", "tea at four", "ada", talk.began["lobby"], at(talk))
     assert told == {1: [news], 2: [news]}
     told = talk.do(2, events.Topic("lobby", "", "lobby"))
-    news = notices.TopicSet("lobby", "", "bob", 0, at(talk))
+    news = notices.TopicSet("lobby", "", "bob", talk.began["lobby"], at(talk))
     assert told == {1: [news], 2: [news]}
 
 
@@ -371,7 +377,8 @@ def test_by_default_two_hundred_messages_are_kept_and_twenty_given_on_entering()
     assert history(talk) == [str(number) for number in range(6, 206)]
     (entered,) = talk.do(2, join("lobby"))[2]
     assert isinstance(entered, notices.Entered)
-    assert [said.seq for said in entered.history] == list(range(186, 206))
+    numbers = [said.seq - talk.began["lobby"] for said in entered.history]
+    assert numbers == list(range(186, 206))
 
 
 @pytest.mark.parametrize(
@@ -398,7 +405,8 @@ def test_pages_of_history(before: int | None, limit: int, seqs: list[int]) -> No
         talk.do(1, say("lobby", text))
     room = talk.state.room("lobby")
     assert room is not None
-    assert [said.seq for said in room.messages(before, limit)] == seqs
+    before = None if before is None else talk.began["lobby"] + before
+    assert [said.seq - talk.began["lobby"] for said in room.messages(before, limit)] == seqs
 
 
 # ── Lists, and the state as a value ──────────────────────────────────────────────────────────
@@ -475,3 +483,309 @@ def test_the_time_of_an_entry_is_the_time_of_what_came_of_it() -> None:
     assert told.payload.at == 77
     (answer,) = state.handle(Entry(4, 78, 1, say("tea", "x")))
     assert isinstance(answer, Send)
+
+
+# ── Sessions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def with_session(limits: StateLimits | None = None) -> Talk:
+    """Ada on connection 1, with session "s", and Bob on 2 are in the lobby."""
+    talk = Talk(ChatState(limits=limits))
+    for conn, session, typed in ((1, "s", "ada"), (2, "", "bob")):
+        talk.do(conn, events.Connect(session))
+        talk.do(conn, nick(typed))
+        talk.do(conn, join("lobby"))
+    return talk
+
+
+def resumed(talk: Talk, conn: int, *, seen: int | None = None, told: int = 0) -> list[Notice]:
+    """What the session "s" is told when it goes on, having seen so many messages of the lobby."""
+    numbers = {} if seen is None else {"lobby": talk.began["lobby"] + seen}
+    heard = talk.do(conn, events.Resume("s", "fresh", numbers, told))[conn]
+    assert isinstance(heard[0], notices.Resumed), heard
+    return heard[1:]
+
+
+def texts(heard: list[Notice]) -> list[str]:
+    """The texts of messages, or where a gap ends."""
+    return [
+        f"gap before {notice.oldest}"
+        if isinstance(notice, notices.Gap)
+        else str(getattr(notice, "text", notice))
+        for notice in heard
+    ]
+
+
+def test_a_lost_session_stays_silently_in_its_rooms() -> None:
+    talk = with_session()
+    assert talk.do(1, events.Disconnect("connection lost")) == {}
+    assert talk.state.people == 1
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert (room.nicks(), room.audience.conns) == (("ada", "bob"), (2,))
+    assert reasons(talk.do(2, nick("ada"))) == {2: ["nick-in-use"]}
+
+
+def test_a_resumed_session_is_told_its_rooms_and_goes_on_on_the_new_connection() -> None:
+    talk = with_session()
+    talk.do(1, events.Topic("lobby", "tea", "lobby"))
+    talk.do(1, events.Disconnect("connection lost"))
+    last = talk.began["lobby"]
+    assert talk.do(3, events.Resume("s", "fresh", {"lobby": last})) == {
+        3: [
+            notices.Resumed(
+                "ada", (notices.RoomState("lobby", ("ada", "bob"), 2, last, "tea"),), "0"
+            )
+        ]
+    }
+    assert list(talk.do(2, say("lobby", "hi"))) == [3, 2]
+    assert talk.do(1, say("lobby", "I am nobody now")) == {}
+
+
+def test_a_resumed_session_is_sent_exactly_what_it_has_not_seen() -> None:
+    for seen in range(4):
+        talk = with_session()
+        talk.do(1, events.Disconnect("connection lost"))
+        for text in "abc":
+            talk.do(2, say("lobby", text))
+        assert texts(resumed(talk, 3, seen=seen)) == list("abc")[seen:]
+
+
+def test_what_the_history_has_dropped_is_told_as_a_gap_before_the_rest() -> None:
+    talk = with_session(StateLimits(history_messages=2))
+    talk.do(1, events.Disconnect("connection lost"))
+    for text in "abcd":
+        talk.do(2, say("lobby", text))
+    third = talk.began["lobby"] + 3
+    heard = resumed(talk, 3, seen=1)
+    assert heard[0] == notices.Gap("lobby", third)
+    assert texts(heard[1:]) == ["c", "d"]
+    assert texts(resumed(talk, 4, seen=2)) == ["c", "d"]
+
+
+def test_when_nothing_is_kept_there_is_only_the_gap() -> None:
+    talk = with_session(StateLimits(history_messages=0))
+    talk.do(1, events.Disconnect("connection lost"))
+    talk.do(2, say("lobby", "a"))
+    assert resumed(talk, 3, seen=0) == [notices.Gap("lobby", talk.began["lobby"] + 2)]
+
+
+@pytest.mark.parametrize("seen", [None, -7, -(2**70)])
+def test_who_names_no_number_is_sent_everything_since_it_joined(seen: int | None) -> None:
+    talk = with_session()
+    talk.do(2, say("lobby", "before"))
+    talk.do(1, events.Out("lobby", "lobby"))
+    talk.do(2, say("lobby", "while it was out"))
+    talk.do(1, join("lobby"))
+    talk.do(1, events.Disconnect("connection lost"))
+    talk.do(2, say("lobby", "after"))
+    assert texts(resumed(talk, 3, seen=seen)) == ["after"]
+
+
+def test_what_was_seen_of_an_earlier_life_of_a_room_is_not_taken_for_the_new_one() -> None:
+    talk = with_session(StateLimits(history_messages=1))
+    talk.do(1, say("lobby", "old"))
+    seen = {"lobby": talk.began["lobby"] + 1}
+    for conn in (2, 1):
+        talk.do(conn, events.Out("lobby", "lobby"))
+    talk.do(1, join("lobby"))
+    talk.do(1, say("lobby", "lost"))
+    talk.do(1, say("lobby", "new"))
+    talk.do(1, events.Disconnect("connection lost"))
+    _, gap, said = talk.do(3, events.Resume("s", "fresh", seen))[3]
+    assert gap == notices.Gap("lobby", talk.began["lobby"] + 2)
+    assert texts([said]) == ["new"]
+
+
+def test_who_claims_to_have_seen_more_than_there_is_misses_nothing() -> None:
+    talk = with_session()
+    talk.do(2, say("lobby", "a"))
+    assert resumed(talk, 3, seen=2**70, told=2**70) == []
+
+
+def test_a_room_that_is_named_but_not_joined_tells_nothing() -> None:
+    talk = with_session()
+    talk.do(2, join("den"))
+    talk.do(2, say("den", "secret"))
+    talk.do(1, events.Disconnect("connection lost"))
+    heard = talk.do(3, events.Resume("s", "fresh", {"den": 0, "nowhere": 0}))[3]
+    assert [type(notice) for notice in heard] == [notices.Resumed]
+
+
+def test_its_own_messages_come_with_their_ids_in_a_replay() -> None:
+    talk = with_session()
+    talk.do(1, say("lobby", "mine", "m1"))
+    talk.do(1, say("lobby", "no id"))
+    talk.do(1, events.Disconnect("connection lost"))
+    talk.do(2, say("lobby", "theirs", "m1"))
+    ids = [getattr(notice, "id", None) for notice in resumed(talk, 3, seen=0)]
+    assert ids == ["m1", None, None]
+
+
+def test_taking_a_session_over_closes_the_older_connection() -> None:
+    talk = with_session()
+    told = talk.do(3, events.Resume("s", "fresh", {"lobby": talk.began["lobby"]}))
+    assert told[1] == [notices.Closing("this session was resumed on another connection")]
+    assert talk.closed == [1]
+    assert [type(notice) for notice in told[3]] == [notices.Resumed]
+    assert talk.do(1, events.Disconnect("connection lost")) == {}
+    assert talk.state.people == 2
+
+
+def test_a_session_that_there_is_not_is_a_new_one() -> None:
+    talk = with_session()
+    assert talk.do(3, events.Resume("other", "fresh")) == {3: [notices.Welcome("guest-1", "0")]}
+    talk.do(3, events.Disconnect("connection lost"))
+    assert talk.state.away("fresh") is not None
+    assert talk.state.away("other") is None
+
+
+def test_a_session_that_somebody_holds_is_not_opened_again() -> None:
+    talk = with_session()
+    talk.do(3, events.Connect("s"))
+    talk.do(3, events.Disconnect("connection lost"))
+    assert talk.state.away("s") is None
+    assert [type(notice) for notice in resumed(talk, 4, seen=0)] == []
+
+
+@pytest.mark.parametrize(
+    "event", [events.Connect("x"), events.Resume("s", "x"), events.Expire("s", "")]
+)
+def test_somebody_who_is_there_cannot_connect_resume_or_expire(event: Event) -> None:
+    talk = with_session()
+    assert talk.do(2, event) == talk.do(1, event) == {}
+    assert talk.state.people == 2
+
+
+def test_a_session_that_expires_is_gone_for_its_neighbours() -> None:
+    talk = with_session()
+    talk.do(1, events.Disconnect("connection lost"))
+    assert talk.do(1, events.Expire("s", "connection lost")) == {
+        2: [notices.Gone("ada", "connection lost")]
+    }
+    assert talk.state.away("s") is None
+    assert talk.do(2, nick("ada"))[2] == [notices.Renamed("bob", "ada", own=True)]
+    assert talk.do(1, events.Expire("s", "connection lost")) == {}
+
+
+def test_the_grace_of_an_earlier_connection_does_not_end_a_session() -> None:
+    talk = with_session()
+    talk.do(1, events.Disconnect("connection lost"))
+    resumed(talk, 3, seen=0)
+    assert talk.do(1, events.Expire("s", "connection lost")) == {}
+    talk.do(3, events.Disconnect("connection lost"))
+    assert talk.do(1, events.Expire("s", "connection lost")) == {}
+    assert talk.state.away("s") is not None
+    assert talk.do(3, events.Expire("s", "x")) == {2: [notices.Gone("ada", "x")]}
+
+
+def test_quitting_ends_a_session_at_once() -> None:
+    talk = with_session()
+    assert talk.do(1, events.Quit("bye"))[2] == [notices.Gone("ada", "bye")]
+    assert talk.do(3, events.Resume("s", "fresh")) == {3: [notices.Welcome("guest-1", "0")]}
+
+
+def test_beyond_the_limit_the_session_that_is_away_longest_ends() -> None:
+    talk = Talk(ChatState(limits=StateLimits(away=2)))
+    for conn in (1, 2, 3, 4):
+        talk.do(conn, events.Connect(f"s{conn}"))
+        talk.do(conn, join("lobby"))
+    talk.do(2, events.Disconnect("lost"))
+    talk.do(1, events.Disconnect("lost"))
+    assert talk.do(3, events.Disconnect("lost")) == {4: [notices.Gone("guest-2", "lost")]}
+    assert [talk.state.away(f"s{conn}") is not None for conn in (1, 2, 3)] == [True, False, True]
+
+
+def test_the_same_id_again_gives_the_same_receipt_and_says_nothing() -> None:
+    talk = with_session()
+    first = talk.do(1, say("lobby", "hello", "m1"))[1]
+    assert talk.do(1, say("lobby", "hello", "m1")) == {1: first}
+    told = talk.do(1, events.Tell("bob", "psst", "m2", "bob"))
+    assert talk.do(1, events.Tell("bob", "psst", "m2", "bob")) == {1: told[1]}
+    talk.do(1, events.Disconnect("connection lost"))
+    resumed(talk, 3, seen=1)
+    talk.do(3, events.Out("lobby", "lobby"))
+    assert talk.do(3, say("lobby", "hello", "m1")) == {3: first}
+    assert history(talk) == ["hello"]
+
+
+def test_ids_are_each_persons_own() -> None:
+    talk = with_session()
+    talk.do(1, say("lobby", "hers", "m1"))
+    talk.do(2, say("lobby", "his", "m1"))
+    assert history(talk) == ["hers", "his"]
+
+
+def test_what_was_refused_can_be_said_again_with_its_id() -> None:
+    talk = with_session()
+    assert reasons(talk.do(1, events.Tell("cleo", "psst", "m1", "cleo"))) == {1: ["no-such-nick"]}
+    assert reasons(talk.do(1, say("den", "hi", "m2"))) == {1: ["not-in-room"]}
+    talk.do(2, nick("cleo"))
+    talk.do(1, join("den"))
+    assert isinstance(talk.do(1, events.Tell("cleo", "psst", "m1", "cleo"))[1][0], notices.Sent)
+    assert isinstance(talk.do(1, say("den", "hi", "m2"))[1][0], notices.Sent)
+
+
+def test_as_many_ids_are_remembered_as_may_be_unacknowledged() -> None:
+    talk = with_session(StateLimits(receipts=2))
+    for id in ("a", "b", "c"):
+        talk.do(1, say("lobby", id, id))
+    for id in ("b", "c", "a"):
+        talk.do(1, say("lobby", id, id))
+    assert history(talk) == ["a", "b", "c", "a"]
+
+
+def test_direct_messages_to_a_session_that_is_away_wait_for_it() -> None:
+    talk = with_session()
+    talk.do(2, events.Tell("ada", "one", None, "ada"))
+    talk.do(1, events.Disconnect("connection lost"))
+    assert list(talk.do(2, events.Tell("ada", "two", "t2", "ada"))) == [2]
+    assert texts(resumed(talk, 3, seen=0, told=1)) == ["two"]
+    assert texts(resumed(talk, 4, seen=0, told=0)) == ["one", "two"]
+
+
+def test_beyond_the_bound_of_the_inbox_the_oldest_are_a_gap() -> None:
+    talk = with_session(StateLimits(inbox=2))
+    talk.do(1, events.Disconnect("connection lost"))
+    for text in "abcd":
+        talk.do(2, events.Tell("ada", text, None, "ada"))
+    heard = resumed(talk, 3, seen=0, told=1)
+    assert heard[0] == notices.Gap("", 3)
+    assert texts(heard[1:]) == ["c", "d"]
+
+
+def test_direct_messages_are_kept_only_for_who_can_resume() -> None:
+    talk = with_session()
+    talk.do(1, events.Tell("bob", "psst", None, "bob"))
+    bob = talk.state.person(2)
+    assert bob is not None
+    assert (bob.told, bob.inbox) == (1, None)
+
+
+def test_sessions_are_part_of_a_snapshot() -> None:
+    talk = with_session(StateLimits(receipts=3, inbox=2, away=2))
+    talk.do(1, say("lobby", "mine", "m1"))
+    talk.do(1, events.Disconnect("connection lost"))
+    talk.do(2, events.Tell("ada", "psst", "m1", "ada"))
+    talk.do(3, events.Connect("s3"))
+    talk.do(3, events.Disconnect("lost"))
+    other = Talk(ChatState.restore(talk.state.snapshot()))
+    rest: tuple[tuple[int, Event], ...] = (
+        (4, events.Connect("s4")),
+        (2, events.Tell("ada", "psst", "m1", "ada")),
+        (4, events.Disconnect("lost")),
+        (5, events.Resume("s", "s5")),
+        (6, events.Resume("s3", "s6")),
+        (6, say("lobby", "mine", "m1")),
+    )
+    for conn, event in rest:
+        assert other.do(conn, event) == talk.do(conn, event)
+    assert other.state.digest() == talk.state.digest()
+
+
+def test_a_snapshot_with_an_unknown_session_away_is_refused() -> None:
+    talk = with_session()
+    talk.do(1, events.Disconnect("lost"))
+    broken = talk.state.snapshot().replace(b'"away":["s"]', b'"away":["x"]')
+    with pytest.raises(ValueError, match="refers to 'x'"):
+        ChatState.restore(broken)

@@ -11,16 +11,27 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from tcpchat_core import Action, Audience, Broadcast, ChatState, Send, ServerProtocol, events
+from tcpchat_core import (
+    Action,
+    Audience,
+    Broadcast,
+    ChatState,
+    ClientProtocol,
+    Close,
+    Send,
+    ServerProtocol,
+    events,
+)
 from tcpchat_core import state as state_module
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import Plain, strip_telnet
 from tcpchat_core.framing import LineBuffer, TooLong
-from tcpchat_core.notices import Entered, Rejected
+from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.state import Person, Room
-from tests.core import checkers
+from tests.core import checkers, test_client, test_server, test_state
 from tests.core.harness import random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
+from tests.core.session_machine import SessionMachine
 from tests.core.state_machine import SmallStateMachine, StateMachine
 
 # The name of the module is also that of its function, which the package shows instead.
@@ -103,8 +114,9 @@ def a_departed_nick_stays_taken(patch: Patch) -> None:
 
 def the_audience_is_stale(patch: Patch) -> None:
     def add(self: Room, person: Person) -> None:
-        self.members[person.conn] = person
+        self.members[person.id] = person
         person.rooms[self.key] = self
+        person.since[self.key] = self.seq
 
     patch.setattr(Room, "add", add)
 
@@ -179,6 +191,122 @@ def the_room_is_encoded_for_one_dialect_only(patch: Patch) -> None:
     patch.setattr(ServerProtocol, "_lanes", lambda self, audience: original(self, audience)[:1])
 
 
+def a_repeated_id_is_said_again(patch: Patch) -> None:
+    patch.setattr(ChatState, "_remember", lambda *_: None)
+
+
+def change_replays(patch: Patch, change: Callable[[list[Any]], list[Any]]) -> None:
+    original = state_module._missed
+    patch.setattr(state_module, "_missed", lambda *args: change(list(original(*args))))
+
+
+def a_replay_leaves_the_first_out(patch: Patch) -> None:
+    change_replays(patch, lambda missed: missed[1:])
+
+
+def a_replay_begins_one_too_early(patch: Patch) -> None:
+    original = state_module._missed
+    patch.setattr(
+        state_module,
+        "_missed",
+        lambda room, last, seen, kept: original(room, last, seen - 1, kept),
+    )
+
+
+def a_gap_is_not_told(patch: Patch) -> None:
+    change_replays(
+        patch, lambda missed: [notice for notice in missed if not isinstance(notice, Gap)]
+    )
+
+
+def an_older_connection_is_not_closed(patch: Patch) -> None:
+    original = ChatState._resume
+    patch.setattr(
+        ChatState,
+        "_resume",
+        lambda *args: [act for act in original(*args) if not isinstance(act, Close)],
+    )
+
+
+def a_session_that_was_resumed_and_lost_again_expires(patch: Patch) -> None:
+    def expire(self: ChatState, conn: int, event: events.Expire) -> list[Action]:  # noqa: ARG001 # as the original
+        person = self._away.get(event.session)
+        return self._depart(person, event.reason) if person else []
+
+    patch.setattr(ChatState, "_expire", expire)
+
+
+def an_audience_keeps_who_is_away(patch: Patch) -> None:
+    patch.setattr(Room, "audience_changed", lambda _: None)
+
+
+def an_inbox_has_no_bound(patch: Patch) -> None:
+    original = ChatState._tell
+
+    def tell(self: ChatState, *args: Any) -> list[Action]:
+        limits, self.limits = self.limits, msgspec.structs.replace(self.limits, inbox=99)
+        told = original(self, *args)
+        self.limits = limits
+        return told
+
+    patch.setattr(ChatState, "_tell", tell)
+
+
+def a_snapshot_forgets_who_is_away(patch: Patch) -> None:
+    original = ChatState.restore
+
+    def restore(snapshot: bytes) -> ChatState:
+        state = original(snapshot)
+        state._away.clear()
+        return state
+
+    patch.setattr(ChatState, "restore", restore)
+
+
+def a_client_shows_what_it_has_seen(patch: Patch) -> None:
+    original = ClientProtocol._see
+    patch.setattr(ClientProtocol, "_see", lambda *args: original(*args) or True)
+
+
+def a_client_shows_receipts_twice(patch: Patch) -> None:
+    original = ClientProtocol._acknowledge
+    patch.setattr(ClientProtocol, "_acknowledge", lambda *args: original(*args) or True)
+
+
+def a_client_does_not_send_again(patch: Patch) -> None:
+    original = ClientProtocol.hello
+
+    def hello(self: ClientProtocol) -> bytes:
+        data = original(self)
+        self._held.clear()
+        return data
+
+    patch.setattr(ClientProtocol, "hello", hello)
+
+
+def a_client_sends_more_than_the_server_remembers(patch: Patch) -> None:
+    original = ClientProtocol._send_held
+
+    def send_held(self: ClientProtocol) -> bytes:
+        self._places = dict.fromkeys(self._places, 0)
+        return original(self)
+
+    patch.setattr(ClientProtocol, "_send_held", send_held)
+
+
+def a_client_takes_a_gap_for_nothing(patch: Patch) -> None:
+    original = ClientProtocol._take
+    patch.setattr(
+        ClientProtocol,
+        "_take",
+        lambda self, notice: original(self, notice) and not isinstance(notice, Gap),
+    )
+
+
+def the_grace_never_ends(patch: Patch) -> None:
+    patch.setattr(ServerProtocol, "_is_away", lambda *_: False)
+
+
 STATEFUL: list[tuple[Callable[[Patch], None], type[RuleBasedStateMachine]]] = [
     (the_author_hears_itself, StateMachine),
     (the_receipt_is_missing, StateMachine),
@@ -196,6 +324,21 @@ STATEFUL: list[tuple[Callable[[Patch], None], type[RuleBasedStateMachine]]] = [
     (the_current_room_is_kept_after_leaving_it, ProtocolMachine),
     (the_room_is_encoded_for_one_dialect_only, ProtocolMachine),
     (answers_overtake, DelayedLogMachine),
+    (a_repeated_id_is_said_again, StateMachine),
+    (a_repeated_id_is_said_again, SessionMachine),
+    (a_replay_leaves_the_first_out, StateMachine),
+    (a_replay_leaves_the_first_out, SessionMachine),
+    (a_replay_begins_one_too_early, StateMachine),
+    (a_gap_is_not_told, SmallStateMachine),
+    (a_gap_is_not_told, SessionMachine),
+    (an_older_connection_is_not_closed, StateMachine),
+    (an_older_connection_is_not_closed, ProtocolMachine),
+    (an_audience_keeps_who_is_away, StateMachine),
+    (an_inbox_has_no_bound, SmallStateMachine),
+    (a_snapshot_forgets_who_is_away, StateMachine),
+    (the_grace_never_ends, ProtocolMachine),
+    (a_client_does_not_send_again, SessionMachine),
+    (a_client_takes_a_gap_for_nothing, SessionMachine),
 ]
 
 
@@ -214,6 +357,62 @@ def test_a_broken_rule_is_seen_by_the_model(
         run_state_machine_as_test(machine, settings=QUICK)
 
 
+BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
+    (
+        a_session_that_was_resumed_and_lost_again_expires,
+        test_state.test_the_grace_of_an_earlier_connection_does_not_end_a_session,
+    ),
+    (a_client_shows_what_it_has_seen, test_client.test_what_was_seen_is_not_shown_again),
+    (a_client_shows_receipts_twice, test_client.test_its_own_message_in_a_replay_is_its_receipt),
+    (
+        a_client_sends_more_than_the_server_remembers,
+        test_client.test_no_more_is_unacknowledged_at_a_time_than_the_server_remembers,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("mutation", "test"), BY_RULE, ids=[mutation.__name__ for mutation, _ in BY_RULE]
+)
+def test_a_broken_rule_is_seen_by_its_test(
+    mutation: Callable[[Patch], None], test: Callable[[], None], monkeypatch: Patch
+) -> None:
+    mutation(monkeypatch)
+    with pytest.raises(AssertionError):
+        test()
+
+
+def test_a_flood_limit_that_forgets_a_line_is_seen(monkeypatch: Patch) -> None:
+    original = ServerProtocol._may_go_on
+
+    def may_go_on(self: ServerProtocol, connection: Any) -> bool:
+        goes_on = original(self, connection)
+        if not goes_on:
+            connection.lines.pop()
+        return goes_on
+
+    monkeypatch.setattr(ServerProtocol, "_may_go_on", may_go_on)
+    with pytest.raises(AssertionError):
+        test_server.test_too_fast_is_delayed_and_never_lost_or_reordered()
+
+
+def test_a_password_that_is_not_compared_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(SERVER.hmac, "compare_digest", lambda *_: True)
+    with pytest.raises(AssertionError):
+        test_server.test_a_wrong_password_is_refused_and_the_next_try_waits(plain=True)
+
+
+def test_a_throttle_that_forgets_the_address_is_seen(monkeypatch: Patch) -> None:
+    original = ServerProtocol.connection_made
+    monkeypatch.setattr(
+        ServerProtocol,
+        "connection_made",
+        lambda self, conn, **named: original(self, conn, **{**named, "peer": str(conn)}),
+    )
+    with pytest.raises(AssertionError):
+        test_server.test_the_throttle_counts_an_address_across_its_connections_up_to_half_a_minute()
+
+
 def test_a_sanitiser_that_forgets_c1_is_seen(monkeypatch: Patch) -> None:
     c1 = range(0x80, 0xA0)
     table = {code: to for code, to in SANITIZE._TABLE.items() if code not in c1}
@@ -221,7 +420,9 @@ def test_a_sanitiser_that_forgets_c1_is_seen(monkeypatch: Patch) -> None:
     with pytest.raises(AssertionError, match="x9b"):
         checkers.check_nothing_forbidden_leaves([events.Say("lobby", "\x9b2J")], "")
     with pytest.raises(AssertionError, match="x9b"):
-        checkers.check_client(b'{"type":"told","nick":"ada","text":"\xc2\x9b2J","at":0}\n', [])
+        checkers.check_client(
+            b'{"type":"told","nick":"ada","text":"\xc2\x9b2J","seq":1,"at":0}\n', []
+        )
 
 
 def test_a_field_that_is_not_sanitised_is_seen(monkeypatch: Patch) -> None:
