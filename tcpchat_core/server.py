@@ -86,6 +86,8 @@ MAX_LONG_LINES = 3
 MAX_PASSWORD_FAILURES = 3
 PASSWORD_DELAY_MS = 1_000
 MAX_PASSWORD_DELAY_MS = 30_000
+# A person has so long to type it.
+PASSWORD_WITHIN_MS = 60_000
 # Addresses whose failures are remembered; beyond it the oldest is forgotten.
 MAX_PASSWORD_PEERS = 4_096
 
@@ -97,7 +99,7 @@ _PLAIN = Plain()
 _HTTP = (b" HTTP/1.1", b" HTTP/1.0")
 
 # What waits its turn: something to look up, or something already known.
-_Answer: TypeAlias = Query | Rejected
+_Answer: TypeAlias = Query | Rejected | notices.Closing
 
 
 class ServerLimits(msgspec.Struct, frozen=True):
@@ -344,18 +346,18 @@ class ServerProtocol:
         if connection.dialect is None:
             connection.dialect = _PLAIN
             effects += self._begin(connection)
-        if connection.dialect is _PLAIN:  # for people: they may be silent as long as they like
-            return effects
+        if connection.dialect is _PLAIN and connection.admitted:
+            return effects  # a person may be silent as long as it likes
         if connection.lines:  # it is we who do not listen
             connection.heard_at = connection.made_at = now
         if not connection.greeted:
-            check_at = connection.made_at + limits.handshake_ms
+            typed = connection.dialect is _PLAIN
+            check_at = connection.made_at + (PASSWORD_WITHIN_MS if typed else limits.handshake_ms)
             if now >= check_at:
-                return self._end(connection, "there was no request in time")
-        elif connection.pinged:
-            check_at = connection.heard_at + limits.drop_after_ms
-            if now >= check_at:
-                return self._end(connection, "ping timeout", retry=0)
+                what = "password" if typed else "request"
+                return self._end(connection, f"there was no {what} in time")
+        elif connection.pinged:  # hearing of it would have cleared this
+            return self._end(connection, "ping timeout", retry=0)
         else:
             check_at = connection.heard_at + limits.ping_after_ms
             if now >= check_at:
@@ -565,7 +567,7 @@ class ServerProtocol:
         """The server ends a connection, for a reason that it is told and others are."""
         effects: list[Effect] = []
         if reason:
-            effects += self._encode([Send(connection.conn, notices.Closing(reason, retry))])
+            self._answer(connection, notices.Closing(reason, retry), effects)
         if connection.greeted:
             return [*effects, self._disconnect(connection, reason)]
         connection.ending = True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -24,12 +25,11 @@ from typing import Final, NamedTuple, Self, TypeVar
 import gevent
 from gevent import socket
 from gevent.event import AsyncResult, Event
-from gevent.lock import RLock
+from gevent.lock import RLock, Semaphore
 
 from tcpchat_core import (
     ClientProtocol,
     Notice,
-    RemoteError,
     Request,
     TcpchatError,
     TooLateError,
@@ -50,6 +50,7 @@ MAX_WAITING_NOTICES: Final = 10_000
 MAX_RETRY_PAUSE_S: Final = 5.0
 
 _Answer = TypeVar("_Answer", bound=Notice)
+_Result = TypeVar("_Result")
 
 
 class RequestRejected(TcpchatError):
@@ -62,7 +63,14 @@ class RequestRejected(TcpchatError):
 
 
 class ConnectionClosed(TcpchatError):
-    """The connection ended; the text says how."""
+    """The connection ended; the text says how.
+
+    `reason` is why, in the server's words; "" when it did not say.
+    """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(f"{text}: {reason}" if reason else text)
+        self.reason = reason
 
 
 class ChatClient:
@@ -70,9 +78,13 @@ class ChatClient:
 
     Every request raises `TimeoutError` after `timeout` seconds, `ConnectionClosed` when the
     connection ends, `RequestRejected` when the server refuses, and `RemoteError` when the server
-    does not speak the protocol. The constructor raises OSError when there is no server.
+    does not speak the protocol. The constructor raises OSError when there is no server, and the
+    `ssl.SSLError` among them when it cannot be trusted.
 
     `reconnect` is for how many seconds it tries to replace a lost connection; 0 for not at all.
+
+    With `tls`, a context of the standard library, the connection is encrypted. The certificate
+    has to be one for `server_hostname`, which is `host` if it is not given.
     """
 
     def __init__(
@@ -84,8 +96,12 @@ class ChatClient:
         password: str = "",
         timeout: float = 10,
         reconnect: float = 60,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
         self._address = (host, port)
+        self._tls = tls
+        self._server_hostname = server_hostname or host
         self._timeout = timeout
         self._reconnect_s = reconnect
         self._protocol = ClientProtocol(password=password)
@@ -96,11 +112,16 @@ class ChatClient:
         self._changed = Event()  # something was told, or all ended
         self._wanted = Event()  # something was looked at or asked for, or all ended
         self._ended: TcpchatError | None = None
-        self._reconnected = False
+        # While there is no session: since when, the pause before the next attempt to have it
+        # back, and why the server ended it. To be connected is not enough: what accepts may be
+        # a proxy that has no server to speak to.
+        self._lost_at: float | None = None
+        self._pause_s = 0.0
+        self._reason = ""
         self._sock = self._connect()
         self._reader = gevent.spawn(self._read)
         try:
-            self._ask(self._protocol.hello(), notices.Welcome)
+            self._ask(self._protocol.hello(), notices.Welcome, word="hello")
             if nick is not None:
                 self.set_nick(nick)
         except BaseException:
@@ -260,10 +281,12 @@ class ChatClient:
         assert isinstance(notice, answer)
         return notice
 
-    def _connect(self) -> socket.socket:
-        sock = socket.create_connection(self._address, timeout=self._timeout)
-        sock.settimeout(None)
-        return sock
+    def _connect(self) -> socket.socket | _TlsSocket:
+        with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
+            sock = socket.create_connection(self._address)
+            if self._tls is None:
+                return sock
+            return _TlsSocket(sock, self._tls, self._server_hostname)
 
     def _write(self, data: bytes) -> None:
         with self._writing:
@@ -274,13 +297,17 @@ class ChatClient:
         try:
             while True:
                 closing = self._read_connection()
-                if closing is not None and closing.retry is None:
-                    break
+                if closing is not None:
+                    self._reason = closing.reason
+                    if closing.retry is None:
+                        break
                 if not self._resume(closing):
                     break
-        except RemoteError as error:
+        except TcpchatError as error:
             self._end(error)
-        self._end(ConnectionClosed("the server closed the connection"))
+            self._sock.close()
+        how = "the server closed the connection" if self._reason else "the connection was lost"
+        self._end(ConnectionClosed(how, self._reason))
 
     def _read_connection(self) -> notices.Closing | None:
         """Take in what one connection gives; at its end return the server's last words."""
@@ -314,11 +341,14 @@ class ChatClient:
         welcome = self._protocol.welcome
         if welcome is None or not welcome.token:
             return False
-        until = time.monotonic() + self._reconnect_s
-        pause = (closing.retry or 0) / 1_000 if closing is not None else 0.0
-        while self._ended is None and time.monotonic() + pause < until:
-            gevent.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 # it spreads, it hides nothing
-            pause = min(max(0.1, 2 * pause), MAX_RETRY_PAUSE_S)
+        if self._lost_at is None:
+            self._lost_at, self._pause_s = time.monotonic(), 0.0
+        if closing is not None:
+            self._pause_s = max(self._pause_s, (closing.retry or 0) / 1_000)
+        until = self._lost_at + self._reconnect_s
+        while self._ended is None and time.monotonic() + self._pause_s < until:
+            gevent.sleep(self._pause_s * random.uniform(0.5, 1.5))  # noqa: S311 # it spreads, it hides nothing
+            self._pause_s = min(max(0.1, 2 * self._pause_s), MAX_RETRY_PAUSE_S)
             try:
                 sock = self._connect()
                 sock.sendall(self._protocol.hello())
@@ -326,12 +356,14 @@ class ChatClient:
                 continue
             self._sock.close()
             self._sock = sock
-            self._reconnected = True
             return True
         return False
 
     def _ask_again(self) -> None:
-        """Ask again for what may not have arrived. (The protocol resends messages by itself.)"""
+        """Ask again for what may not have arrived. Messages are resent by the protocol.
+
+        What had arrived is asked for twice then: the answer is that of the second time.
+        """
         for waiting in self._waiting:
             if waiting.data:
                 with contextlib.suppress(OSError):
@@ -340,9 +372,15 @@ class ChatClient:
     def _deliver(self, notice: Notice) -> None:
         match notice:
             case notices.Resumed():
+                self._lost_at, self._reason = None, ""
                 self._ask_again()
-            case notices.Welcome() if self._reconnected:
-                self._end(ConnectionClosed("the server does not know this session any more"))
+            case notices.Welcome() if self._lost_at is not None:
+                with contextlib.suppress(OSError):  # the new one is of no use
+                    self._write(self._protocol.request(events.Quit()))
+                raise ConnectionClosed("the server does not know this session any more")
+            case notices.Said(room, seq=seq, at=at, id=str(id)):
+                # Its receipt was lost with the connection; this tells the same.
+                notice = notices.Sent(at, id, room, seq=seq)
             case _:
                 pass
         for waiting in self._waiting:
@@ -368,3 +406,68 @@ class _Waiting(NamedTuple):
     settles: Callable[[Notice], bool]
     result: AsyncResult[Notice]
     data: bytes  # to ask again with, on another connection
+
+
+class _TlsSocket:
+    """What is used of a socket, over TLS.
+
+    gevent's own TLS has to come of gevent's own context; a context of the standard library, as
+    `ssl.create_default_context` makes it, would block the loop. So TLS is done in memory here,
+    and it is a plain socket that waits.
+    """
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Shake hands. When that fails `sock` is closed, and OSError raised."""
+        self._sock = sock
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._flushing = Semaphore()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_hostname
+        )
+        try:
+            self._read_for(self._tls.do_handshake)
+            self._flush()
+        except BaseException:  # also the time limit
+            sock.close()
+            raise
+
+    def recv(self, size: int) -> bytes:
+        """The next bytes, b"" at the end. An end that TLS does not tell of raises OSError."""
+        try:
+            return self._read_for(lambda: self._tls.read(size))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def sendall(self, data: bytes) -> None:
+        """Send bytes; wait while the peer does not take them."""
+        self._tls.write(data)
+        self._flush()
+
+    def shutdown(self, how: int) -> None:
+        """Say that nothing more will be sent: in TLS, so that the peer knows nothing is cut off."""
+        with contextlib.suppress(ssl.SSLWantReadError):  # nobody waits for the peer's own goodbye
+            self._tls.unwrap()
+        self._flush()
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
+
+    def _read_for(self, step: Callable[[], _Result]) -> _Result:
+        """Do a step of TLS, with as much of what comes as it wants."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                if not self._flushing.locked():  # else it goes out with what is on its way
+                    self._flush()
+                if data := self._sock.recv(_READ_BYTES):
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        with self._flushing:
+            while data := self._outgoing.read():
+                self._sock.sendall(data)

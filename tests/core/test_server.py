@@ -25,6 +25,7 @@ from tcpchat_core.server import (
     MAX_PASSWORD_PEERS,
     MAX_ROOMS_LISTED,
     MAX_TEXT_CHARS,
+    PASSWORD_WITHIN_MS,
 )
 from tests.core.harness import HELLO, MemoryServer, entry, join, session
 
@@ -1079,11 +1080,21 @@ def test_the_third_wrong_password_ends_a_connection() -> None:
     server.connect(1)
     server.send(1, b"one\ntwo\nthree\nsesame\n")
     server.eof(1)
-    server.wait_until_nothing_is_due()
+    server.wait_until_heard(1)
     assert server.lines(1)[-1] == "* Closing: three passwords were wrong"
     assert server.closed == [1]
     assert server.log == []
     assert server.now == 3_000  # one second after the first, two after the second
+
+
+def test_who_never_says_the_password_is_not_waited_for_for_ever() -> None:
+    server = guarded()
+    server.connect(1)
+    server.wait(GREET_AFTER_MS)
+    assert b"password-needed" in server.read(1)
+    server.wait(PASSWORD_WITHIN_MS)
+    assert server.lines(1)[-1] == "* Closing: there was no password in time"
+    assert server.closed == [1]
 
 
 def test_the_throttle_counts_an_address_across_its_connections_up_to_half_a_minute() -> None:
