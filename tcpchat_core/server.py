@@ -372,6 +372,8 @@ class ServerProtocol:
     def commit(self, entry: Entry) -> list[Effect]:
         """Apply the log's next entry."""
         effects = self._encode(self.state.handle(entry))
+        if self._graces and isinstance(entry.event, events.Resume):
+            self._graces.pop(entry.event.session, None)
         connection = self._connections.get(entry.conn)
         if connection is None:
             return effects
@@ -381,10 +383,15 @@ class ServerProtocol:
         return effects
 
     def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
-        """The last words for one connection, in its dialect, when the adapter has to end it."""
+        """The last words for one connection, in its dialect, when the adapter has to end it.
+
+        b"" for one that was told already.
+        """
         connection = self._connections.get(conn)
-        dialect = connection.dialect if connection is not None else None
-        return (dialect or _PLAIN).encode(notices.Closing(sanitize(reason), retry))
+        if connection is None:
+            return b""
+        dialect = connection.dialect or _PLAIN
+        return dialect.encode(notices.Closing(sanitize(reason), retry))
 
     def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
         """The node goes down: tell everybody, and close. Call nothing for these afterwards.
@@ -551,8 +558,7 @@ class ServerProtocol:
             if self._is_away(session, grace):
                 graces.pop(session, None)  # so that they stand in the order of time
                 graces[session] = grace
-        # Sessions that were resumed, or ended, need none; so there are no more graces than
-        # sessions that are away, however often connections come and go.
+        # Beyond a bound the state ends the one that is away longest, which needs no grace then.
         while graces and not self._is_away(*next(iter(graces.items()))):
             del graces[next(iter(graces))]
 
