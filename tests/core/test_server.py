@@ -387,8 +387,10 @@ def test_the_last_words_for_a_connection_are_in_its_dialect() -> None:
     server.connect(2)
     json_line = b'{"type":"closing","reason":"full","retry":5}\n'
     assert server.protocol.closing(1, "full", retry=5) == json_line
-    for conn in (2, 99):
-        assert server.protocol.closing(conn, "full") == b"* Closing: full\n"
+    assert server.protocol.closing(2, "full") == b"* Closing: full\n"
+    server.send(1, encode_request(events.Quit()))
+    for told_or_never_here in (1, 99):
+        assert server.protocol.closing(told_or_never_here, "full") == b""
 
 
 # ── What is refused before it is proposed ────────────────────────────────────────────────────
