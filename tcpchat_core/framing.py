@@ -46,6 +46,11 @@ class LineBuffer:
     def receive_data(self, data: bytes) -> list[bytes | TooLong]:
         """Take in what was read; return the complete lines, oldest first."""
         *complete, rest = data.split(b"\n")
+        if (  # as a rule: whole lines, from programs and from terminals alike
+            not (rest or self._partial or self._discarding or b"\r" in data)
+            and len(data) <= self._max_line_bytes
+        ):
+            return [*complete]
         lines: list[bytes | TooLong] = []
         limit = self._max_line_bytes
         for piece in complete:

@@ -2,8 +2,7 @@
 
 The loop watches the descriptor, and TLS has its own idea of what can be read and written. So:
 
-Rule 1: After `recv` nothing waits inside of TLS, where it would not wake the watcher: a record is
-        read as a whole.
+Rule 1: After `recv` nothing waits inside of TLS, where it would not wake the watcher.
 
 Rule 2: `send` writes as many records as the kernel takes, so that one call a turn is enough.
 
@@ -75,12 +74,22 @@ class TlsStream:
         return self._tls.fileno()
 
     def recv(self, size: int) -> bytes:
-        """What has come, b"" at the end. Raises BlockingIOError when nothing has."""
-        assert size >= MAX_RECORD_BYTES, "what is left of a record would wait until more comes"
+        """What has come, b"" at the end. Raises BlockingIOError when nothing has.
+
+        OpenSSL gives one record at a time, and what a person types is a record a line: they are
+        collected, or nothing could be coalesced. `size` may be exceeded by a part of a record.
+        """
         try:
-            return self._tls.recv(size)
+            data = self._tls.recv(size)
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while data and (len(data) < size or self._tls.pending()):
+                more = self._tls.recv(MAX_RECORD_BYTES)
+                if not more:  # the end; the socket's own end, behind it, will tell it again
+                    break
+                data += more
+        return data
 
     def send(self, data: bytes | memoryview, /) -> int:
         """Write what can be written now. Raises BlockingIOError when nothing can.
