@@ -1,7 +1,8 @@
 """TLS on real sockets: everything as without it, and nobody waits for somebody's handshake."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import signal
