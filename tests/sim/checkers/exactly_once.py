@@ -1,0 +1,78 @@
+"""A session that was in a room sees every message of that time, or is told of the gap.
+
+What was shown of one stay in a room has no hole but where a gap was told. Nothing is missing at
+the end either when the session was shown that it left, or when it is connected and still there as
+all is over; otherwise it may have left, or ended, before it was shown the rest. (That nothing is
+shown twice is `nothing_twice`.)
+"""
+
+from __future__ import annotations
+
+from tcpchat_core.notices import Gap, Left, Said, Sent
+from tests.sim.model import Stay
+from tests.sim.peers import Diary
+from tests.sim.world import Checker, World
+
+
+class ExactlyOnce(Checker):
+    def finished(self, world: World) -> None:
+        for diary in world.diaries:
+            person = world.model.characters.get(diary.person)
+            if person is None:
+                continue
+            for stay in person.stays:
+                if diary.keeps:
+                    self._check(world, diary, stay)
+                elif person.conn in world.wires:
+                    self._check_at_most(world, diary, stay)
+
+    def _check(self, world: World, diary: Diary, stay: Stay) -> None:
+        person = world.model.characters[stay.person]
+        expected = [m for m in stay.life.messages if stay.covers(m.place)]
+        seen: set[str] = set()
+        heard: set[str] = set()  # in its place: a receipt may come after the stay
+        covered, lefts = 0, 0
+        left_on = (stay.life.name, stay.ended_on)
+        for shown in diary.shown:
+            match shown.notice:
+                case Said():
+                    seen.add(shown.text)
+                    heard.add(shown.text)
+                case Sent():
+                    seen.add(shown.text)
+                case Gap(room, oldest) if room == stay.life.name:
+                    covered = max(covered, oldest)
+                case Left(room, own=True) if (room, shown.conn) == left_on:
+                    lefts += 1
+                case _:
+                    pass
+        earlier = [
+            other
+            for other in person.stays
+            if (other.life.name, other.ended_on) == left_on and other.start < stay.start
+        ]
+        is_complete = (
+            # Of several stays that ended on one connection, the first goodbye is the first's.
+            lefts > len(earlier)
+            if stay.end is not None
+            else person.away_since is None and not person.gone
+        )
+        missing = [m for m in expected if m.text not in seen and m.seq >= covered]
+        if not is_complete:
+            last = max((m.place for m in expected if m.text in heard), default=0)
+            missing = [m for m in missing if m.place < last]
+        if missing:
+            texts = [m.text[:20] for m in missing[:5]]
+            world.violated(
+                self, f"{diary.owner} was not shown {len(missing)} in {stay.life.name}: {texts}"
+            )
+
+    def _check_at_most(self, world: World, diary: Diary, stay: Stay) -> None:
+        """One connection only, so it was shown all up to some place."""
+        seen = {shown.text for shown in diary.shown}
+        expected = [m for m in stay.life.messages if stay.covers(m.place)]
+        places = [m.place for m in expected if m.text in seen]
+        missing = [m for m in expected if m.text not in seen and m.place < max(places, default=0)]
+        if missing:
+            texts = [m.text[:20] for m in missing[:5]]
+            world.violated(self, f"{diary.owner} has a hole in {stay.life.name}: {texts}")

@@ -1,0 +1,30 @@
+"""Nothing is shown twice: no message, no direct message and no receipt, across reconnects too.
+
+(The history that comes with entering a room is shown as such, and does not count.)
+"""
+
+from __future__ import annotations
+
+from tcpchat_core.notices import Said, Sent, Told
+from tests.sim.world import Checker, World
+
+
+class NothingTwice(Checker):
+    def finished(self, world: World) -> None:
+        for diary in world.diaries:
+            seen: set[str] = set()
+            for shown in diary.shown:
+                if isinstance(shown.notice, Said | Told):
+                    key = shown.text
+                elif isinstance(shown.notice, Sent) and shown.notice.id is not None:
+                    # One's own message is shown by its receipt, or as said in a replay. A direct
+                    # message to oneself comes as both.
+                    key = shown.text if shown.notice.room else f"receipt of {shown.text}"
+                else:
+                    continue
+                if key in seen:
+                    world.violated(self, f"{diary.owner} was shown {key[:30]!r} twice")
+                seen.add(key)
+        for text in world.model.said_again:
+            if text in world.spoken:
+                world.violated(self, f"{text[:30]!r} is in the log twice")

@@ -1,0 +1,78 @@
+"""What a connection is sent of a room goes on exactly where its hello said, without a step back.
+(Where the session came into the room later than that, it goes on from there.)
+
+The client drops what it has seen, so this is checked on the wire: after `resumed`, and for as
+long as the connection lasts, each number is one above the one before, or a gap says from where it
+goes on. Joins and topics carry the number that the connection is at.
+"""
+
+from __future__ import annotations
+
+from tcpchat_core.notices import Entered, Gap, Joined, Left, Resumed, Said, Sent, Told, TopicSet
+from tests.sim.peers import Wire
+from tests.sim.world import Checker, World
+
+
+class Replay(Checker):
+    def finished(self, world: World) -> None:
+        for wire in world.wires.values():
+            self._check(world, wire)
+
+    def _check(self, world: World, wire: Wire) -> None:
+        at: dict[str, int | None] = {}  # None: the next number may be any
+        told = 0
+
+        def wrong(what: object) -> None:
+            world.violated(self, f"connection {wire.conn}, at {at}, was sent {what}")
+
+        for notice in wire.notices:
+            match notice:
+                case Resumed(rooms=rooms):
+                    told = wire.told
+                    at = {room.room: _start(world, wire, room.room) for room in rooms}
+                case Entered(room, seq=seq, again=again):
+                    if again and at.get(room) not in (None, seq):
+                        wrong(notice)
+                    at[room] = seq
+                case Gap("", oldest):
+                    if oldest <= told + 1:
+                        wrong(notice)
+                    told = oldest - 1
+                case Gap(room, oldest):
+                    place = at.get(room)
+                    if place is not None and oldest <= place + 1:
+                        wrong(notice)
+                    at[room] = oldest - 1
+                case Said(room, seq=seq):
+                    if room not in at or at[room] not in (None, seq - 1):
+                        wrong(notice)
+                    at[room] = seq
+                case Sent(room=str(room), seq=int(seq)):
+                    place = at.get(room)
+                    if place is not None and seq > place + 1:
+                        wrong(notice)
+                    # A receipt that comes again has a place of long ago.
+                    if room in at:
+                        at[room] = max(seq, place or 0)
+                case Joined(room, seq=seq) | TopicSet(room, seq=seq):
+                    if room not in at or at[room] not in (None, seq):
+                        wrong(notice)
+                    at[room] = seq
+                case Left(room, own=True):
+                    at.pop(room, None)
+                case Told(seq=seq):
+                    if seq != told + 1:
+                        wrong(notice)
+                    told = seq
+                case _:
+                    pass
+
+
+def _start(world: World, wire: Wire, room: str) -> int | None:
+    """The number after which a resumed session is sent what was said in a room."""
+    place, person = world.model.resumed[wire.conn]
+    for stay in world.model.characters[person].stays:
+        if stay.life.name == room and stay.covers(place):
+            before = sum(1 for message in stay.life.messages if message.place < stay.start)
+            return max(wire.seen.get(room, 0), stay.life.base + before)
+    return None

@@ -1,0 +1,92 @@
+"""What one seed stands for: the server's bounds, the people, the network and its weather."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+
+from tcpchat_core import ServerLimits, StateLimits
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that is drawn before a simulation begins. Times are in milliseconds."""
+
+    seed: int
+    limits: ServerLimits
+    state_limits: StateLimits
+    max_backlog_bytes: int
+    stall_timeout: int
+    read_bytes: int  # how much the server reads of one connection in a turn
+    password: str
+    log_delay: int  # until a proposal is committed, at most; 0 commits at once
+    people: int  # who speak JSON Lines, through faults
+    healthy: int  # who never meet a fault
+    plain: int
+    hostile: int
+    pasters: int  # who send much more than the allowed rate, politely
+    rooms: int
+    latency: int
+    jitter: int
+    capacity: int
+    piece: int
+    think: int  # between two actions of a person, on average
+    long_texts: float  # the share of messages that fill a page
+    fault_every: int  # on average
+    knows_by: int  # how late an end learns of a cut, when it does
+    learns: float  # how likely that is
+    safety: int  # how long there are faults
+
+    @classmethod
+    def drawn(cls, seed: int) -> Config:
+        """The configuration of a seed."""
+        draw = random.Random(f"configuration of {seed}")
+        ping_after = draw.choice((3_000, 6_000, 15_000))
+        rate = draw.choice((0, 5, 5, 20))
+        return cls(
+            seed=seed,
+            limits=ServerLimits(
+                flood_burst=draw.choice((5, 20)),
+                flood_rate=rate,
+                ping_after_ms=ping_after,
+                drop_after_ms=ping_after + draw.choice((2_000, 5_000)),
+                handshake_ms=draw.choice((1_000, 5_000)),
+                grace_ms=draw.choice((0, 3_000, 10_000, 10_000, 30_000, 30_000)),
+            ),
+            state_limits=StateLimits(
+                rooms_per_person=draw.choice((2, 50)),
+                rooms=draw.choice((3, 10_000)),
+                history_messages=draw.choice((3, 20, 200)),
+                history_chars=draw.choice((2_000, 65_536)),
+                entered_history=draw.choice((2, 20)),
+                receipts=draw.choice((2, 8, 64)),
+                inbox=draw.choice((2, 100)),
+                away=draw.choice((2, 10_000, 10_000)),
+            ),
+            max_backlog_bytes=draw.choice((4_096, 65_536, 1_048_576)),
+            stall_timeout=draw.choice((2_000, 10_000)),
+            read_bytes=draw.choice((64, 4_096, 65_536)),
+            password=draw.choice(("", "", "", "", "sesame")),
+            log_delay=draw.choice((0, 0, 20, 300)),
+            people=draw.randint(2, 7),
+            healthy=draw.randint(1, 3),
+            plain=draw.randint(0, 2),
+            hostile=draw.randint(0, 3),
+            pasters=draw.choice((0, 0, 1)),
+            rooms=draw.randint(1, 3),
+            latency=draw.choice((0, 5, 50)),
+            jitter=draw.choice((0, 10, 100)),
+            capacity=draw.choice((512, 4_096, 65_536)),
+            piece=draw.choice((1, 7, 100, 1_500, 65_536, 65_536)),
+            think=draw.choice((150, 400, 1_200)),
+            long_texts=draw.choice((0, 0, 0.1, 0.5)),
+            fault_every=draw.choice((300, 1_000, 3_000)),
+            knows_by=draw.choice((0, 500, 5_000)),
+            learns=draw.choice((0.2, 0.6, 1.0)),
+            safety=draw.choice((10_000, 20_000, 40_000)),
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"  {field.name} = {getattr(self, field.name)!r}" for field in fields(self)
+        )

@@ -1,0 +1,236 @@
+"""What the log says is true, told naively: who is where, who is away, and what was said to whom.
+
+The model keeps everything for ever, so that what people were shown can be held against it when
+the simulation is over. A message is known by its text: no two that are said on purpose are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tcpchat_core import Entry, StateLimits, events
+
+
+@dataclass
+class Message:
+    """One line that was said to a room; `place` is that of its entry in the log."""
+
+    text: str
+    author: int
+    nick: str
+    life: Life
+    seq: int
+    place: int
+    at: int
+
+
+@dataclass
+class Stay:
+    """How long somebody was in a room: between two places of the log."""
+
+    person: int
+    life: Life
+    start: int
+    end: int | None = None
+    ended_on: int | None = None  # the connection that the person had then
+
+    def covers(self, place: int) -> bool:
+        """Whether it was while somebody was there."""
+        return self.start < place and (self.end is None or place < self.end)
+
+
+@dataclass
+class Life:
+    """A room from its first member to its last, numbered from `base` + 1."""
+
+    name: str
+    key: str
+    base: int
+    members: dict[int, Stay] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+
+    def kept_from(self, place: int, limits: StateLimits) -> int:
+        """The number of the oldest message that the history holds just after a place."""
+        chars = count = 0
+        oldest = self.base + 1 + sum(1 for message in self.messages if message.place < place)
+        for message in reversed(self.messages):
+            if message.place < place:
+                chars, count = chars + len(message.text), count + 1
+                if count > limits.history_messages or chars > limits.history_chars:
+                    break
+                oldest = message.seq
+        return oldest
+
+
+@dataclass
+class Direct:
+    """One line that was said to one person, with the number it has for that person."""
+
+    text: str
+    author: int
+    to: int
+    seq: int
+
+
+@dataclass
+class Character:
+    """One person, from connecting to being gone. `id` is the connection that it came on."""
+
+    id: int
+    conn: int
+    session: str
+    nick: str
+    key: str
+    away_since: int | None = None
+    gone: str = ""  # why, when it is gone
+    gone_at: int = 0
+    rooms: dict[str, Stay] = field(default_factory=dict)
+    stays: list[Stay] = field(default_factory=list)
+    told: list[Direct] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)  # what was said by which id, for ever
+
+
+class Model:
+    """Apply every entry of the log; read the rest at any time."""
+
+    def __init__(self, limits: StateLimits) -> None:
+        self.limits = limits
+        self.characters: dict[int, Character] = {}
+        self.speaking: dict[int, Character] = {}  # by connection
+        self.away: dict[int, Character] = {}  # by id, in the order of going
+        self.sessions: dict[str, Character] = {}
+        self.nicks: dict[str, Character] = {}
+        self.rooms: dict[str, Life] = {}
+        self.messages: dict[str, Message] = {}
+        self.directs: dict[str, Direct] = {}
+        self.said_again: list[str] = []  # texts that the log holds twice under two ids
+        self.resumed: dict[int, tuple[int, int]] = {}  # by connection: place, id of the person
+
+    def apply(self, entry: Entry) -> None:
+        """One entry of the log."""
+        conn, event, place = entry.conn, entry.event, entry.seq
+        who = self.speaking.get(conn)
+        if who is None:
+            match event:
+                case events.Connect(session):
+                    self._connect(conn, session)
+                case events.Resume(session, fresh):
+                    self._resume(conn, session, fresh, place)
+                case events.Expire(session):
+                    ghost = self.sessions.get(session)
+                    if ghost is not None and ghost.away_since is not None and ghost.conn == conn:
+                        self._depart(ghost, place, entry.at, "expired")
+            return
+        match event:
+            case events.Nick():
+                holder = self.nicks.get(event.key)
+                if holder in (None, who) and not event.key.startswith("guest-"):
+                    del self.nicks[who.key]
+                    who.nick, who.key = event.nick, event.key
+                    self.nicks[who.key] = who
+            case events.Join():
+                self._join(who, event, place)
+            case events.Out():
+                if stay := who.rooms.get(event.key):
+                    self._leave(who, stay, place)
+            case events.Say():
+                self._say(who, event, entry)
+            case events.Tell():
+                self._tell(who, event)
+            case events.Quit():
+                self._depart(who, place, entry.at, "quit")
+            case events.Disconnect():
+                self._disconnect(who, entry)
+
+    def stays_in(self, person: int, life: Life) -> Iterator[Stay]:
+        """When somebody was in a room."""
+        who = self.characters.get(person)
+        return (stay for stay in (who.stays if who else ()) if stay.life is life)
+
+    def _connect(self, conn: int, session: str) -> None:
+        number = 1
+        while f"guest-{number}" in self.nicks:
+            number += 1
+        nick = f"guest-{number}"
+        who = Character(conn, conn, session, nick, nick)
+        self.characters[conn] = self.speaking[conn] = self.nicks[nick] = who
+        if session:
+            self.sessions[session] = who
+
+    def _resume(self, conn: int, session: str, fresh: str, place: int) -> None:
+        who = self.sessions.get(session)
+        if who is None:
+            self._connect(conn, fresh)
+            return
+        self.speaking.pop(who.conn, None)
+        self.away.pop(who.id, None)
+        who.away_since = None
+        who.conn = conn
+        self.speaking[conn] = who
+        self.resumed[conn] = (place, who.id)
+
+    def _disconnect(self, who: Character, entry: Entry) -> None:
+        if not who.session:
+            self._depart(who, entry.seq, entry.at, "disconnected")
+            return
+        del self.speaking[who.conn]
+        who.away_since = entry.at
+        self.away[who.id] = who
+        if len(self.away) > self.limits.away:
+            self._depart(next(iter(self.away.values())), entry.seq, entry.at, "crowded out")
+
+    def _depart(self, who: Character, place: int, at: int, why: str) -> None:
+        for stay in tuple(who.rooms.values()):
+            self._leave(who, stay, place)
+        who.gone, who.gone_at = why, at
+        del self.nicks[who.key]
+        self.sessions.pop(who.session, None)
+        self.away.pop(who.id, None)
+        if self.speaking.get(who.conn) is who:
+            del self.speaking[who.conn]
+
+    def _join(self, who: Character, event: events.Join, place: int) -> None:
+        if event.key in who.rooms or len(who.rooms) >= self.limits.rooms_per_person:
+            return
+        life = self.rooms.get(event.key)
+        if life is None:
+            if len(self.rooms) >= self.limits.rooms:
+                return
+            life = self.rooms[event.key] = Life(event.room, event.key, place)
+        stay = Stay(who.id, life, place)
+        life.members[who.id] = who.rooms[event.key] = stay
+        who.stays.append(stay)
+
+    def _leave(self, who: Character, stay: Stay, place: int) -> None:
+        stay.end, stay.ended_on = place, who.conn
+        life = stay.life
+        del life.members[who.id], who.rooms[life.key]
+        if not life.members:
+            del self.rooms[life.key]
+
+    def _say(self, who: Character, event: events.Say, entry: Entry) -> None:
+        stay = who.rooms.get(event.key)
+        if stay is None or (event.id is not None and event.id in who.ids):
+            return
+        if event.id is not None:
+            who.ids[event.id] = event.text
+        life = stay.life
+        seq = life.base + len(life.messages) + 1
+        message = Message(event.text, who.id, who.nick, life, seq, entry.seq, entry.at)
+        life.messages.append(message)
+        if event.text in self.messages:
+            self.said_again.append(event.text)
+        self.messages[event.text] = message
+
+    def _tell(self, who: Character, event: events.Tell) -> None:
+        other = self.nicks.get(event.key)
+        if other is None or (event.id is not None and event.id in who.ids):
+            return
+        if event.id is not None:
+            who.ids[event.id] = event.text
+        direct = Direct(event.text, who.id, other.id, len(other.told) + 1)
+        other.told.append(direct)
+        if event.text in self.directs:
+            self.said_again.append(event.text)
+        self.directs[event.text] = direct

@@ -1,0 +1,160 @@
+"""What all peers share: a connection that can be lost, bytes that wait, and a diary.
+
+A peer writes down what it is shown: a `Diary` for each session it has had. What came over each of
+its connections is a `Wire`; the client drops what it has seen, so the two are not the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from tcpchat_core import Notice
+from tests.sim.network import End, Link
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+
+class Shown(NamedTuple):
+    """One thing that a person was shown, when, and over which connection.
+
+    `text` is the message's own: also for a receipt, which does not repeat it.
+    """
+
+    at: int
+    conn: int
+    notice: Notice
+    text: str
+
+
+@dataclass
+class Diary:
+    """What one session was shown. `person` is the connection that it began on."""
+
+    owner: str
+    person: int
+    keeps: bool  # whether it can be resumed
+    shown: list[Shown] = field(default_factory=list)
+
+
+@dataclass
+class Wire:
+    """What came over one connection, after what the hello on it claimed to have seen."""
+
+    conn: int
+    seen: dict[str, int]
+    told: int
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Peer:
+    """Somebody who connects. Subclasses say what is sent, and what is made of what comes."""
+
+    # How a peer reads: so many bytes at most, after so many milliseconds.
+    read_bytes = 65_536
+    read_delay = 0
+    roomy = False  # the kernels on its way have large buffers
+    steady = False  # no faults befall it
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.clock = world.clock
+        self.name = name
+        self.draw = random.Random(f"{name} of {world.config.seed}")
+        self.conn = 0
+        self.link: Link | None = None
+        self.end: End | None = None
+        self.dialled_at = 0
+        self.asleep_until = 0
+        self.retired = False  # it will not come again
+        self.connections = 0
+        self._unsent = bytearray()
+        self._reads = False  # a read is planned
+
+    # ── For subclasses ───────────────────────────────────────────────────────────────────────
+
+    def connected(self) -> None:
+        """The connection is made: say what comes first."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+
+    def disconnected(self) -> None:
+        """The connection is lost or over."""
+
+    # ── Connections ──────────────────────────────────────────────────────────────────────────
+
+    def dial(self) -> None:
+        """Connect, unless connected."""
+        if self.end is not None or self.retired:
+            return
+        self.link = self.world.dial(self)
+        self.end = self.link.client
+        self.conn = self.world.last_conn
+        self.connections += 1
+        self.dialled_at = self.clock.now
+        self._unsent.clear()
+        self.end.incoming.readable = self._readable
+        self.end.outgoing.writable = self._flush
+        self.connected()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now, or when there is place for them."""
+        if self.end is not None and data:
+            self._unsent += data
+            self._flush()
+
+    def hang_up(self) -> None:
+        """Be done with the connection."""
+        if self.end is not None:
+            self.end.close()
+            self.end = None
+            self.disconnected()
+
+    def sleep(self, duration: int) -> None:
+        """Read nothing for so long."""
+        self.asleep_until = self.clock.now + duration
+
+    def wake(self) -> None:
+        """Read on, now."""
+        self.asleep_until = 0
+        self._reads = False
+        self._readable()
+
+    def _flush(self) -> None:
+        if self.end is None or not self._unsent:
+            return
+        # A reset is dealt with by the next read.
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            del self._unsent[: self.end.send(bytes(self._unsent))]
+
+    def _readable(self) -> None:
+        if not self._reads and self.end is not None:
+            self._reads = True
+            delay = max(self.read_delay, self.asleep_until - self.clock.now)
+            self.clock.after(max(0, delay), self._read)
+
+    def _read(self) -> None:
+        self._reads = False
+        if self.end is None:
+            return
+        if self.clock.now < self.asleep_until:
+            self._readable()
+            return
+        end = self.end
+        try:
+            data = end.recv(self.read_bytes)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.hang_up()
+            return
+        self.world.note(self.name, len(data))
+        self.received(data)
+        if self.end is end and end.has_more:
+            self._readable()

@@ -1,0 +1,413 @@
+"""The peers: people with clients, people with nc, programs that paste, and those who mean harm."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
+from tcpchat_core.dialects.jsonl import decode_notice, encode_request
+from tcpchat_core.events import Request
+from tests.sim.peers import Diary, Peer, Shown, Wire
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+# The room that everybody is in.
+COMMONS = "commons"
+
+# A client that has heard nothing for so long asks, and some time later dials again.
+ASK_AFTER = 4_000
+DEAD_AFTER = 12_000
+WELCOME_WITHIN = 6_000
+
+# What a person has said and has no receipt for, at most: the rest stays unsaid.
+MAX_UNACKNOWLEDGED = 60
+
+PAGE = 1_200
+
+
+class Person(Peer):
+    """A person with a client: `ClientProtocol`, and what tcpchat-client does around it."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.protocol = self._new_protocol()
+        self.wanted = [COMMONS]
+        self.nick_wanted = name
+        self.diary: Diary | None = None
+        self.wire = Wire(0, {}, 0)
+        self._tap = b""
+        self.open = False  # welcome or resumed, on this connection
+        self.away_until = 0
+        self.leaving = False
+        self.heard_at = 0
+        self.failures = 0
+        self.texts: dict[str, str] = {}  # by id
+        self.said = 0
+        self.clock.after(self.draw.randint(0, 1_000), self.dial)
+        self.clock.after(1_000, self._tick)
+        self.clock.after(self._pause(), self._act)
+
+    def _new_protocol(self) -> ClientProtocol:
+        return ClientProtocol(password=self.world.config.password)
+
+    def _pause(self) -> int:
+        return 1 + int(self.draw.expovariate(1 / self.world.config.think))
+
+    # ── The connection ───────────────────────────────────────────────────────────────────────
+
+    def connected(self) -> None:
+        self.open = False
+        self.heard_at = self.clock.now
+        hello = self.protocol.hello()
+        claim = msgspec.json.decode(hello, type=events.Hello)
+        self.wire = self.world.wires[self.conn] = Wire(self.conn, claim.seen, claim.told)
+        self._tap = b""
+        self.write(hello)
+
+    def disconnected(self) -> None:
+        self.open = False
+        if self.leaving:
+            self._begin_again()
+        self.failures += 1
+        wait = self.draw.randint(20, min(5_000, 100 << min(self.failures, 6)))
+        self.clock.at(max(self.away_until, self.clock.now + wait), self.dial)
+
+    def vanish(self, duration: int) -> None:
+        """Lose power; come again after a while."""
+        self.away_until = self.clock.now + duration
+        self.hang_up()
+
+    def _begin_again(self) -> None:
+        """After saying goodbye: the next connection is that of somebody new."""
+        self.leaving = False
+        self.protocol = self._new_protocol()
+        self.diary = None
+        self.texts = {}
+        self.wanted = [COMMONS]
+
+    def received(self, data: bytes) -> None:
+        self.heard_at = self.clock.now
+        try:
+            told = self.protocol.receive_data(data)
+        except TooLateError:  # the hello was under way for so long that it was not waited for
+            self.hang_up()
+            return
+        *lines, self._tap = (self._tap + data).split(b"\n")
+        self.wire.notices += [decode_notice(line) for line in lines]
+        self.write(told.reply)
+        for notice in told.notices:
+            self._note(notice)
+
+    def _note(self, notice: Notice) -> None:
+        text = ""
+        match notice:
+            case notices.Welcome():
+                keeps = bool(notice.token)
+                self.diary = Diary(self.name, self.conn, keeps)
+                self.world.diaries.append(self.diary)
+                self._opened()
+            case notices.Resumed():
+                self._opened()
+            case notices.Said(text=text) | notices.Told(text=text):
+                pass
+            case notices.Sent(id=str(id)):
+                text = self.texts.get(id, "")
+            case notices.Rejected("nick-in-use"):
+                self.nick_wanted = ""
+            case notices.Rejected(request="join"):
+                self.wanted = [COMMONS, *(room for room in self.protocol.rooms if room != COMMONS)]
+            case _:
+                pass
+        if self.diary is not None:
+            self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+
+    def _opened(self) -> None:
+        self.open = True
+        self.failures = 0
+        if self.nick_wanted and self.protocol.nick != self.nick_wanted:
+            self.ask(events.Nick(self.nick_wanted))
+        self._join_wanted()
+
+    def _join_wanted(self) -> None:
+        for room in self.wanted:
+            if room not in self.protocol.rooms:
+                self.ask(events.Join(room))
+
+    def _tick(self) -> None:
+        """Once a second: is the server there, and am I where I want to be?"""
+        now = self.clock.now
+        if self.end is not None and now >= self.asleep_until:
+            silent = now - max(self.heard_at, self.asleep_until)
+            patience = DEAD_AFTER if self.world.faulty else 5 * DEAD_AFTER
+            if not self.open and now - self.dialled_at > WELCOME_WITHIN * (1 + self.failures):
+                self.failures += 1
+                self.hang_up()
+            elif silent > patience:
+                self.hang_up()
+            elif self.open and silent > ASK_AFTER:
+                self.ask(events.Ping())
+            if self.open and self.draw.random() < 0.3:
+                self._join_wanted()
+        if not self.retired:
+            self.clock.after(1_000, self._tick)
+
+    # ── What a person does ───────────────────────────────────────────────────────────────────
+
+    def ask(self, request: Request) -> None:
+        """Ask for something, if there is a connection."""
+        if self.open:
+            self.write(self.protocol.request(request))
+
+    def say(self, room: str, text: str = "") -> str:
+        """Say something new to a room; returns what."""
+        text = text or self._text()
+        self._keep(self.protocol.say(room, text), text)
+        return text
+
+    def _text(self) -> str:
+        self.said += 1
+        text = f"{self.name}.{self.said}"
+        if self.draw.random() < self.world.config.long_texts:
+            text = text.ljust(self.draw.randint(len(text), PAGE), "…")
+        return text
+
+    def _keep(self, data: bytes, text: str) -> None:
+        self.texts[next(reversed(self.protocol.unacknowledged))] = text
+        self.world.spoken[text] = self.clock.now
+        self.write(data)
+
+    def _act(self) -> None:
+        if self.retired or not self.world.faulty:
+            return
+        self.clock.after(self._pause(), self._act)
+        rooms = list(self.protocol.rooms)
+        if not rooms or len(self.protocol.unacknowledged) >= MAX_UNACKNOWLEDGED:
+            return
+        self.act(rooms)
+
+    def act(self, rooms: list[str]) -> None:
+        """Do one thing, for which there are these rooms."""
+        room = self.draw.choice(rooms)
+        match self.draw.choices(
+            ("say", "burst", "tell", "join", "out", "nick", "topic", "query", "quit"),
+            (60, 3, 10, 6, 4, 4, 2, 4, 1),
+        )[0]:
+            case "say":
+                self.say(room)
+            case "burst":
+                for _ in range(self.draw.randint(5, 30)):
+                    self.say(room)
+            case "tell":
+                nick = self.draw.choice(self.world.people).protocol.nick or "nobody"
+                text = self._text()
+                self._keep(self.protocol.tell(nick, text), text)
+            case "join":
+                room = f"room{self.draw.randint(1, self.world.config.rooms)}"
+                if self.open and room not in self.wanted:
+                    self.wanted.append(room)
+                    self.ask(events.Join(room))
+            case "out":
+                if self.open and room != COMMONS:
+                    self.wanted = [other for other in self.wanted if other != room]
+                    self.ask(events.Out(room))
+            case "nick":
+                self.nick_wanted = self.draw.choice((self.name, "everybody", f"{self.name}2"))
+                self.ask(events.Nick(self.nick_wanted))
+            case "topic":
+                self.ask(events.Topic(room, self.draw.choice(("", "tea", None))))
+            case "query":
+                self.ask(
+                    self.draw.choice(
+                        (events.Rooms(), events.Who(room), events.History(room, limit=5))
+                    )
+                )
+            case "quit" if self.open:
+                self.ask(events.Quit("bye"))
+                self.leaving = True
+            case _:
+                pass
+
+
+class SlowReader(Person):
+    """A person on a line that carries little."""
+
+    read_bytes = 120
+    read_delay = 60
+
+
+class HealthyPerson(Person):
+    """A person whose line has no faults, who reads at once, and talks as people do."""
+
+    roomy = True
+    steady = True
+
+    def _pause(self) -> int:
+        rate = self.world.config.limits.flood_rate
+        slowest = 2 * 1_000 // rate if rate else 0
+        return slowest + super()._pause()
+
+    def act(self, rooms: list[str]) -> None:
+        window = self.world.config.state_limits.receipts
+        room = self.draw.choice(rooms)
+        if self.draw.random() < 0.1:
+            room = f"room{self.draw.randint(1, self.world.config.rooms)}"
+            if room not in self.wanted:
+                self.wanted.append(room)
+                self.ask(events.Join(room))
+        elif len(self.protocol.unacknowledged) < window:
+            self.say(room)
+
+
+class PlainPerson(Peer):
+    """A person with nc: lines in, lines out. At most once."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.diary: Diary | None = None
+        self.said = 0
+        self._partial = b""
+        self._history = False
+        self.clock.after(self.draw.randint(0, 1_000), self.dial)
+        self.clock.after(2_000, self._act)
+
+    def connected(self) -> None:
+        self._partial = b""
+        self._history = False
+        self.diary = Diary(self.name, self.conn, keeps=False)
+        self.world.diaries.append(self.diary)
+        password = self.world.config.password
+        if password:
+            self.write(f"{password}\r\n".encode())
+        self.write(f"/nick {self.name}\r\n/join {COMMONS}\r\n".encode())
+
+    def disconnected(self) -> None:
+        self.clock.after(self.draw.randint(100, 3_000), self.dial)
+
+    def received(self, data: bytes) -> None:
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._note(line.decode())
+
+    def _note(self, line: str) -> None:
+        assert self.diary is not None
+        if line.startswith("* Said in "):
+            self._history = True
+        elif line.startswith("* You "):
+            self._history = False
+        if not line.startswith("[") or self._history:
+            return
+        head, _, text = line.partition(": ")
+        room, _, nick = head.removeprefix("[").partition("] ")
+        notice: Notice
+        if text:
+            notice = notices.Said(room, nick, text, 0, 0)
+        else:
+            text = line.partition("] ")[2]
+            notice = notices.Told("", text, 0, 0)
+        self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+
+    def _act(self) -> None:
+        if not self.world.faulty:
+            return
+        self.clock.after(self.draw.randint(200, 3_000), self._act)
+        if self.draw.random() < 0.05:
+            self.write(b"/quit tea\r\n")
+        elif self.draw.random() < 0.1:
+            other = self.draw.choice(self.world.people)
+            self.said += 1
+            self.write(f"/msg {other.protocol.nick or 'x'} {self.name}.{self.said}\r\n".encode())
+        else:
+            self.said += 1
+            self.write(f"{self.name}.{self.said}\r\n".encode())
+
+
+class Paster(Peer):
+    """A program that sends a long text at once, far above the rate, and reads what comes.
+
+    It is sick only for others: it answers pings, and has a right to see its lines said.
+    """
+
+    roomy = True
+    steady = True
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        limits = world.config.limits
+        seconds = math.ceil(limits.drop_after_ms / 1_000) + 5
+        self.lines = [
+            f"{name}.{n}" for n in range(limits.flood_burst + limits.flood_rate * seconds)
+        ]
+        self._partial = b""
+        self.clock.after(self.draw.randint(500, 2_000), self.dial)
+
+    def connected(self) -> None:
+        say = [encode_request(events.Say(COMMONS, line)) for line in self.lines]
+        hello = events.Hello(password=self.world.config.password)
+        self.write(b"".join([encode_request(hello), encode_request(events.Join(COMMONS)), *say]))
+
+    def received(self, data: bytes) -> None:
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            notice = decode_notice(line)
+            if isinstance(notice, notices.Pinged):
+                self.write(encode_request(events.Pong(notice.id)))
+
+
+class Hostile(Peer):
+    """Sends what no client would, and may never read an answer."""
+
+    roomy = True
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.sent = 0
+        if self.draw.random() < 0.5:
+            self.asleep_until = 1 << 40
+        self.clock.after(self.draw.randint(0, 2_000), self.dial)
+        self.clock.after(2_000, self._act)
+
+    def connected(self) -> None:
+        if self.draw.random() < 0.6:
+            password = self.draw.choice((self.world.config.password, "wrong"))
+            hello = events.Hello(self.draw.choice(("", "guess")), {COMMONS: -5}, 1 << 62, password)
+            join = encode_request(events.Join(COMMONS))
+            self.write(encode_request(hello) + join)
+
+    def disconnected(self) -> None:
+        if self.world.faulty:
+            self.clock.after(self.draw.randint(1, 2_000), self.dial)
+
+    def _act(self) -> None:
+        if not self.world.faulty:
+            self.hang_up()
+            return
+        self.clock.after(self.draw.randint(20, 600), self._act)
+        self.write(self._payload())
+        if self.draw.random() < 0.02:
+            self.hang_up()
+
+    def _payload(self) -> bytes:
+        draw = self.draw
+        self.sent += 1
+        say = encode_request(events.Say(COMMONS, f"{self.name}.{self.sent}"))
+        match draw.randrange(8):
+            case 0:
+                return draw.randbytes(draw.randint(1, 300))
+            case 1:
+                return b"x" * draw.randint(1, 40_000)
+            case 2:
+                return say[: draw.randrange(len(say))]
+            case 3:
+                return b"\n" + b'{"type":"say","room":[],"text":7}\n' * draw.randint(1, 20)
+            case 4:
+                return b'\n{"type":"hello","token":"again"}\n{"type":"ping"}\n'
+            case 5:
+                return b"\n" + b"[" * draw.randint(1, 5_000) + b"\n"
+            case 6:
+                return b'\n{"type":"join","room":"\\u202e"}\n{"type":"nick","nick":"\\u001b"}\n'
+            case _:
+                return b"\n" + say

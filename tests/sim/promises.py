@@ -1,0 +1,42 @@
+"""All checkers, by name. One more, `no_exception`, is the simulation's own: nothing raises."""
+
+from __future__ import annotations
+
+from tests.sim.checkers.bounds import Bounds
+from tests.sim.checkers.direct_messages import DirectMessages
+from tests.sim.checkers.exactly_once import ExactlyOnce
+from tests.sim.checkers.flood import Flood
+from tests.sim.checkers.gaps import Gaps
+from tests.sim.checkers.healthy import Healthy
+from tests.sim.checkers.liveness import Liveness
+from tests.sim.checkers.nothing_outside import NothingOutside
+from tests.sim.checkers.nothing_twice import NothingTwice
+from tests.sim.checkers.one_order import OneOrder
+from tests.sim.checkers.receipts import Receipts
+from tests.sim.checkers.replay import Replay
+from tests.sim.checkers.sessions import Sessions
+from tests.sim.config import Config
+from tests.sim.world import Checker, World
+
+CHECKERS: tuple[type[Checker], ...] = (
+    OneOrder,
+    ExactlyOnce,
+    NothingTwice,
+    NothingOutside,
+    DirectMessages,
+    Receipts,
+    Replay,
+    Gaps,
+    Flood,
+    Healthy,
+    Bounds,
+    Sessions,
+    Liveness,
+)
+
+
+def simulate(seed: int) -> World:
+    """Run the simulation of a seed, with all checkers; look at its `violations`."""
+    world = World(Config.drawn(seed), [checker() for checker in CHECKERS])
+    world.run()
+    return world

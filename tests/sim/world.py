@@ -1,0 +1,320 @@
+"""One simulation: a server, its people, a network, and the weather over it.
+
+Three phases. In the first, *safety*, there are faults, and nothing may go wrong that is promised
+not to. Then all *heals*: no more faults, and everybody comes back. In the last, *liveness*, what
+was promised has to happen: everybody says a last word, everybody hears every one, and who has not
+come back is gone.
+
+The same seed gives the same simulation, to the last byte: `World.trace` is a hash over all that
+was read and committed, and when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tcpchat_core import Entry
+from tests.sim.clock import Clock
+from tests.sim.config import Config
+from tests.sim.model import Model
+from tests.sim.network import Link, Way
+from tests.sim.peers import Diary, Peer, Wire
+from tests.sim.people import (
+    COMMONS,
+    HealthyPerson,
+    Hostile,
+    Paster,
+    Person,
+    PlainPerson,
+    SlowReader,
+)
+from tests.sim.server import Server
+
+# What a healthy connection's kernels hold: nothing that is sent in a simulation fills it.
+ROOMY = 1 << 24
+
+# How long healing may take at most, apart from what has to be sent at the allowed rate.
+HEALED_WITHIN = 60_000
+HEARD_WITHIN = 20_000
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was broken: which, and how."""
+
+    checker: str
+    text: str
+
+
+class Checker:
+    """One promise. `sampled` is asked now and then, `finished` when all is over.
+
+    Both report what is wrong by `World.violated`.
+    """
+
+    def committed(self, world: World, entry: Entry) -> None:
+        """An entry was committed, and the model knows it."""
+
+    def sampled(self, world: World) -> None:
+        """Some time has passed."""
+
+    def finished(self, world: World) -> None:
+        """The simulation is over."""
+
+
+class World:
+    """Make one of a configuration, and `run` it."""
+
+    def __init__(self, config: Config, checkers: Sequence[Checker]) -> None:
+        self.config = config
+        self.checkers = checkers
+        self.clock = Clock()
+        self.draw = random.Random(config.seed)
+        self.model = Model(config.state_limits)
+        self.server = Server(self.clock, self.draw, config, self._committed)
+        self.faulty = True
+        self.faults: Counter[str] = Counter()
+        self.violations: list[Violation] = []
+        self.diaries: list[Diary] = []
+        self.wires: dict[int, Wire] = {}
+        self.spoken: dict[str, int] = {}  # when something was said, by its text
+        self.last_words: dict[str, Person] = {}
+        self.last_conn = 0
+        self.links: list[Link] = []
+        self._trace = hashlib.sha256()
+        names = iter(["ada", "bob", "cleo", "dana", "eve", "finn", "gus", "hal", "ivy", "jo"])
+        self.healthy = [HealthyPerson(self, next(names)) for _ in range(config.healthy)]
+        self.sick = [
+            (SlowReader if self.draw.random() < 0.2 else Person)(self, next(names))
+            for _ in range(config.people)
+        ]
+        self.people: list[Person] = [*self.healthy, *self.sick]
+        self.plain = [PlainPerson(self, f"nc{n}") for n in range(config.plain)]
+        self.pasters = [Paster(self, f"paster{n}") for n in range(config.pasters)]
+        self.hostile = [Hostile(self, f"evil{n}") for n in range(config.hostile)]
+        self.peers: list[Peer] = [*self.people, *self.plain, *self.pasters, *self.hostile]
+
+    @property
+    def trace(self) -> str:
+        """A name for all that happened."""
+        return self._trace.hexdigest()
+
+    def note(self, who: str, what: object) -> None:
+        """Something happened that a replay has to repeat."""
+        self._trace.update(f"{self.clock.now} {who} {what}\n".encode())
+
+    def violated(self, checker: Checker, text: str) -> None:
+        """A promise was broken."""
+        self.violations.append(Violation(name_of(checker), f"at {self.clock.now} ms: {text}"))
+
+    def dial(self, peer: Peer) -> Link:
+        """A peer connects. Returns the link; the number of the connection is `last_conn`."""
+        config = self.config
+        self.last_conn = conn = self.last_conn + 1
+        healed = peer.roomy or not self.faulty
+        way = Way(
+            ROOMY if healed else config.capacity,
+            config.latency,
+            config.jitter,
+            ROOMY if peer.roomy else config.piece,
+        )
+        link = Link(self.clock, self.draw, way, way)
+        self.links.append(link)
+        self.clock.after(config.latency, lambda: self.server.accept(conn, link.server, peer.name))
+        return link
+
+    # ── The phases ───────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        """All of it. What was found is in `violations`."""
+        self.clock.after(self._until_fault(), self._fault)
+        self.clock.after(0, self._sample)
+        try:
+            self._run()
+        except Exception:  # whatever it is, it is what this is here to find
+            last = traceback.format_exc().strip()
+            self.violations.append(Violation("no_exception", f"at {self.clock.now} ms: {last}"))
+            return
+        for checker in self.checkers:
+            checker.finished(self)
+
+    def _run(self) -> None:
+        config, clock = self.config, self.clock
+        clock.run(config.safety)
+        self._heal()
+        pasted = sum(len(paster.lines) for paster in self.pasters)
+        queue = max(60, pasted) * 2_000 // (config.limits.flood_rate or 1_000)
+        self.run_until(self._is_healed, HEALED_WITHIN + queue)
+        for person in self.people:
+            if not person.retired:
+                text = person.say(COMMONS, f"{person.name}.last-words")
+                self.last_words[text] = person
+        self.run_until(self.is_quiet, HEARD_WITHIN)
+        # Who is away, or was cut off unnoticed, is noticed and expires.
+        limits = config.limits
+        clock.run(clock.now + limits.drop_after_ms + limits.grace_ms + 2 * config.log_delay + 3_000)
+
+    def run_until(self, condition: Callable[[], bool], within: int) -> None:
+        """Let time pass until something is so, or for too long."""
+        limit = self.clock.now + within
+        while not condition() and self.clock.now < limit:
+            self.clock.run(min(limit, self.clock.now + 250))
+
+    def _is_healed(self) -> bool:
+        return self.is_quiet() and all(
+            person.retired
+            or (
+                person.open
+                and not person.leaving
+                and COMMONS in person.protocol.rooms
+                # Who has not read the news of a reset yet is not really connected.
+                and person.end is not None
+                and not person.end.is_reset
+            )
+            for person in self.people
+        )
+
+    def is_quiet(self) -> bool:
+        """Whether everybody has all receipts, and has seen all that was said."""
+        return all(
+            person.retired or (not person.protocol.unacknowledged and self._has_seen_all(person))
+            for person in self.people
+        ) and all(line in self.model.messages for paster in self.pasters for line in paster.lines)
+
+    def _has_seen_all(self, person: Person) -> bool:
+        who = self.model.speaking.get(person.conn)
+        if who is None:
+            return False
+        views = {view.name: view.seq for view in person.protocol.rooms.values()}
+        return all(
+            stay.life.name in views
+            and not any(
+                message.seq > views[stay.life.name]
+                for message in reversed(stay.life.messages)
+                if stay.covers(message.place)
+            )
+            for stay in who.rooms.values()
+        )
+
+    def _heal(self) -> None:
+        self.faulty = False
+        for link in self.links:
+            if link.to_server.is_cut or link.to_client.is_cut:
+                link.server.reset()
+                link.client.reset()
+            link.to_server.unstall()
+            link.to_client.unstall()
+        for peer in (*self.people, *self.plain):
+            peer.read_bytes, peer.read_delay = Peer.read_bytes, 0
+            peer.wake()
+        for enemy in self.hostile:
+            enemy.retired = True
+            if enemy.link is not None:  # its lines would be taken in, at the allowed rate, for long
+                enemy.link.server.reset()
+        for person in self.sick:
+            person.away_until = 0
+            person.dial()
+
+    def _sample(self) -> None:
+        for checker in self.checkers:
+            checker.sampled(self)
+        self.clock.after(500, self._sample)
+
+    def _committed(self, entry: Entry) -> None:
+        self.note("log", entry)
+        self.model.apply(entry)
+        for checker in self.checkers:
+            checker.committed(self, entry)
+
+    # ── The weather ──────────────────────────────────────────────────────────────────────────
+
+    def _until_fault(self) -> int:
+        return 1 + int(self.draw.expovariate(1 / self.config.fault_every))
+
+    def _fault(self) -> None:
+        if not self.faulty:
+            return
+        self.clock.after(self._until_fault(), self._fault)
+        victims = [peer for peer in self.peers if peer.end is not None and not peer.steady]
+        if not victims:
+            return
+        victim = self.draw.choice(victims)
+        kinds = list(FAULTS)
+        kind = self.draw.choices(kinds, [FAULTS[kind] for kind in kinds])[0]
+        self.faults[kind] += 1
+        self.note(victim.name, kind)
+        self._befall(victim, kind)
+
+    def _befall(self, victim: Peer, kind: str) -> None:
+        link, draw = victim.link, self.draw
+        assert link is not None
+        match kind:
+            case "cut":
+                link.cut()
+                self._news(link, certain=False)
+            case "cut to server":
+                link.to_server.cut()
+                self._news(link, certain=False)
+            case "cut to client":
+                link.to_client.cut()
+                self._news(link, certain=False)
+            case "reset":
+                link.cut()
+                self._news(link, certain=True)
+            case "stall":
+                duration = draw.randint(100, 15_000)
+                for pipe in draw.choice(
+                    (
+                        [link.to_server],
+                        [link.to_client],
+                        [link.to_server, link.to_client],
+                    )
+                ):
+                    pipe.stall(duration)
+            case "half-close":
+                link.client.outgoing.finish()
+            case "sleep":
+                victim.sleep(draw.randint(500, 20_000))
+            case "vanish" if isinstance(victim, Person):
+                link.cut()
+                self._news(link, certain=False)
+                victim.retired = draw.random() < 0.1
+                victim.vanish(draw.randint(1_000, 60_000))
+            case "redial" if isinstance(victim, Person):
+                # The client thinks that the connection is dead; the server has no such news.
+                link.to_server.cut()
+                victim.hang_up()
+            case _:
+                pass
+
+    def _news(self, link: Link, *, certain: bool) -> None:
+        for end in (link.client, link.server):
+            if certain or self.draw.random() < self.config.learns:
+                self.clock.after(self.draw.randint(0, self.config.knows_by), end.reset)
+            elif end is link.server:
+                # People with nc answer no pings: TCP's keep-alive tells of them, much later.
+                self.clock.after(60_000, end.reset)
+
+
+# What can happen to a connection, and how often in proportion.
+FAULTS = {
+    "cut": 5,
+    "cut to server": 2,
+    "cut to client": 2,
+    "reset": 4,
+    "stall": 4,
+    "half-close": 1,
+    "sleep": 3,
+    "vanish": 2,
+    "redial": 3,
+}
+
+
+def name_of(checker: Checker) -> str:
+    """A checker goes by the name of its file."""
+    return type(checker).__module__.rpartition(".")[2]
