@@ -305,9 +305,9 @@ class ChatClient:
                     break
         except TcpchatError as error:
             self._end(error)
-            self._sock.close()
         how = "the server closed the connection" if self._reason else "the connection was lost"
         self._end(ConnectionClosed(how, self._reason))
+        self._sock.close()
 
     def _read_connection(self) -> notices.Closing | None:
         """Take in what one connection gives; at its end return the server's last words."""

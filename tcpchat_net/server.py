@@ -509,7 +509,7 @@ class _Connection:
         self.server._lost(self)
 
     def overrun(self) -> None:
-        closing = self.server.protocol.closing(self.conn, "you read too slowly")
+        closing = self.server.protocol.closing(self.conn, "you read too slowly", retry=0)
         self.server._fanout.last_words(self.conn, closing)
         self.server._lost(self, "read too slowly")
 

@@ -1,0 +1,361 @@
+"""What is measured beside what: how each server is started and how its clients speak.
+
+Every peer gets a configuration of its own in a temporary directory, listens on loopback only, and
+is made comfortable: flood control and DNS look-ups off, send queues large, no persistence, quiet
+logs. tcpchat gets the same: no flood control, no bound on connections from one address, no pings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from benchmarks.load import Dialect
+from benchmarks.processes import Failed, Process, compile_c, descriptors_lacking, free_port, running
+
+_HERE = Path(__file__).parent
+_OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a server's command line is made of."""
+
+    directory: Path
+    port: int
+    people: int
+
+
+@dataclass(frozen=True)
+class System:
+    """One system of the comparison.
+
+    `command` writes what configuration is needed and returns the command line. `program` must be
+    on the path, or beside this Python; None when the suite brings it itself. `announces`: the
+    server chooses its port and tells it, instead of being told. `at_once`: how many clients are
+    on their way into their rooms at the same time. `max_people`: beyond it the system is not
+    asked.
+    """
+
+    name: str
+    about: str
+    dialect: Dialect
+    command: Callable[[Launch], list[str]]
+    program: str | None = None
+    package: str = ""
+    announces: bool = False
+    at_once: int = 200
+    max_people: int = 20_000
+
+    def unavailable(self) -> str | None:
+        """A sentence when the system is not installed."""
+        if self.dialect.tls and not (_OPENSSL_HEADER.exists() and _installed("openssl")):
+            return (
+                f"{self.name} is left out: OpenSSL's headers or its program are not installed"
+                " (Debian: apt-get install libssl-dev openssl)"
+            )
+        if self.program is None or _installed(self.program):
+            return None
+        return f"{self.name} is left out: {self.program} is not installed ({self.package})"
+
+    def version(self) -> str:
+        """What the program says of its version."""
+        path = self.program and _installed(self.program)
+        if not path:
+            return ""
+        try:
+            done = subprocess.run(
+                [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return ""
+        return (done.stdout or done.stderr).strip().partition("\n")[0]
+
+    @contextmanager
+    def serving(self, directory: Path, people: int) -> Iterator[Process]:
+        """The server, ready for `people` clients, for the length of a `with`."""
+        descriptors = descriptors_lacking(people)
+        if people > self.max_people:
+            raise Failed(f"{self.name} is not asked to serve more than {self.max_people:,} people")
+        if descriptors is not None:
+            raise Failed(descriptors)
+        launch = Launch(directory, free_port(), people)
+        command = self.command(launch)
+        with running(command, directory, None if self.announces else launch.port) as process:
+            yield process
+
+
+def _installed(program: str) -> str | None:
+    """Where a program is: beside this Python, on the path, or where Debian keeps daemons."""
+    beside = Path(sys.executable).with_name(program)
+    if beside.exists():
+        return str(beside)
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _program(name: str) -> str:
+    found = _installed(name)
+    if found is None:
+        raise Failed(f"{name} is not installed")
+    return found
+
+
+# ── How clients speak ────────────────────────────────────────────────────────────────────────
+
+PLAIN = Dialect(
+    login=lambda nick, room: [(f"/nick {nick}\n/join {room}\n".encode(), b"* You joined ")],
+    frame=lambda _room: (b"", b"\n"),
+)
+
+PLAIN_OVER_TLS = replace(PLAIN, tls=True)
+
+JSON_LINES = Dialect(
+    login=lambda nick, room: [
+        (
+            b'{"type":"hello"}\n'
+            + f'{{"type":"nick","nick":"{nick}"}}\n'.encode()
+            + f'{{"type":"join","room":"{room}"}}\n'.encode(),
+            b'"type":"entered"',
+        )
+    ],
+    frame=lambda room: (
+        f'{{"type":"say","room":"{room}","text":"'.encode(),
+        b'","id":"########"}\n',
+    ),
+)
+
+# RFC 2812: 001 ends the registration, 366 the list of names that a JOIN is answered with.
+IRC = Dialect(
+    login=lambda nick, room: [
+        (f"NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\n".encode(), b" 001 "),
+        (f"JOIN #{room}\r\n".encode(), b" 366 "),
+    ],
+    frame=lambda room: (f"PRIVMSG #{room} :".encode(), b"\r\n"),
+)
+
+# RESP3, in which a connection that has subscribed may also publish. It gets its own messages.
+REDIS = Dialect(
+    login=lambda _nick, room: [
+        (f"HELLO 3\r\nSUBSCRIBE {room}\r\n".encode(), b"subscribe\r\n"),
+    ],
+    frame=lambda room: (
+        f"*3\r\n$7\r\nPUBLISH\r\n${len(room)}\r\n{room}\r\n$64\r\n".encode(),
+        b"\r\n",
+    ),
+    echo=True,
+)
+
+NATS = Dialect(
+    login=lambda _nick, room: [
+        (
+            b'CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\n'
+            + f"SUB {room} 1\r\nPING\r\n".encode(),
+            b"PONG\r\n",
+        )
+    ],
+    frame=lambda room: (f"PUB {room} 64\r\n".encode(), b"\r\n"),
+)
+
+
+# ── How servers are started ──────────────────────────────────────────────────────────────────
+
+
+@cache
+def _tcpchat_flags() -> str:
+    """What the installed server says of its flags."""
+    command = [_program("tcpchat-server"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout
+
+
+def _tcpchat(launch: Launch) -> list[str]:
+    command = [_program("tcpchat-server"), "--port", "0"]
+    wanted = {
+        "--log-level": "warning",
+        "--flood-rate": "0",
+        "--max-clients": str(launch.people + 16),
+        "--max-per-ip": str(launch.people + 16),
+        "--ping-after": "3600",
+        "--drop-after": "7200",
+    }
+    for flag, value in wanted.items():
+        if flag in _tcpchat_flags():
+            command += [flag, value]
+    return command
+
+
+def _tcpchat_tls(launch: Launch) -> list[str]:
+    key, certificate = launch.directory / "key.pem", launch.directory / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    return [*_tcpchat(launch), "--tls-cert", str(certificate), "--tls-key", str(key)]
+
+
+def _yardstick(launch: Launch) -> list[str]:
+    return [str(compile_c(_HERE / "yardstick.c", launch.directory))]
+
+
+def _threads(_launch: Launch) -> list[str]:
+    return [sys.executable, str(_HERE / "thread_per_client.py")]
+
+
+def _ngircd(launch: Launch) -> list[str]:
+    config = launch.directory / "ngircd.conf"
+    config.write_text(
+        f"""\
+[Global]
+Name = irc.example.org
+Info = benchmark
+Listen = 127.0.0.1
+Ports = {launch.port}
+ServerUID = {os.getuid()}
+ServerGID = {os.getgid()}
+[Limits]
+MaxConnections = 0
+MaxConnectionsIP = 0
+MaxJoins = 0
+MaxPenaltyTime = 0
+PingTimeout = 3600
+[Options]
+DNS = no
+Ident = no
+PAM = no
+SyslogFacility = local7
+"""
+    )
+    return [_program("ngircd"), "--nodaemon", "--config", str(config)]
+
+
+def _inspircd(launch: Launch) -> list[str]:
+    config = launch.directory / "inspircd.conf"
+    config.write_text(
+        f"""\
+<server name="irc.example.org" description="benchmark" network="benchmark" id="97K">
+<admin name="benchmark" nick="benchmark" email="benchmark@example.org">
+<bind address="127.0.0.1" port="{launch.port}" type="clients">
+<connect name="all" allow="*" timeout="60" pingfreq="1h" fakelag="no" threshold="1000000"
+  commandrate="1000000000" recvq="1M" softsendq="100M" hardsendq="100M"
+  localmax="100000" globalmax="100000" maxconnwarn="no" useident="no" resolvehostnames="no">
+<performance somaxconn="4096" softlimit="20000" netbuffersize="65536">
+<options defaultmodes="" hideserver="">
+<pid file="{launch.directory}/inspircd.pid">
+"""
+    )
+    command = [_program("inspircd"), "--nofork", "--nolog", "--config", str(config)]
+    return [*command, "--runasroot"] if os.getuid() == 0 else command
+
+
+def _redis(launch: Launch) -> list[str]:
+    return [
+        *(_program("redis-server"), "--bind", "127.0.0.1", "--port", str(launch.port)),
+        *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+        *("--maxclients", str(launch.people + 100), "--tcp-backlog", "4096"),
+        *("--client-output-buffer-limit", "pubsub 0 0 0", "--loglevel", "warning"),
+    ]
+
+
+def _nats(launch: Launch) -> list[str]:
+    config = launch.directory / "nats.conf"
+    config.write_text(
+        f"""\
+host: 127.0.0.1
+port: {launch.port}
+max_connections: 100000
+max_pending: 536870912
+write_deadline: "60s"
+ping_interval: "1h"
+"""
+    )
+    return [_program("nats-server"), "--config", str(config)]
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System(
+            "tcpchat",
+            "tcpchat-server, plain dialect",
+            PLAIN,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-jsonl",
+            "tcpchat-server, JSON Lines dialect",
+            JSON_LINES,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-tls",
+            "tcpchat-server, plain dialect over TLS",
+            PLAIN_OVER_TLS,
+            _tcpchat_tls,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System("c-loop", "the yardstick: a bare C loop", PLAIN, _yardstick, announces=True),
+        System(
+            "redis",
+            "Redis pub/sub, RESP3; authors get their own messages too",
+            REDIS,
+            _redis,
+            "redis-server",
+            "Debian: apt-get install redis-server",
+        ),
+        System(
+            "inspircd",
+            "InspIRCd, IRC",
+            IRC,
+            _inspircd,
+            "inspircd",
+            "Debian: apt-get install inspircd",
+            at_once=2_000,  # it completes registrations once a second
+        ),
+        System(
+            "ngircd",
+            "ngIRCd, IRC",
+            IRC,
+            _ngircd,
+            "ngircd",
+            "Debian: apt-get install ngircd",
+            at_once=8,  # its listen queue has 10 places, and more wait for seconds
+        ),
+        System(
+            "nats",
+            "NATS core",
+            NATS,
+            _nats,
+            "nats-server",
+            "Debian: apt-get install nats-server",
+        ),
+        System(
+            "threads",
+            "a thread per client and `sendall` to each, in Python",
+            PLAIN,
+            _threads,
+            announces=True,
+            max_people=2_000,  # as many threads
+        ),
+    )
+}

@@ -1,0 +1,218 @@
+"""What is measured: how many people, in how many rooms, who talks and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+# Deliveries that all talkers of a closed loop together have under way, at most: with more, the
+# time goes to filling socket buffers, and a message of 80 bytes times this is 8 MB of them.
+MAX_UNDER_WAY = 100_000
+
+
+class Figure(Enum):
+    """What a workload is about: the first column of its table."""
+
+    DELIVERY = "server CPU per delivery"
+    ADMISSION = "server CPU per person who comes in"
+    MEMORY = "resident memory per person"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`members` people in each of `rooms` rooms; in each room, `talkers` of them talk.
+
+    `in_flight` is how many messages each talker has under way (closed loop); `rate`, when it is
+    not 0, is how many messages are due per second in all (open loop). `targets` are ratios that
+    tcpchat should not exceed: its cost against another system's. After the last message,
+    deliveries are waited for `drain_s` before they count as lost. `most_rounds` bounds the rounds
+    of what takes long to set up. Only `systems` take part, when they are given.
+    """
+
+    name: str
+    about: str
+    rooms: int
+    members: int
+    talkers: int
+    in_flight: int = 20
+    rate: int = 0
+    figure: Figure = Figure.DELIVERY
+    subject: str = "tcpchat"
+    systems: tuple[str, ...] = ()
+    targets: dict[str, float] = field(default_factory=dict)
+    warmup_s: float = 0.5
+    window_s: float = 2.0
+    login_limit_s: float = 60.0
+    drain_s: float = 5.0
+    most_rounds: int = 100
+
+    @property
+    def people(self) -> int:
+        """How many connect."""
+        return self.rooms * self.members
+
+
+HALL = Workload(
+    "hall",
+    "500 members of one room, 10 talk, 20 messages in flight each",
+    rooms=1,
+    members=500,
+    talkers=10,
+    targets={"c-loop": 1.4, "redis": 0.5, "inspircd": 0.25, "ngircd": 0.25},
+)
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        HALL,
+        Workload(
+            "rooms",
+            "2,000 people in 200 rooms of 10, one talks in each, 20 messages in flight",
+            rooms=200,
+            members=10,
+            talkers=1,
+            targets={"c-loop": 2.0, "redis": 1.0, "inspircd": 0.75},
+        ),
+        Workload(
+            "pairs",
+            "600 people in 300 rooms of 2, one talks in each, 20 messages in flight",
+            rooms=300,
+            members=2,
+            talkers=1,
+            targets={"c-loop": 2.0, "inspircd": 1.3},
+        ),
+        Workload(
+            "paced",
+            "500 members of one room, 60 messages a second in all, from 10 of them",
+            rooms=1,
+            members=500,
+            talkers=10,
+            rate=60,
+            window_s=4.0,
+            targets={"c-loop": 1.4, "redis": 1.1, "inspircd": 1.1},
+        ),
+        Workload(
+            "crowd",
+            "9,000 people in 9 rooms of 1,000, one talks in each, 5 messages in flight",
+            rooms=9,
+            members=1000,
+            talkers=1,
+            in_flight=5,
+            targets={"c-loop": 1.4, "redis": 1.0},
+        ),
+        Workload(
+            "join-storm",
+            "5,000 people connect, take a nick and join one of 100 rooms, 200 at a time",
+            rooms=100,
+            members=50,
+            talkers=0,
+            figure=Figure.ADMISSION,
+            warmup_s=0,
+            window_s=0.1,
+            targets={"inspircd": 1.0},
+        ),
+        Workload(
+            "idle",
+            "10,000 people in 100 rooms, silent",
+            rooms=100,
+            members=100,
+            talkers=0,
+            figure=Figure.MEMORY,
+            window_s=1.0,
+            login_limit_s=180.0,
+            most_rounds=1,  # memory hardly varies
+            targets={"redis": 1.0, "inspircd": 1.0, "ngircd": 1.0},
+        ),
+        Workload(
+            "jsonl-hall",
+            "the hall, with everybody speaking JSON Lines",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-jsonl",
+            systems=("tcpchat", "tcpchat-jsonl"),
+            targets={"tcpchat": 1.3},
+        ),
+        Workload(
+            "tls-hall",
+            "the hall, with everybody speaking TLS",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-tls",
+            systems=("tcpchat", "tcpchat-tls"),
+        ),
+        Workload(
+            "tls-paced",
+            "the paced workload, with everybody speaking TLS",
+            rooms=1,
+            members=500,
+            talkers=10,
+            rate=60,
+            window_s=4.0,
+            subject="tcpchat-tls",
+            systems=("tcpchat", "tcpchat-tls"),
+        ),
+    )
+}
+
+
+def growth() -> list[Workload]:
+    """One room of 10 … 10,000 people, of whom 1 … 100 talk."""
+    return [
+        Workload(
+            f"growth-{members}x{talkers}",
+            f"one room of {members:,}, {talkers} talk",
+            rooms=1,
+            members=members,
+            talkers=talkers,
+            in_flight=max(1, min(20, MAX_UNDER_WAY // (members * talkers))),
+            systems=("tcpchat", "c-loop"),  # others take minutes to fill a room of 10,000
+            window_s=1.0,
+            login_limit_s=150.0,
+            most_rounds=1 if members >= 10_000 else 3,
+        )
+        for members in (10, 100, 1_000, 10_000)
+        for talkers in (1, 10, 100)
+        if talkers <= members
+    ]
+
+
+def full() -> list[Workload]:
+    """More and more messages a second, until this one process is full."""
+    return [
+        Workload(
+            f"full-{rate}",
+            f"2,000 people in 40 rooms of 50, one in ten talks, {rate:,} messages a second in all",
+            rooms=40,
+            members=50,
+            talkers=5,
+            rate=rate,
+            systems=("tcpchat",),
+        )
+        for rate in (250, 1_000, 4_000, 16_000, 32_000, 64_000, 128_000)
+    ]
+
+
+# Workloads that are many, in one word.
+FAMILIES = {"growth": growth, "full": full}
+
+
+def quick(workload: Workload) -> Workload:
+    """The same in small: a few dozen clients and a fraction of a second, to see that it works."""
+    rooms = min(workload.rooms, 4)
+    return Workload(
+        workload.name,
+        f"quick form, a few dozen clients, no figure to quote: {workload.about}",
+        rooms=rooms,
+        members=min(workload.members, 40 // rooms),
+        talkers=min(workload.talkers, 5),
+        in_flight=workload.in_flight,
+        rate=workload.rate,
+        figure=workload.figure,
+        subject=workload.subject,
+        systems=workload.systems,
+        warmup_s=0.1,
+        window_s=0.4,
+        login_limit_s=20.0,
+    )

@@ -1,0 +1,91 @@
+"""The suite as people start it, in its quick form: everything arrives, once and in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.report import Report
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_suite(
+    directory: Path, *arguments: str, path: str = "/usr/bin:/bin"
+) -> subprocess.CompletedProcess[str]:
+    # Run elsewhere, so that the results land there; the package is found by its path.
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=directory,
+        env={"PYTHONPATH": str(ROOT), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def report_in(directory: Path) -> Report:
+    (path,) = directory.glob("results/*/report.json")
+    return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def test_the_quick_form_finds_everything_delivered_once_and_in_order(tmp_path: Path) -> None:
+    names = ["hall", "rooms", "paced", "join-storm", "idle"]
+    done = run_suite(tmp_path, "--quick", *names, "--against", "c-loop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = report_in(tmp_path)
+    assert [one.name for one in report.workloads] == [
+        "hall",
+        "rooms",
+        "paced",
+        "join-storm",
+        "idle",
+    ]
+    for workload in report.workloads:
+        assert [one.system for one in workload.systems] == ["tcpchat", "c-loop"]
+        for one in workload.systems:
+            assert (one.faults, one.trouble) == ({}, [])
+            assert bool(one.delivered) == (workload.name not in {"join-storm", "idle"})
+
+
+def test_the_quick_form_checks_json_lines_too_and_draws(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "jsonl-hall", "core")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost, duplicated, out-of-order: 0" in " ".join(done.stdout.split())
+    report = report_in(tmp_path)
+    assert [one.system for one in report.workloads[0].systems] == ["tcpchat", "tcpchat-jsonl"]
+    assert all(one.delivered and not one.faults for one in report.workloads[0].systems)
+    assert [one.members for one in report.core] == [10, 1_000, 10_000]
+    assert {path.name for path in tmp_path.glob("results/*/*.svg")} == {
+        "cost.svg",
+        "latency-jsonl-hall.svg",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("hal",), "there is no workload called hal; there are hall, rooms"),
+        (("--against", "nobody"), "there is no system called nobody; there are tcpchat, "),
+        (("--rounds", "0"), "--rounds must be at least 1"),
+    ],
+)
+def test_what_there_is_not_is_told_in_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = run_suite(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_compiler_the_suite_says_what_to_install(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "hall", path=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks: loadgen.c is compiled at run time: install a C")
+    assert "Traceback" not in done.stderr

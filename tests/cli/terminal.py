@@ -1,0 +1,150 @@
+"""A terminal for tests: a real pseudo-terminal, and an emulator that says what is on its screen."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pexpect
+import pyte
+
+# The console scripts stand beside the interpreter that they were installed for.
+SCRIPTS = Path(sys.executable).parent
+CLIENT = str(SCRIPTS / "tcpchat-client")
+SERVER = str(SCRIPTS / "tcpchat-server")
+
+# How long to wait for what must come; on a busy machine a program may need seconds to start.
+LIMIT_SECONDS = 30
+
+
+class Terminal:
+    """A program in a pseudo-terminal. Wait for what the *screen* shows, not for bytes."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=0.5)
+        self._stream = pyte.ByteStream(self.screen)
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TCPCHAT_", "LC_")) and name not in {"NO_COLOR", "LANG"}
+        }
+        environment |= {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}
+        self.child: pexpect.spawn[bytes] = pexpect.spawn(
+            argv[0], list(argv[1:]), dimensions=(rows, columns), env=environment, timeout=None
+        )
+        self.child.delaybeforesend = None
+        self.output = b""  # everything the program ever wrote
+        self.echoes = False  # whether it left a terminal that shows what is typed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.child.close(force=True)
+
+    # ── Typing ───────────────────────────────────────────────────────────────────────────────
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        self.child.send(keys)
+
+    def enter(self, line: str) -> None:
+        """Type a line and press Enter."""
+        self.type(line + "\r")
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size."""
+        self.screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
+
+    # ── Seeing ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def rows(self) -> list[str]:
+        """The rows on the screen, without the blanks at their ends."""
+        return [row.rstrip() for row in self.screen.display]
+
+    @property
+    def scrollback(self) -> list[str]:
+        """The rows that have left the screen at its top, then those on it."""
+        gone = [
+            "".join(row[column].data for column in range(self.screen.columns)).rstrip()
+            for row in self.screen.history.top
+        ]
+        return gone + self.rows
+
+    @property
+    def text(self) -> str:
+        """The screen, one row a line."""
+        return "\n".join(self.rows)
+
+    @property
+    def prompt(self) -> str:
+        """The row with the cursor."""
+        return self.rows[self.screen.cursor.y]
+
+    def wait_until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Take in output until the condition holds."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._read(left):
+                if condition():
+                    return
+                raise AssertionError(f"{what or condition} never came; the screen:\n{self.text}")
+
+    def wait_for(self, pattern: str) -> None:
+        """Wait until some row of the screen matches the regular expression."""
+        self.wait_until(lambda: self.shows(pattern), repr(pattern))
+
+    def shows(self, pattern: str) -> bool:
+        """Whether a row on the screen matches now."""
+        return any(re.search(pattern, row) for row in self.rows)
+
+    def style(self, text: str) -> pyte.screens.Char:
+        """The first cell of the first place where the text stands: its colours and attributes."""
+        for y, row in enumerate(self.screen.display):
+            if (x := row.find(text)) >= 0:
+                return self.screen.buffer[y][x]
+        raise AssertionError(f"{text!r} is not on the screen:\n{self.text}")
+
+    def wait_for_exit(self) -> int:
+        """Take in the rest of the output; return the exit status, negative for a signal."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while (left := deadline - time.monotonic()) > 0 and self._read(left):
+            pass
+        self.echoes = bool(termios.tcgetattr(self.child.fileno())[3] & termios.ECHO)
+        self.child.close(force=False)
+        if self.child.signalstatus is not None:
+            return -int(self.child.signalstatus)
+        assert self.child.exitstatus is not None
+        return int(self.child.exitstatus)
+
+    def _read(self, seconds: float) -> bool:
+        """Take in what comes within that time; False when nothing will come any more."""
+        try:
+            data = self.child.read_nonblocking(65_536, timeout=seconds)
+        except (pexpect.EOF, pexpect.TIMEOUT):
+            return False
+        self.output += data
+        self._stream.feed(data)
+        return True

@@ -1,0 +1,67 @@
+"""What a fuzzer begins with: bytes of both dialects, right, nearly right, and hostile."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# What a peer may send first.
+OPENINGS: Final = (
+    b"",
+    b"\n",
+    b"/join lobby\nhello\n",
+    b"/join #lobby\r\n/me waves\r\n/topic tea\r\n/who\r\n/out\r\n",
+    b"/nick ada\n/msg bob psst\n/tell ada psst\n/rooms\n/history 5\n/help nick\n/quit bye\n",
+    b"/nick \xd0\xb0da\n/nick system\n/nick guest-1\n/nick a b\n/nick \xe2\x80\xaeada\n",
+    b"/join lobby\n\x1b[2J\x1b]0;owned\x07\x9b31m\xc2\x9b31m\xe2\x80\xa8* ada quit\xe2\x80\xaex\n",
+    b"/join lobby\n//slash\n/\n/unheard-of\n/j lobby\n/msg\n",
+    b"\xff\xfb\x01\xff\xfa\x18\x00xterm\xff\xf0/join lobby\r\nhi\xff\xffthere\r\n\xff",
+    b"\xff\xfa never ended",
+    b"\xc0\xaf\xed\xa0\x80\xf5\x80\x80\x80\n\xfe\xff\n\x00\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /chat HTTP/1.1\r\nContent-Length: 12\r\n\r\n/join lobby\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"x" * 70_000 + b"\n/join lobby\n",
+    b"/join lobby\n" + b"y" * 3_000 + b"\n" + "é".encode() * 2_000 + b"\n",
+    b'{"type":"hello"}\n{"type":"join","room":"lobby"}\n{"type":"say","room":"lobby","text":"hi"}\n',
+    b'{"type":"hello","token":"x","seen":{"lobby":9223372036854775807},"told":-1}\n',
+    b'{"type":"hello"}\n{"type":"say","room":"lobby","text":"a","id":"1"}\n{"type":"hello"}\n',
+    b'{"type":"hello"}\n{"type":"history","room":"lobby","before":-5,"limit":-1}\n{"type":"rooms"}\n',
+    b'{"type":"hello"}\n{"type":"history","room":"lobby","limit":1e400}\n{"type":"ping","id":null}\n',
+    b'{"type":"hello"}\n{"type":"nick","nick":"\\ud800"}\n{"type":"nick","nick":"\\u001b[2J"}\n',
+    b'{"type":"hello"}\n{"type":"join","room":"lobby","key":"attic"}\n{"type":"expire"}\n{"type":1}\n',
+    b'{"type":"hello"}\n{"type":"connect","session":""}\n{"type":"resume"}\n{"type":"disconnect"}\n',
+    b'{"type":"hello"}\n' + b"[" * 30_000 + b"\n" + b'{"a":' * 5_000 + b"\n",
+    b'{"type":"hello"}\n{"type":"topic","room":"lobby","topic":"\\u2028\\u202e"}\n{"type":"quit"}\n',
+    b'{"type":"join","room":"lobby"}\n{"type":"tell","nick":"guest-1","text":"x","id":""}\n',
+    b'{"type":"say","type":"quit","room":"lobby","text":"x"}\nnull\n[]\n""\n0\n',
+    b'{\n{}\n{"type":"pong"}\n{"type":"who","room":"' + b"z" * 60_000 + b'"}\n',
+)
+
+# What a server may answer.
+ANSWERS: Final = (
+    b"",
+    b"* Welcome to tcpchat. You are guest-1.\n",
+    b"! password-needed: this server has a password: say it first\n",
+    (
+        b'{"type":"welcome","nick":"ada","epoch":"0","token":"t"}\n'
+        b'{"type":"entered","room":"lobby","members":["ada"],"count":1,"seq":1,"at":0}\n'
+        b'{"type":"joined","room":"lobby","nick":"bob","seq":1,"at":0}\n'
+        b'{"type":"said","room":"lobby","nick":"bob","text":"hi","seq":2,"at":0}\n'
+    ),
+    b'{"type":"welcome","nick":"ada","epoch":"0","limits":{"line_bytes":-1,"unacknowledged":-1}}\n',
+    (
+        b'{"type":"welcome","nick":"a","epoch":"0"}\n{"type":"sent","id":"1","room":"lobby","seq":-1}\n'
+        b'{"type":"rejected","reason":"not-in-room","text":"","id":"1"}\n{"type":"pong"}\n'
+    ),
+    (
+        b'{"type":"resumed","nick":"ada","epoch":"0","rooms":[{"room":"lobby","members":[],"count":0,'
+        b'"seq":1}]}\n{"type":"gap","room":"lobby","oldest":9}\n{"type":"gap","room":"","oldest":-9}\n'
+    ),
+    b'{"type":"ping","id":"1"}\n{"type":"closing","reason":"\\u001b[2J","retry":-1}\n',
+    (
+        b'{"type":"left","room":"lobby","nick":"ada","own":true}\n{"type":"gone","nick":"ada"}\n'
+        b'{"type":"renamed","old":"ada","new":"bob","own":true}\n'
+    ),
+    b'{"type":"rooms","rooms":[{"room":"lobby","members":1}],"more":-1}\n{"type":"who"}\n',
+    b"\xff\xfe\n" + b"[" * 20_000 + b"\n",
+)
