@@ -676,9 +676,10 @@ class ServerProtocol:
                     lanes: _Lanes = action.audience.derived
                     if lanes is None:
                         lanes = action.audience.derived = self._lanes(action.audience)
-                    for dialect, members, conns in lanes:
+                    own = self._connections.get(author) if receipt is not None else None
+                    for dialect, members in lanes:
                         told = b""
-                        if receipt is not None and author in conns:
+                        if receipt is not None and own is not None and own.dialect is dialect:
                             told = dialect.encode(receipt)
                         payload = dialect.encode(action.payload)
                         effects.append(Broadcast(members, payload, author, told))
@@ -700,15 +701,17 @@ class ServerProtocol:
 
     def _lanes(self, audience: Audience) -> _Lanes:
         """The part of an audience that is connected here, by dialect."""
-        conns: dict[Dialect, list[int]] = {}
+        by_dialect: dict[Dialect, list[int]] = {}
+        connections = self._connections
         for conn in audience.conns:
-            connection = self._connections.get(conn)
-            if connection is not None and connection.dialect is not None:
-                conns.setdefault(connection.dialect, []).append(conn)
-        return [
-            (dialect, Audience(tuple(members)), frozenset(members))
-            for dialect, members in conns.items()
-        ]
+            connection = connections.get(conn)
+            if connection is not None and (dialect := connection.dialect) is not None:
+                members = by_dialect.get(dialect)
+                if members is None:
+                    by_dialect[dialect] = [conn]
+                else:
+                    members.append(conn)
+        return [(dialect, Audience(tuple(members))) for dialect, members in by_dialect.items()]
 
     def _welcome(self, connection: _Connection, welcome: notices.Welcome) -> notices.Welcome:
         """The state says who you are; the node adds what it is."""
@@ -722,8 +725,8 @@ class ServerProtocol:
         )
 
 
-# The dialects in use in one audience, each with its members, for delivery and for look-up.
-_Lanes: TypeAlias = list[tuple[Dialect, Audience, frozenset[int]]]
+# The dialects in use in one audience, each with its members.
+_Lanes: TypeAlias = list[tuple[Dialect, Audience]]
 
 
 _PASSWORD_NEEDED = Rejected("password-needed", "this server has a password: say it first", "hello")

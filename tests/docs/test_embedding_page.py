@@ -166,9 +166,7 @@ def test_a_half_closed_client_is_heard_to_its_last_line_and_still_answered(
     assert bob.rest() == "* 2 in lobby: ada, bob\n"
 
 
-def test_a_reset_in_the_middle_of_a_line_is_told_to_the_others(
-    port: int, connect: Connect
-) -> None:
+def test_a_reset_in_the_middle_of_a_line_is_told_to_the_others(port: int, connect: Connect) -> None:
     ada, bob = connect(port, "ada"), connect(port, "bob")
     ada.read_until("bob joined")
     bob.socket.sendall(b"half a li")
