@@ -33,6 +33,7 @@ from gevent.pool import Group
 from gevent.socket import wait_read
 
 from tcpchat_core import Broadcast, Close, Effect, Entry, Propose, Send, ServerProtocol, events
+from tcpchat_core.state import Person
 from tcpchat_net.admission import (
     MAX_CLIENTS,
     MAX_PER_IP,
@@ -86,9 +87,9 @@ COMPLAIN_EVERY_MS: Final = 10_000
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# Called with each committed entry that is not a message, and the nick that its person had before
-# ("" for a new one). For logs; what people say is never seen here.
-Observer: TypeAlias = Callable[[Entry, str], None]
+# Called with each committed entry that is not a message, whose it is (None for nobody's), and the
+# nick that it had before ("" for a new one). For logs; what people say is never seen here.
+Observer: TypeAlias = Callable[[Entry, Person | None, str], None]
 
 
 def monotonic_ms() -> int:
@@ -420,10 +421,12 @@ class ChatServer:
         entry = Entry(self._entries, at, conn, event)
         if self._observe is None or isinstance(event, events.Say | events.Tell):
             return self.protocol.commit(entry)
-        person = self.protocol.state.person(conn)
+        state = self.protocol.state
+        away = state.away(event.session) if isinstance(event, events.Expire) else None
+        person = state.person(conn) or away
         nick = person.nick if person else ""
         effects = self.protocol.commit(entry)
-        self._observe(entry, nick)
+        self._observe(entry, person or state.person(conn), nick)
         return effects
 
     def _resume_reading(self) -> None:

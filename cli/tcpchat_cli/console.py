@@ -13,7 +13,8 @@ import sys
 
 from colorama import Fore, Style, just_fix_windows_console
 
-from tcpchat_core import ChatState, Entry, events
+from tcpchat_core import Entry, events
+from tcpchat_core.state import Person
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -45,28 +46,28 @@ def complain(sentence: str) -> None:
     note(sentence, level=logging.WARNING)
 
 
-class Observer:
-    """Logs what people do, as `ChatServer` tells it."""
-
-    def __init__(self, state: ChatState) -> None:
-        self._state = state
-
-    def __call__(self, entry: Entry, nick: str) -> None:
-        """Log one entry; `nick` is the name its person had before."""
-        person = self._state.person(entry.conn)
-        match entry.event:
-            case events.Connect() if person:
-                note("connected", conn=entry.conn, nick=person.nick)
-            case events.Nick() if person and person.nick != nick:
-                note("renamed", conn=entry.conn, nick=nick, to=person.nick)
-            case events.Join(room, key) if person and key in person.rooms:
-                note("joined", conn=entry.conn, nick=nick, room=room)
-            case events.Out(room):
-                note("left", conn=entry.conn, nick=nick, room=room)
-            case events.Quit() | events.Disconnect() if nick:
-                note("gone", conn=entry.conn, nick=nick)
-            case _:
-                pass
+def observe(entry: Entry, person: Person | None, nick: str) -> None:
+    """Log what somebody did, as `ChatServer` tells it; `nick` is the name it had before."""
+    if person is None:
+        return
+    match entry.event:
+        case events.Connect():
+            note("connected", conn=entry.conn, nick=person.nick)
+        case events.Resume():
+            what = "connected" if person.id == entry.conn else "resumed"
+            note(what, conn=entry.conn, nick=person.nick)
+        case events.Nick() if person.nick != nick:
+            note("renamed", conn=entry.conn, nick=nick, to=person.nick)
+        case events.Join(room, key) if key in person.rooms:
+            note("joined", conn=entry.conn, nick=nick, room=room)
+        case events.Out(room):
+            note("left", conn=entry.conn, nick=nick, room=room)
+        case events.Disconnect() if person.away:
+            note("lost", conn=entry.conn, nick=nick)
+        case events.Quit() | events.Disconnect() | events.Expire():
+            note("gone", conn=entry.conn, nick=nick)
+        case _:
+            pass
 
 
 def _time(record: logging.LogRecord) -> dt.datetime:

@@ -107,7 +107,7 @@ def _server(settings: Settings) -> ChatServer:
         ServerProtocol(state, limits=limits, motd=motd, password=password),
         settings.host,
         settings.port,
-        observe=console.Observer(state),
+        observe=console.observe,
         complain=console.complain,
         max_clients=max_clients,
         max_per_ip=settings.max_per_ip,
