@@ -30,13 +30,15 @@ class Dialect:
     `login(nick, room)` are the steps into a room: what to send, and what to wait for.
     `frame(room)` is what stands before and after the text of a message; "########" in the latter
     is replaced by the message's number. `echo`: authors get their own messages too. `tls`: all of
-    it is encrypted.
+    it is encrypted. `stalled` members of each room (none of them a talker) stop reading when the
+    talk begins.
     """
 
     login: Callable[[str, str], list[tuple[bytes, bytes]]]
     frame: Callable[[str], tuple[bytes, bytes]]
     echo: bool = False
     tls: bool = False
+    stalled: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -46,7 +48,8 @@ class Found(msgspec.Struct, frozen=True):
     `deliveries`, `bytes` received, and `latencies_us` as pairs of value and count. Over all:
     `delivered`, and what must be 0: deliveries that were `lost`, `duplicated`, `out_of_order`
     (of one sender) or `stray` (from elsewhere), receivers `disagreeing` with the first of their
-    room on the order of all messages, clients `disconnected`. `login_…` is the way in.
+    room on the order of all messages, clients `disconnected`. `closed` are those of the stalled
+    clients that the server closed, `login_…` is the way in.
     """
 
     login_ns: int
@@ -64,6 +67,7 @@ class Found(msgspec.Struct, frozen=True):
     stray: int
     disagreeing: int
     disconnected: int
+    closed: int
     latencies_us: list[tuple[int, int]]
 
     def faults(self) -> dict[str, int]:
@@ -91,12 +95,15 @@ class Measurement(msgspec.Struct, frozen=True):
     """One run of one workload against one system.
 
     `resident_before` is the server's memory without clients, `resident` with all of them, at the
-    end of the window; `system_share` is how much of its CPU the kernel used, for its sake.
+    end of the window, `peak` the most it ever was. `stalled` is how many clients read nothing.
+    `system_share` is how much of the server's CPU the kernel used, for its sake.
     """
 
     found: Found
     resident_before: int
     resident: int
+    peak: int
+    stalled: int
     system_share: float
 
 
@@ -121,7 +128,7 @@ def measure(
 
     Raises Failed when not everybody could be brought in.
     """
-    resident_before = resident = server.resident_bytes()
+    resident_before = resident = peak = server.memory("VmRSS")
     user, system = begin = server.cpu_s()
     with tempfile.NamedTemporaryFile(prefix="tcpchat-plan-") as plan:
         plan.write(_plan(server, dialect, workload, at_once))
@@ -150,7 +157,7 @@ def measure(
                     begin = server.cpu_s()
                 elif told.phase == "end":
                     user, system = server.cpu_s()
-                    resident = server.resident_bytes()
+                    resident, peak = server.memory("VmRSS"), server.memory("VmHWM")
                 else:
                     on_progress(told.phase, told.done)
         finally:
@@ -161,7 +168,9 @@ def measure(
     if found is None:
         raise Failed("the load generator ended without a result")
     in_user, in_system = user - begin[0], system - begin[1]
-    return Measurement(found, resident_before, resident, in_system / max(in_user + in_system, 0.01))
+    system_share = in_system / max(in_user + in_system, 0.01)
+    stalled = dialect.stalled * workload.rooms
+    return Measurement(found, resident_before, resident, peak, stalled, system_share)
 
 
 def _plan(server: Process, dialect: Dialect, workload: Workload, at_once: int) -> bytes:
@@ -180,7 +189,9 @@ def _plan(server: Process, dialect: Dialect, workload: Workload, at_once: int) -
         steps = dialect.login(f"u{number}", f"r{room}")
         before, after = dialect.frame(f"r{room}")
         talks = member < workload.talkers
-        parts.append(b"%d %d %d %d %d\n" % (room, talks, len(steps), len(before), len(after)))
+        stalls = workload.talkers <= member < workload.talkers + dialect.stalled
+        head = (room, talks, stalls, len(steps), len(before), len(after))
+        parts.append(b"%d %d %d %d %d %d\n" % head)
         parts += [before, after]
         for send, expect in steps:
             parts += [b"%d %d\n" % (len(send), len(expect)), send, expect]

@@ -22,7 +22,10 @@
  *         due at a fixed rate, whatever the server does, and latency counts from when a message
  *         was due, so that a stall is not hidden by the messages it held back.
  *
- * Rule 4: Everything ends: connecting, talking and draining have limits in the plan.
+ * Rule 4: A client that `stalls` comes in like all others, and then reads nothing. Nothing is
+ *         expected of what it receives but that the server closes it; nobody else may notice.
+ *
+ * Rule 5: Everything ends: connecting, talking and draining have limits in the plan.
  *
  * One thread, level-triggered epoll, one recv per readable client and turn. Each message is a send
  * of its own, since people do not send twenty lines at once. CPU of the server is read here, at the very edges of the measured window, from the
@@ -87,7 +90,7 @@ struct client {
     SSL *tls;
 #endif
     uint32_t room;
-    bool talks, joined, lost, wants_write;
+    bool talks, stalls, joined, lost, wants_write;
     int step, n_steps;
     struct step *steps;
     struct text prefix, suffix;
@@ -251,6 +254,7 @@ static void read_plan(const char *path)
         client->fd = -1;
         client->room = number();
         client->talks = number();
+        client->stalls = number();
         client->n_steps = number();
         long before = number(), after = number();
         client->prefix = text(before);
@@ -629,6 +633,12 @@ static void connect_client(struct client *client)
     /* Reset at the end: the next run shall not find all ports waiting for stray packets. */
     struct linger reset = {1, 0};
     setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (client->stalls) {
+        /* Segments as on Ethernet. With those of loopback, the kernel itself would hold some
+         * megabytes for a client, and the server would not notice for a long time. */
+        int segment = 1448;
+        setsockopt(client->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
     if (connect(client->fd, (struct sockaddr *)&address, sizeof address) != 0 &&
         errno != EINPROGRESS)
         fail("cannot connect to port %ld: %s", plan.port, strerror(errno));
@@ -719,16 +729,41 @@ static void talk(int timer, int64_t until, int64_t *due, uint32_t *next_talker, 
     }
 }
 
+/* From now on, read nothing from those who stall. */
+static void stall(void)
+{
+    for (struct client *client = clients; client < clients + plan.clients; client++)
+        if (client->stalls)
+            epoll_ctl(epoll, EPOLL_CTL_DEL, client->fd, NULL);
+}
+
+/* How many of those who stalled were closed: their ends stand behind what they did not read. */
+static long count_closed(int64_t limit)
+{
+    static char unread[CHUNK];
+    long closed = 0;
+    for (struct client *client = clients; client < clients + plan.clients; client++) {
+        ssize_t n = client->stalls ? 1 : -1;
+        while (n > 0 && now_ns() < limit) {
+            n = take(client, unread, sizeof unread);
+            struct pollfd more = {client->fd, POLLIN, 0};
+            if (n < 0 && errno == EAGAIN && poll(&more, 1, 1000) > 0)
+                n = 1;
+        }
+        closed += client->stalls && (n == 0 || (n < 0 && errno == ECONNRESET));
+    }
+    return closed;
+}
+
 /* How many deliveries have not come (yet). */
 static uint64_t missing(void)
 {
     uint64_t count = 0;
-    for (struct client *client = clients; client < clients + plan.clients; client++)
+    for (struct client *client = clients; client < clients + plan.clients; client++) {
+        if (client->stalls || !rooms[client->room].n_talkers)
+            continue;
         for (size_t i = 0; i < client->n_gaps; i++)
             count += client->gaps[i].to - client->gaps[i].from;
-    for (struct client *client = clients; client < clients + plan.clients; client++) {
-        if (!rooms[client->room].n_talkers)
-            continue;
         for (uint32_t i = 0; i < n_talkers; i++)
             if (talkers[i].room == client->room && (talkers[i].client != client || plan.echo))
                 count += talkers[i].sent - client->next[talkers[i].index];
@@ -742,7 +777,7 @@ static long disagreeing(void)
     uint64_t *hashes = allocate(NULL, plan.rooms, sizeof *hashes);
     bool *known = allocate(NULL, plan.rooms, sizeof *known);
     for (struct client *client = clients; client < clients + plan.clients; client++) {
-        if (client->talks && !plan.echo)
+        if (client->stalls || (client->talks && !plan.echo))
             continue;
         if (!known[client->room]) {
             known[client->room] = true;
@@ -772,6 +807,7 @@ int main(int argc, char **argv)
     login_cpu = server_cpu_ns() - login_cpu;
     progress("joined", 1);
 
+    stall();
     int64_t due = now_ns();
     uint32_t next_talker = 0;
     talking = true;
@@ -804,14 +840,15 @@ int main(int argc, char **argv)
     }
     wait_for_quiet(limit + plan.drain_ms * 1000000); /* what comes once too often comes last */
     lost = missing();
+    long closed = count_closed(now_ns() + plan.drain_ms * 1000000);
 
     printf("{\"login_ns\":%ld,\"login_cpu_ns\":%ld,\"window_ns\":%ld,\"server_cpu_ns\":%ld,"
            "\"generator_cpu_ns\":%ld,\"sent\":%lu,\"deliveries\":%lu,\"bytes\":%lu,"
            "\"delivered\":%lu,\"lost\":%lu,\"duplicated\":%lu,\"out_of_order\":%lu,\"stray\":%lu,"
-           "\"disagreeing\":%ld,\"disconnected\":%ld,\"latencies_us\":[",
+           "\"disagreeing\":%ld,\"disconnected\":%ld,\"closed\":%ld,\"latencies_us\":[",
            (long)login_ns, (long)login_cpu, (long)window_ns, (long)cpu, (long)own_cpu, window_sent,
            deliveries, window_bytes, delivered, lost, duplicated, out_of_order, stray,
-           disagreeing(), disconnected);
+           disagreeing(), disconnected, closed);
     const char *comma = "";
     for (uint64_t bucket = 0; bucket < BUCKETS; bucket++) {
         if (!latencies[bucket])

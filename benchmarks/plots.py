@@ -17,6 +17,7 @@ COLORS = {
     "tcpchat": "tab:blue",
     "tcpchat-jsonl": "tab:cyan",
     "tcpchat-tls": "tab:purple",
+    "tcpchat-stalled": "navy",
     "c-loop": "black",
     "redis": "tab:red",
     "inspircd": "tab:orange",

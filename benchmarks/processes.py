@@ -47,11 +47,12 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
 
-    def resident_bytes(self) -> int:
-        """How much memory it has resident (VmRSS)."""
+    def memory(self, field: str) -> int:
+        """Bytes of memory: VmRSS, what it has resident, or VmHWM, the most it ever had."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
+            name, _, value = line.partition(":")
+            if name == field:
+                return int(value.split()[0]) * 1024
         return 0
 
 

@@ -34,13 +34,16 @@ class SystemReport(msgspec.Struct, frozen=True):
     """What one system did in one workload, over all rounds.
 
     `cost` is the workload's figure in its unit, the less the better. `ratios` compare it to other
-    systems, round by round. `latency_hdr` is the merged histogram in HDR's own encoding.
-    `trouble` are the sentences of rounds that failed; `faults` what was lost, duplicated, ….
+    systems, round by round, and `p99_ratios` the latency of the slowest hundredth. `peak` is the
+    most memory the server had, `closed` how many of the `stalled` clients it closed.
+    `latency_hdr` is the merged histogram in HDR's own encoding. `trouble` are the sentences of
+    rounds that failed; `faults` what was lost, duplicated, ….
     """
 
     system: str
     cost: Spread | None
     ratios: dict[str, Spread]
+    p99_ratios: dict[str, Spread]
     deliveries_per_s: float
     people_per_cpu_s: float
     server_share: float
@@ -49,6 +52,9 @@ class SystemReport(msgspec.Struct, frozen=True):
     bytes_per_delivery: float
     resident: int
     resident_per_person: float
+    peak: int
+    stalled: int
+    closed: int
     latency_us: dict[str, float]
     latency_hdr: str
     delivered: int
@@ -65,6 +71,7 @@ class WorkloadReport(msgspec.Struct, frozen=True):
     unit: str
     subject: str
     targets: dict[str, float]
+    p99_targets: dict[str, float]
     systems: list[SystemReport]
 
 
@@ -127,6 +134,13 @@ def summarize(
         name: [None if one is None else cost(workload, one) for one in measured]
         for name, measured in rounds.items()
     }
+    p99s = {
+        name: [
+            None if one is None else float(_latency(one).get_value_at_percentile(99))
+            for one in measured
+        ]
+        for name, measured in rounds.items()
+    }
     return WorkloadReport(
         workload.name,
         workload.about,
@@ -134,9 +148,15 @@ def summarize(
         UNITS[workload.figure],
         workload.subject,
         workload.targets,
+        workload.p99_targets,
         [
             _system_report(
-                workload, name, [one for one in measured if one is not None], costs, trouble[name]
+                workload,
+                name,
+                [one for one in measured if one is not None],
+                ratios=_ratios(costs, name),
+                p99_ratios=_ratios(p99s, name),
+                trouble=trouble[name],
             )
             for name, measured in rounds.items()
         ],
@@ -147,28 +167,24 @@ def _system_report(
     workload: Workload,
     name: str,
     measured: Sequence[Measurement],
-    costs: dict[str, list[float | None]],
+    *,
+    ratios: dict[str, Spread],
+    p99_ratios: dict[str, Spread],
     trouble: list[str],
 ) -> SystemReport:
     latency = HdrHistogram(1, MAX_LATENCY_US, 3)
     faults: dict[str, int] = {}
     for one in measured:
-        for value, count in one.found.latencies_us:
-            latency.record_value(max(value, 1), count)
+        latency.add(_latency(one))
         for fault, count in one.found.faults().items():
             faults[fault] = faults.get(fault, 0) + count
-    ratios = {}
-    for other, theirs in costs.items():
-        pairs = zip(costs[name], theirs, strict=True)
-        ratio = [own / its for own, its in pairs if own is not None and its]
-        if other != name and ratio:
-            ratios[other] = _spread(ratio)
-    own_costs = [one for one in costs[name] if one is not None]
+    own_costs = [cost(workload, one) for one in measured]
     found = [one.found for one in measured]
     return SystemReport(
         system=name,
         cost=_spread(own_costs) if own_costs else None,
         ratios=ratios,
+        p99_ratios=p99_ratios,
         deliveries_per_s=_median([one.deliveries * 1e9 / one.window_ns for one in found]),
         people_per_cpu_s=_median(
             [workload.people * 1e9 / max(one.login_cpu_ns, 1) for one in found]
@@ -181,6 +197,9 @@ def _system_report(
         resident_per_person=_median(
             [(one.resident - one.resident_before) / workload.people for one in measured]
         ),
+        peak=max((one.peak for one in measured), default=0),
+        stalled=sum(one.stalled for one in measured),
+        closed=sum(one.found.closed for one in measured),
         latency_us={
             f"{percentile:g}": float(latency.get_value_at_percentile(percentile))
             for percentile in PERCENTILES
@@ -191,6 +210,24 @@ def _system_report(
         faults=faults,
         trouble=trouble,
     )
+
+
+def _latency(measurement: Measurement) -> HdrHistogram:
+    histogram = HdrHistogram(1, MAX_LATENCY_US, 3)
+    for value, count in measurement.found.latencies_us:
+        histogram.record_value(max(value, 1), count)
+    return histogram
+
+
+def _ratios(figures: dict[str, list[float | None]], name: str) -> dict[str, Spread]:
+    """One system's figure against every other's, round by round."""
+    ratios = {}
+    for other, theirs in figures.items():
+        pairs = zip(figures[name], theirs, strict=True)
+        ratio = [own / its for own, its in pairs if own is not None and its]
+        if other != name and ratio:
+            ratios[other] = _spread(ratio)
+    return ratios
 
 
 def _median(values: Sequence[float]) -> float:
@@ -303,6 +340,18 @@ def remarks(report: WorkloadReport) -> list[str]:
     for one in report.systems:
         if one.system != report.subject:
             continue
+        if one.stalled:
+            sentences.append(
+                f"{one.system}: {one.closed} of {one.stalled} clients that read nothing were"
+                f" closed; the server had at most {one.peak / 2**20:.0f} MiB of memory"
+            )
+        for other, most in report.p99_targets.items():
+            if ratio := one.p99_ratios.get(other):
+                met = "met" if ratio.median <= most else "MISSED"
+                sentences.append(
+                    f"{one.system} against {other}: p99 latency × {ratio.median:.2f},"
+                    f" should be ≤ {most:g}: {met}"
+                )
         for other, most in report.targets.items():
             if ratio := one.ratios.get(other):
                 met = "met" if ratio.median <= most else "MISSED"

@@ -115,6 +115,7 @@ PLAIN = Dialect(
 )
 
 PLAIN_OVER_TLS = replace(PLAIN, tls=True)
+PLAIN_STALLED = replace(PLAIN, stalled=10)
 
 JSON_LINES = Dialect(
     login=lambda nick, room: [
@@ -310,6 +311,15 @@ SYSTEMS = {
             "tcpchat-server, plain dialect over TLS",
             PLAIN_OVER_TLS,
             _tcpchat_tls,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-stalled",
+            "tcpchat-server, plain dialect; ten members of each room read nothing, for 1 s at most",
+            PLAIN_STALLED,
+            lambda launch: [*_tcpchat(launch), "--stall-timeout", "1"],
             "tcpchat-server",
             "pip install -e .",
             announces=True,

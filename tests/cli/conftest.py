@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -44,11 +46,31 @@ def stop_server(server: Server) -> None:
         server.process.stdout.close()
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """The installed tcpchat-server, on a free port of its own."""
-    started = start_server("--port", "0")
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without settings, so that nobody's own reach a test; and none from the environment."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("SERVER", "NICK", "ROOM", "PASSWORD"):
+        monkeypatch.delenv(f"TCPCHAT_{name}", raising=False)
+    return home
+
+
+@contextmanager
+def running_server(*arguments: str) -> Iterator[Server]:
+    """The installed tcpchat-server, on a free port of its own unless the arguments name one."""
+    started = start_server("--port", "0", *arguments)
     try:
         yield started
     finally:
         stop_server(started)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server as it is when nothing is said about it."""
+    with running_server() as started:
+        yield started

@@ -40,7 +40,7 @@ class Terminal:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("TCPCHAT_", "LC_")) and name not in {"NO_COLOR", "LANG"}
+            if not name.startswith("LC_") and name not in {"LANG", "COLORTERM"}
         }
         environment |= {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}
         self.child: pexpect.spawn[bytes] = pexpect.spawn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -40,10 +39,10 @@ IMPATIENT: Final = ("--max-backlog", "65536", "--stall-timeout", "1")
 # A long message, and how many of them are more than the kernel keeps for a reader that is slow:
 # its buffers for one connection grow to some 10 MB.
 LONG: Final = "x" * 1_900
-MANY: Final = 10_000
+MANY: Final = 6_000
 
 # What a server may grow by, whatever its peers do: a fraction of what is said to it here.
-MAX_GROWTH_BYTES: Final = 8 * 1024 * 1024
+MAX_GROWTH_BYTES: Final = 4 * 1024 * 1024
 
 
 class Server:
@@ -219,11 +218,15 @@ def test_a_client_that_is_stopped_and_continued_is_told_all_that_it_has_missed_o
 
 
 def test_a_thousand_that_send_a_byte_at_a_time_are_served_and_disturb_nobody() -> None:
-    requests = [b"/rooms\n", b'{"type":"hello"}\n{"type":"ping","id":"x"}\n']
+    # A hello has to be there in a few seconds, so that is not what they take their time for.
+    openings = [b"\n", b'{"type":"hello"}\n']
+    requests = [b"/rooms\n", b'{"type":"ping","id":"x"}\n']
     answers = ["* lobby (2)", '{"type":"pong","id":"x"}']
     with serving() as server, ExitStack() as stack:
         ada, bob = (program(stack, server, nick) for nick in ("ada", "bob"))
-        crowd = [stack.enter_context(Peer(server.address)) for _ in range(1_000)]
+        crowd = [
+            stack.enter_context(Peer(server.address, openings[place % 2])) for place in range(1_000)
+        ]
         in_turn_until(lambda: server.connections == 1_002)
         for turn in range(max(map(len, requests))):
             for place, peer in enumerate(crowd):
@@ -279,7 +282,7 @@ def test_a_server_that_is_stopped_under_load_keeps_what_it_has_acknowledged() ->
                 ends.append(closed)
 
         talkers = [gevent.spawn(say_on, chat) for chat in chats for _ in range(5)]
-        while onlooker.received.count(b"\n") < 2_000:
+        while onlooker.received.count(b"\n") < 1_000:
             onlooker.read_more()
         server.terminate()
         onlooker.read_to_end()
@@ -292,7 +295,7 @@ def test_a_server_that_is_stopped_under_load_keeps_what_it_has_acknowledged() ->
             for chat in chats
         ]
         assert all(seen == places[0] for seen in places)
-        assert len(places[0]) == len(talk(onlooker)) >= 1_000
+        assert len(places[0]) == len(talk(onlooker)) >= 500
         server.check_ended()
 
 
@@ -312,15 +315,19 @@ def authority() -> Authority:
 
 
 def send_all(sock: blocking.socket, data: bytes, pieces: int, *, ends: bool) -> None:
-    """Send bytes; when that is all, wait for the server to have answered. It may be cut short."""
+    """Send bytes; when that is all, wait for the server to have answered. It may cut us short."""
     size = len(data) // pieces + 1
-    with contextlib.suppress(OSError):
+    try:
         for start in range(0, len(data), size):
             sock.sendall(data[start : start + size])
         if ends:
             sock.shutdown(blocking.SHUT_WR)
             while sock.recv(65_536):
                 pass
+    except TimeoutError:
+        raise
+    except OSError:
+        pass  # it has closed the connection, as it may
 
 
 @contextmanager
@@ -356,7 +363,7 @@ def test_whatever_bytes_come_the_server_serves_on_and_its_log_is_silent() -> Non
             with connected(server) as sock:
                 send_all(sock, data, pieces, ends=ends)
 
-        try_all(500, attempt)
+        try_all(150, attempt)
         server.check()
 
 
@@ -377,7 +384,8 @@ def test_whatever_bytes_come_to_a_port_of_tls_the_server_serves_on_and_its_log_i
                 send_all(tls, data, pieces, ends=False)
                 # Then nonsense where a record of TLS is due.
                 with blocking.socket(fileno=os.dup(tls.fileno())) as plain:
+                    plain.settimeout(LIMIT_SECONDS)
                     send_all(plain, data, 1, ends=ends)
 
-        try_all(200, attempt)
+        try_all(60, attempt)
         server.check(context)

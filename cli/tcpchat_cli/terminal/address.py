@@ -1,0 +1,43 @@
+"""Where a server is: HOST, HOST:PORT, or an IPv6 address in brackets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tcpchat_cli.arguments import DEFAULT_HOST, DEFAULT_PORT, show_address
+
+
+class BadAddress(ValueError):
+    """What was given is no address. The text is one sentence for people."""
+
+
+class Address(NamedTuple):
+    """A host (a name, or an IP address without brackets) and a TCP port."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        return show_address(self.host, self.port)
+
+
+def parse_address(text: str) -> Address:
+    """The address that `text` gives. Raises BadAddress."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise BadAddress(f"{text!r} is no address; write [HOST]:PORT around an IPv6 address")
+        port = rest[1:]
+    else:
+        host, colon, port = text.partition(":")
+        if ":" in port:
+            raise BadAddress(f"{text!r} is no address; put an IPv6 address in brackets: [{text}]")
+        rest = colon + port
+    if not host:
+        raise BadAddress(f"{text!r} is no address; write HOST or HOST:PORT")
+    if not rest:
+        return Address(host)
+    # int() would take "7_667", " 7" and digits of other scripts.
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65_536):
+        raise BadAddress(f"{port!r} is no port; a port is a number from 1 to 65535")
+    return Address(host, int(port))

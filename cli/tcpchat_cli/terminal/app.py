@@ -1,0 +1,194 @@
+"""The command line of tcpchat-client, and its course from connecting to the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Sequence
+
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser
+from tcpchat_cli.terminal.address import Address, BadAddress, parse_address
+from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
+from tcpchat_cli.terminal.display import Display, Leave
+from tcpchat_cli.terminal.lines import Lines
+from tcpchat_cli.terminal.render import Renderer
+from tcpchat_cli.terminal.screen import Screen
+from tcpchat_cli.terminal.settings import (
+    ENVIRONMENT,
+    BadSettings,
+    Settings,
+    config_path,
+    last_server,
+    load_settings,
+    remember_server,
+)
+from tcpchat_core import VERSION, TcpchatError
+
+
+def run(argv: Sequence[str]) -> int:
+    """Talk, as the command line says. Returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load_settings({key: getattr(arguments, key) for key in ENVIRONMENT}, os.environ)
+        tls = _tls(arguments)
+        return asyncio.run(_talk(settings, tls, json=arguments.json))
+    except (BadAddress, BadSettings, ConnectionFailed, TcpchatError) as error:
+        print(f"tcpchat-client: {error}", file=sys.stderr)
+        return 1
+    except asyncio.CancelledError:  # SIGTERM or SIGHUP; the connection and the terminal are closed
+        return 0
+    except BrokenPipeError:
+        # Whoever read our stdout has gone. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="tcpchat-client",
+        description="Join a chat. On a terminal it asks for what you do not give; in a pipe it "
+        "says each line of stdin to the room and ends when all of them are received.",
+        epilog=f"Also read: {', '.join(ENVIRONMENT.values())} and TCPCHAT_PASSWORD from the "
+        f"environment, and {config_path()}.",
+    )
+    parser.add_argument(
+        "server",
+        nargs="?",
+        type=_address,
+        metavar="HOST[:PORT]",
+        help=f"the server (port {DEFAULT_PORT} unless given; an IPv6 address in brackets)",
+    )
+    parser.add_argument("--nick", metavar="NAME", help="your nickname")
+    parser.add_argument("--room", metavar="ROOM", help="the room to join")
+    parser.add_argument("--tls", action="store_true", help="encrypt; the server has to do so too")
+    parser.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file")
+    parser.add_argument(
+        "--insecure", action="store_true", help="with --tls, trust whoever answers (for tests only)"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print what is told as JSON Lines, as docs/protocol.md describes them",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    return parser
+
+
+def _address(text: str) -> str:
+    """An address for argparse, as it was written."""
+    try:
+        parse_address(text)
+    except BadAddress as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    """How to encrypt, if at all. Raises BadSettings."""
+    if not arguments.tls:
+        if arguments.ca or arguments.insecure:
+            raise BadSettings("--ca and --insecure mean nothing without --tls")
+        return None
+    try:
+        context = ssl.create_default_context(cafile=arguments.ca)
+    except OSError as error:  # ssl.SSLError among them
+        why = (error.strerror or str(error)).lower()
+        raise BadSettings(f"cannot use the certificates in {arguments.ca}: {why}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if arguments.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -> int:
+    """Choose how to talk, and talk."""
+    if task := asyncio.current_task():
+        _cancel_on_signals(task)
+    coloured = not os.environ.get("NO_COLOR")
+    password = os.environ.get("TCPCHAT_PASSWORD", "")
+    if json or not _is_terminal():
+        server = parse_address(settings.server) if settings.server else Address()
+        connection = Connection(server, password=password, tls=tls)
+        await connection.open()
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()
+        lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
+        await _converse(connection, lines, settings)
+        return 1 if lines.failed else 0
+    display = Display(settings, coloured=coloured)
+    try:
+        server = await _choose_server(display, settings.server)
+        connection = await _open(display, server, password, tls)
+    except Leave:
+        return 0
+    remember_server(server)
+    await _converse(connection, Screen(connection, display, settings), settings)
+    return 0
+
+
+async def _open(
+    display: Display, server: Address, password: str, tls: ssl.SSLContext | None
+) -> Connection:
+    """A connection; the password is asked for as long as it takes."""
+    while True:
+        connection = Connection(server, password=password, tls=tls)
+        try:
+            await connection.open()
+        except PasswordNeeded as error:
+            display.show([Renderer().error(str(error))])
+            password = await display.question("Password: ", secret=True)
+        else:
+            return connection
+
+
+async def _choose_server(display: Display, given: str) -> Address:
+    """The server that was given, or the one that a person names."""
+    if given:
+        return parse_address(given)
+    usual = last_server()
+    while True:
+        answer = (await display.question(f"Server [{usual}]: ")).strip()
+        try:
+            return parse_address(answer) if answer else usual
+        except BadAddress as error:
+            display.show([Renderer().error(str(error))])
+
+
+async def _converse(connection: Connection, front: Screen | Lines, settings: Settings) -> None:
+    """Read and talk at once, until either ends. Raises ConnectionFailed or RemoteError."""
+    reading = asyncio.create_task(connection.run(front))
+    talking = asyncio.create_task(front.talk(settings.nick, settings.room))
+    try:
+        await asyncio.wait({reading, talking}, return_when=asyncio.FIRST_COMPLETED)
+        if talking.done():
+            talking.result()
+            connection.quit()
+            await front.finish(reading)
+        if reading.done():
+            reading.result()
+    finally:
+        connection.quit()
+        for task in (reading, talking):
+            task.cancel()
+        await asyncio.gather(reading, talking, return_exceptions=True)
+        await connection.close()
+
+
+def _is_terminal() -> bool:
+    """Whether a person sits at a terminal that can move its cursor."""
+    return all(
+        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)
+    ) and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def _cancel_on_signals(task: asyncio.Task[int]) -> None:
+    """Let SIGTERM and SIGHUP end the conversation in good order."""
+    for name in ("SIGTERM", "SIGHUP"):
+        # Windows has neither the second signal nor handlers in the loop.
+        with contextlib.suppress(AttributeError, NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)

@@ -1,0 +1,104 @@
+"""What is typed: the commands that every client of tcpchat has, and those of this one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import NamedTuple
+
+from tcpchat_core import COMMANDS, Request, events, parse_line
+from tcpchat_core.commands import rejected
+from tcpchat_core.notices import Rejected
+
+# How alike two words must be for the one to be offered in place of the other (0 to 1).
+_LIKENESS = 0.5
+
+
+class LocalCommand(NamedTuple):
+    """A command that the client carries out by itself."""
+
+    name: str
+    arguments: str
+    summary: str
+    example: str
+
+    @property
+    def usage(self) -> str:
+        """How it is written, for example `/ignore NICK`."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+class Local(NamedTuple):
+    """Do this here: a command's name, and what stands after it."""
+
+    name: str
+    rest: str
+
+
+LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
+    LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
+    LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
+    LocalCommand("clear", "", "clear the screen", "/clear"),
+    LocalCommand("set", "[NAME [VALUE]]", "show or change a setting", "/set theme light"),
+    LocalCommand("log", "[FILE|off]", "also write what is shown to a file", "/log ~/chat.log"),
+)
+
+_LOCAL = {command.name: command for command in LOCAL_COMMANDS}
+_SHARED = {name: command for command in COMMANDS for name in command.names}
+
+KEYS = (
+    "Tab completes commands, nicks and rooms; Up and Ctrl-R find what you typed before",
+    "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
+)
+
+
+def command_names() -> tuple[str, ...]:
+    """All that can stand after a slash, without the other names of the same."""
+    return (*(command.names[0] for command in COMMANDS), *_LOCAL)
+
+
+def parse_typed(line: str) -> Request | Local | Rejected | None:
+    """What a typed line asks for, of the server or of the client; None for an empty one."""
+    if not line.startswith("/") or line.startswith("//"):
+        return parse_line(line)
+    word, _, rest = line[1:].partition(" ")
+    name = word.lower()
+    if name in _LOCAL:
+        return Local(name, rest.strip())
+    if name not in _SHARED:
+        return _unknown(word)
+    request = parse_line(line)
+    return Local("help", request.command) if isinstance(request, events.Help) else request
+
+
+def help_text(word: str) -> tuple[str, ...] | Rejected:
+    """The lines of `/help`, or of `/help COMMAND`."""
+    name = word.removeprefix("/").lower()
+    if name in _LOCAL:
+        local = _LOCAL[name]
+        return (f"{local.usage}: {local.summary}", f"for example: {local.example}")
+    if name in _SHARED:
+        shared = _SHARED[name]
+        also = ", ".join(f"/{other}" for other in shared.names[1:])
+        return (
+            f"{shared.usage}: {shared.summary}",
+            f"for example: {shared.example}",
+            *((f"the same: {also}",) if also else ()),
+        )
+    if word:
+        return _unknown(word.removeprefix("/"))
+    commands = [(each.usage, each.summary) for each in COMMANDS]
+    commands += [(each.usage, each.summary) for each in LOCAL_COMMANDS]
+    width = max(len(usage) for usage, _ in commands)
+    return (
+        "what you type is said to the room; //text says a text that begins with a slash",
+        *(f"{usage:<{width}}  {summary}" for usage, summary in commands),
+        *KEYS,
+        "/help COMMAND gives an example, such as /help msg",
+    )
+
+
+def _unknown(word: str) -> Rejected:
+    names = (*_SHARED, *_LOCAL)
+    near = difflib.get_close_matches(word.lower()[:24], names, n=1, cutoff=_LIKENESS)
+    hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
+    return rejected("unknown-command", f"there is no command /{word[:24]}; {hint}")

@@ -1,0 +1,62 @@
+"""Coming in: a nickname, then a room; asked for as long as it takes.
+
+What was given on the command line is tried first. When the server refuses it, a person is asked
+again; a script is not there to be asked, so it does not come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from tcpchat_cli.terminal.connection import Connection
+from tcpchat_core import events, notices
+
+# Where people meet when nobody has made a room yet.
+FIRST_ROOM = "lobby"
+
+# Puts a question to a person; None when there will be no answer.
+Ask: TypeAlias = Callable[[str], Awaitable[str | None]]
+
+
+async def enter(connection: Connection, ask: Ask | None, nick: str, room: str) -> bool:
+    """Get a nickname and a room. False when the server refused, and nobody could be asked.
+
+    Where `ask` is None, what is not given stays open: one is a guest, and joins later with /join.
+    """
+    return await _choose_nick(connection, ask, nick) and await _choose_room(connection, ask, room)
+
+
+async def _choose_nick(connection: Connection, ask: Ask | None, nick: str) -> bool:
+    if not nick and ask is None:
+        return True
+    while True:
+        if not nick:
+            answer = await ask(f"Nickname [{connection.protocol.nick}]: ") if ask else None
+            if answer is None:
+                return False
+            nick = answer.strip()
+            if not nick:
+                return True  # one stays the guest that one is
+        if await connection.ask(events.Nick(nick), notices.Renamed):
+            return True
+        nick = ""
+
+
+async def _choose_room(connection: Connection, ask: Ask | None, room: str) -> bool:
+    if not room and ask is None:
+        return True
+    usual = FIRST_ROOM
+    if not room:
+        rooms = await connection.ask(events.Rooms(), notices.RoomList)
+        if isinstance(rooms, notices.RoomList) and rooms.rooms:
+            usual = rooms.rooms[0].room
+    while True:
+        if not room:
+            answer = await ask(f"Room [{usual}]: ") if ask else None
+            if answer is None:
+                return False
+            room = answer.strip() or usual
+        if await connection.ask(events.Join(room), notices.Entered):
+            return True
+        room = ""

@@ -1,0 +1,202 @@
+"""Talking in plain lines: for scripts and pipes, and for terminals that can do no more.
+
+Lines come in on stdin and mean what they mean in the plain dialect; what is told goes to stdout
+in the plain dialect's words. A refusal goes to stderr, and makes the exit status 1 at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+from colorama import Fore, Style, just_fix_windows_console
+
+from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection, ConnectionFailed
+from tcpchat_cli.terminal.entrance import enter
+from tcpchat_core import Notice, events, notices, parse_line
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
+
+# How many lines may wait between the thread that reads stdin and the loop that sends them.
+MAX_WAITING_LINES = 256
+
+# Stands for a line that is not even kept: longer than any line that a server takes.
+TOO_LONG_TO_SEND = "x" * (MAX_LINE_BYTES + 1)
+
+_PLAIN = Plain()
+_JSON_LINES = JsonLines()
+
+
+class Lines:
+    """One conversation in lines. `failed` tells whether the server refused anything.
+
+    With `json`, what is told goes to stdout as it came: one notice a line, in JSON.
+    """
+
+    def __init__(self, connection: Connection, *, coloured: bool, json: bool) -> None:
+        self.failed = False
+        self._json = json
+        self._connection = connection
+        self._input = _Input()
+        # With a person at the keyboard, a refusal is part of the conversation.
+        self._person = not json and sys.stdin is not None and sys.stdin.isatty()
+        # … and waits for a lost connection. A script ends, so that it can be started again.
+        self.patience = math.inf if self._person else -1.0
+        self._coloured = coloured
+        if coloured:
+            just_fix_windows_console()
+        for stream in (sys.stdout, sys.stderr):
+            # Where the locale has no UTF-8, a ? is better than a traceback.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+
+    def told(self, batch: list[Notice]) -> None:
+        """Show what the server told."""
+        text = ""
+        for notice in batch:
+            match notice:
+                case notices.Rejected(text=why) if not self._person:
+                    self.failed = True
+                    print(f"tcpchat-client: {why}", file=sys.stderr)
+                    text += self._text(notice) if self._json else ""
+                case _ if self._json:
+                    text += self._text(notice)
+                case notices.Ponged():
+                    pass  # to the connection's own questions
+                case notices.Welcome() | notices.Resumed() | notices.Closing() if not self._person:
+                    pass  # greetings are for people, and the end tells itself
+                case _:
+                    text += self._text(notice)
+        self._write(text)
+
+    def lost(self, sentence: str) -> None:
+        """The connection is being replaced; a person is told."""
+        if self._person:
+            self._write(f"! {sentence}; reconnecting\n")
+
+    async def talk(self, nick: str, room: str) -> None:
+        """Come in and send what stdin gives, to its end."""
+        self._input.start()
+        ask = self._ask if self._person else None
+        if not await enter(self._connection, ask, nick, room):
+            return
+        while (line := await self._input.line()) is not None:
+            match parse_line(line):
+                case None:
+                    pass
+                case notices.Rejected() as rejected:
+                    self.told([rejected])
+                case events.Quit(reason):
+                    await self._connection.settle()
+                    self._connection.quit(reason)
+                    return
+                case request:
+                    await self._connection.flush()
+                    self._connection.send(request)
+
+        await self._connection.settle()
+
+    async def finish(self, reading: asyncio.Task[None]) -> None:
+        """Give the server a moment to say goodbye, and to give the receipts it owes.
+
+        Raises ConnectionFailed when it does not.
+        """
+        await asyncio.wait({reading}, timeout=GOODBYE_SECONDS)
+        if count := len(self._connection.protocol.unacknowledged):
+            lines = "1 line" if count == 1 else f"{count} lines"
+            raise ConnectionFailed(f"the server gave no receipt for {lines}")
+
+    async def _ask(self, question: str) -> str | None:
+        self._write(question)
+        return await self._input.line()
+
+    def _text(self, notice: Notice) -> str:
+        if self._json:
+            return _JSON_LINES.encode(notice).decode()
+        text = _PLAIN.encode(notice).decode()
+        if not self._coloured or not text:
+            return text
+        return "".join(_coloured(line) for line in text.splitlines(keepends=True))
+
+    def _write(self, text: str) -> None:
+        if sys.stdout is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def _coloured(line: str) -> str:
+    """A plain line with its room, its nick, or all of a server's line in colour."""
+    if line.startswith("! "):
+        return f"{Fore.RED}{line[:-1]}{Style.RESET_ALL}\n"
+    if line.startswith("* "):
+        return f"{Style.DIM}{line[:-1]}{Style.RESET_ALL}\n"
+    room, bracket, rest = line.partition("] ")
+    nick, colon, text = rest.partition(": ")
+    if not colon or rest.startswith("* "):
+        return f"{Fore.CYAN}{room}{bracket}{Style.RESET_ALL}{rest}"
+    return (
+        f"{Fore.CYAN}{room}{bracket}{Style.RESET_ALL}"
+        f"{Fore.GREEN}{nick}{Style.RESET_ALL}{colon}{text}"
+    )
+
+
+class _Input:
+    """The lines of stdin. A thread reads them: files, pipes and consoles have only that in common.
+
+    The thread holds no lock of Python's own stdin, so that the program can end while it waits.
+    """
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._places = threading.Semaphore(MAX_WAITING_LINES)
+        self._ended = False
+
+    def start(self) -> None:
+        """Begin to read."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
+
+    async def line(self) -> str | None:
+        """The next line without its end; None when there is none any more."""
+        if self._ended:
+            return None
+        line = await self._lines.get()
+        self._places.release()
+        self._ended = line is None
+        return line
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        # RuntimeError: the loop is closed, so nobody waits for lines any more.
+        with contextlib.suppress(RuntimeError):
+            for line in _stdin_lines():
+                self._places.acquire()
+                loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            loop.call_soon_threadsafe(self._lines.put_nowait, None)
+
+
+def _stdin_lines() -> Iterator[str]:
+    """The lines of stdin; a line that is too long to keep comes as what is refused for that."""
+    buffer = LineBuffer()
+    while data := _read_stdin():
+        yield from map(_decoded, buffer.receive_data(data))
+    if buffer.partial_bytes:  # the last line needs no end
+        yield from map(_decoded, buffer.receive_data(b"\n"))
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:  # closed by whoever started us
+        return b""
+    try:
+        return os.read(sys.stdin.fileno(), 65_536)
+    except OSError:
+        return b""
+
+
+def _decoded(line: bytes | TooLong) -> str:
+    return TOO_LONG_TO_SEND if isinstance(line, TooLong) else line.decode(errors="replace")

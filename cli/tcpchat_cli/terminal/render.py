@@ -1,0 +1,332 @@
+"""What a person sees: notices as styled lines.
+
+Every line begins with the time, and what stands after it cannot be forged: a message has its
+nick and a colon, an action begins with `*`, the program's own voice with `--`, and a long text
+is wrapped under its first line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from typing import Final, NamedTuple, TypeAlias
+
+from wcwidth import wcswidth
+
+from tcpchat_cli.terminal.theme import nick_style
+from tcpchat_core import events, notices
+from tcpchat_core.notices import Notice, Said
+
+# What prompt_toolkit prints: pieces of text, each after its style.
+Fragments: TypeAlias = list[tuple[str, str]]
+
+# A server may say more than a person can read. Honest texts have at most 2,000 characters, honest
+# names 32, and the longest honest answer is the list of 500 rooms.
+MAX_TEXT_CHARS: Final = 4_000
+MAX_NAME_CHARS: Final = 64
+MAX_LINES: Final = 600
+MAX_NICKS: Final = 50
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+_WORDS: Final = re.compile(r"\s+|\S+")
+
+
+class Line(NamedTuple):
+    """One line: its head (time, room, nick), and the text that is wrapped beside it."""
+
+    head: Fragments
+    body: Fragments
+
+    @property
+    def text(self) -> str:
+        """The line without its styles."""
+        return "".join(text for _, text in (*self.head, *self.body))
+
+
+class Renderer:
+    """Makes lines of notices.
+
+    `me` is the own nick, `several_rooms` whether lines name their room, and `timestamps` whether
+    they begin with their time.
+    """
+
+    def __init__(self, today: date | None = None) -> None:
+        self.me = ""
+        self.several_rooms = False
+        self.timestamps = True
+        self._day = today or datetime.now().date()  # of the last line
+
+    def lines(self, notice: Notice) -> list[Line]:
+        """The lines that tell the notice; none for what a person need not see."""
+        return [self._timed(line) for line in self._lines(notice)]
+
+    def own(self, request: events.Say | events.Tell, sent: notices.Sent) -> list[Line]:
+        """One's own message, once its receipt has come."""
+        match request:
+            case events.Say(room, text, emote=emote):
+                said = Said(sent.room or room, self.me, text, sent.seq or 0, sent.at, emote)
+                lines = self._said(said)
+            case events.Tell(nick, text):
+                head = [_time(sent.at), ("class:told", f"[you → {_name(sent.nick or nick)}] ")]
+                lines = iter([*self._new_day(sent.at), Line(head, _plain(text))])
+        return [self._timed(line) for line in lines]
+
+    def system(self, text: str) -> Line:
+        """A line in the program's own voice."""
+        return self._timed(system([("", text)]))
+
+    def error(self, text: str) -> Line:
+        """A line that tells what went wrong."""
+        return self._timed(
+            Line([_time(None), ("class:error", "!! ")], [("class:error", _bounded(text))])
+        )
+
+    def mentions_me(self, text: str) -> bool:
+        """Whether a text calls me by my nick."""
+        if not self.me or self.me.casefold() not in text.casefold():
+            return False
+        return bool(re.search(rf"(?<!\w){re.escape(self.me)}(?!\w)", text, re.IGNORECASE))
+
+    def _timed(self, line: Line) -> Line:
+        if self.timestamps or not line.head or line.head[0][0] != "class:time":
+            return line
+        return Line(line.head[1:], line.body)
+
+    # ── Notices ──────────────────────────────────────────────────────────────────────────────
+
+    def _lines(self, notice: Notice) -> Iterator[Line]:
+        match notice:
+            case Said():
+                yield from self._said(notice)
+            case notices.Told(nick, text, at=at):
+                yield from self._new_day(at)
+                head = [_time(at), ("class:told", f"[{_name(nick)} → you] ")]
+                yield Line(head, [("class:mention", _bounded(text))])
+            case notices.Joined(room, nick, at=at):
+                yield system([_nick(nick), ("", f" joined {_name(room)}")], at)
+            case notices.Left(room, nick, own):
+                who = ("", "you") if own else _nick(nick)
+                yield system([who, ("", f" left {_name(room)}")])
+            case notices.Gone(nick, reason):
+                yield system([_nick(nick), ("", f" is gone ({reason})" if reason else " is gone")])
+            case notices.Renamed(old, new, own):
+                who = ("", "you are") if own else _nick(old)
+                yield system([who, ("", " now " if own else " is now "), _nick(new)])
+            case notices.Entered():
+                yield from self._entered(notice)
+            case notices.TopicSet():
+                yield _topic(notice)
+            case notices.Rejected(text=text):
+                yield self.error(text)
+            case notices.Welcome(nick, server=server, motd=motd):
+                name = _name(server) or "tcpchat"
+                yield system([("", f"welcome to {name}; you are "), _nick(nick)])
+                for text in motd[:MAX_LINES]:
+                    yield system([("", text)])
+            case notices.RoomList():
+                yield from _room_list(notice)
+            case notices.Members(room, nicks):
+                many = len(nicks)
+                yield system([("", f"{many} in {_name(room)}: "), *nick_list(nicks, many)])
+            case notices.HistoryPage(room, messages):
+                yield from self._history(room, messages)
+            case notices.HelpText(lines):
+                for text in lines[:MAX_LINES]:
+                    yield system([("", text)])
+            case notices.Resumed():
+                yield system([("", "the connection is back")])
+            case notices.Gap(room):
+                where = f"in {_name(room)}" if room else "to you alone"
+                hint = "; /history shows what there still is" if room else ""
+                yield marker(f"some of what was said {where} is lost{hint}")
+            case notices.Closing(reason):
+                yield system([("", f"the server closes the connection: {reason}")])
+            case notices.Sent() | notices.Pinged() | notices.Ponged():
+                pass
+
+    def _said(self, said: Said) -> Iterator[Line]:
+        yield from self._new_day(said.at)
+        room = [("class:room", f"[{_name(said.room)}] ")] if self.several_rooms else []
+        nick = _nick(said.nick)
+        who = [("", "* "), nick, ("", " ")] if said.emote else [nick, ("", ": ")]
+        called = said.nick != self.me and self.mentions_me(said.text)
+        body = [("class:mention" if called else "", _bounded(said.text))]
+        yield Line([_time(said.at), *room, *who], body)
+
+    def _entered(self, entered: notices.Entered) -> Iterator[Line]:
+        for said in entered.history[-MAX_LINES:]:
+            yield from self._said(said)
+        others = tuple(nick for nick in entered.members if nick != self.me)
+        who = nick_list(others, entered.count - 1) if others else [("", "nobody else")]
+        verb = "talk in" if entered.again else "are in"
+        room = _name(entered.room)
+        yield from self._new_day(entered.at)
+        yield system([("", f"you {verb} {room} with "), *who], entered.at)
+        if entered.topic:
+            yield system([("", f"topic of {room}: {entered.topic}")], entered.at)
+
+    def _history(self, room: str, messages: tuple[Said, ...]) -> Iterator[Line]:
+        if not messages:
+            yield system([("", f"nothing was said in {_name(room)} yet")])
+            return
+        yield system([("", f"the last {len(messages)} said in {_name(room)}:")])
+        for said in messages[-MAX_LINES:]:
+            yield from self._said(said)
+        yield from self._new_day(None)
+        yield system([("", "that was the history")])
+
+    def _new_day(self, at: int | None) -> Iterator[Line]:
+        """A line of its own when the day changes."""
+        when = _when(at)
+        if when is not None and when.date() != self._day:
+            self._day = when.date()
+            yield marker(f"{when:%A}, {when.day} {when:%B} {when.year}")
+
+
+def system(text: Fragments, at: int | None = None) -> Line:
+    """A line in the program's own voice."""
+    return Line(
+        [_time(at), ("class:system", "-- ")],
+        [(style or "class:system", _bounded(piece)) for style, piece in text],
+    )
+
+
+def marker(text: str) -> Line:
+    """A line that parts what is above from what is below."""
+    return Line([], [("class:marker", f"── {text} ──")])
+
+
+def nick_list(nicks: tuple[str, ...], count: int, limit: int = MAX_NICKS) -> Fragments:
+    """Nicks with commas between; `count` is how many there are in all."""
+    shown = nicks[:limit]
+    listed = [piece for nick in shown for piece in (("", ", "), _nick(nick))][1:]
+    more = count - len(shown)
+    return [*listed, ("", f" and {more} more")] if more > 0 else listed
+
+
+def _topic(topic: notices.TopicSet) -> Line:
+    room = _name(topic.room)
+    who = [("", " (set by "), _nick(topic.nick), ("", ")")] if topic.nick else []
+    if not topic.topic:
+        return system([("", f"{room} has no topic")], topic.at)
+    return system([("", f"topic of {room}: {topic.topic}"), *who], topic.at)
+
+
+def _room_list(rooms: notices.RoomList) -> Iterator[Line]:
+    if not rooms.rooms:
+        yield system([("", "there are no rooms yet; join one to make it")])
+        return
+    shown = rooms.rooms[:MAX_LINES]
+    width = max(text_width(_name(info.room)) for info in shown)
+    for info in shown:
+        people = "1 person" if info.members == 1 else f"{info.members} people"
+        room = _name(info.room)
+        room += " " * (width - text_width(room))
+        about = f"  {people:<10}  {info.topic}".rstrip()
+        yield system([("class:room", room), ("", about)])
+    if more := rooms.more + len(rooms.rooms) - len(shown):
+        yield system([("", f"… and {more} more")])
+
+
+def _time(at: int | None) -> tuple[str, str]:
+    when = _when(at)
+    return ("class:time", f"{when:%H:%M} " if when else "--:-- ")
+
+
+def _when(at: int | None) -> datetime | None:
+    """Local time of `at` (milliseconds since the epoch; None is now); None when there is none."""
+    try:
+        return datetime.now() if at is None else datetime.fromtimestamp(at / 1000)
+    except (OverflowError, ValueError, OSError):  # a server may say any number
+        return None
+
+
+def _nick(nick: str) -> tuple[str, str]:
+    return (nick_style(nick), _name(nick))
+
+
+def _name(name: str) -> str:
+    return name[:MAX_NAME_CHARS]
+
+
+def _plain(text: str) -> Fragments:
+    return [("", _bounded(text))]
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + "…"
+
+
+# ── Laying out ───────────────────────────────────────────────────────────────────────────────
+
+
+def layout(lines: Iterable[Line], columns: int) -> Fragments:
+    """The lines as text for a terminal of so many columns, each with its end.
+
+    A text is wrapped at its blanks under its own beginning. A URL is never broken by us, so that
+    the terminal still knows it for one.
+    """
+    fragments: Fragments = []
+    for line in lines:
+        indent = column = sum(text_width(text) for _, text in line.head)
+        if indent > columns // 2:
+            indent = columns // 8
+        fragments += line.head
+        for style, text in line.body:
+            wrapped, column = _wrapped(text, column, indent, columns)
+            fragments.append((style, wrapped))
+        fragments.append(("", "\n"))
+    return fragments
+
+
+def _wrapped(text: str, column: int, indent: int, columns: int) -> tuple[str, int]:
+    """The text, which begins at `column`, with line ends in it; and the column after it."""
+    out: list[str] = []
+    for word in _WORDS.findall(text):
+        width = text_width(word)
+        if column + width <= columns:
+            out.append(word)
+            column += width
+        elif word.isspace():
+            column = columns  # blanks at the end of a row are not carried over
+        elif width <= columns - indent or _URL.match(word):
+            out.append("\n" + " " * indent + word)
+            column = indent + width
+        else:
+            for char in word:
+                width = text_width(char)
+                if column + width > columns:
+                    out.append("\n" + " " * indent)
+                    column = indent
+                out.append(char)
+                column += width
+    return "".join(out), column
+
+
+def text_width(text: str) -> int:
+    """How many columns a text takes."""
+    if text.isascii():
+        return len(text)
+    width: int = wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+# What we ourselves write with characters that not every terminal has.
+_ASCII: Final = str.maketrans({"→": "->", "…": "...", "─": "-", "│": "|"})
+
+
+def in_encoding(line: Line, encoding: str) -> Line:
+    """The line with what the terminal's encoding does not have replaced."""
+    return Line(*([(style, encodable(text, encoding)) for style, text in part] for part in line))
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with what an encoding does not have replaced, by ? if there is nothing nearer."""
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    return text

@@ -1,0 +1,68 @@
+"""The bar below the prompt: rooms with what is unread, people, lag, and the connection's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tcpchat_cli.terminal.render import MAX_NAME_CHARS, Fragments, text_width
+from tcpchat_cli.terminal.rooms import Unread
+
+
+class Status(NamedTuple):
+    """What the bar shows. `lag_ms` is None until it was measured."""
+
+    rooms: tuple[str, ...]
+    current: str
+    unread: Mapping[str, Unread]
+    people: int
+    lag_ms: int | None
+    state: str
+    trouble: bool  # whether the state is other than it should be
+
+
+def toolbar(status: Status, columns: int) -> Fragments:
+    """The bar for so many columns. What matters least goes first when there is no room."""
+    state = ("class:bar.trouble" if status.trouble else "", status.state)
+    people = ("", f"{status.people} here")
+    lag = ("", f"{status.lag_ms} ms") if status.lag_ms is not None else None
+    rooms = [*_rooms(status)]
+    choices = (
+        [[people, lag, state], [people, state], [state]] if lag else [[people, state], [state]]
+    )
+    for right in choices:
+        pieces = [piece for part in right for piece in (("", " │ "), part)]
+        if _width(rooms) + _width(pieces) + 2 <= columns:
+            break
+    else:
+        rooms = _shortened(rooms, columns - _width(pieces) - 2)
+    return [("", " "), *rooms, *pieces, ("", " ")]
+
+
+def _rooms(status: Status) -> Iterator[tuple[str, str]]:
+    """Each room with its number, for example `2:dev+3`, and `!` before the count when called."""
+    for number, room in enumerate(status.rooms, start=1):
+        unread = status.unread.get(room)
+        count = ""
+        if unread:
+            count = f"!{unread.messages}" if unread.mentions else f"+{unread.messages}"
+        style = "class:bar.current" if room == status.current else ""
+        if unread and unread.mentions:
+            style = "class:bar.mention"
+        yield (style, f"{number}:{room[:MAX_NAME_CHARS]}{count}")
+        if number < len(status.rooms):
+            yield ("", " ")
+
+
+def _shortened(rooms: Fragments, columns: int) -> Fragments:
+    """As many of the rooms as there is place for."""
+    kept: Fragments = []
+    for style, text in rooms:
+        if _width(kept) + text_width(text) > columns - 1:
+            return [*kept, ("", "…")]
+        kept.append((style, text))
+    return kept
+
+
+def _width(pieces: Fragments) -> int:
+    return sum(text_width(text) for _, text in pieces)

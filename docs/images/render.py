@@ -1,0 +1,178 @@
+"""Draws the pictures of the client: `python docs/images/render.py`.
+
+Nothing is drawn by hand. The installed scripts run in pseudo-terminals, people talk, and what
+stands on one person's screen, colours and all, is written as SVG beside this file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.cli.conftest import running_server  # noqa: E402 # from the clone, as the path says
+from tests.cli.terminal import CLIENT, Terminal  # noqa: E402 # the same
+
+# A cell of the picture, in pixels, for a font of so many.
+CELL_WIDTH: Final = 8.4
+ROW_HEIGHT: Final = 18
+FONT_SIZE: Final = 14
+MARGIN: Final = 14
+FONTS: Final = (
+    "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono CJK KR', monospace"
+)
+
+DARK: Final = ("#e4e4e4", "#121212")
+LIGHT: Final = ("#1c1c1c", "#ffffff")
+
+
+def svg(terminal: Terminal, text: str, ground: str) -> str:
+    """The screen as a picture; `text` and `ground` are the terminal's own two colours."""
+    screen = terminal.screen
+    last = max(number for number, row in enumerate(terminal.rows) if row)
+    width = screen.columns * CELL_WIDTH + 2 * MARGIN
+    height = (last + 1) * ROW_HEIGHT + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
+        f'font-family="{FONTS}" font-size="{FONT_SIZE}">',
+        f'<rect width="100%" height="100%" rx="8" fill="{ground}"/>',
+    ]
+    for y in range(last + 1):
+        row, top = screen.buffer[y], MARGIN + y * ROW_HEIGHT
+        x = 0
+        while x < screen.columns:
+            style = row[x]._replace(data="")
+            end = x + 1
+            while end < screen.columns and row[end]._replace(data="") == style:
+                end += 1
+            parts += _run(row, x, end, top, text, ground)
+            x = end
+    cursor = MARGIN + screen.cursor.x * CELL_WIDTH
+    parts.append(
+        f'<rect x="{cursor:.1f}" y="{MARGIN + screen.cursor.y * ROW_HEIGHT}" '
+        f'width="{CELL_WIDTH}" height="{ROW_HEIGHT}" fill="{text}" opacity="0.6"/>'
+    )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _run(
+    row: Mapping[int, Any], start: int, end: int, top: int, text: str, ground: str
+) -> list[str]:
+    """Neighbouring cells of one style."""
+    cell = row[start]
+    left, width = MARGIN + start * CELL_WIDTH, (end - start) * CELL_WIDTH
+    colour, behind = _colour(cell.fg, text), _colour(cell.bg, ground)
+    if cell.reverse:
+        colour, behind = behind, colour
+    parts = []
+    if behind != ground:
+        parts.append(
+            f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{ROW_HEIGHT}" '
+            f'fill="{behind}"/>'
+        )
+    words = "".join(row[x].data for x in range(start, end))
+    if words.strip():
+        weight = ' font-weight="bold"' if cell.bold else ""
+        under = ' text-decoration="underline"' if cell.underscore else ""
+        parts.append(
+            f'<text x="{left:.1f}" y="{top + FONT_SIZE}" fill="{colour}"{weight}{under} '
+            f'textLength="{width:.1f}" xml:space="preserve">{escape(words)}</text>'
+        )
+    return parts
+
+
+def _colour(name: str, default: str) -> str:
+    """pyte names the first 16 colours and gives the others in hexadecimal."""
+    return default if name == "default" else f"#{name}"
+
+
+def _join(stack: ExitStack, address: str, nick: str) -> Terminal:
+    argv = [CLIENT, address, "--nick", nick, "--room", "lobby"]
+    terminal = stack.enter_context(Terminal(argv, columns=76, rows=24))
+    terminal.wait_for("^lobby>")
+    return terminal
+
+
+def chat(address: str) -> str:
+    """A conversation in one room."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada")
+        ada.enter("/topic tea at four")
+        ada.wait_for("tea at four")
+        grace = _join(stack, address, "grace")
+        min_su = _join(stack, address, "민수")
+        ada.wait_for("민수 joined")
+        grace.enter("good morning! is there cake?")
+        ada.wait_for("is there cake")
+        ada.enter("there is 🍰 I left the recipe at https://example.org/recipes/lemon-cake")
+        ada.wait_for("ada: there is")
+        min_su.enter("안녕하세요, ada: save me a slice please")
+        ada.wait_for("save me a slice")
+        grace.enter("/me puts the kettle on and looks for the good cups, the ones with the roses")
+        ada.wait_for("the roses")
+        grace.enter("/msg ada they are behind the tea pot, aren't they?")
+        ada.wait_for("tea pot")
+        ada.enter("/msg grace second shelf, on the left")
+        ada.wait_for("second shelf")
+        min_su.enter("/nick 김민수")
+        ada.wait_for("김민수")
+        ada.type("on my way")
+        ada.wait_until(lambda: ada.prompt.endswith("on my way"))
+        ada.wait_for("connected$")
+        return svg(ada, *DARK)
+
+
+def rooms(address: str) -> str:
+    """Several rooms, on a light background, with what is unread in the bar."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada")
+        ada.enter("/set theme light")
+        ada.wait_for("theme is light")
+        ada.enter("/clear")
+        ada.wait_until(lambda: not ada.shows("theme is light"))
+        ada.enter("/join release")
+        ada.wait_for("^release>")
+        linus = _join(stack, address, "linus")
+        grace = _join(stack, address, "grace")
+        grace.enter("/join release")
+        ada.wait_for("grace joined release")
+        grace.enter("1.4 is tagged, the wheels are building")
+        ada.wait_for("wheels are building")
+        ada.enter("wonderful, I will write the notes")
+        ada.wait_for("write the notes")
+        linus.enter("who took the big meeting room?")
+        ada.wait_for("meeting room")
+        linus.enter("ada, was that you?")
+        ada.wait_for("was that you")
+        ada.type("\x1b1")
+        ada.wait_for("^lobby>")
+        ada.enter("it is free again in five minutes")
+        ada.wait_for("five minutes")
+        grace.enter("wheels are up on the index")
+        ada.wait_for("on the index")
+        ada.enter("/rooms")
+        ada.wait_for("release +2 people")
+        ada.wait_for("connected$")
+        return svg(ada, *LIGHT)
+
+
+def main() -> None:
+    """Write both pictures."""
+    here = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home  # nobody's own settings are to be in the picture
+        for draw in (chat, rooms):
+            with running_server("--flood-rate", "0") as server:
+                (here / f"{draw.__name__}.svg").write_text(draw(server.address), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""What makes tcpchat-client a place to be in all day, as the screen shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Server, running_server
+from tests.cli.terminal import CLIENT, Terminal
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Without a limit of lines a second, so that a burst is one; who goes is gone at once."""
+    with running_server("--flood-rate", "0", "--grace", "0") as started:
+        yield started
+
+
+@contextmanager
+def people(
+    server: Server, *nicks: str, rows: int = 24, columns: int = 80
+) -> Iterator[list[Terminal]]:
+    """Clients that have come into the lobby, and seen each other come."""
+    opened: list[Terminal] = []
+    try:
+        for nick in nicks:
+            argv = [CLIENT, server.address, "--nick", nick, "--room", "lobby"]
+            terminal = Terminal(argv, rows=rows, columns=columns)
+            opened.append(terminal)
+            terminal.wait_for("^lobby>")
+            for other in opened[:-1]:
+                other.wait_for(f"{nick} joined")
+        yield opened
+    finally:
+        for terminal in opened:
+            terminal.child.close(force=True)
+
+
+def bar(terminal: Terminal) -> str:
+    """The row under the prompt's."""
+    return terminal.rows[terminal.screen.cursor.y + 1]
+
+
+def test_the_bar_shows_rooms_people_lag_and_the_connection(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, _):
+        ada.wait_until(
+            lambda: re.fullmatch(r" 1:lobby │ 2 here │ \d+ ms │ connected", bar(ada)), "the bar"
+        )
+
+
+def test_rooms_are_switched_by_keys_and_what_was_missed_is_counted(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, bob):
+        bob.enter("/join dev")
+        bob.wait_for("^dev>")
+        ada.enter("one")
+        ada.enter("two, bob?")
+        bob.wait_until(lambda: "1:lobby!2 2:dev" in bar(bob), "two unread, one of them a mention")
+        bob.type("\x1b1")
+        bob.wait_for("^lobby>")
+        bob.wait_for("-- now in lobby: 2 messages, 1 for you since you left it$")
+        bob.wait_until(lambda: "1:lobby 2:dev" in bar(bob), "nothing unread")
+        bob.type("\x0e")
+        bob.wait_for("^dev>")
+        bob.type("\x10")
+        bob.wait_for("^lobby>")
+        bob.enter("/join dev")
+        bob.wait_for("^dev>")
+
+
+def test_a_mention_is_bold_and_rings_unless_the_bell_is_off(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, bob):
+        bob.enter("talking of adam")
+        ada.wait_for("talking of adam$")
+        assert b"\x07" not in ada.output
+        assert not ada.style("talking of adam").bold
+        bob.enter("Ada: are you there")
+        ada.wait_for("are you there$")
+        assert ada.output.count(b"\x07") == 1
+        assert ada.style("Ada: are").bold
+        ada.enter("/set bell off")
+        ada.wait_for("bell is off$")
+        bob.enter("ada?")
+        ada.wait_for(r"ada\?$")
+        assert ada.output.count(b"\x07") == 1
+
+
+def test_ones_own_message_stands_grey_until_its_receipt(server: Server) -> None:
+    with people(server, "ada") as (ada,):
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            ada.enter("are you asleep?")
+            ada.wait_for(r"^… are you asleep\?$")
+            assert not ada.shows("ada: are you asleep")
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        ada.wait_for(r"ada: are you asleep\?$")
+        ada.wait_until(lambda: not ada.shows("^…"), "the grey line to go")
+
+
+def test_comings_and_goings_are_told_in_one_line_when_they_come_thick(server: Server) -> None:
+    script = "; ".join(
+        f"{CLIENT} {server.address} --nick p{number} --room lobby </dev/null &"
+        for number in range(8)
+    ).replace("&;", "&")
+    with people(server, "ada") as (ada,), Terminal(["sh", "-c", f"{script} wait"]) as crowd:
+        assert crowd.wait_for_exit() == 0
+        ada.wait_for(r"-- \d+ joined lobby \(p\d, p\d, p\d")
+
+
+def test_a_thousand_lines_at_once_do_not_tear_what_is_being_typed(
+    server: Server, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("".join(f"line {number}\n" for number in range(1000)))
+    with people(server, "ada") as (ada,):
+        ada.type("half a thou")
+        ada.wait_until(lambda: ada.prompt == "lobby> half a thou")
+        command = f"{CLIENT} {server.address} --nick bot --room lobby < {script}"
+        with Terminal(["sh", "-c", command]) as bot:
+            ada.type("ght")
+            ada.wait_for("bot: line 999$")
+            assert bot.wait_for_exit() == 0
+        ada.wait_until(lambda: ada.prompt == "lobby> half a thought")
+        said = [row.split("bot: ")[1] for row in ada.scrollback if "bot: line" in row]
+        assert said == [f"line {number}" for number in range(1000)]
+
+
+def test_the_window_is_resized_while_one_types(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, bob):
+        ada.type("typed at eighty columns")
+        ada.wait_until(lambda: ada.prompt == "lobby> typed at eighty columns")
+        ada.resize(40, 24)
+        ada.wait_until(lambda: "connected" in bar(ada) and "here" in bar(ada), "the bar, redrawn")
+        bob.enter("something long enough that it has to be wrapped at forty")
+        ada.wait_for("bob: something long enough that$")
+        ada.wait_until(lambda: ada.prompt == "lobby> typed at eighty columns")
+
+
+def test_tab_completes_commands_nicks_and_rooms(server: Server) -> None:
+    with people(server, "ada", "bartholomew") as (ada, other):
+        for typed, completed in (
+            ("/unig\t", "lobby> /unignore"),
+            ("bar\t", "lobby> bartholomew:"),
+            ("hello bar\t", "lobby> hello bartholomew"),
+            ("/msg bar\t", "lobby> /msg bartholomew"),
+            ("/who lo\t", "lobby> /who lobby"),
+            ("/set theme li\t", "lobby> /set theme light"),
+        ):
+            ada.type(typed)
+            ada.wait_until(lambda completed=completed: ada.prompt == completed, completed)  # type: ignore[misc] # mypy infers no type for a default
+            ada.type("\x15")  # Ctrl-U
+            ada.wait_until(lambda: ada.prompt == "lobby>")
+        assert other.prompt == "lobby>"
+
+
+def test_a_pasted_wall_is_asked_about_once_and_can_be_stopped(server: Server) -> None:
+    def paste(terminal: Terminal, *lines: str) -> None:
+        terminal.type("\x1b[200~" + "\r".join(lines) + "\x1b[201~")
+
+    with people(server, "ada", "bob") as (ada, bob):
+        paste(ada, "one line only")
+        ada.wait_until(lambda: ada.prompt == "lobby> one line only")
+        ada.type("\r")
+        bob.wait_for("ada: one line only$")
+        paste(ada, "first", "/second", "", "third")
+        ada.wait_for(r"^say these 3 lines to lobby\? y/n$")
+        ada.type("y")
+        bob.wait_for("ada: third$")
+        assert bob.shows("ada: /second$")
+        ada.wait_until(lambda: not ada.shows("^(say these|sending)"), "the question to go")
+        paste(ada, "never", "said")
+        ada.wait_for(r"^say these 2 lines to lobby\? y/n$")
+        ada.type("n")
+        ada.wait_for("stopped; 0 of 2 lines were sent")
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            paste(ada, *(f"long {number}" for number in range(12)))
+            ada.wait_for("^say these 12 lines")
+            ada.type("y")
+            ada.wait_for(r"^sending 1/12 \(Ctrl-C stops\)$")
+            ada.type("\x03")
+            ada.wait_for("stopped; 1 of 12 lines were sent")
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        ada.enter("after")
+        bob.wait_for("ada: after$")
+        assert not bob.shows("never")
+        assert not bob.shows("long 1")
+
+
+def test_somebody_is_ignored_and_shown_again(server: Server) -> None:
+    with people(server, "ada", "troll") as (ada, troll):
+        ada.enter("/ignore Troll")
+        ada.wait_for("Troll is ignored")
+        troll.enter("first")
+        troll.wait_for("troll: first")
+        ada.enter("/unignore troll")
+        ada.wait_for("troll is shown again")
+        troll.enter("second")
+        ada.wait_for("troll: second")
+        assert not ada.shows("troll: first")
+
+
+def test_help_explains_with_examples_and_settings_change(server: Server) -> None:
+    with people(server, "ada", rows=40) as (ada,):
+        ada.enter("/help")
+        ada.wait_for(r"/ignore \[NICK\]")
+        ada.wait_for("Tab completes")
+        ada.enter("/help msg")
+        ada.wait_for("for example: /msg ada psst")
+        ada.enter("/ignroe x")
+        ada.wait_for("there is no command /ignroe; did you mean /ignore")
+        ada.enter("/set timestamps off")
+        ada.wait_for("^-- timestamps is off$")
+        ada.enter("/set theme blue")
+        ada.wait_for("!! theme can be dark or light or none")
+        ada.enter("/clear")
+        ada.wait_until(lambda: ada.rows[0].startswith("lobby>"), "a clear screen")
+
+
+def test_what_is_shown_goes_to_a_log_file(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "chat.log"
+    with people(server, "ada") as (ada,):
+        ada.enter(f"/log {tmp_path}/nowhere/chat.log")
+        ada.wait_for("no such file or directory")
+        ada.enter(f"/log {file}")
+        ada.wait_for("goes to")
+        ada.enter("for the record")
+        ada.wait_for("ada: for the record")
+        ada.enter("/log off")
+        ada.wait_for("nothing is logged")
+    assert re.search(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d ada: for the record$", file.read_text(), re.MULTILINE
+    )
+
+
+def test_who_was_away_finds_a_mark_and_a_summary(server: Server, own_home: Path) -> None:
+    config = own_home / ".config" / "tcpchat"
+    config.mkdir(parents=True)
+    (config / "client.toml").write_text("away = 1\n")
+    with people(server, "ada", "bob") as (ada, bob):
+        ada.wait_until(lambda: bool(bar(ada)))
+        bob.enter("spam")
+        ada.wait_for("bob: spam")
+        for number in range(200):  # until a second has gone by without a key
+            bob.enter(f"still there? {number}")
+            ada.wait_for(rf"still there\? {number}$")
+            if ada.shows("── new since you were here ──"):
+                break
+        ada.type("x")
+        ada.wait_for(r"-- while you were away: \d+ message")
+
+
+def test_suspended_and_resumed_the_client_shows_what_came(server: Server) -> None:
+    with (
+        people(server, "bob") as (bob,),
+        Terminal(["bash", "--norc", "--noediting", "-i"]) as shell,
+    ):
+        shell.enter(f"{CLIENT} {server.address} --nick ada --room lobby")
+        shell.wait_for("^lobby>")
+        shell.type("kept")
+        shell.wait_until(lambda: shell.prompt == "lobby> kept")
+        shell.type("\x1a")
+        shell.wait_for("Stopped")
+        bob.enter("said meanwhile")
+        bob.wait_for("bob: said meanwhile")
+        shell.enter("fg")
+        shell.wait_for("bob: said meanwhile")
+        shell.wait_until(lambda: shell.prompt == "lobby> kept")
+
+
+def test_forty_columns_and_wide_names_fit(server: Server) -> None:
+    argv = [CLIENT, server.address, "--nick", "김민수", "--room", "한국어"]
+    with Terminal(argv, columns=40) as narrow:
+        narrow.wait_for("^한국어>")
+        narrow.enter("안녕하세요 여러분, 오늘 날씨가 좋네요 🎉 그렇죠?")
+        narrow.wait_for("김민수: 안녕하세요")
+        assert all(len(row) <= 40 for row in narrow.rows)
+        narrow.wait_until(lambda: bar(narrow).endswith("connected"), "the bar")
+
+
+def test_without_utf8_what_cannot_be_shown_is_a_question_mark(server: Server) -> None:
+    argv = [CLIENT, server.address, "--nick", "ada", "--room", "lobby"]
+    environment = {"LC_ALL": "en_US.ISO-8859-1", "PYTHONIOENCODING": "ascii"}
+    with people(server, "bob") as (bob,), Terminal(argv, env=environment) as ada:
+        ada.wait_for("^lobby>")
+        bob.enter("/msg ada 안녕")
+        ada.wait_for(r"\[bob -> you\] \?\?$")
+        ada.wait_for("1:lobby | ")

@@ -1,0 +1,137 @@
+"""What goes wrong is told by tcpchat-client in one sentence on stderr, never by a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.terminal import CLIENT
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The client in a pipe, to its end."""
+    return subprocess.run(
+        [CLIENT, *arguments],
+        input="hello\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def serving(answer: bytes) -> Iterator[str]:
+    """The address of a server that says that to whoever comes, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection = listener.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1)
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield "{}:{}".format(*listener.getsockname())
+        finally:
+            thread.join()
+
+
+def test_a_refused_connection() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and does not listen
+        address = "{}:{}".format(*unused.getsockname())
+        refused = run(address)
+    assert refused.returncode == 1
+    assert refused.stderr == f"tcpchat-client: cannot connect to {address}: connection refused\n"
+
+
+def test_a_name_that_cannot_be_found() -> None:
+    unknown = run("no-such-host.invalid")
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("tcpchat-client: cannot find no-such-host.invalid: ")
+    assert unknown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"", "the connection to {} was lost"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the server does not speak tcpchat's protocol"),
+        (b"\xff\xfe\x00\x1b]0;title\x07\n", "the server does not speak tcpchat's protocol"),
+        (b'{"type":"welcome"}\n', "the server does not speak tcpchat's protocol"),
+        (b'{"type":"nonsense"}\n', "the server does not speak tcpchat's protocol"),
+        (b"[" * 100_000 + b"\n", "the server does not speak tcpchat's protocol"),
+        (b"x" * (17 << 20), "the server sent a line of more than 16,777,216 bytes"),
+        (
+            b'{"type":"closing","reason":"go\x7f away"}\n',
+            "the server closed the connection: go away",
+        ),
+        (
+            b'{"type":"welcome","nick":"guest-1","epoch":"1"}\n',
+            "the connection to {} was lost",
+        ),
+    ],
+)
+def test_a_server_that_talks_nonsense(answer: bytes, sentence: str) -> None:
+    with serving(answer) as address:
+        told = run(address, "--nick", "ada")
+    assert told.returncode == 1
+    assert told.stderr.startswith("tcpchat-client: " + sentence.format(address))
+    assert told.stderr.count("\n") == 1
+    assert "\x1b" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["127.0.0.1:0"], "a port is a number from 1 to 65535"),
+        (["127.0.0.1:http"], "a port is a number from 1 to 65535"),
+        (["127.0.0.1:65536"], "a port is a number from 1 to 65535"),
+        (["127.0.0.1:"], "a port is a number from 1 to 65535"),
+        ([":7667"], "write HOST or HOST:PORT"),
+        ([""], "write HOST or HOST:PORT"),
+        (["::1"], "put an IPv6 address in brackets: [::1]"),
+        (["[::1"], "write [HOST]:PORT"),
+        (["[::1]7667"], "write [HOST]:PORT"),
+        (["--bogus"], "unrecognized arguments: --bogus"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], sentence: str) -> None:
+    wrong = run(*arguments)
+    assert wrong.returncode == 2
+    assert sentence in wrong.stderr.splitlines()[-1]
+
+
+def test_a_host_that_no_name_service_takes() -> None:
+    for host in ("x" * 70, "a..b", "ho st"):
+        told = run(host)
+        assert told.returncode == 1
+        assert told.stderr.startswith("tcpchat-client: cannot ")
+        assert told.stderr.count("\n") == 1
+
+
+def test_signals_while_the_server_lets_us_wait() -> None:
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = "{}:{}".format(*silent.getsockname())
+            client = subprocess.Popen(
+                [CLIENT, address], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            connection = silent.accept()[0]
+            with connection:
+                assert connection.recv(65_536) == b'{"type":"hello"}\n'
+                client.send_signal(number)
+                assert client.communicate(timeout=60)[1] == ""
+            assert client.returncode == status

@@ -1,0 +1,152 @@
+"""What tcpchat-client makes of what a server says, whatever it says."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tcpchat_cli.terminal.render import Renderer, in_encoding, layout, text_width
+from tcpchat_cli.terminal.rooms import Unread
+from tcpchat_cli.terminal.theme import NICK_COLOURS, nick_style
+from tcpchat_cli.terminal.toolbar import Status, toolbar
+
+from tcpchat_core import ClientProtocol, Notice, notices
+from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.notices import Said
+
+TEXT = st.text(max_size=300) | st.text("x ", min_size=200, max_size=6_000)
+ANY_NOTICE = st.one_of(
+    st.builds(notices.Said, TEXT, TEXT, TEXT, st.integers(), st.integers(), st.booleans()),
+    st.builds(notices.Told, TEXT, TEXT, st.integers(), st.integers()),
+    st.builds(notices.Welcome, TEXT, TEXT, TEXT, motd=st.lists(TEXT, max_size=3).map(tuple)),
+    st.builds(notices.Joined, TEXT, TEXT, st.integers(), st.integers()),
+    st.builds(notices.Gone, TEXT, TEXT),
+    st.builds(notices.TopicSet, TEXT, TEXT, TEXT, st.integers(), st.integers()),
+    st.builds(notices.Rejected, st.just("bad-name"), TEXT, TEXT),
+    st.builds(notices.Gap, TEXT, st.integers()),
+    st.builds(
+        notices.Entered,
+        TEXT,
+        st.lists(TEXT, max_size=3).map(tuple),
+        st.integers(),
+        st.integers(),
+        st.integers(),
+        TEXT,
+    ),
+)
+
+
+def from_the_wire(notice: Notice) -> list[Notice]:
+    """The notice as the client gets it from a server."""
+    client = ClientProtocol()
+    client.receive_data(b'{"type":"welcome","nick":"me","epoch":"1"}\n')
+    return client.receive_data(msgspec.json.encode(notice) + b"\n").notices
+
+
+@given(ANY_NOTICE, st.integers(20, 200))
+def test_no_notice_breaks_a_line_a_row_or_the_program(notice: Notice, columns: int) -> None:
+    if not encodable(notice):
+        return
+    for told in from_the_wire(notice):
+        fragments = layout(Renderer().lines(told), columns)
+        text = "".join(piece for _, piece in fragments)
+        controls = {char for char in text if unicodedata.category(char) in {"Cc", "Zl", "Zp"}}
+        assert controls <= {"\n"}
+        for line in Renderer().lines(told):
+            assert "\n" not in line.text
+        Plain().encode(told)
+
+
+def encodable(notice: Notice) -> bool:
+    """Whether it fits into the JSON that msgspec reads: numbers of 64 bits."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(notice), type=Notice)
+    except (msgspec.MsgspecError, OverflowError, UnicodeEncodeError):
+        return False
+    return True
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"])) | st.just("한국어 " * 30))
+def test_rows_are_never_wider_than_the_terminal(text: str) -> None:
+    said = Said("lobby", "ada", text, 1, 0)
+    shown = "".join(piece for _, piece in layout(Renderer(date(1970, 1, 1)).lines(said), 40))
+    for row in shown.splitlines():
+        # A URL stays whole, and a sequence of emoji can be narrower than the sum of its parts.
+        assert text_width(row) <= 40 or "://" in row
+
+
+def test_a_url_stays_whole_and_what_follows_is_wrapped_under_the_text() -> None:
+    url = "https://example.org/" + "x" * 60
+    lines = Renderer(date(1970, 1, 1)).lines(Said("lobby", "ada", f"see {url} there", 1, 0))
+    rows = "".join(piece for _, piece in layout(lines, 40)).splitlines()
+    assert url in rows[1]
+    assert rows[2] == " " * 11 + "there"
+
+
+def test_a_new_day_has_a_line_of_its_own() -> None:
+    renderer = Renderer(date(1970, 1, 1))
+    day = 24 * 3600 * 1000
+    texts = [
+        line.text
+        for at in (day // 2, day // 2 + 1, 3 * day + day // 2)
+        for line in renderer.lines(Said("lobby", "ada", "hello", 1, at))
+    ]
+    assert len(texts) == 4
+    assert texts[2] == "── Sunday, 4 January 1970 ──"
+
+
+def test_times_that_there_are_not_are_dashes() -> None:
+    (line,) = Renderer().lines(Said("lobby", "ada", "hello", 1, 2**62))
+    assert line.text == "--:-- ada: hello"
+
+
+def test_who_is_called_by_nick_is_meant_and_nobody_else() -> None:
+    renderer = Renderer()
+    renderer.me = "ada"
+    for text in ("ada", "hello Ada!", "ada: yes", "(ada)", "@ada"):
+        assert renderer.mentions_me(text), text
+    for text in ("adam", "canada", "hello", "ad a", "ada_2"):
+        assert not renderer.mentions_me(text), text
+
+
+def test_glyphs_that_an_encoding_lacks_are_replaced() -> None:
+    (line,) = Renderer().lines(notices.Told("ada", "안녕…", 1, 2**62))
+    assert in_encoding(line, "ascii").text == "--:-- [ada -> you] ??..."
+    assert in_encoding(line, "utf-8") == line
+
+
+def contrast(colour: str, other: float) -> float:
+    """WCAG 2.2's contrast of a colour and of a luminance."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    lighter, darker = max(luminance, other), min(luminance, other)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("colour", NICK_COLOURS)
+def test_nicks_can_be_read_on_black_and_on_white(colour: str) -> None:
+    assert contrast(colour, 0.0) >= 3.7
+    assert contrast(colour, 1.0) >= 3.7
+
+
+def test_a_nick_has_the_same_colour_however_it_is_written() -> None:
+    assert nick_style("Ada") == nick_style("ada") == nick_style("ADA")
+    assert len({nick_style(f"nick{number}") for number in range(200)}) == len(NICK_COLOURS)
+
+
+@given(st.integers(20, 120), st.lists(st.text("abc한", min_size=1, max_size=32), max_size=20))
+def test_the_bar_is_never_wider_than_the_terminal(columns: int, rooms: list[str]) -> None:
+    unread = Unread()
+    unread.add(mention=True)
+    status = Status(tuple(rooms), "abc", {"abc": unread}, 3, 12, "reconnecting", trouble=True)
+    bar = "".join(text for _, text in toolbar(status, columns))
+    assert text_width(bar) <= columns
+    assert "reconnecting" in bar
