@@ -122,7 +122,7 @@ def measure(
     workload: Workload,
     on_progress: OnProgress,
     *,
-    at_once: int = 200,
+    at_once: int,
 ) -> Measurement:
     """Drive `workload` at a server, with `at_once` clients logging in at the same time.
 

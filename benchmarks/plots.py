@@ -38,8 +38,9 @@ def draw(report: Report, directory: Path) -> list[str]:
     filling = [one for one in delivering if one.name.startswith("full-")]
     single = [one for one in delivering if one not in growing and one not in filling]
     drawn = []
-    if single:
-        drawn.append(_costs(single, directory / "cost.svg"))
+    compared = [one for one in single if one.subject == "tcpchat"]
+    if compared:
+        drawn.append(_costs(compared, directory / "cost.svg"))
     drawn += [_latency(one, directory / f"latency-{one.name}.svg") for one in single]
     if growing:
         drawn.append(_growth(growing, directory / "growth.svg"))

@@ -51,7 +51,7 @@ class System:
     program: str | None = None
     package: str = ""
     announces: bool = False
-    at_once: int = 200
+    at_once: int = 2_000
     max_people: int = 20_000
 
     def unavailable(self) -> str | None:
@@ -340,7 +340,6 @@ SYSTEMS = {
             _inspircd,
             "inspircd",
             "Debian: apt-get install inspircd",
-            at_once=2_000,  # it completes registrations once a second
         ),
         System(
             "ngircd",

@@ -106,7 +106,7 @@ WORKLOADS = {
         ),
         Workload(
             "join-storm",
-            "5,000 people connect, take a nick and join one of 100 rooms, 200 at a time",
+            "5,000 people connect, take a nick and join one of 100 rooms, 2,000 at a time",
             rooms=100,
             members=50,
             talkers=0,

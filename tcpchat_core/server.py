@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import hmac
 from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple, TypeAlias, assert_never
@@ -46,26 +45,20 @@ from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Pro
 from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Query, Request
 from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
-from tcpchat_core.names import (
-    MAX_NICK_CHARS,
-    MAX_ROOM_CHARS,
-    BadName,
-    Name,
-    nick_key,
-    nick_name,
-    room_name,
+from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS, Name, room_name
+from tcpchat_core.notices import Limits, Notice, Rejected
+from tcpchat_core.password import Password
+from tcpchat_core.requests import (
+    MAX_TEXT_BYTES,
+    MAX_TEXT_CHARS,
+    MAX_TOPIC_CHARS,
+    Lookup,
+    Refused,
+    checked,
 )
-from tcpchat_core.notices import Limits, Notice, Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.state import ChatState, not_in_room, room_list
 from tcpchat_core.version import VERSION
-
-# A page of text. UTF-8 has at most four bytes to the character, so this bounds the bytes too.
-MAX_TEXT_CHARS = 2_000
-MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
-# One line of a wide terminal, with room to spare.
-MAX_TOPIC_CHARS = 300
-MAX_REASON_CHARS = 200
 
 # A program that speaks JSON Lines speaks first. A person with nc waits for a greeting.
 GREET_AFTER_MS = 500
@@ -81,15 +74,10 @@ MAX_ROOMS_LISTED = 500
 # A line that was too long may be a mistake. The third in a row is no chat.
 MAX_LONG_LINES = 3
 
-# After that many wrong passwords a connection ends. Its next attempt, and those of every other
-# connection from the same address, wait: a second, then two, four, … at most half a minute.
+# After that many wrong passwords a connection ends.
 MAX_PASSWORD_FAILURES = 3
-PASSWORD_DELAY_MS = 1_000
-MAX_PASSWORD_DELAY_MS = 30_000
 # A person has so long to type it.
 PASSWORD_WITHIN_MS = 60_000
-# Addresses whose failures are remembered; beyond it the oldest is forgotten.
-MAX_PASSWORD_PEERS = 4_096
 
 _JSONL = JsonLines()
 _PLAIN = Plain()
@@ -209,7 +197,7 @@ class ServerProtocol:
         self.limits = limits = limits or ServerLimits()
         self._server = server
         self._motd = tuple(sanitize(line) for line in motd)
-        self._password = password.encode()
+        self._password = Password(password)
         self._told_limits = Limits(
             line_bytes=MAX_LINE_BYTES,
             text_chars=MAX_TEXT_CHARS,
@@ -230,8 +218,6 @@ class ServerProtocol:
         self._timers: list[tuple[int, int, bool]] = []
         # By session, in the order of time.
         self._graces: dict[str, _Grace] = {}
-        # By address: how many wrong passwords in a row, and when the next may be tried.
-        self._failures: dict[str, tuple[int, int]] = {}
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
@@ -247,7 +233,7 @@ class ServerProtocol:
         if conn in self._connections:
             raise LocalError(f"connection {conn} was made twice")
         self._now = now
-        connection = _Connection(conn, token, peer, now, admitted=not self._password)
+        connection = _Connection(conn, token, peer, now, admitted=not self._password.is_set)
         self._connections[conn] = connection
         heapq.heappush(self._timers, (now + GREET_AFTER_MS, conn, False))
         return []
@@ -329,8 +315,8 @@ class ServerProtocol:
             if grace.until > now:
                 break
             del self._graces[session]
-            if self._is_away(session, grace):
-                effects.append(Propose(grace.conn, events.Expire(session, grace.reason)))
+            # Should it be resumed before this is committed, the state will know.
+            effects.append(Propose(grace.conn, events.Expire(session, grace.reason)))
         return effects
 
     def _wait(self, connection: _Connection, until: int) -> None:
@@ -446,7 +432,7 @@ class ServerProtocol:
         ):
             return False  # until these are committed
         if not connection.admitted:
-            until = self._failures.get(connection.peer, (0, 0))[1]
+            until = self._password.next_try_at(connection.peer)
             if self._now < until:
                 self._wait(connection, until)
                 return False
@@ -500,17 +486,30 @@ class ServerProtocol:
             self._answer(connection, request, effects)
             return
         try:
-            checked = _checked(connection, request)
-        except _Refused as refused:
+            event = checked(request, connection.current)
+        except Refused as refused:
             tag, id = request.__struct_config__.tag, getattr(request, "id", None)
             rejected = Rejected(refused.reason, refused.text, str(tag), id)
             self._answer(connection, rejected, effects)
             return
-        if isinstance(checked, _Lookup):
-            self._answer(connection, checked.query, effects)
-        elif checked is not None:
-            connection.proposed += 1
-            effects.append(Propose(connection.conn, checked))
+        match event:
+            case events.Say():
+                pass
+            case events.Join(room, key):
+                # Current from now on, also if the join will be refused: what was typed for this
+                # room must not be said to another.
+                connection.current = Name(room, key)
+            case events.Out(key=key) if connection.current and key == connection.current.key:
+                connection.current = None
+            case events.Quit():
+                connection.ending = True
+            case Lookup(query):
+                self._answer(connection, query, effects)
+                return
+            case None:
+                return
+        connection.proposed += 1
+        effects.append(Propose(connection.conn, event))
 
     def _propose(self, connection: _Connection, event: Event) -> Propose:
         connection.proposed += 1
@@ -583,22 +582,15 @@ class ServerProtocol:
     def _check_password(
         self, connection: _Connection, password: bytes, effects: list[Effect]
     ) -> None:
-        peer = connection.peer
-        if hmac.compare_digest(password, self._password):
-            connection.admitted = True
-            self._failures.pop(peer, None)
-            if connection.dialect is _PLAIN:
-                effects.append(self._connect(connection))
-            return
         if not password and connection.dialect is _JSONL:
             self._answer(connection, _PASSWORD_NEEDED, effects)
             return
+        if self._password.is_right(password, connection.peer, self._now):
+            connection.admitted = True
+            if connection.dialect is _PLAIN:
+                effects.append(self._connect(connection))
+            return
         connection.failures += 1
-        failures = self._failures.pop(peer, (0, 0))[0] + 1
-        delay = min(PASSWORD_DELAY_MS << min(failures - 1, 20), MAX_PASSWORD_DELAY_MS)
-        self._failures[peer] = (failures, self._now + delay)
-        if len(self._failures) > MAX_PASSWORD_PEERS:
-            del self._failures[next(iter(self._failures))]
         if connection.failures >= MAX_PASSWORD_FAILURES:
             effects += self._end(connection, "three passwords were wrong")
             return
@@ -671,7 +663,7 @@ class ServerProtocol:
         effects: list[Effect] = []
         for action in actions:
             match action:
-                case Broadcast():  # not taken apart: see `_checked`
+                case Broadcast():  # not taken apart: see `checked`
                     author, receipt = action.author, action.receipt
                     lanes: _Lanes = action.audience.derived
                     if lanes is None:
@@ -735,103 +727,3 @@ _PASSWORD_NEEDED = Rejected("password-needed", "this server has a password: say 
 def _session(token: str) -> str:
     """What the state knows a session by: it never sees the token itself."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-class _Refused(Exception):
-    """A request that depends on nothing but itself and its connection, and cannot be."""
-
-    def __init__(self, reason: Reason, text: str) -> None:
-        self.reason = reason
-        self.text = text
-
-
-class _Lookup(NamedTuple):
-    """A query, to be answered in its turn."""
-
-    query: Query
-
-
-def _checked(connection: _Connection, request: Request) -> Event | _Lookup | None:
-    """What to propose or to look up, with its texts made safe and its names folded.
-
-    Raises _Refused when it cannot be, whatever the state.
-    """
-    match request:
-        case events.Say():  # the most frequent; it is not taken apart, which would cost a third
-            text = _text(request.text, MAX_TEXT_CHARS, "a message")
-            name = _room(connection, request.room)
-            return events.Say(name.text, text, request.id, request.emote, name.key)
-        case events.Tell(nick, text, id):
-            text = _text(text, MAX_TEXT_CHARS, "a message")
-            key = nick_key(nick)
-            if not key:
-                raise _Refused("no-such-nick", f"there is nobody called {_shown(nick)}")
-            return events.Tell(_shown(nick), text, id, key)
-        case events.Nick(nick):
-            new = nick_name(nick)
-            if isinstance(new, BadName):
-                raise _Refused(*new)
-            return events.Nick(*new)
-        case events.Join(room):
-            # Current from now on, also if the join will be refused: what was typed for this room
-            # must not be said to another.
-            connection.current = name = _room(connection, room)
-            return events.Join(*name)
-        case events.Out(room):
-            name = _room(connection, room)
-            if connection.current is not None and name.key == connection.current.key:
-                connection.current = None
-            return events.Out(*name)
-        case events.Topic(room, topic):
-            name = _room(connection, room)
-            if topic:
-                topic = _text(topic, MAX_TOPIC_CHARS, "a topic")
-            event = events.Topic(name.text, topic, name.key)
-            return _Lookup(event) if topic is None else event
-        case events.Quit(reason):
-            if reason:
-                reason = _text(reason, MAX_REASON_CHARS, "a reason")
-            connection.ending = True
-            return events.Quit(reason)
-        case events.Who(room):
-            return _Lookup(events.Who(*_room(connection, room)))
-        case events.History(room, before, limit):
-            name = _room(connection, room)
-            return _Lookup(events.History(name.text, before, limit, name.key))
-        case events.Rooms() | events.Ping() | events.Help():
-            return _Lookup(request)
-        case events.Pong():
-            return None  # hearing of it was all
-        case events.Hello():
-            raise _Refused("bad-request", "hello can only be the first request")
-        case _:
-            assert_never(request)
-
-
-def _text(text: str, max_chars: int, what: str) -> str:
-    """A person's text as others may see it. Raises _Refused when it is empty or too long."""
-    text = sanitize(text).rstrip()
-    if not text:
-        raise _Refused("empty-text", f"{what} has at least one character that can be seen")
-    if len(text) > max_chars:
-        raise _Refused(
-            "too-long", f"{what} has at most {max_chars:,} characters; this one has {len(text):,}"
-        )
-    return text
-
-
-def _room(connection: _Connection, room: str) -> Name:
-    """The room that was named, or the current one. Raises _Refused when there is none."""
-    if not room:
-        if connection.current is None:
-            raise _Refused("no-current-room", "you are in no room yet; /join ROOM first")
-        return connection.current
-    name = room_name(room)
-    if isinstance(name, BadName):
-        raise _Refused(*name)
-    return name
-
-
-def _shown(nick: str) -> str:
-    """A nick that somebody typed, as an error can repeat it."""
-    return sanitize(nick[:MAX_NICK_CHARS])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -41,8 +40,8 @@ def svg(terminal: Terminal, text: str, ground: str) -> str:
     width = screen.columns * CELL_WIDTH + 2 * MARGIN
     height = (last + 1) * ROW_HEIGHT + 2 * MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
-        f'font-family="{FONTS}" font-size="{FONT_SIZE}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}">',
+        f'<g font-family="{FONTS}" font-size="{FONT_SIZE}">',
         f'<rect width="100%" height="100%" rx="8" fill="{ground}"/>',
     ]
     for y in range(last + 1):
@@ -53,22 +52,21 @@ def svg(terminal: Terminal, text: str, ground: str) -> str:
             end = x + 1
             while end < screen.columns and row[end]._replace(data="") == style:
                 end += 1
-            parts += _run(row, x, end, top, text, ground)
+            cells = [row[at] for at in range(x, end)]
+            parts += _run(cells, MARGIN + x * CELL_WIDTH, top, (text, ground))
             x = end
     cursor = MARGIN + screen.cursor.x * CELL_WIDTH
     parts.append(
         f'<rect x="{cursor:.1f}" y="{MARGIN + screen.cursor.y * ROW_HEIGHT}" '
         f'width="{CELL_WIDTH}" height="{ROW_HEIGHT}" fill="{text}" opacity="0.6"/>'
     )
-    return "\n".join([*parts, "</svg>", ""])
+    return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
-def _run(
-    row: Mapping[int, Any], start: int, end: int, top: int, text: str, ground: str
-) -> list[str]:
-    """Neighbouring cells of one style."""
-    cell = row[start]
-    left, width = MARGIN + start * CELL_WIDTH, (end - start) * CELL_WIDTH
+def _run(cells: list[Any], left: float, top: int, colours: tuple[str, str]) -> list[str]:
+    """Neighbouring cells of one style; `colours` are the terminal's own."""
+    cell, (text, ground) = cells[0], colours
+    width = len(cells) * CELL_WIDTH
     colour, behind = _colour(cell.fg, text), _colour(cell.bg, ground)
     if cell.reverse:
         colour, behind = behind, colour
@@ -78,7 +76,7 @@ def _run(
             f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{ROW_HEIGHT}" '
             f'fill="{behind}"/>'
         )
-    words = "".join(row[x].data for x in range(start, end))
+    words = "".join(each.data for each in cells)
     if words.strip():
         weight = ' font-weight="bold"' if cell.bold else ""
         under = ' text-decoration="underline"' if cell.underscore else ""
@@ -90,7 +88,7 @@ def _run(
 
 
 def _colour(name: str, default: str) -> str:
-    """pyte names the first 16 colours and gives the others in hexadecimal."""
+    """A colour as SVG has it; of the 256 colours pyte gives hexadecimal digits."""
     return default if name == "default" else f"#{name}"
 
 

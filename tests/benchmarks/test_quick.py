@@ -62,7 +62,6 @@ def test_the_quick_form_checks_json_lines_and_stalled_readers_too_and_draws(tmp_
     )
     assert report.workloads[1].systems[1].stalled == 10
     assert {path.name for path in tmp_path.glob("results/*/*.svg")} == {
-        "cost.svg",
         "latency-jsonl-hall.svg",
         "latency-stalled.svg",
     }

@@ -99,6 +99,13 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
     assert texts[2] == "── Sunday, 4 January 1970 ──"
 
 
+def test_a_gap_is_shown_as_one_and_history_is_offered() -> None:
+    (line,) = Renderer().lines(notices.Gap("lobby", 7))
+    assert line.text == (
+        "── some of what was said in lobby is lost; /history shows what there still is ──"
+    )
+
+
 def test_times_that_there_are_not_are_dashes() -> None:
     (line,) = Renderer().lines(Said("lobby", "ada", "hello", 1, 2**62))
     assert line.text == "--:-- ada: hello"
@@ -150,3 +157,10 @@ def test_the_bar_is_never_wider_than_the_terminal(columns: int, rooms: list[str]
     bar = "".join(text for _, text in toolbar(status, columns))
     assert text_width(bar) <= columns
     assert "reconnecting" in bar
+
+
+def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> None:
+    rooms = tuple(f"room-{number}" for number in range(10))
+    status = Status(rooms, "room-7", {}, 3, 12, "connected", trouble=False)
+    bar = "".join(text for _, text in toolbar(status, 40))
+    assert bar == " 8:room-7 9:room-8 10:room… │ connected "

@@ -14,17 +14,18 @@ from tcpchat_core import (
     Propose,
     ServerLimits,
     ServerProtocol,
+    StateLimits,
     events,
     notices,
 )
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
+from tcpchat_core.password import MAX_PASSWORD_PEERS
+from tcpchat_core.requests import MAX_TEXT_CHARS
 from tcpchat_core.server import (
     GREET_AFTER_MS,
     MAX_OUTSTANDING,
-    MAX_PASSWORD_PEERS,
     MAX_ROOMS_LISTED,
-    MAX_TEXT_CHARS,
     PASSWORD_WITHIN_MS,
 )
 from tests.core.harness import HELLO, MemoryServer, entry, join, session
@@ -936,6 +937,21 @@ def test_a_session_that_is_lost_again_has_a_whole_grace_again() -> None:
     server.wait(1)
     assert server.told(2) == [notices.Gone("guest-1", "connection lost")]
     assert server.protocol.state.people == 1
+
+
+def test_beyond_the_bound_the_session_that_is_away_longest_ends_and_does_not_expire_later() -> None:
+    state = ChatState(limits=StateLimits(away=1))
+    server = MemoryServer(ServerProtocol(state, limits=ServerLimits(grace_ms=1_000)))
+    for conn in (1, 2):
+        server.connect(conn, token=f"t{conn}")
+        server.ask(conn, events.Hello())
+    for conn in (1, 2):
+        server.lose(conn)
+    assert state.away(session("t1")) is None
+    assert state.away(session("t2")) is not None
+    server.wait(1_000)
+    expired = [entry.event for entry in server.log if isinstance(entry.event, events.Expire)]
+    assert expired == [events.Expire(session("t2"), "connection lost")]
 
 
 def test_each_of_two_connections_that_named_the_same_lost_session_expires() -> None:

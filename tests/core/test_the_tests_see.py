@@ -37,6 +37,8 @@ from tests.core.state_machine import SmallStateMachine, StateMachine
 # The name of the module is also that of its function, which the package shows instead.
 SANITIZE = importlib.import_module("tcpchat_core.sanitize")
 SERVER = importlib.import_module("tcpchat_core.server")
+REQUESTS = importlib.import_module("tcpchat_core.requests")
+PASSWORD = importlib.import_module("tcpchat_core.password")
 CLIENT = importlib.import_module("tcpchat_core.client")
 
 # The first failure is enough: it is not made small, and not kept.
@@ -174,16 +176,15 @@ def answers_overtake(patch: Patch) -> None:
 
 
 def the_current_room_is_kept_after_leaving_it(patch: Patch) -> None:
-    original = SERVER._checked
+    original = ServerProtocol._request
 
-    def checked(connection: Any, request: Any, **kwargs: Any) -> Any:
+    def request(self: Any, connection: Any, asked: Any, effects: Any) -> None:
         current = connection.current
-        result = original(connection, request, **kwargs)
-        if isinstance(request, events.Out):
+        original(self, connection, asked, effects)
+        if isinstance(asked, events.Out):
             connection.current = current
-        return result
 
-    patch.setattr(SERVER, "_checked", checked)
+    patch.setattr(ServerProtocol, "_request", request)
 
 
 def the_room_is_encoded_for_one_dialect_only(patch: Patch) -> None:
@@ -397,7 +398,7 @@ def test_a_flood_limit_that_forgets_a_line_is_seen(monkeypatch: Patch) -> None:
 
 
 def test_a_password_that_is_not_compared_is_seen(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(SERVER.hmac, "compare_digest", lambda *_: True)
+    monkeypatch.setattr(PASSWORD.hmac, "compare_digest", lambda *_: True)
     with pytest.raises(AssertionError):
         test_server.test_a_wrong_password_is_refused_and_the_next_try_waits(plain=True)
 
@@ -426,7 +427,7 @@ def test_a_sanitiser_that_forgets_c1_is_seen(monkeypatch: Patch) -> None:
 
 
 def test_a_field_that_is_not_sanitised_is_seen(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(SERVER, "_shown", lambda nick: nick)
+    monkeypatch.setattr(REQUESTS, "_shown", lambda nick: nick)
     with pytest.raises(AssertionError, match="x1b"):
         checkers.check_nothing_forbidden_leaves([events.Tell("\x1b", "hi")], "")
 

@@ -14,6 +14,7 @@ from gevent import socket
 import tcpchat_net.client
 from tcpchat_core import ServerLimits, events, notices
 from tcpchat_core.dialects.jsonl import encode_request
+from tcpchat_core.password import Password
 from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
 from tcpchat_net.tls import server_context
 from tests.net.certificates import Authority, Files
@@ -390,7 +391,7 @@ def test_a_server_that_stops_says_so_in_the_exception(server: Serving) -> None:
 )
 def test_a_password_that_is_not_the_servers_is_refused(given: str, reason: str) -> None:
     protocol = RecordedProtocol()
-    protocol._password = b"open sesame"  # a RecordedProtocol has none
+    protocol._password = Password("open sesame")  # a RecordedProtocol has none
     with serving(protocol) as server:
         with pytest.raises(RequestRejected) as rejected:
             ChatClient(*server.address, password=given)

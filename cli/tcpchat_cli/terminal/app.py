@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import ssl
@@ -33,6 +34,8 @@ from tcpchat_core import VERSION, TcpchatError
 def run(argv: Sequence[str]) -> int:
     """Talk, as the command line says. Returns the exit status."""
     arguments = _parser().parse_args(argv)
+    # What asyncio remarks about sockets that die is not for the screen; we tell it ourselves.
+    logging.getLogger("asyncio").addHandler(logging.NullHandler())
     try:
         settings = load_settings({key: getattr(arguments, key) for key in ENVIRONMENT}, os.environ)
         tls = _tls(arguments)

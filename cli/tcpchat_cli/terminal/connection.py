@@ -28,7 +28,16 @@ from typing import Final, Literal, Protocol, TypeAlias
 import msgspec
 
 from tcpchat_cli.terminal.address import Address
-from tcpchat_core import ClientProtocol, Notice, Request, TooLateError, events, notices
+from tcpchat_core import (
+    ClientProtocol,
+    Name,
+    Notice,
+    Request,
+    TooLateError,
+    events,
+    nick_name,
+    notices,
+)
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.notices import Rejected
@@ -200,11 +209,9 @@ class Connection:
 
     async def _replace(self, lost: ConnectionFailed | TooLateError) -> None:
         """Connect again and take up the session. Raises what was lost when that cannot be."""
-        welcome, listener = self.protocol.welcome, self._listener
+        listener = self._listener
         final = self._closing is not None and self._closing.retry is None
         if listener is None or listener.patience < 0 or final:
-            raise lost
-        if welcome is None or not welcome.token:  # the server keeps no sessions
             raise lost
         self.state, self.lag_ms = "reconnecting", None
         listener.lost(str(lost))
@@ -238,7 +245,8 @@ class Connection:
 
     def _begin_again(self, nick: str, rooms: list[str], current: str) -> None:
         """The session is gone: go where we were, as whom we were."""
-        self._write(events.Nick(nick))
+        if isinstance(nick_name(nick), Name):  # else it is the server's to give
+            self._write(events.Nick(nick))
         for room in rooms:
             self._write(events.Join(room))
         if current in rooms:
@@ -314,7 +322,8 @@ class Connection:
             self.send(events.Quit(reason))
 
     def _write(self, request: Request) -> None:
-        if data := self.protocol.request(request):
+        data = self.protocol.request(request)
+        if data and self.state != "reconnecting":
             self._writer.write(data)
 
     def _refuse(self, reason: notices.Reason, text: str) -> None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+import msgspec
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
@@ -63,6 +64,8 @@ class Screen:
         self._changes: list[Notice] = []  # comings and goings, to be told together
         self._fold_seconds = FOLD_SECONDS
         self._folding: asyncio.TimerHandle | None = None
+        # When the connection was lost: the epoch, and the last number seen in each room.
+        self._seen: tuple[str, dict[str, int]] = ("", {})
         self._paste: Paste | None = None
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
@@ -108,6 +111,10 @@ class Screen:
 
     def lost(self, sentence: str) -> None:
         """Say once that the connection is being replaced; the bar goes on telling it."""
+        protocol = self._connection.protocol
+        if protocol.welcome:
+            seen = {room: view.seq for room, view in protocol.rooms.items()}
+            self._seen = (protocol.welcome.epoch, seen)
         text = f"{sentence}; reconnecting, and what you type is kept"
         self._display.show([*self._changes_told(), self._renderer.error(text)])
 
@@ -129,10 +136,25 @@ class Screen:
             case notices.Said(id=str(id)) if id in self._unsent:
                 del self._unsent[id]  # it was said, and its receipt was lost with the connection
                 return self._renderer.lines(notice)
+            case notices.Entered():
+                return self._entered_again(notice)
             case notices.Closing():
                 return []  # what ends the conversation is told at its end
             case _:
                 return self._renderer.lines(notice)
+
+    def _entered_again(self, entered: notices.Entered) -> list[Line]:
+        """Back in a room after the session was lost: show only what is new, and what is missing."""
+        epoch, seen = self._seen
+        welcome = self._connection.protocol.welcome
+        last = seen.pop(entered.room, None)
+        if last is None or welcome is None or welcome.epoch != epoch:
+            return self._renderer.lines(entered)
+        new = tuple(said for said in entered.history if said.seq > last)
+        lines = self._renderer.lines(msgspec.structs.replace(entered, history=new))
+        if new and new[0].seq > last + 1:
+            return [*self._renderer.lines(notices.Gap(entered.room, new[0].seq)), *lines]
+        return lines
 
     def _note(self, notice: Notice) -> Iterator[Line]:
         """Remember what a notice means for us; the lines that stand before it."""
@@ -335,7 +357,7 @@ class Screen:
     def _pasted(self, event: KeyPressEvent) -> None:
         paste = Paste.of(self._connection.current, event.data)
         if paste is None or self._paste is not None:
-            event.current_buffer.insert_text(" ".join(event.data.split("\n")).strip("\r "))
+            event.current_buffer.insert_text(" ".join(event.data.splitlines()))
         else:
             self._paste = paste
 

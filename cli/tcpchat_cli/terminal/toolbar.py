@@ -55,13 +55,19 @@ def _rooms(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def _shortened(rooms: Fragments, columns: int) -> Fragments:
-    """As many of the rooms as there is place for."""
+    """As much of the rooms as there is place for, beginning with the current one."""
+    current = next((at for at, (style, _) in enumerate(rooms) if style == "class:bar.current"), 0)
     kept: Fragments = []
-    for style, text in rooms:
-        if _width(kept) + text_width(text) > columns - 1:
-            return [*kept, ("", "…")]
+    left = columns - 1  # for the …
+    for style, text in rooms[current:]:
+        if text_width(text) > left:
+            cut = text
+            while text_width(cut) > left:
+                cut = cut[:-1]
+            return [*kept, (style, cut), ("", "…")]
         kept.append((style, text))
-    return kept
+        left -= text_width(text)
+    return [*kept, ("", "…")]
 
 
 def _width(pieces: Fragments) -> int:

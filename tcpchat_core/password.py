@@ -1,0 +1,44 @@
+"""One password for a whole server, and how often it may be guessed."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+# After a wrong password its address has to wait, with every connection: a second, then two, four,
+# … at most half a minute. A person who mistypes hardly notices; a guesser has 2,900 tries a day.
+PASSWORD_DELAY_MS: Final = 1_000
+MAX_PASSWORD_DELAY_MS: Final = 30_000
+
+# Addresses whose failures are remembered; beyond it the oldest is forgotten.
+MAX_PASSWORD_PEERS: Final = 4_096
+
+
+class Password:
+    """The server's password; "" lets everybody in. Times are in milliseconds, of any clock."""
+
+    def __init__(self, password: str) -> None:
+        self._password = password.encode()
+        # By address: how many wrong ones in a row, and when the next may be tried.
+        self._failures: dict[str, tuple[int, int]] = {}
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one to be said."""
+        return bool(self._password)
+
+    def next_try_at(self, peer: str) -> int:
+        """When an address may try the next one; 0 when it need not wait."""
+        return self._failures.get(peer, (0, 0))[1]
+
+    def is_right(self, password: bytes, peer: str, now: int) -> bool:
+        """Try one, in a time that tells nothing of it. A wrong one is counted for the address."""
+        if hmac.compare_digest(password, self._password):
+            self._failures.pop(peer, None)
+            return True
+        failures = self._failures.pop(peer, (0, 0))[0] + 1
+        delay = min(PASSWORD_DELAY_MS << min(failures - 1, 20), MAX_PASSWORD_DELAY_MS)
+        self._failures[peer] = (failures, now + delay)
+        if len(self._failures) > MAX_PASSWORD_PEERS:
+            del self._failures[next(iter(self._failures))]
+        return False

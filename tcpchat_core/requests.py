@@ -1,0 +1,117 @@
+"""What a peer may ask, checked as far as it depends on nothing but the request: the proposing half
+of a server's decisions. Rooms and people are the state's.
+
+A text is sanitised, then measured; a name is folded, and its key travels in the event. What is
+too long is refused, never cut.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, assert_never
+
+from tcpchat_core import events
+from tcpchat_core.events import Event, Query, Request
+from tcpchat_core.names import MAX_NICK_CHARS, BadName, Name, nick_key, nick_name, room_name
+from tcpchat_core.notices import Reason
+from tcpchat_core.sanitize import sanitize
+
+# A page of text. UTF-8 has at most four bytes to the character, so this bounds the bytes too.
+MAX_TEXT_CHARS = 2_000
+MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
+# One line of a wide terminal, with room to spare.
+MAX_TOPIC_CHARS = 300
+MAX_REASON_CHARS = 200
+
+
+class Refused(Exception):
+    """A request that depends on nothing but itself and its connection, and cannot be."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        self.reason = reason
+        self.text = text
+
+
+class Lookup(NamedTuple):
+    """A query, to be answered in its turn."""
+
+    query: Query
+
+
+def checked(request: Request, current: Name | None) -> Event | Lookup | None:
+    """What to propose or to look up, with its texts made safe and its names folded.
+
+    `current` is the room that a request without a room is about. Raises Refused when the request
+    cannot be, whatever the state.
+    """
+    match request:
+        case events.Say():  # the most frequent; it is not taken apart, which would cost a third
+            text = _text(request.text, MAX_TEXT_CHARS, "a message")
+            name = _room(current, request.room)
+            return events.Say(name.text, text, request.id, request.emote, name.key)
+        case events.Tell(nick, text, id):
+            text = _text(text, MAX_TEXT_CHARS, "a message")
+            key = nick_key(nick)
+            if not key:
+                raise Refused("no-such-nick", f"there is nobody called {_shown(nick)}")
+            return events.Tell(_shown(nick), text, id, key)
+        case events.Nick(nick):
+            new = nick_name(nick)
+            if isinstance(new, BadName):
+                raise Refused(*new)
+            return events.Nick(*new)
+        case events.Join(room):
+            return events.Join(*_room(current, room))
+        case events.Out(room):
+            return events.Out(*_room(current, room))
+        case events.Topic(room, topic):
+            name = _room(current, room)
+            if topic:
+                topic = _text(topic, MAX_TOPIC_CHARS, "a topic")
+            event = events.Topic(name.text, topic, name.key)
+            return Lookup(event) if topic is None else event
+        case events.Quit(reason):
+            if reason:
+                reason = _text(reason, MAX_REASON_CHARS, "a reason")
+            return events.Quit(reason)
+        case events.Who(room):
+            return Lookup(events.Who(*_room(current, room)))
+        case events.History(room, before, limit):
+            name = _room(current, room)
+            return Lookup(events.History(name.text, before, limit, name.key))
+        case events.Rooms() | events.Ping() | events.Help():
+            return Lookup(request)
+        case events.Pong():
+            return None  # hearing of it was all
+        case events.Hello():
+            raise Refused("bad-request", "hello can only be the first request")
+        case _:
+            assert_never(request)
+
+
+def _text(text: str, max_chars: int, what: str) -> str:
+    """A person's text as others may see it. Raises Refused when it is empty or too long."""
+    text = sanitize(text).rstrip()
+    if not text:
+        raise Refused("empty-text", f"{what} has at least one character that can be seen")
+    if len(text) > max_chars:
+        raise Refused(
+            "too-long", f"{what} has at most {max_chars:,} characters; this one has {len(text):,}"
+        )
+    return text
+
+
+def _room(current: Name | None, room: str) -> Name:
+    """The room that was named, or the current one. Raises Refused when there is none."""
+    if not room:
+        if current is None:
+            raise Refused("no-current-room", "you are in no room yet; /join ROOM first")
+        return current
+    name = room_name(room)
+    if isinstance(name, BadName):
+        raise Refused(*name)
+    return name
+
+
+def _shown(nick: str) -> str:
+    """A nick that somebody typed, as an error can repeat it."""
+    return sanitize(nick[:MAX_NICK_CHARS])

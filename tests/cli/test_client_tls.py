@@ -1,0 +1,70 @@
+"""tcpchat-client over TLS: it trusts whom it is told to trust, and nobody else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.cli.conftest import Server, running_server
+from tests.cli.terminal import CLIENT
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(authority: trustme.CA, tmp_path: Path) -> Iterator[Server]:
+    """A server with a certificate for 127.0.0.1."""
+    issued = authority.issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    with running_server("--tls-cert", str(certificate), "--tls-key", str(key)) as started:
+        yield started
+
+
+def run(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CLIENT, server.address, "--nick", "bot", "--room", "lobby", *arguments],
+        input="hello\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_certificate_is_verified(server: Server, authority: trustme.CA, tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    assert run(server, "--tls", "--ca", str(trusted)).returncode == 0
+    assert run(server, "--tls", "--insecure").returncode == 0
+    unknown = run(server, "--tls")
+    assert unknown.returncode == 1
+    assert "its certificate is not to be trusted: " in unknown.stderr
+    assert unknown.stderr.count("\n") == 1
+
+
+def test_tls_flags_that_make_no_sense_are_told(server: Server, tmp_path: Path) -> None:
+    for arguments, sentence in (
+        (["--insecure"], "--ca and --insecure mean nothing without --tls"),
+        (["--tls", "--ca", str(tmp_path / "none")], "no such file or directory"),
+    ):
+        told = run(server, *arguments)
+        assert told.returncode == 1
+        assert sentence in told.stderr
+        assert told.stderr.count("\n") == 1
+
+
+def test_a_server_without_tls_is_told() -> None:
+    with running_server() as plain:
+        told = run(plain, "--tls")
+    assert told.returncode == 1
+    assert told.stderr.startswith("tcpchat-client: cannot connect to ")
+    assert told.stderr.count("\n") == 1
