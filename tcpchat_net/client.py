@@ -49,6 +49,9 @@ MAX_WAITING_NOTICES: Final = 10_000
 # this, and is spread by half to both sides so that a whole room does not come back as one.
 MAX_RETRY_PAUSE_S: Final = 5.0
 
+# After so many silent seconds the kernel asks the other end whether it is there.
+KEEPALIVE_S: Final = 60
+
 _Answer = TypeVar("_Answer", bound=Notice)
 _Result = TypeVar("_Result")
 
@@ -284,6 +287,10 @@ class ChatClient:
     def _connect(self) -> socket.socket | _TlsSocket:
         with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
             sock = socket.create_connection(self._address)
+            # Who only listens would never find out that the other end is gone without a word.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S // 3)
             if self._tls is None:
                 return sock
             return _TlsSocket(sock, self._tls, self._server_hostname)

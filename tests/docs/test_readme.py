@@ -42,7 +42,7 @@ def test_the_six_lines_of_embedding_run() -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(program, "README.md", "exec"), {})
-    assert len(program.splitlines()) == 6
+    assert len([line for line in program.splitlines() if line]) == 6
     assert "Welcome to tcpchat" in printed.getvalue()
     assert "You joined lobby" in printed.getvalue()
 
