@@ -37,6 +37,7 @@ from tcpchat_core import (
     events,
     nick_name,
     notices,
+    room_name,
 )
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
@@ -215,7 +216,7 @@ class Connection:
             raise lost
         self.state, self.lag_ms = "reconnecting", None
         listener.lost(str(lost))
-        nick, rooms, current = self.protocol.nick, list(self.protocol.rooms), self.current
+        nick, rooms = self.protocol.nick, list(self.protocol.rooms)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + listener.patience
         pause = 0.0
@@ -237,20 +238,18 @@ class Connection:
                 last = error
         self.state = "catching up"
         if any(isinstance(each, notices.Welcome) for each in self._first):
-            self._begin_again(nick, rooms, current)
+            self._begin_again(nick, rooms)
         kept, self._kept = self._kept, []
         for request in (*(question.request for question in self._questions), *kept):
             self._write(request)
         self.ping()  # answered after all that was missed
 
-    def _begin_again(self, nick: str, rooms: list[str], current: str) -> None:
+    def _begin_again(self, nick: str, rooms: list[str]) -> None:
         """The session is gone: go where we were, as whom we were."""
         if isinstance(nick_name(nick), Name):  # else it is the server's to give
             self._write(events.Nick(nick))
         for room in rooms:
             self._write(events.Join(room))
-        if current in rooms:
-            self._write(events.Join(current))  # the last one entered is the current one
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
@@ -340,11 +339,11 @@ class Connection:
 
     def _take(self, notice: Notice) -> None:
         match notice:
-            case notices.Entered(room):
-                self.current = room
+            case notices.Entered(room) if not self.current or _is_same(room, self.current):
+                self.current = room  # as the server writes it
             case notices.Left(room, own=True) if room == self.current:
                 self.current = next(reversed(self.protocol.rooms), "")
-            case Rejected(request="join"):
+            case Rejected(request="join") if self.current not in self.protocol.rooms:
                 self.current = self._before
             case notices.Ponged(id) if id == self._ping[0]:
                 seconds = asyncio.get_running_loop().time() - self._ping[1]
@@ -356,6 +355,11 @@ class Connection:
             if question.is_answered_by(notice) and not question.future.done():
                 question.future.set_result(None if isinstance(notice, Rejected) else notice)
                 break
+
+
+def _is_same(room: str, typed: str) -> bool:
+    """Whether the server's name of a room is what was typed, however it was written."""
+    return room_name(room)[1] == room_name(typed)[1]
 
 
 class _Question:
