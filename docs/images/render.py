@@ -1,7 +1,8 @@
-"""Draws the pictures of the client: `python docs/images/render.py`.
+"""Draws the pictures of the client: `python docs/images/render.py [FOLDER]`.
 
 Nothing is drawn by hand. The installed scripts run in pseudo-terminals, people talk, and what
-stands on one person's screen, colours and all, is written as SVG beside this file.
+stands on one person's screen, colours and all, is written as SVG into the folder, or beside this
+file.
 """
 
 from __future__ import annotations
@@ -164,12 +165,12 @@ def rooms(address: str) -> str:
 
 def main() -> None:
     """Write both pictures."""
-    here = Path(__file__).parent
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home  # nobody's own settings are to be in the picture
         for draw in (chat, rooms):
             with running_server("--flood-rate", "0") as server:
-                (here / f"{draw.__name__}.svg").write_text(draw(server.address), encoding="utf-8")
+                (folder / f"{draw.__name__}.svg").write_text(draw(server.address), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from datetime import datetime
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tcpchat_cli.terminal.render import Renderer
 
-from tcpchat_core import COMMANDS, notices
+from tcpchat_core import COMMANDS
 from tests.docs.pages import PAGES, ROOT, code_blocks, prose_and_code, read, sections, table
 
 README = read("README.md")
@@ -47,24 +47,20 @@ def test_the_six_lines_of_embedding_run() -> None:
     assert "You joined lobby" in printed.getvalue()
 
 
-def test_the_client_shows_what_the_page_shows() -> None:
-    [screen] = code_blocks(README, "text")
-    first, *lines, prompt = screen.splitlines()
-    assert first == "$ tcpchat-client --nick ada --room lobby"
-    assert prompt.startswith("lobby> ")
-    at = 1_767_225_600_000
-    client = Renderer(today=datetime.fromtimestamp(at / 1_000).date())
-    client.me = "ada"
-    told: tuple[notices.Notice, ...] = (
-        notices.Entered("lobby", ("bob", "carol", "ada"), 3, 7, at, "tea at four"),
-        notices.Said("lobby", "bob", "is there cake?", 8, at),
-        notices.Said("lobby", "ada", "there is", 9, at),
-        notices.Said("lobby", "bob", "waves", 10, at, emote=True),
-        notices.Told("bob", "save me a slice", 1, at),
-        notices.Renamed("carol", "countess"),
-    )
-    shown = [line.text for notice in told for line in client.lines(notice)]
-    assert [line[5:] for line in lines] == [line[5:] for line in shown]  # without the time of day
+def test_the_pictures_can_be_drawn_again_and_show_the_same_conversation(tmp_path: Path) -> None:
+    pictures = ROOT / "docs" / "images"
+    command = [sys.executable, str(pictures / "render.py"), str(tmp_path)]
+    subprocess.run(command, check=True, timeout=90)
+    for name in ("chat.svg", "rooms.svg"):
+        drawn, shown = (_words(folder / name) for folder in (tmp_path, pictures))
+        assert drawn == shown
+    assert "(docs/images/chat.svg)" in README
+
+
+def _words(picture: Path) -> list[str]:
+    """What a picture says, without the time of day and the lag."""
+    texts = re.findall(r">([^<>]+)</text>", picture.read_text(encoding="utf-8"))
+    return re.sub(r"\d\d:\d\d|\d+ ms", "", "".join(texts)).split()
 
 
 # ── Links ────────────────────────────────────────────────────────────────────────────────────
