@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
@@ -55,7 +56,9 @@ def _axes(width: float = 7) -> tuple[Picture, Axes]:
 
 
 def _save(picture: Picture, path: Path) -> str:
-    picture.savefig(path, metadata={"Date": None})  # the same figures give the same picture
+    # Neither the date nor chance: the same figures give the same file.
+    with rc_context({"svg.hashsalt": path.name}):
+        picture.savefig(path, metadata={"Date": None})
     return path.name
 
 

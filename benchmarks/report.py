@@ -278,12 +278,12 @@ def _cells(report: WorkloadReport, one: SystemReport) -> list[str]:
         return ["–"] * len(_columns(report))
     if report.figure == Figure.DELIVERY.value:
         latencies = [one.latency_us.get(at, 0) / 1_000 for at in ("50", "99", "99.9")]
-        own = [compact(one.deliveries_per_s), *(f"{latency:.3g}" for latency in latencies)]
+        own = [compact(one.deliveries_per_s), *map(figure, latencies)]
     else:
         own = [f"{one.people_per_cpu_s:,.0f}", f"{one.resident / 2**20:,.0f}"]
     spread = (one.cost.high - one.cost.low) / 2 / max(one.cost.median, 1e-9)
     return [
-        f"{one.cost.median:.3g}",
+        figure(one.cost.median),
         f"{spread:.0%}",
         *own,
         f"{one.server_share:.0%}",
@@ -306,6 +306,11 @@ def show_workload(console: Console, report: WorkloadReport) -> None:
     for sentence in remarks(report):
         console.print(f"  {sentence}")
     console.print()
+
+
+def figure(number: float) -> str:
+    """A measured number for people: three digits, or all of a large one's."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def compact(number: float) -> str:
