@@ -293,3 +293,27 @@ def test_without_utf8_what_cannot_be_shown_is_a_question_mark(server: Server) ->
         bob.enter("/msg ada 안녕")
         ada.wait_for(r"\[bob -> you\] \?\?$")
         ada.wait_for("1:lobby | ")
+
+
+def test_what_was_typed_before_is_found_by_ctrl_r(server: Server) -> None:
+    with people(server, "ada") as (ada,):
+        for text in ("the first of May", "something else"):
+            ada.enter(text)
+            ada.wait_for(f"ada: {text}$")
+        ada.type("\x12first")
+        ada.wait_for("search.*first")
+        ada.type("\r")
+        ada.wait_for("^lobby> the first of May$")
+
+
+def test_the_line_can_be_edited_with_the_keys_of_vi(server: Server) -> None:
+    with people(server, "ada") as (ada,):
+        ada.enter("/set keys vi")
+        ada.wait_for("keys is vi$")
+        ada.type("xhello")
+        ada.wait_for("^lobby> xhello$")
+        end = ada.screen.cursor.x
+        ada.type("\x1b")  # to normal mode: the cursor goes back onto the last character
+        ada.wait_until(lambda: ada.screen.cursor.x == end - 1, "the normal mode")
+        ada.type("0x")
+        ada.wait_for("^lobby> hello$")
