@@ -37,21 +37,21 @@ class Audience:
         return f"Audience({self.conns!r})"
 
 
-class Propose(msgspec.Struct, frozen=True):
+class Propose(msgspec.Struct, frozen=True, gc=False):
     """Put `event` into the log as `conn`'s; give the entry to `ServerProtocol.commit`."""
 
     conn: int
     event: Event
 
 
-class Send(msgspec.Struct, Generic[Payload], frozen=True):
+class Send(msgspec.Struct, Generic[Payload], frozen=True, gc=False):
     """Give `payload` to one connection."""
 
     conn: int
     payload: Payload
 
 
-class Broadcast(msgspec.Struct, Generic[Payload], frozen=True):
+class Broadcast(msgspec.Struct, Generic[Payload], frozen=True, gc=False):
     """Give `payload` to all of `audience` but `author`, and `receipt` to `author`, in one place
     of everybody's order.
 

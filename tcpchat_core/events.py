@@ -215,7 +215,7 @@ Request: TypeAlias = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One place in the log: the event, whose it is, and when the log took it in.
 
     `seq` counts the entries of the log from 1; `at` is milliseconds since the epoch.

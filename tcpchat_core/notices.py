@@ -38,7 +38,14 @@ Reason: TypeAlias = Literal[
 ]
 
 
-class NoticeBase(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower, omit_defaults=True):
+class NoticeBase(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,  # no reference cycle can be made of them
+    tag_field="type",
+    tag=str.lower,
+    omit_defaults=True,
+):
     """What all notices share: immutable, tagged by `type`, defaults left off the wire."""
 
 
@@ -107,7 +114,7 @@ class Joined(NoticeBase, frozen=True):
     at: int
 
 
-class Said(NoticeBase, frozen=True, gc=False):  # only scalars; histories hold many
+class Said(NoticeBase, frozen=True):
     """Somebody said a line to a room.
 
     `id` stands only in the copy that a resumed session is sent of its own message.
@@ -139,7 +146,7 @@ class Entered(NoticeBase, frozen=True):
     again: bool = False
 
 
-class Sent(NoticeBase, frozen=True, gc=False):
+class Sent(NoticeBase, frozen=True):
     """The receipt: your message has its place. `room` and `seq` for a room, `nick` for a person."""
 
     at: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, assert_never
 
 from tcpchat_core import events
-from tcpchat_core.events import Event, Query, Request
+from tcpchat_core.events import Event, Query, Request, Say
 from tcpchat_core.names import MAX_NICK_CHARS, BadName, Name, nick_key, nick_name, room_name
 from tcpchat_core.notices import Reason
 from tcpchat_core.sanitize import sanitize
@@ -43,11 +43,11 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | None:
     `current` is the room that a request without a room is about. Raises Refused when the request
     cannot be, whatever the state.
     """
+    if isinstance(request, Say):  # by far the most frequent
+        text = _text(request.text, MAX_TEXT_CHARS, "a message")
+        name = _room(current, request.room)
+        return Say(name.text, text, request.id, request.emote, name.key)
     match request:
-        case events.Say():  # the most frequent; it is not taken apart, which would cost a third
-            text = _text(request.text, MAX_TEXT_CHARS, "a message")
-            name = _room(current, request.room)
-            return events.Say(name.text, text, request.id, request.emote, name.key)
         case events.Tell(nick, text, id):
             text = _text(text, MAX_TEXT_CHARS, "a message")
             key = nick_key(nick)

@@ -203,7 +203,7 @@ class Fanout:
 
     def broadcast(self, audience: Audience, data: bytes, author: int, receipt: bytes) -> None:
         """Send `data` to all of the audience but `author`, who gets `receipt` in its place."""
-        group: _Group = audience.derived
+        group: _Group | None = audience.derived
         if group is None:
             outboxes = self._outboxes
             group = audience.derived = _Group(

@@ -32,7 +32,7 @@ from gevent.event import Event as GeventEvent
 from gevent.pool import Group
 from gevent.socket import wait_read
 
-from tcpchat_core import Broadcast, Close, Effect, Entry, Propose, Send, ServerProtocol, events
+from tcpchat_core import Broadcast, Effect, Entry, Propose, Send, ServerProtocol, events
 from tcpchat_core.state import Person
 from tcpchat_net.admission import (
     MAX_CLIENTS,
@@ -86,6 +86,8 @@ MAX_TURNED_AWAY: Final = 32
 COMPLAIN_EVERY_MS: Final = 10_000
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_TALK = (events.Say, events.Tell)
 
 # Called with each committed entry that is not a message, whose it is (None for nobody's), and the
 # nick that it had before ("" for a new one). For logs; what people say is never seen here.
@@ -396,18 +398,19 @@ class ChatServer:
     def _run(self, effects: list[Effect]) -> None:
         """Carry out effects, and those of the entries that they propose, in order."""
         fanout = self._fanout
+        # The clock of the wall may be set back; the log's may not.
+        self._last_at = max(self._last_at, time.time_ns() // 1_000_000)
         for effect in effects:  # grows while it is walked through
-            match effect:
-                case Broadcast():  # the hot one: it is not taken apart, which would cost more
-                    fanout.broadcast(
-                        effect.audience, effect.payload, effect.author, effect.receipt or b""
-                    )
-                case Propose(conn, event):
-                    effects += self._commit(conn, event)
-                case Send(conn, payload):
-                    fanout.send(conn, payload)
-                case Close(conn):
-                    fanout.close(conn)
+            if isinstance(effect, Broadcast):
+                fanout.broadcast(
+                    effect.audience, effect.payload, effect.author, effect.receipt or b""
+                )
+            elif isinstance(effect, Propose):
+                effects += self._commit(effect.conn, effect.event)
+            elif isinstance(effect, Send):
+                fanout.send(effect.conn, effect.payload)
+            else:
+                fanout.close(effect.conn)
         if self._paused:
             self._resume_reading()
         if self.protocol.get_timer() != self._timer_at:
@@ -416,10 +419,8 @@ class ChatServer:
     def _commit(self, conn: int, event: events.Event) -> list[Effect]:
         """On one node the log is this call: the order of the calls is the order of the log."""
         self._entries += 1
-        # The clock of the wall may be set back; the log's may not.
-        self._last_at = at = max(self._last_at, time.time_ns() // 1_000_000)
-        entry = Entry(self._entries, at, conn, event)
-        if self._observe is None or isinstance(event, events.Say | events.Tell):
+        entry = Entry(self._entries, self._last_at, conn, event)
+        if self._observe is None or isinstance(event, _TALK):
             return self.protocol.commit(entry)
         state = self.protocol.state
         away = state.away(event.session) if isinstance(event, events.Expire) else None

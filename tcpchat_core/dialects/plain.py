@@ -11,7 +11,7 @@ from typing import assert_never
 from tcpchat_core import notices
 from tcpchat_core.commands import parse_line
 from tcpchat_core.events import Request
-from tcpchat_core.notices import Notice, Rejected, Said
+from tcpchat_core.notices import Notice, Rejected, Said, Sent
 
 # How many names one line lists before it says "and N more".
 MAX_NAMES_SHOWN = 50
@@ -32,6 +32,10 @@ class Plain:
 
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""
+        if isinstance(notice, Said):  # by far the most frequent, and its receipt
+            return f"{_said(notice)}\n".encode()
+        if isinstance(notice, Sent):
+            return b""
         lines = _lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
@@ -90,11 +94,10 @@ def _names(nicks: tuple[str, ...], count: int) -> str:
 
 
 def _lines(notice: Notice) -> list[str]:  # one table row per notice
+    assert not isinstance(notice, Said | Sent), "encoded above"
     match notice:
-        case notices.Said():
-            return [_said(notice)]
         # Sessions are of the other dialect; what has no line here is not for people to read.
-        case notices.Sent() | notices.Pinged() | notices.Resumed() | notices.Gap():
+        case notices.Pinged() | notices.Resumed() | notices.Gap():
             return []
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
