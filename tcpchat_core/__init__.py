@@ -9,7 +9,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.client import ClientProtocol, Received, RoomView
 from tcpchat_core.commands import COMMANDS, Command, parse_line
 from tcpchat_core.dialects import Dialect
-from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Propose, Send
+from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Lineage, Propose, Send
 from tcpchat_core.errors import LocalError, RemoteError, TcpchatError, TooLateError
 from tcpchat_core.events import Entry, Event, Query, Request
 from tcpchat_core.names import BadName, Name, nick_name, room_name
@@ -34,6 +34,7 @@ __all__ = [
     "Effect",
     "Entry",
     "Event",
+    "Lineage",
     "LocalError",
     "Name",
     "Notice",

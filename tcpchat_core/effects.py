@@ -19,18 +19,33 @@ from tcpchat_core.notices import Notice
 Payload = TypeVar("Payload", covariant=True)
 
 
+class Lineage:
+    """What the audiences of one room have in common, one after the other.
+
+    Whoever delivers may keep in `derived` what it derives from them and would not make anew
+    because of one who came or went. It goes away with the room.
+    """
+
+    __slots__ = ("derived",)
+
+    def __init__(self) -> None:
+        self.derived: Any = None
+
+
 class Audience:
     """Who a broadcast goes to: an immutable group of connections, compared by identity.
 
     A room keeps one and makes a new one only when its membership changes, so whoever delivers
     may keep what it derives from an audience (its sockets, an open batch) in `derived`, and it
-    goes away with the audience.
+    goes away with the audience. `lineage` is the same for all audiences of a room; None for one
+    that is of no room, and is sent to once.
     """
 
-    __slots__ = ("conns", "derived")
+    __slots__ = ("conns", "derived", "lineage")
 
-    def __init__(self, conns: tuple[int, ...]) -> None:
+    def __init__(self, conns: tuple[int, ...], lineage: Lineage | None = None) -> None:
         self.conns = conns
+        self.lineage = lineage
         self.derived: Any = None
 
     def __repr__(self) -> str:

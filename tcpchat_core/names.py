@@ -19,6 +19,7 @@ they agree also when their Unicode tables do not.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from importlib.resources import files
@@ -47,6 +48,9 @@ _CACHE_NAMES = 16_384
 _ASCII_PUNCTUATION = "-_.+"
 
 _profile = get_profile("UsernameCaseMapped")
+
+# What most people type. PRECIS allows all of it, and its case mapping is `str.lower`.
+_ASCII_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9{re.escape(_ASCII_PUNCTUATION)}]*")
 
 
 class Name(NamedTuple):
@@ -130,21 +134,22 @@ def room_name(text: str) -> Name | BadName:
 
 
 def _name(what: str, text: str, max_chars: int) -> Name | BadName:
+    if len(text) <= max_chars and _ASCII_NAME.fullmatch(text):
+        return Name(text, text.lower())
     if len(text) > _MAX_TYPED_CHARS:
         return BadName("bad-name", f"a {what} has at most {max_chars} characters")
     try:
         mapped: str = _profile.enforce(text)
     except UnicodeEncodeError as error:
         return BadName("bad-name", _why_not(what, error.reason))
-    shown = text if text.isascii() else mapped
-    if len(shown) > max_chars:
+    if len(mapped) > max_chars:
         return BadName("bad-name", f"a {what} has at most {max_chars} characters")
-    for char in shown:
+    for char in mapped:
         if char.isascii() and not char.isalnum() and char not in _ASCII_PUNCTUATION:
             return BadName("bad-name", f"a {what} cannot contain {char}")
-    if not (shown[0].isalnum() or shown[0] == "_"):
+    if not (mapped[0].isalnum() or mapped[0] == "_"):
         return BadName("bad-name", f"a {what} begins with a letter, a digit or _")
-    return Name(shown, _fold(mapped))
+    return Name(mapped, _fold(mapped))
 
 
 def _why_not(what: str, precis_reason: str) -> str:

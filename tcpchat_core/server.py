@@ -45,7 +45,16 @@ from tcpchat_core.commands import help_lines
 from tcpchat_core.dialects import Dialect
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import Plain, strip_telnet
-from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Propose, Send
+from tcpchat_core.effects import (
+    Action,
+    Audience,
+    Broadcast,
+    Close,
+    Effect,
+    Lineage,
+    Propose,
+    Send,
+)
 from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Query, Request, Say
 from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
@@ -295,10 +304,11 @@ class ServerProtocol:
 
     def get_timer(self) -> int | None:
         """When to call `handle_timer`, on the clock of `now`; None when nothing is due."""
-        times = [grace.until for grace in islice(self._graces.values(), 1)]
-        if self._timers:
-            times.append(self._timers[0][0])
-        return min(times, default=None)
+        at = self._timers[0][0] if self._timers else None
+        if self._graces:
+            until = next(iter(self._graces.values())).until
+            return until if at is None else min(at, until)
+        return at
 
     def handle_timer(self, now: int) -> list[Effect]:
         """Do what is due."""
@@ -676,7 +686,7 @@ class ServerProtocol:
                 if lanes is None:
                     lanes = action.audience.derived = self._lanes(action.audience)
                 own = self._connections.get(author) if receipt is not None else None
-                for dialect, members in lanes:
+                for dialect, members in lanes.items():
                     told = b""
                     if receipt is not None and own is not None and own.dialect is dialect:
                         told = dialect.encode(receipt)
@@ -699,9 +709,31 @@ class ServerProtocol:
 
     def _lanes(self, audience: Audience) -> _Lanes:
         """The part of an audience that is connected here, by dialect."""
+        lineage, conns = audience.lineage, audience.conns
+        if lineage is None:
+            return {
+                dialect: Audience(tuple(members))
+                for dialect, members in self._by_dialect(conns).items()
+            }
+        room: _RoomLanes | None = lineage.derived
+        if room is None:
+            room = lineage.derived = _RoomLanes()
+        if conns and conns[:-1] == room.conns:  # as a rule, somebody came
+            came = self._by_dialect(conns[-1:])
+            lanes = {**room.lanes}
+        else:
+            came = self._by_dialect(conns)
+            lanes = {}
+        for dialect, members in came.items():
+            before = lanes[dialect].conns if dialect in lanes else ()
+            lanes[dialect] = Audience((*before, *members), room.lineage(dialect))
+        room.conns, room.lanes = conns, lanes
+        return lanes
+
+    def _by_dialect(self, conns: Iterable[int]) -> dict[Dialect, list[int]]:
         by_dialect: dict[Dialect, list[int]] = {}
         connections = self._connections
-        for conn in audience.conns:
+        for conn in conns:
             connection = connections.get(conn)
             if connection is not None and (dialect := connection.dialect) is not None:
                 members = by_dialect.get(dialect)
@@ -709,7 +741,7 @@ class ServerProtocol:
                     by_dialect[dialect] = [conn]
                 else:
                     members.append(conn)
-        return [(dialect, Audience(tuple(members))) for dialect, members in by_dialect.items()]
+        return by_dialect
 
     def _welcome(self, connection: _Connection, welcome: notices.Welcome) -> notices.Welcome:
         """The state says who you are; the node adds what it is."""
@@ -724,7 +756,22 @@ class ServerProtocol:
 
 
 # The dialects in use in one audience, each with its members.
-_Lanes: TypeAlias = list[tuple[Dialect, Audience]]
+_Lanes: TypeAlias = dict[Dialect, Audience]
+
+
+class _RoomLanes:
+    """The lanes of a room's last audience; what is derived from its lineage."""
+
+    __slots__ = ("_lineages", "conns", "lanes")
+
+    def __init__(self) -> None:
+        self.conns: tuple[int, ...] = ()
+        self.lanes: _Lanes = {}
+        self._lineages: dict[Dialect, Lineage] = {}
+
+    def lineage(self, dialect: Dialect) -> Lineage:
+        """The same for all lanes of one dialect."""
+        return self._lineages.setdefault(dialect, Lineage())
 
 
 _PASSWORD_NEEDED = Rejected("password-needed", "this server has a password: say it first", "hello")

@@ -39,7 +39,7 @@ from typing import assert_never
 import msgspec
 
 from tcpchat_core import events, notices
-from tcpchat_core.effects import Action, Audience, Broadcast, Close, Send
+from tcpchat_core.effects import Action, Audience, Broadcast, Close, Lineage, Send
 from tcpchat_core.events import Entry, Say
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Notice, Reason, Rejected, RoomInfo, Said, Sent, Told
@@ -111,6 +111,7 @@ class Room:
 
     __slots__ = (
         "_audience",
+        "_lineage",
         "history",
         "history_chars",
         "key",
@@ -133,13 +134,14 @@ class Room:
         self.history: deque[Said] = deque()
         self.history_chars = 0
         self._audience: Audience | None = None
+        self._lineage = Lineage()
 
     @property
     def audience(self) -> Audience:
         """The members that are connected; the same object until that changes."""
         audience = self._audience
         if audience is None:
-            audience = self._audience = Audience(_conns(self.members.values()))
+            audience = self._audience = Audience(_conns(self.members.values()), self._lineage)
         return audience
 
     def audience_changed(self) -> None:
@@ -163,7 +165,8 @@ class Room:
         person.rooms[self.key] = self
         if person.session:
             person.since[self.key] = self.seq
-        self._audience = None
+        if self._audience is not None:  # whose order is that of the members
+            self._audience = Audience((*self._audience.conns, person.conn), self._lineage)
 
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""

@@ -18,6 +18,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import gevent
@@ -102,6 +103,7 @@ class Admission:
                 del self._by_origin[from_afar]
 
 
+@lru_cache(maxsize=4_096)  # asked twice for each connection, and many come from one address
 def origin(host: str) -> str | None:
     """What connections from one place have in common; None for this machine's own.
 

@@ -7,22 +7,26 @@ member is nearly nothing, by two observations:
 * All that a connection is sent during one turn of the event loop can leave in one call.
 * All members of a room are sent the same, so it can be one object, joined once.
 
-So an audience has one open *batch* per turn. The first broadcast of the turn puts the batch into
-each member's outbox; later ones only append to the batch. At the end of the turn every outbox
-with something in it is flushed: one non-blocking write.
+So the members of a room are a *group*, which lasts while the room does, and what a group is sent
+in a turn is a *batch*: a broadcast only appends to it. At the end of the turn the batch is joined
+once, and every member is written the same object. No member is touched in between, unless it is
+sent something of its own: then it is set *apart*, with a list of parts, until the turn ends.
 
 Rules:
 
 Rule 1: What a connection receives is what a naive loop of writes would have given it, byte for
         byte. To keep it, a batch is closed for appending as soon as any member is sent something
-        else: what comes later goes behind that.
+        else, or somebody comes or goes: what comes later goes behind that, in another batch.
 
 Rule 2: An author's own bytes differ (a receipt in the place of its message). Only it pays for that.
 
-Rule 3: Nothing here waits. What the kernel does not take stays as references to the shared
+Rule 3: A connection is together with the others in one group at most, its *home*; in its other
+        rooms it is always apart. So is one whose peer is slow.
+
+Rule 4: Nothing here waits. What the kernel does not take stays as references to the shared
         batches, and goes out when the transport is writable again.
 
-Rule 4: What waits has two bounds, bytes and time without progress. Past either, the connection
+Rule 5: What waits has two bounds, bytes and time without progress. Past either, the connection
         is given up: `Transport.overrun` is called, once.
 
 No gevent in this file: the loop's part is three methods of `Transport` and one callable.
@@ -32,7 +36,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from tcpchat_core import Audience
@@ -70,7 +74,7 @@ class Transport(Protocol):
 
 
 class _Batch:
-    """What one audience is sent in one turn."""
+    """What one group is sent, until one of its members is sent something else."""
 
     __slots__ = ("chunks", "is_open", "joined", "receipts")
 
@@ -98,13 +102,25 @@ class _Batch:
 
 
 class _Group:
-    """What is derived from an audience: its outboxes, and its open batch."""
+    """The members of one room that are here, and what they are sent in this turn."""
 
-    __slots__ = ("batch", "outboxes")
+    __slots__ = ("apart", "batch", "batches", "conns", "together")
 
-    def __init__(self, outboxes: list[_Outbox]) -> None:
-        self.outboxes = outboxes
-        self.batch: _Batch | None = None
+    def __init__(self) -> None:
+        self.conns: tuple[int, ...] = ()  # of the audience that the group is as of
+        # Those whom nothing but the batches is sent, by the `write` of their transports: all that
+        # is looked at for each delivery.
+        self.together: dict[int, Callable[[bytes], int]] = {}
+        self.apart: dict[int, _Outbox] = {}
+        self.batches: list[_Batch] = []  # of this turn
+        self.batch: _Batch | None = None  # the last of them
+
+    def take_bytes(self) -> bytes:
+        """What those together are sent in this turn, which ends with it."""
+        batches, self.batches, self.batch = self.batches, [], None
+        if len(batches) == 1:
+            return batches[0].shared_bytes()
+        return b"".join([batch.shared_bytes() for batch in batches])
 
 
 # Most connections never have a backlog; they share this one, and an empty deque has 600 bytes.
@@ -112,13 +128,16 @@ _NO_BACKLOG: Final[deque[bytes]] = deque(maxlen=0)
 
 
 class _Outbox:
-    """What one connection is still to be sent."""
+    """What one connection is still to be sent, beside its home's batches."""
 
     __slots__ = (
         "backlog",
         "backlog_bytes",
         "closing",
         "conn",
+        "home",
+        "is_noted",
+        "is_together",
         "offset",
         "parts",
         "progress_at",
@@ -132,6 +151,9 @@ class _Outbox:
         self.conn = conn
         self.transport = transport
         self.write = transport.write
+        self.home: _Group | None = None
+        self.is_together = False  # with the others of its home; if so, what follows is empty
+        self.is_noted = False  # for the end of this turn
         self.parts: list[bytes | _Batch] = []  # of this turn
         self.tail: _Batch | None = None  # the last part, when it is an open batch
         self.backlog = _NO_BACKLOG  # of earlier turns, when the peer is slow
@@ -141,11 +163,22 @@ class _Outbox:
         self.rest_of_line = b""  # what was cut off by a bound in the middle of a line
         self.closing = False
 
+    def take_bytes(self) -> bytes:
+        """What it is sent in this turn, which ends with it."""
+        parts, self.parts, self.tail, self.is_noted = self.parts, [], None, False
+        return b"".join(
+            [part.bytes_for(self.conn) if isinstance(part, _Batch) else part for part in parts]
+        )
+
+
+# In the place of a number of bytes: none will ever be written again.
+_LOST: Final = -1
+
 
 class Fanout:
     """All outboxes of one server. Call `flush(now)` at the end of each turn that called `wake`.
 
-    `wake` is called when the first bytes of a turn are put into an outbox. `now` is in
+    `wake` is called when there is something to send for the first time in a turn. `now` is in
     milliseconds of the clock that `check_stalls` is called with.
     """
 
@@ -160,7 +193,8 @@ class Fanout:
         self._max_backlog_bytes = max_backlog_bytes
         self._stall_timeout_ms = stall_timeout_ms
         self._outboxes: dict[int, _Outbox] = {}
-        self._dirty: list[_Outbox] = []
+        self._busy: list[_Group] = []  # those with batches
+        self._noted: list[_Outbox] = []  # those with parts, or that may go home again
         self._slow: dict[int, _Outbox] = {}
 
     # ── Connections ──────────────────────────────────────────────────────────────────────────
@@ -172,13 +206,18 @@ class Fanout:
     def remove(self, conn: int) -> None:
         """Nothing more is written to `conn`; what waited for it is dropped."""
         outbox = self._outboxes.pop(conn, None)
-        if outbox is not None:
-            self._slow.pop(conn, None)
-            outbox.parts = []
-            outbox.backlog = _NO_BACKLOG
-            outbox.closing = False
-            # Its audiences may still be sent to, and a flush may be under way: that goes nowhere.
-            outbox.write = len
+        if outbox is None:
+            return
+        self._slow.pop(conn, None)
+        if outbox.home is not None:
+            outbox.home.together.pop(conn, None)
+            outbox.home.apart.pop(conn, None)
+            outbox.home = None
+        outbox.is_together = outbox.closing = False
+        outbox.parts = []
+        outbox.backlog = _NO_BACKLOG
+        # Its rooms may still be sent to before they hear of it: that goes nowhere.
+        outbox.write = len
 
     def close(self, conn: int) -> None:
         """Call the transport's `finished` when all that was sent so far is written."""
@@ -204,86 +243,177 @@ class Fanout:
     def broadcast(self, audience: Audience, data: bytes, author: int, receipt: bytes) -> None:
         """Send `data` to all of the audience but `author`, who gets `receipt` in its place."""
         group: _Group | None = audience.derived
-        if group is None:
-            outboxes = self._outboxes
-            group = audience.derived = _Group(
-                [outboxes[conn] for conn in audience.conns if conn in outboxes]
-            )
+        if group is None or group.conns is not audience.conns:
+            group = self._group(audience)
+            if group is None:
+                for conn in audience.conns:
+                    self.send(conn, receipt if conn == author else data)
+                return
         batch = group.batch
         if batch is None or not batch.is_open:
-            batch = group.batch = _Batch()
-            dirty = self._dirty
-            if not dirty:
-                self._wake()
-            for outbox in group.outboxes:  # `_touch` in place: this is the hottest loop there is
-                if outbox.tail is not None:
-                    outbox.tail.is_open = False
-                elif not outbox.parts:
-                    dirty.append(outbox)
-                outbox.tail = batch
-                outbox.parts.append(batch)
-        own = self._outboxes.get(author)
-        if own is not None and own.tail is batch:
+            batch = self._open_batch(group)
+        if author in group.together:
+            self._set_apart(self._outboxes[author])
+        if author in group.apart:
             batch.receipts.setdefault(author, []).append((len(batch.chunks), receipt))
         batch.chunks.append(data)
 
+    def _open_batch(self, group: _Group) -> _Batch:
+        if not group.batches:
+            self._wake_once()
+            self._busy.append(group)
+        batch = group.batch = _Batch()
+        group.batches.append(batch)
+        for outbox in group.apart.values():
+            self._touch(outbox)
+            outbox.tail = batch
+            outbox.parts.append(batch)
+            if outbox.home is None and outbox.conn in self._outboxes:
+                outbox.home = group
+        return batch
+
     def _touch(self, outbox: _Outbox) -> None:
-        """Something else than the open batch goes behind it: close it. Note who needs a flush."""
+        """Something of its own is to go behind what the connection is sent so far."""
+        if outbox.is_together:
+            self._set_apart(outbox)
+        else:
+            self._note(outbox)
         if outbox.tail is not None:
             outbox.tail.is_open = False
             outbox.tail = None
-        elif not outbox.parts:
-            if not self._dirty:
-                self._wake()
-            self._dirty.append(outbox)
+
+    def _set_apart(self, outbox: _Outbox) -> None:
+        """Give a connection a list of its own, with what its home was sent in this turn."""
+        group = outbox.home
+        assert group is not None, "it is together with nobody"
+        del group.together[outbox.conn]
+        group.apart[outbox.conn] = outbox
+        outbox.is_together = False
+        outbox.parts = [*group.batches]
+        outbox.tail = group.batch
+        self._note(outbox)
+
+    def _go_home(self, outbox: _Outbox) -> None:
+        """Nothing waits for the connection: it is sent what its home is, and no more."""
+        group = outbox.home
+        if group is not None and not (outbox.is_together or outbox.backlog):
+            del group.apart[outbox.conn]
+            group.together[outbox.conn] = outbox.write
+            outbox.is_together = True
+
+    def _note(self, outbox: _Outbox) -> None:
+        if not outbox.is_noted:
+            outbox.is_noted = True
+            self._wake_once()
+            self._noted.append(outbox)
+
+    def _wake_once(self) -> None:
+        if not (self._busy or self._noted):
+            self._wake()
+
+    # ── Who is in a group ────────────────────────────────────────────────────────────────────
+
+    def _group(self, audience: Audience) -> _Group | None:
+        """The group of an audience's room, as of this audience; None when it is of no room."""
+        if audience.lineage is None:
+            return None
+        group: _Group | None = audience.lineage.derived
+        if group is None:
+            group = audience.lineage.derived = _Group()
+        audience.derived = group
+        before, group.conns = group.conns, audience.conns
+        if group.batch is not None:
+            group.batch.is_open = False
+        if audience.conns[:-1] == before:  # as a rule, somebody came
+            self._enter(group, audience.conns[-1:])
+        else:
+            self._leave(group, set(before).difference(audience.conns))
+            self._enter(group, set(audience.conns).difference(before))
+        return group
+
+    def _enter(self, group: _Group, conns: Iterable[int]) -> None:
+        for conn in conns:
+            outbox = self._outboxes.get(conn)
+            if outbox is not None:
+                if outbox.is_together:
+                    self._set_apart(outbox)
+                outbox.home = group
+                group.apart[conn] = outbox
+                self._note(outbox)
+
+    def _leave(self, group: _Group, conns: Iterable[int]) -> None:
+        for conn in conns:
+            if conn in group.together:
+                self._set_apart(self._outboxes[conn])
+            outbox = group.apart.pop(conn, None)
+            if outbox is not None and outbox.home is group:
+                outbox.home = None
 
     # ── Writing ──────────────────────────────────────────────────────────────────────────────
 
     def flush(self, now: int) -> None:
         """Write what was sent in this turn, once per connection."""
-        dirty, self._dirty = self._dirty, []
-        shared: _Batch | None = None
-        shared_data = b""
-        for outbox in dirty:
-            parts, batch = outbox.parts, outbox.tail
-            outbox.tail = None
-            if batch is not None and len(parts) == 1:  # as a rule, for all of a room in a row
-                if batch is not shared:
-                    batch.is_open = False
-                    shared, shared_data = batch, batch.shared_bytes()
-                data = (
-                    batch.bytes_for(outbox.conn) if outbox.conn in batch.receipts else shared_data
-                )
+        busy, self._busy = self._busy, []
+        noted, self._noted = self._noted, []
+        # What was not written, and how much of it was. To deal with that may send something, which
+        # belongs to the next turn.
+        unwritten: list[tuple[_Outbox, bytes, int]] = []
+        for group in busy:
+            data = group.take_bytes()
+            size = len(data)
+            if not size:
+                continue
+            for conn, write in group.together.items():
+                try:
+                    written = write(data)
+                except BlockingIOError:
+                    written = 0
+                except (OSError, MemoryError):
+                    written = _LOST
+                if written != size:
+                    unwritten.append((self._outboxes[conn], data, written))
+        finished: list[_Outbox] = []
+        for outbox in noted:
+            data = outbox.take_bytes()
+            written = 0
+            if data and not outbox.backlog:
+                try:
+                    written = outbox.write(data)
+                except BlockingIOError:
+                    pass
+                except (OSError, MemoryError):
+                    written = _LOST
+            if written != len(data):
+                unwritten.append((outbox, data, written))
             else:
-                if batch is not None:
-                    batch.is_open = False
-                data = b"".join(
-                    [
-                        part.bytes_for(outbox.conn) if isinstance(part, _Batch) else part
-                        for part in parts
-                    ]
-                )
-            parts.clear()
-            if outbox.backlog:
-                self._append(outbox, data)
-                continue
-            try:
-                written = outbox.write(data) if data else 0
-            except BlockingIOError:
-                written = 0
-            except (OSError, MemoryError):
-                self._give_up(outbox, outbox.transport.failed)
-                continue
-            if written < len(data):
-                outbox.backlog, outbox.offset = deque(), written
-                outbox.backlog_bytes = -written
-                outbox.progress_at = now
-                self._slow[outbox.conn] = outbox
-                outbox.transport.want_writable(True)
-                self._append(outbox, data)  # which may give it up
-            elif outbox.closing:
+                self._go_home(outbox)
+                if outbox.closing and not outbox.backlog:
+                    finished.append(outbox)
+        for outbox, data, written in unwritten:
+            if outbox.conn in self._outboxes:
+                self._keep(outbox, data, written, now)
+        for outbox in finished:
+            if outbox.closing:
                 outbox.closing = False
                 outbox.transport.finished()
+
+    def _keep(self, outbox: _Outbox, data: bytes, written: int, now: int) -> None:
+        """Keep what was not written for when the peer takes it, or give the peer up."""
+        if written == _LOST:
+            self._give_up(outbox, outbox.transport.failed)
+            return
+        if not outbox.backlog:
+            if outbox.is_together:
+                self._set_apart(outbox)
+            outbox.backlog, outbox.offset = deque(), written
+            outbox.backlog_bytes = -written
+            outbox.progress_at = now
+            self._slow[outbox.conn] = outbox
+            outbox.transport.want_writable(True)
+        outbox.backlog.append(data)
+        outbox.backlog_bytes += len(data)
+        if outbox.backlog_bytes > self._max_backlog_bytes:
+            self._give_up(outbox, outbox.transport.overrun)
 
     def writable(self, conn: int, now: int) -> None:
         """The transport can be written to again: write what waits."""
@@ -316,9 +446,11 @@ class Fanout:
         del self._slow[conn]
         outbox.backlog = _NO_BACKLOG
         outbox.transport.want_writable(False)
-        if outbox.closing and not outbox.parts:
-            outbox.closing = False
-            outbox.transport.finished()
+        if not outbox.is_noted:
+            self._go_home(outbox)
+            if outbox.closing:
+                outbox.closing = False
+                outbox.transport.finished()
 
     def check_stalls(self, now: int) -> None:
         """Give up the connections that have taken nothing for too long. Call it now and then."""
@@ -332,12 +464,6 @@ class Fanout:
         if outbox is not None:
             with contextlib.suppress(OSError):
                 outbox.write(outbox.rest_of_line + data)
-
-    def _append(self, outbox: _Outbox, data: bytes) -> None:
-        outbox.backlog.append(data)
-        outbox.backlog_bytes += len(data)
-        if outbox.backlog_bytes > self._max_backlog_bytes:
-            self._give_up(outbox, outbox.transport.overrun)
 
     def _give_up(self, outbox: _Outbox, tell: Callable[[], None]) -> None:
         if outbox.backlog:

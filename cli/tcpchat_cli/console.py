@@ -35,9 +35,14 @@ def set_up(level: str) -> None:
     _log.setLevel(level.upper())
 
 
+def is_told(level: int) -> bool:
+    """Whether what happens on this level is logged at all."""
+    return _log.isEnabledFor(level)
+
+
 def note(event: str, *, level: int = logging.INFO, **fields: str | int) -> None:
     """Log one happening."""
-    if _log.isEnabledFor(level):
+    if is_told(level):
         _log.log(level, event, extra={"fields": fields})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import os
 import secrets
 import signal
@@ -107,7 +108,7 @@ def _server(settings: Settings) -> ChatServer:
         ServerProtocol(state, limits=limits, motd=motd, password=password),
         settings.host,
         settings.port,
-        observe=console.observe,
+        observe=console.observe if console.is_told(logging.INFO) else None,
         complain=console.complain,
         max_clients=max_clients,
         max_per_ip=settings.max_per_ip,

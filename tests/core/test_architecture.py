@@ -49,6 +49,7 @@ PUBLIC = [
     "Effect",
     "Entry",
     "Event",
+    "Lineage",
     "LocalError",
     "Name",
     "Notice",

@@ -7,6 +7,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from precis_i18n import get_profile
 
 from tcpchat_core import BadName, Name, nick_name, room_name
 from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS, RESERVED_NICKS, nick_key
@@ -129,7 +130,14 @@ def test_an_ascii_name_is_the_same_in_any_case(text: str) -> None:
     assert nick_key(nick_key(text)) == nick_key(text)
 
 
-@given(text=ANY_TEXT)
+@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{,31}", fullmatch=True))
+def test_an_ascii_name_is_mapped_as_precis_does_it(text: str) -> None:
+    name = room_name(text)
+    mapped = get_profile("UsernameCaseMapped").enforce(text)
+    assert name == Name(text, mapped)
+
+
+@given(ANY_TEXT)
 def test_any_text_is_a_name_or_is_told_why_not(text: str) -> None:
     for made, max_chars in ((nick_name(text), MAX_NICK_CHARS), (room_name(text), MAX_ROOM_CHARS)):
         match made:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hypothesis import strategies as st
 
-from tcpchat_core import Audience
+from tcpchat_core import Audience, Lineage
 from tcpchat_net.fanout import Transport
 
 CONNS: Final = range(5)
@@ -90,9 +90,13 @@ class CloseIt(NamedTuple):
 
 
 class Lose(NamedTuple):
-    """The peer is gone: forget the connection, and tell those who share a room with it."""
+    """The peer is gone: forget the connection, and tell those who share a room with it.
+
+    Or leave that for later, so that its rooms still count it among those they send to.
+    """
 
     conn: int
+    is_told: bool
 
 
 class Break(NamedTuple):
@@ -148,7 +152,7 @@ _step: st.SearchStrategy[Step] = st.one_of(
     st.builds(Enter, _rooms, _conns),
     st.builds(Leave, _rooms, _conns),
     st.builds(CloseIt, _conns),
-    st.builds(Lose, _conns),
+    st.builds(Lose, _conns, st.booleans()),
     st.builds(Break, _conns),
     st.builds(CheckStalls, st.booleans()),
 )
@@ -259,7 +263,7 @@ class _World:
         for peer in self.peers:
             self.fanout.add(peer.conn, peer)
         self.rooms = [dict.fromkeys(sorted(room)) for room in members]
-        self.audiences = [Audience(tuple(room)) for room in self.rooms]
+        self.audiences = [Audience(tuple(room), Lineage()) for room in self.rooms]
 
     def _wake(self) -> None:
         self.is_awake = True
@@ -293,7 +297,7 @@ class _World:
             members[conn] = None
         else:
             del members[conn]
-        self.audiences[room] = Audience(tuple(members))
+        self.audiences[room] = Audience(tuple(members), self.audiences[room].lineage)
 
     def leave_all(self, peer: Peer) -> None:
         """As the state does it: those who share rooms are told once, the leaver is among them."""
@@ -308,11 +312,12 @@ class _World:
         for room in rooms:
             self.change(room, peer.conn, is_member=False)
 
-    def lose(self, peer: Peer) -> None:
+    def lose(self, peer: Peer, *, is_told: bool = True) -> None:
         """As the server does it."""
         peer.end()
         self.fanout.remove(peer.conn)
-        self.leave_all(peer)
+        if is_told:
+            self.leave_all(peer)
 
     # ── The loop ─────────────────────────────────────────────────────────────────────────────
 
@@ -367,9 +372,9 @@ class _World:
                     self.leave_all(peer)
                     peer.closing = True
                     self.fanout.close(conn)
-            case Lose(conn):
+            case Lose(conn, is_told):
                 if not self.peers[conn].ended:
-                    self.lose(self.peers[conn])
+                    self.lose(self.peers[conn], is_told=is_told)
             case Break(conn):
                 self.peers[conn].broken = True
             case Allow(conn, letters):

@@ -384,11 +384,13 @@ def the_client_knows_its_own_messages_by_nick(patch: Patch) -> None:
 
 
 def outboxes_have_no_bound(patch: Patch) -> None:
-    def append(_: Fanout, outbox: Any, data: bytes) -> None:
-        outbox.backlog.append(data)
-        outbox.backlog_bytes += len(data)
+    keep = Fanout._keep
 
-    patch.setattr(Fanout, "_append", append)
+    def broken_keep(self: Fanout, *arguments: Any) -> None:
+        self._max_backlog_bytes = 10**9
+        keep(self, *arguments)
+
+    patch.setattr(Fanout, "_keep", broken_keep)
 
 
 def everybody_waits_for_the_slowest(patch: Patch) -> None:
