@@ -396,37 +396,41 @@ class ChatServer:
 
     def _run(self, effects: list[Effect]) -> None:
         """Carry out effects, and those of the entries that they propose, in order."""
-        fanout = self._fanout
+        fanout, protocol, observe = self._fanout, self.protocol, self._observe
         # The clock of the wall may be set back; the log's may not.
-        self._last_at = max(self._last_at, time.time_ns() // 1_000_000)
+        self._last_at = at = max(self._last_at, time.time_ns() // 1_000_000)
         for effect in effects:  # grows while it is walked through
             if isinstance(effect, Broadcast):
                 fanout.broadcast(
                     effect.audience, effect.payload, effect.author, effect.receipt or b""
                 )
             elif isinstance(effect, Propose):
-                effects += self._commit(effect.conn, effect.event)
+                # On one node the log is this: the order of the proposals is the order of the log.
+                self._entries += 1
+                entry = Entry(self._entries, at, effect.conn, effect.event)
+                if observe is None or isinstance(entry.event, _TALK):
+                    effects += protocol.commit(entry)
+                else:
+                    effects += self._observed_commit(entry, observe)
             elif isinstance(effect, Send):
                 fanout.send(effect.conn, effect.payload)
             else:
                 fanout.close(effect.conn)
         if self._paused:
             self._resume_reading()
-        if self.protocol.get_timer() != self._timer_at:
+        if protocol.get_timer() != self._timer_at:
             self._arm_timer()
 
-    def _commit(self, conn: int, event: events.Event) -> list[Effect]:
-        """On one node the log is this call: the order of the calls is the order of the log."""
-        self._entries += 1
-        entry = Entry(self._entries, self._last_at, conn, event)
-        if self._observe is None or isinstance(event, _TALK):
-            return self.protocol.commit(entry)
-        state = self.protocol.state
+    def _observed_commit(self, entry: Entry, observe: Observer) -> list[Effect]:
+        state, event = self.protocol.state, entry.event
         away = state.away(event.session) if isinstance(event, events.Expire) else None
-        person = state.person(conn) or away
+        person = state.person(entry.conn) or away
         nick = person.nick if person else ""
+        is_refused = isinstance(event, events.Out) and not (person and event.key in person.rooms)
         effects = self.protocol.commit(entry)
-        self._observe(entry, person or state.person(conn), nick)
+        if is_refused:  # which cannot be seen afterwards, as it can for the others
+            return effects
+        observe(entry, person or state.person(entry.conn), nick)
         return effects
 
     def _resume_reading(self) -> None:

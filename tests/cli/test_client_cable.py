@@ -3,65 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
-from typing import NamedTuple
 
-import gevent
-from gevent.event import Event
-
+from tests.cli.cable import cable_to
 from tests.cli.conftest import Server
-from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
-from tests.net.proxy import Cable
+from tests.cli.terminal import CLIENT, Terminal
 
 SAID = re.compile(r"^\d\d:\d\d (\w+: .*)$")
-
-
-class Plug(NamedTuple):
-    """The end of a cable: where to connect to, and what can be done to it."""
-
-    address: str
-    pull: Callable[[], object]
-    put_back: Callable[[], object]
-
-
-@contextmanager
-def cable_to(address: str) -> Iterator[Plug]:
-    """A cable in a thread of its own, since who looks at a terminal waits for it."""
-    ready: SimpleQueue[tuple[Plug, Callable[[], object]]] = SimpleQueue()
-    host, _, port = address.rpartition(":")
-
-    def run() -> None:
-        hub = gevent.get_hub()  # each thread has one
-        pulled, put_back, ended = (hub.loop.async_() for _ in range(3))
-        end = Event()
-        with Cable((host, int(port))) as cable:
-
-            def pull() -> None:
-                cable.pull_out()
-                cable.cut()
-
-            pulled.start(pull)
-            put_back.start(cable.plug_in)
-            ended.start(end.set)
-            near = "{}:{}".format(*cable.address)
-            ready.put((Plug(near, pulled.send, put_back.send), ended.send))
-            end.wait()
-        for watcher in (pulled, put_back, ended):
-            watcher.close()
-        hub.destroy()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    plug, unplug_for_good = ready.get(timeout=LIMIT_SECONDS)
-    try:
-        yield plug
-    finally:
-        unplug_for_good()
-        thread.join(LIMIT_SECONDS)
-        assert not thread.is_alive()
 
 
 def join(address: str, nick: str) -> Terminal:

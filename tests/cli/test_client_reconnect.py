@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tests.cli.cable import cable_to
 from tests.cli.conftest import running_server
 from tests.cli.terminal import CLIENT, Terminal
-from tests.cli.test_client_cable import cable_to
 
 
 def join(address: str, nick: str) -> Terminal:

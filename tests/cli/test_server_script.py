@@ -101,7 +101,7 @@ def _chat(address: str) -> None:
     """Somebody comes, is called ada, says a secret in every way there is, and goes."""
     with Talker(address, "/nick ada\n/join lobby\n") as ada:
         ada.send(f"{_SECRET}\n/me {_SECRET}\n/msg ada {_SECRET}\n/topic {_SECRET}\n/{_SECRET}\n")
-        ada.send(f"/nick {'x' * 50}{_SECRET}\n/out\n/quit {_SECRET}\n")
+        ada.send(f"/nick {'x' * 50}{_SECRET}\n/out tea\n/out\n/quit {_SECRET}\n")
         ada.read_until("* Closing: bye")
 
 
