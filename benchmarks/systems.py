@@ -21,6 +21,9 @@ from benchmarks.load import Dialect
 from benchmarks.processes import Failed, Process, compile_c, descriptors_lacking, free_port, running
 
 _HERE = Path(__file__).parent
+
+# Names the tcpchat-server of another build, to be measured beside this one as `tcpchat-before`.
+BEFORE = "TCPCHAT_BEFORE"
 _OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
 
 
@@ -63,7 +66,8 @@ class System:
             )
         if self.program is None or _installed(self.program):
             return None
-        return f"{self.name} is left out: {self.program} is not installed ({self.package})"
+        what = "there is none" if self.program == os.sep else f"{self.program} is not installed"
+        return f"{self.name} is left out: {what} ({self.package})"
 
     def version(self) -> str:
         """What the program says of its version."""
@@ -94,6 +98,8 @@ class System:
 
 def _installed(program: str) -> str | None:
     """Where a program is: beside this Python, on the path, or where Debian keeps daemons."""
+    if os.sep in program:
+        return shutil.which(program)
     beside = Path(sys.executable).with_name(program)
     if beside.exists():
         return str(beside)
@@ -169,15 +175,15 @@ NATS = Dialect(
 
 
 @cache
-def _tcpchat_flags() -> str:
-    """What the installed server says of its flags."""
-    command = [_program("tcpchat-server"), "--help"]
+def _tcpchat_flags(program: str) -> str:
+    """What an installed server says of its flags."""
+    command = [_program(program), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.stdout
 
 
-def _tcpchat(launch: Launch) -> list[str]:
-    command = [_program("tcpchat-server"), "--port", "0"]
+def _tcpchat(launch: Launch, program: str = "tcpchat-server") -> list[str]:
+    command = [_program(program), "--port", "0"]
     wanted = {
         "--log-level": "warning",
         "--flood-rate": "0",
@@ -187,9 +193,13 @@ def _tcpchat(launch: Launch) -> list[str]:
         "--drop-after": "7200",
     }
     for flag, value in wanted.items():
-        if flag in _tcpchat_flags():
+        if flag in _tcpchat_flags(program):
             command += [flag, value]
     return command
+
+
+def _tcpchat_before(launch: Launch) -> list[str]:
+    return _tcpchat(launch, os.environ.get(BEFORE, ""))
 
 
 def _tcpchat_tls(launch: Launch) -> list[str]:
@@ -322,6 +332,15 @@ SYSTEMS = {
             lambda launch: [*_tcpchat(launch), "--stall-timeout", "1"],
             "tcpchat-server",
             "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-before",
+            "tcpchat-server of another build, plain dialect",
+            PLAIN,
+            _tcpchat_before,
+            os.environ.get(BEFORE, os.sep),
+            f"{BEFORE}=/path/to/its/tcpchat-server says which it is",
             announces=True,
         ),
         System("c-loop", "the yardstick: a bare C loop", PLAIN, _yardstick, announces=True),

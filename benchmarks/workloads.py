@@ -116,6 +116,18 @@ WORKLOADS = {
             targets={"inspircd": 1.0},
         ),
         Workload(
+            "rush",
+            "5,000 people connect, take a nick and join one room, 2,000 at a time",
+            rooms=1,
+            members=5_000,
+            talkers=0,
+            figure=Figure.ADMISSION,
+            warmup_s=0,
+            window_s=0.1,
+            most_rounds=1,  # most others take long
+            targets={"inspircd": 1.0},
+        ),
+        Workload(
             "idle",
             "10,000 people in 100 rooms, silent",
             rooms=100,

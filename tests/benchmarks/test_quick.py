@@ -11,18 +11,19 @@ import pytest
 
 from benchmarks.core import measure_core
 from benchmarks.report import Report
+from benchmarks.systems import BEFORE
 
 ROOT = Path(__file__).parents[2]
 
 
 def run_suite(
-    directory: Path, *arguments: str, path: str = "/usr/bin:/bin"
+    directory: Path, *arguments: str, path: str = "/usr/bin:/bin", before: str = ""
 ) -> subprocess.CompletedProcess[str]:
     # Run elsewhere, so that the results land there; the package is found by its path.
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "PATH": path},
+        env={"PYTHONPATH": str(ROOT), "PATH": path, **({BEFORE: before} if before else {})},
         capture_output=True,
         text=True,
         timeout=100,
@@ -65,6 +66,15 @@ def test_the_quick_form_checks_json_lines_and_stalled_readers_too_and_draws(tmp_
         "latency-jsonl-hall.svg",
         "latency-stalled.svg",
     }
+
+
+def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
+    server = str(Path(sys.executable).with_name("tcpchat-server"))
+    done = run_suite(tmp_path, "--quick", "rush", "--against", "tcpchat-before", before=server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (workload,) = report_in(tmp_path).workloads
+    assert [one.system for one in workload.systems] == ["tcpchat", "tcpchat-before"]
+    assert all(not (one.faults or one.trouble) for one in workload.systems)
 
 
 def test_the_core_is_measured_in_rooms_of_three_sizes() -> None:

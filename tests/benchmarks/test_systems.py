@@ -16,6 +16,13 @@ def test_a_system_that_is_not_installed_is_left_out_with_a_sentence() -> None:
     )
 
 
+def test_another_build_is_measured_only_when_it_is_named() -> None:
+    assert SYSTEMS["tcpchat-before"].unavailable() == (
+        "tcpchat-before is left out: there is none"
+        " (TCPCHAT_BEFORE=/path/to/its/tcpchat-server says which it is)"
+    )
+
+
 def test_the_yardstick_needs_nothing_installed() -> None:
     assert SYSTEMS["c-loop"].unavailable() is None
 
