@@ -170,8 +170,8 @@ def parse_line(line: str) -> Request | Rejected | None:
     `line` is text without its line end. A line that begins with one slash is a command; `//` says
     a text that begins with a slash; anything else is said to the current room.
     """
-    if not line.startswith("/"):
-        return events.Say("", line) if line.strip() else None
+    if line[:1] != "/":
+        return events.Say("", line) if line and not line.isspace() else None
     if line.startswith("//"):
         return events.Say("", line[1:])
     word, _, rest = line[1:].partition(" ")

@@ -45,7 +45,8 @@ class LineBuffer:
 
     def receive_data(self, data: bytes) -> list[bytes | TooLong]:
         """Take in what was read; return the complete lines, oldest first."""
-        *complete, rest = data.split(b"\n")
+        complete = data.split(b"\n")
+        rest = complete.pop()
         if (  # as a rule: whole lines, from programs and from terminals alike
             not (rest or self._partial or self._discarding or b"\r" in data)
             and len(data) <= self._max_line_bytes

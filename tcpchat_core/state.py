@@ -179,9 +179,10 @@ class Room:
         """Add a message to the history and drop the oldest beyond the bounds."""
         history = self.history
         history.append(said)
-        self.history_chars += len(said.text)
-        while len(history) > limits.history_messages or self.history_chars > limits.history_chars:
-            self.history_chars -= len(history.popleft().text)
+        chars = self.history_chars + len(said.text)
+        while len(history) > limits.history_messages or chars > limits.history_chars:
+            chars -= len(history.popleft().text)
+        self.history_chars = chars
 
 
 class ChatState:

@@ -33,7 +33,7 @@ class Plain:
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""
         if isinstance(notice, Said):  # by far the most frequent, and its receipt
-            return f"{_said(notice)}\n".encode()
+            return (_said(notice) + "\n").encode()
         if isinstance(notice, Sent):
             return b""
         lines = _lines(notice)
@@ -94,11 +94,8 @@ def _names(nicks: tuple[str, ...], count: int) -> str:
 
 
 def _lines(notice: Notice) -> list[str]:  # one table row per notice
-    assert not isinstance(notice, Said | Sent), "encoded above"
+    assert not isinstance(notice, (Said, Sent)), "encoded above"
     match notice:
-        # Sessions are of the other dialect; what has no line here is not for people to read.
-        case notices.Pinged() | notices.Resumed() | notices.Gap():
-            return []
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
         case notices.Left(room, nick, own):
@@ -151,6 +148,9 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {line}" for line in lines]
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
+        # Sessions are of the other dialect; what has no line here is not for people to read.
+        case notices.Pinged() | notices.Resumed() | notices.Gap():
+            return []
         case _:
             assert_never(notice)
 
