@@ -771,7 +771,10 @@ class _RoomLanes:
 
     def lineage(self, dialect: Dialect) -> Lineage:
         """The same for all lanes of one dialect."""
-        return self._lineages.setdefault(dialect, Lineage())
+        lineage = self._lineages.get(dialect)
+        if lineage is None:
+            lineage = self._lineages[dialect] = Lineage()
+        return lineage
 
 
 _PASSWORD_NEEDED = Rejected("password-needed", "this server has a password: say it first", "hello")
