@@ -175,14 +175,17 @@ class Room:
         person.since.pop(self.key, None)
         self._audience = None
 
-    def keep(self, said: Said, limits: StateLimits) -> None:
-        """Add a message to the history and drop the oldest beyond the bounds."""
+    def say(self, nick: str, event: Say, at: int, limits: StateLimits) -> Said:
+        """Number a message and add it to the history; drop the oldest beyond the bounds."""
+        self.seq = seq = self.seq + 1
+        said = Said(self.name, nick, event.text, seq, at, event.emote)
         history = self.history
         history.append(said)
         chars = self.history_chars + len(said.text)
         while len(history) > limits.history_messages or chars > limits.history_chars:
             chars -= len(history.popleft().text)
         self.history_chars = chars
+        return said
 
 
 class ChatState:
@@ -273,6 +276,35 @@ class ChatState:
             case _:
                 assert_never(event)
 
+    def handle_all(self, entries: Iterable[Entry]) -> list[Action]:
+        """Apply the next entries of the log: what `handle` gives for each, in order.
+
+        Of messages that one person says to one room in a row, each but the first costs less.
+        """
+        actions: list[Action] = []
+        person: Person | None = None
+        room: Room | None = None  # that the last entry was said to, by `person`
+        for entry in entries:
+            event = entry.event
+            if (
+                room is not None
+                and person is not None
+                and isinstance(event, Say)
+                and event.key == room.key
+                and entry.conn == person.conn
+                and event.id is None
+                and entry.seq > self.seq
+            ):
+                self.seq = entry.seq
+                said = room.say(person.nick, event, entry.at, self.limits)
+                receipt = Sent(entry.at, None, room.name, None, said.seq)
+                actions.append(Broadcast(room.audience, said, person.conn, receipt))
+                continue
+            actions += self.handle(entry)
+            person = self._people.get(entry.conn) if isinstance(event, Say) else None
+            room = person.rooms.get(event.key) if person and isinstance(event, Say) else None
+        return actions
+
     def _connect(self, conn: int, session: str) -> list[Action]:
         if self._free_guests:
             number = heapq.heappop(self._free_guests)
@@ -293,10 +325,8 @@ class ChatState:
             return [Send(person.conn, person.receipts[id])]
         if room is None:
             return [Send(person.conn, not_in_room("say", event.room, id))]
-        room.seq = seq = room.seq + 1
-        said = Said(room.name, person.nick, event.text, seq, at, event.emote)
-        room.keep(said, self.limits)
-        receipt = Sent(at, id, room.name, None, seq)
+        said = room.say(person.nick, event, at, self.limits)
+        receipt = Sent(at, id, room.name, None, said.seq)
         if id is not None:
             self._remember(person, id, receipt)
         return [Broadcast(room.audience, said, person.conn, receipt)]

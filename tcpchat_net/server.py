@@ -399,6 +399,8 @@ class ChatServer:
         fanout, protocol, observe = self._fanout, self.protocol, self._observe
         # The clock of the wall may be set back; the log's may not.
         self._last_at = at = max(self._last_at, time.time_ns() // 1_000_000)
+        if len(effects) > 1:
+            effects = self._commit_pasted(effects)
         for effect in effects:  # grows while it is walked through
             if isinstance(effect, Broadcast):
                 fanout.broadcast(
@@ -420,6 +422,16 @@ class ChatServer:
             self._resume_reading()
         if protocol.get_timer() != self._timer_at:
             self._arm_timer()
+
+    def _commit_pasted(self, effects: list[Effect]) -> list[Effect]:
+        """When all that is asked for is to commit messages, commit them in one call."""
+        entries: list[Entry] = []
+        for seq, effect in enumerate(effects, self._entries + 1):
+            if not (isinstance(effect, Propose) and isinstance(effect.event, events.Say)):
+                return effects
+            entries.append(Entry(seq, self._last_at, effect.conn, effect.event))
+        self._entries += len(entries)
+        return self.protocol.commit_all(entries)
 
     def _observed_commit(self, entry: Entry, observe: Observer) -> list[Effect]:
         state, event = self.protocol.state, entry.event

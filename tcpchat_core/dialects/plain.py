@@ -6,11 +6,13 @@ with `* ` or `! `, and neither brackets nor blanks can stand in a name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from tcpchat_core import notices
 from tcpchat_core.commands import parse_line
 from tcpchat_core.events import Request
+from tcpchat_core.framing import TooLong
 from tcpchat_core.notices import Notice, Rejected, Said, Sent
 
 # How many names one line lists before it says "and N more".
@@ -29,6 +31,24 @@ class Plain:
         except UnicodeDecodeError:
             return Rejected("bad-line", "a line must be UTF-8 text")
         return parse_line(text)
+
+    def texts(self, lines: Sequence[bytes | TooLong]) -> list[str] | None:
+        """What lines say, when all of them are texts to say and nothing has to be changed in them.
+
+        None when there is a command among them, or a blank line, or anything that is not plain
+        text: then each is to be decoded.
+        """
+        try:
+            typed = [line.decode() for line in lines if isinstance(line, bytes)]
+        except UnicodeDecodeError:
+            return None
+        together = "\n".join(typed)
+        if len(typed) < len(lines) or together[:1] == "/" or "\n/" in together:
+            return None
+        if not "".join(typed).isprintable():
+            return None
+        texts = [text.rstrip() for text in typed]
+        return None if "" in texts else texts
 
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""

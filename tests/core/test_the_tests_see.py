@@ -28,7 +28,7 @@ from tcpchat_core.dialects.plain import Plain, strip_telnet
 from tcpchat_core.framing import LineBuffer, TooLong
 from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.state import Person, Room
-from tests.core import checkers, test_client, test_server, test_state
+from tests.core import checkers, test_client, test_paste, test_server, test_state
 from tests.core.harness import random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
 from tests.core.session_machine import SessionMachine
@@ -80,13 +80,14 @@ def a_message_reaches_people_outside_the_room(patch: Patch) -> None:
 
 
 def a_number_is_left_out(patch: Patch) -> None:
-    original = Room.keep
+    original = Room.say
 
-    def keep(self: Room, said: Any, limits: Any) -> None:
-        original(self, said, limits)
+    def say(self: Room, *args: Any) -> Any:
+        said = original(self, *args)
         self.seq += 1
+        return said
 
-    patch.setattr(Room, "keep", keep)
+    patch.setattr(Room, "say", say)
 
 
 def a_rename_is_told_per_room(patch: Patch) -> None:
@@ -124,26 +125,24 @@ def the_audience_is_stale(patch: Patch) -> None:
 
 
 def history_is_off_by_one(patch: Patch) -> None:
-    original = Room.keep
+    original = Room.say
 
-    def keep(self: Room, said: Any, limits: Any) -> None:
-        original(
-            self,
-            said,
-            msgspec.structs.replace(limits, history_messages=limits.history_messages + 1),
-        )
+    def say(self: Room, nick: str, event: Any, at: int, limits: Any) -> Any:
+        more = msgspec.structs.replace(limits, history_messages=limits.history_messages + 1)
+        return original(self, nick, event, at, more)
 
-    patch.setattr(Room, "keep", keep)
+    patch.setattr(Room, "say", say)
 
 
 def history_forgets_to_count_characters(patch: Patch) -> None:
-    original = Room.keep
+    original = Room.say
 
-    def keep(self: Room, said: Any, limits: Any) -> None:
-        original(self, said, limits)
+    def say(self: Room, *args: Any) -> Any:
+        said = original(self, *args)
         self.history_chars = 0
+        return said
 
-    patch.setattr(Room, "keep", keep)
+    patch.setattr(Room, "say", say)
 
 
 def a_snapshot_forgets_a_topic(patch: Patch) -> None:
@@ -170,7 +169,7 @@ def joining_again_shows_the_history_twice(patch: Patch) -> None:
 def answers_overtake(patch: Patch) -> None:
     def answer(self: Any, connection: Any, answer: Any, effects: list[Any]) -> None:
         sent = Send(connection.conn, self._notice(connection, answer))
-        effects += self._encode([sent])
+        self._encode([sent], effects)
 
     patch.setattr(ServerProtocol, "_answer", answer)
 
@@ -358,10 +357,93 @@ def test_a_broken_rule_is_seen_by_the_model(
         run_state_machine_as_test(machine, settings=QUICK)
 
 
+def a_paste_is_not_charged(patch: Patch) -> None:
+    original = ServerProtocol._allowance
+    patch.setattr(
+        ServerProtocol,
+        "_allowance",
+        lambda self, connection, wanted: original(self, connection, 1) and wanted,
+    )
+
+
+def a_paste_keeps_its_trailing_blanks(patch: Patch) -> None:
+    original = Plain.texts
+
+    def texts(self: Plain, lines: Any) -> list[str] | None:
+        found = original(self, lines)
+        return found and [line.decode() for line in lines]
+
+    patch.setattr(Plain, "texts", texts)
+
+
+def a_command_in_a_paste_is_said(patch: Patch) -> None:
+    def texts(_: Plain, lines: Any) -> list[str] | None:
+        try:
+            found = [line.decode().rstrip() for line in lines]
+        except (UnicodeDecodeError, AttributeError):
+            return None
+        return found if all(found) and "".join(found).isprintable() else None
+
+    patch.setattr(Plain, "texts", texts)
+
+
+def what_is_handled_at_once_is_all_said_to_the_first_room(patch: Patch) -> None:
+    original = ChatState.handle_all
+
+    def handle_all(self: ChatState, entries: Any) -> list[Action]:
+        entries = [*entries]
+        keys = {getattr(entry.event, "key", "") for entry in entries}
+        if len(keys) == 1 or not all(isinstance(one.event, events.Say) for one in entries):
+            return original(self, entries)
+        room, key = entries[0].event.room, entries[0].event.key
+        return original(
+            self,
+            [
+                msgspec.structs.replace(
+                    one, event=msgspec.structs.replace(one.event, room=room, key=key)
+                )
+                for one in entries
+            ],
+        )
+
+    patch.setattr(ChatState, "handle_all", handle_all)
+
+
+def receipts_are_missing_of_what_is_committed_at_once(patch: Patch) -> None:
+    original = ServerProtocol._encode_row
+
+    def encode_row(self: ServerProtocol, row: Any, effects: Any) -> None:
+        if len(row) > 1:
+            row = [msgspec.structs.replace(action, receipt=None) for action in row]
+        original(self, row, effects)
+
+    patch.setattr(ServerProtocol, "_encode_row", encode_row)
+
+
 BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         a_session_that_was_resumed_and_lost_again_expires,
         test_state.test_the_grace_of_an_earlier_connection_does_not_end_a_session,
+    ),
+    (
+        a_paste_is_not_charged,
+        test_paste.test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one,
+    ),
+    (
+        a_paste_keeps_its_trailing_blanks,
+        test_paste.test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one,
+    ),
+    (
+        a_command_in_a_paste_is_said,
+        test_paste.test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one,
+    ),
+    (
+        what_is_handled_at_once_is_all_said_to_the_first_room,
+        test_paste.test_entries_that_are_handled_at_once_have_the_same_actions,
+    ),
+    (
+        receipts_are_missing_of_what_is_committed_at_once,
+        test_paste.test_a_paste_is_told_in_one_broadcast_and_acknowledged_in_its_place,
     ),
     (a_client_shows_what_it_has_seen, test_client.test_what_was_seen_is_not_shown_again),
     (a_client_shows_receipts_twice, test_client.test_its_own_message_in_a_replay_is_its_receipt),
@@ -384,15 +466,15 @@ def test_a_broken_rule_is_seen_by_its_test(
 
 
 def test_a_flood_limit_that_forgets_a_line_is_seen(monkeypatch: Patch) -> None:
-    original = ServerProtocol._may_go_on
+    original = ServerProtocol._allowance
 
-    def may_go_on(self: ServerProtocol, connection: Any) -> bool:
-        goes_on = original(self, connection)
-        if not goes_on:
+    def allowance(self: ServerProtocol, connection: Any, wanted: int) -> int:
+        allowed = original(self, connection, wanted)
+        if allowed < wanted:
             connection.lines.pop()
-        return goes_on
+        return allowed
 
-    monkeypatch.setattr(ServerProtocol, "_may_go_on", may_go_on)
+    monkeypatch.setattr(ServerProtocol, "_allowance", allowance)
     with pytest.raises(AssertionError):
         test_server.test_too_fast_is_delayed_and_never_lost_or_reordered()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Self
 
 import gevent
@@ -30,6 +30,11 @@ class RecordedProtocol(ServerProtocol):
     def commit(self, entry: Entry) -> list[Effect]:
         self.log.append(entry)
         return super().commit(entry)
+
+    def commit_all(self, entries: Iterable[Entry]) -> list[Effect]:
+        entries = [*entries]
+        self.log += entries
+        return super().commit_all(entries)
 
 
 class Serving(ChatServer):

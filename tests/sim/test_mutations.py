@@ -27,7 +27,7 @@ from tcpchat_core import state as state_module
 from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects.plain import Plain
 from tcpchat_core.notices import Gap, Notice, Said, Sent
-from tcpchat_core.state import Person, Room
+from tcpchat_core.state import Person, Room, StateLimits
 from tcpchat_net.fanout import Fanout
 from tests.sim.promises import CHECKERS, simulate
 from tests.sim.world import name_of
@@ -192,7 +192,13 @@ def all_rooms_share_one_history(patch: Patch) -> None:
 
 
 def the_history_has_no_bound(patch: Patch) -> None:
-    patch.setattr(Room, "keep", lambda self, said, _: self.history.append(said))
+    original = Room.say
+
+    def say(self: Room, nick: str, event: Any, at: int, limits: StateLimits) -> Any:
+        none = msgspec.structs.replace(limits, history_messages=10**9, history_chars=10**9)
+        return original(self, nick, event, at, none)
+
+    patch.setattr(Room, "say", say)
 
 
 def an_expired_session_is_not_forgotten(patch: Patch) -> None:
