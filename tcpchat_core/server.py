@@ -448,15 +448,15 @@ class ServerProtocol:
     def _proceed(self, connection: _Connection) -> list[Effect]:
         """Look at the lines that are waiting, as far as they may go."""
         effects: list[Effect] = []
-        if len(connection.lines) > 1 and not self._paste(connection, effects):
-            return effects
+        if len(connection.lines) > 1:
+            self._paste(connection, effects)
         lines = connection.lines
         for place, line in enumerate(lines):
             if connection.ending:
                 break
             if not line:  # asks for nothing, so it costs nothing
                 continue
-            if not self._allowance(connection, 1):
+            if not self._may_go_on(connection):
                 connection.lines = lines[place:]
                 return effects
             self._line(connection, line, effects)
@@ -468,53 +468,56 @@ class ServerProtocol:
             effects += self._end(connection)
         return effects
 
-    def _paste(self, connection: _Connection, effects: list[Effect]) -> bool:
-        """Propose all lines at once, if a person says all of them to its room.
+    def _paste(self, connection: _Connection, effects: list[Effect]) -> None:
+        """Of several lines, look at as many as may be looked at now, if all of them are texts.
 
-        That is the same as one after the other, but costs less. Returns whether to go on.
+        That is the same as one after the other, but costs less.
         """
         name = connection.current  # who has a room has said who it is, and nothing to a web server
         if connection.dialect is not _PLAIN or name is None or connection.ending:
-            return True
-        texts = _PLAIN.texts(connection.lines)
+            return
+        count = min(self._spare_lines(connection), len(connection.lines))
+        if count < 2:
+            return
+        texts = _PLAIN.texts(connection.lines[:count])
         if texts is None or max(map(len, texts)) > MAX_TEXT_CHARS:
-            return True
-        count = self._allowance(connection, len(texts))
+            return
         conn = connection.conn
-        effects += [
-            Propose(conn, Say(name.text, text, None, False, name.key)) for text in texts[:count]
-        ]
+        effects += [Propose(conn, Say(name.text, text, None, False, name.key)) for text in texts]
         connection.proposed += count
         connection.long_lines = 0
+        connection.words_us = max(connection.words_us, self._now * 1_000) + count * self._line_us
         connection.lines = connection.lines[count:]
-        return count == len(texts)
 
-    def _allowance(self, connection: _Connection, wanted: int) -> int:
-        """How many of the connection's next `wanted` lines may be looked at now.
-
-        If not all, it will be woken for the others.
-        """
-        allowed = MAX_OUTSTANDING - connection.proposed + connection.committed
+    def _spare_lines(self, connection: _Connection) -> int:
+        """How many of a connection's lines may be looked at now, but for wrong passwords."""
+        spare = MAX_OUTSTANDING - connection.proposed + connection.committed
         if connection.answers:
-            allowed = min(allowed, MAX_OUTSTANDING - len(connection.answers))
-        if allowed <= 0:
-            return 0  # until these are committed
-        allowed = min(allowed, wanted)
+            spare = min(spare, MAX_OUTSTANDING - len(connection.answers))
+        if self._line_us:
+            # The generic cell rate algorithm (ITU-T I.371): one number instead of a bucket.
+            now_us = self._now * 1_000
+            until_us = now_us + max(1, self.limits.flood_burst) * self._line_us
+            spare = min(spare, (until_us - max(connection.words_us, now_us)) // self._line_us)
+        return spare
+
+    def _may_go_on(self, connection: _Connection) -> bool:
+        """Whether the connection's next line may be looked at now; if not, it will be woken."""
         if not connection.admitted:
             until = self._password.next_try_at(connection.peer)
             if self._now < until:
                 self._wait(connection, until)
-                return 0
+                return False
+        if self._spare_lines(connection) > 0:
+            if self._line_us:
+                connection.words_us = max(connection.words_us, self._now * 1_000) + self._line_us
+            return True
         if self._line_us:
-            # The generic cell rate algorithm (ITU-T I.371): one number instead of a bucket.
-            now_us = self._now * 1_000
-            begin = max(connection.words_us, now_us)
-            until_us = now_us + max(1, self.limits.flood_burst) * self._line_us
-            allowed = min(allowed, (until_us - begin) // self._line_us)
-            connection.words_us = due = begin + allowed * self._line_us
-            if allowed < wanted and (early := due + self._line_us - until_us) > 0:
-                self._wait(connection, self._now + (early + 999) // 1_000)
-        return allowed
+            burst_us = max(1, self.limits.flood_burst) * self._line_us
+            early_us = connection.words_us + self._line_us - self._now * 1_000 - burst_us
+            if early_us > 0:
+                self._wait(connection, self._now + (early_us + 999) // 1_000)
+        return False  # if it is not too fast, until what it said is committed
 
     def _line(self, connection: _Connection, line: bytes | TooLong, effects: list[Effect]) -> None:
         dialect = connection.dialect

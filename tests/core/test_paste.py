@@ -21,6 +21,7 @@ from tcpchat_core import (
     StateLimits,
     events,
 )
+from tcpchat_core.server import MAX_OUTSTANDING
 from tests.core.harness import MemoryServer, entry, join, name, nick
 from tests.core.strategies import CUTS
 
@@ -199,3 +200,19 @@ def test_an_answer_that_waits_has_its_place_between_messages_that_are_committed_
     server.carry_out(server.protocol.commit_all(entries))
     assert server.lines(1) == ["* lobby has no topic"]
     assert [line.partition(": ")[2] for line in server.lines(2)][-2:] == ["one", "two"]
+
+
+def test_a_paste_waits_for_the_log_when_too_much_of_it_is_on_its_way() -> None:
+    limits = ServerLimits(flood_burst=1_000, flood_rate=1_000)
+    server = _server(MemoryServer, limits)
+    server.delayed = True
+    lines = [b"%d" % number for number in range(MAX_OUTSTANDING + 10)]
+    server.send(1, b"\n".join(lines) + b"\n")
+    assert len(server.proposed) == MAX_OUTSTANDING
+    assert server.protocol.is_paused(1)
+    server.wait(1_000)  # time alone changes nothing
+    assert len(server.proposed) == MAX_OUTSTANDING
+    server.read(2)
+    while server.proposed:
+        server.commit_next()
+    assert server.read(2) == b"".join(b"[lobby] ada: %b\n" % line for line in lines)

@@ -358,12 +358,14 @@ def test_a_broken_rule_is_seen_by_the_model(
 
 
 def a_paste_is_not_charged(patch: Patch) -> None:
-    original = ServerProtocol._allowance
-    patch.setattr(
-        ServerProtocol,
-        "_allowance",
-        lambda self, connection, wanted: original(self, connection, 1) and wanted,
-    )
+    original = ServerProtocol._paste
+
+    def paste(self: ServerProtocol, connection: Any, effects: Any) -> None:
+        before = connection.words_us
+        original(self, connection, effects)
+        connection.words_us = before
+
+    patch.setattr(ServerProtocol, "_paste", paste)
 
 
 def a_paste_keeps_its_trailing_blanks(patch: Patch) -> None:
@@ -466,15 +468,15 @@ def test_a_broken_rule_is_seen_by_its_test(
 
 
 def test_a_flood_limit_that_forgets_a_line_is_seen(monkeypatch: Patch) -> None:
-    original = ServerProtocol._allowance
+    original = ServerProtocol._may_go_on
 
-    def allowance(self: ServerProtocol, connection: Any, wanted: int) -> int:
-        allowed = original(self, connection, wanted)
-        if allowed < wanted:
+    def may_go_on(self: ServerProtocol, connection: Any) -> bool:
+        goes_on = original(self, connection)
+        if not goes_on:
             connection.lines.pop()
-        return allowed
+        return goes_on
 
-    monkeypatch.setattr(ServerProtocol, "_allowance", allowance)
+    monkeypatch.setattr(ServerProtocol, "_may_go_on", may_go_on)
     with pytest.raises(AssertionError):
         test_server.test_too_fast_is_delayed_and_never_lost_or_reordered()
 
