@@ -21,6 +21,7 @@ from tcpchat_core import (
     Send,
     ServerProtocol,
 )
+from tcpchat_core.events import Say
 from tcpchat_net.fanout import Fanout
 from tests.sim.clock import Clock
 from tests.sim.config import Config
@@ -168,6 +169,8 @@ class Server:
     # ── Effects ──────────────────────────────────────────────────────────────────────────────
 
     def _run(self, effects: list[Effect]) -> None:
+        if len(effects) > 1 and not self.config.log_delay:
+            effects = self._commit_pasted(effects)
         for effect in effects:  # grows while it is walked through
             match effect:
                 case Broadcast(audience, payload, author, receipt):
@@ -199,6 +202,21 @@ class Server:
         entry = Entry(self.entries, EPOCH + self.clock.now, conn, event)
         effects = self.protocol.commit(entry)
         self._committed(entry)
+        return effects
+
+    def _commit_pasted(self, effects: list[Effect]) -> list[Effect]:
+        """As `ChatServer` does it: messages that are proposed together are committed together."""
+        entries = [
+            Entry(seq, EPOCH + self.clock.now, effect.conn, effect.event)
+            for seq, effect in enumerate(effects, self.entries + 1)
+            if isinstance(effect, Propose) and isinstance(effect.event, Say)
+        ]
+        if len(entries) < len(effects):
+            return effects
+        self.entries += len(entries)
+        effects = self.protocol.commit_all(entries)
+        for entry in entries:
+            self._committed(entry)
         return effects
 
     def _arm_timer(self) -> None:
