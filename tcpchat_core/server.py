@@ -28,7 +28,7 @@ Rule 3: A notice is encoded once per dialect in use, however many people get it.
 
 On the way of a message, here and in the modules that it passes through, `isinstance` stands where
 elsewhere a `match` would: a class pattern that matches makes a set and a list (CPython's
-`match_class`), and so takes eight times as long.
+`match_class`), and so takes several times as long.
 """
 
 from __future__ import annotations
