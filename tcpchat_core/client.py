@@ -131,8 +131,8 @@ class ClientProtocol:
     def _send_held(self) -> bytes:
         """What may be sent now of what was said.
 
-        The server remembers the last ids that it was sent, as many as its window says. So that it
-        still knows the oldest unacknowledged one when that has to be sent again, no message is
+        The server remembers the last ids of what it took in, twice as many as its window. So that
+        it still knows the oldest unacknowledged one when that has to be sent again, no message is
         sent that comes a window or more after it.
         """
         if not self._open:

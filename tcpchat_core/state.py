@@ -48,9 +48,9 @@ from tcpchat_core.notices import Notice, Reason, Rejected, RoomInfo, Said, Sent,
 class StateLimits(msgspec.Struct, frozen=True):
     """The bounds that `handle` reads.
 
-    `receipts` is how many messages of one session may be unacknowledged at a time; `inbox` how
-    many direct messages are kept for one that is away; `away` how many sessions may be without a
-    connection: beyond it the one that is away longest ends.
+    `receipts` is how many messages of one session may be unacknowledged at a time, and twice as
+    many ids are remembered; `inbox` how many direct messages are kept for one that is away; `away`
+    how many sessions may be without a connection: beyond it the one that is away longest ends.
     """
 
     rooms_per_person: int = 50
@@ -475,7 +475,10 @@ class ChatState:
         if person.receipts is None:
             person.receipts = {}
         person.receipts[id] = receipt
-        if len(person.receipts) > self.limits.receipts:
+        # Since the oldest without a receipt came, not only what was said after it may have been
+        # taken in, but also what was said before it: a message that was refused at first, and
+        # whose refusal was lost, comes again. Each is less than a window.
+        if len(person.receipts) > 2 * self.limits.receipts:
             del person.receipts[next(iter(person.receipts))]
 
     # ── Parts of the transitions ─────────────────────────────────────────────────────────────

@@ -96,7 +96,7 @@ class Model:
 
     def receipt(self, person: ModelPerson, id: str | None) -> Sent | None:
         """The receipt that the same id gives again, while it is remembered."""
-        kept = person.receipts[-self.limits.receipts :]
+        kept = person.receipts[-2 * self.limits.receipts :]
         return next((sent for sent in kept if id is not None and sent.id == id), None)
 
     def apply(self, entry: Entry) -> Told:
@@ -280,7 +280,7 @@ class Model:
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:
         """A message as a resumed session is sent it: its own ones have their ids."""
         if isinstance(notice, Said):
-            for sent in person.receipts[-self.limits.receipts :]:
+            for sent in person.receipts[-2 * self.limits.receipts :]:
                 if (sent.room, sent.seq) == (notice.room, notice.seq):
                     return msgspec.structs.replace(notice, id=sent.id)
         return notice

@@ -202,7 +202,7 @@ class StateMachine(RuleBasedStateMachine):
         for person in self.model.people:
             real = self.real(person)
             assert list(real.inbox or ()) == self.model.inbox(person)
-            receipts = person.receipts[-self.limits.receipts :]
+            receipts = person.receipts[-2 * self.limits.receipts :]
             assert list((real.receipts or {}).values()) == receipts
 
     @invariant()

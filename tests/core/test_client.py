@@ -5,16 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tcpchat_core import (
+    ChatState,
     ClientProtocol,
     Notice,
     RemoteError,
     Request,
+    ServerProtocol,
+    StateLimits,
     TooLateError,
     events,
     notices,
 )
 from tcpchat_core.dialects.jsonl import JsonLines
-from tests.core.harness import MemoryServer
+from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
 
 JSONL = JsonLines()
 
@@ -263,6 +266,45 @@ def test_what_has_no_receipt_is_sent_again_after_a_reconnect_in_order() -> None:
     assert asks(told(client, notices.Sent(0, "2", "lobby", None, 6))) == [
         events.Say("lobby", "e", "5")
     ]
+
+
+def test_what_was_refused_and_is_taken_in_later_makes_nothing_be_said_twice() -> None:
+    server = MemoryServer(
+        ServerProtocol(ChatState(limits=StateLimits(receipts=3)), limits=NO_FLOOD_LIMIT)
+    )
+    ada = ClientProtocol()
+
+    def connects(conn: int) -> None:
+        server.connect(conn, token=f"token-{conn}")
+        server.send(conn, ada.hello())
+
+    def hears(conn: int, last: str) -> None:
+        """Read what came, up to the notice that has this in it; what comes later is lost."""
+        head, found, tail = server.read(conn).partition(last.encode())
+        assert found
+        server.send(conn, ada.receive_data(head + found + tail[: tail.index(b"\n") + 1]).reply)
+
+    server.connect(2)
+    server.ask(2, events.Hello(), events.Nick("bob"))
+    connects(1)
+    hears(1, "welcome")
+    # There is no cleo yet, so only the second is taken in; then both answers are lost.
+    server.send(1, ada.tell("cleo", "first") + ada.tell("bob", "second"))
+    server.lose(1)
+    server.connect(3)
+    server.ask(3, events.Hello(), events.Nick("cleo"))
+    # The first is taken in behind the second, whose receipt is lost again.
+    connects(4)
+    hears(4, "resumed")
+    hears(4, '"id":"1"')
+    server.send(4, ada.tell("bob", "third") + ada.tell("bob", "fourth"))
+    server.lose(4)
+    connects(5)
+    hears(5, "resumed")
+    hears(5, '"id":"4"')
+    assert not ada.unacknowledged
+    heard = [notice.text for notice in server.told(2) if isinstance(notice, notices.Told)]
+    assert heard == ["second", "third", "fourth"]
 
 
 def test_its_own_message_in_a_replay_is_its_receipt() -> None:

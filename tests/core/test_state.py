@@ -726,13 +726,13 @@ def test_what_was_refused_can_be_said_again_with_its_id() -> None:
     assert isinstance(talk.do(1, say("den", "hi", "m2"))[1][0], notices.Sent)
 
 
-def test_as_many_ids_are_remembered_as_may_be_unacknowledged() -> None:
+def test_twice_as_many_ids_are_remembered_as_may_be_unacknowledged() -> None:
     talk = with_session(StateLimits(receipts=2))
-    for id in ("a", "b", "c"):
+    for id in "abcde":
         talk.do(1, say("lobby", id, id))
-    for id in ("b", "c", "a"):
+    for id in "bcdea":
         talk.do(1, say("lobby", id, id))
-    assert history(talk) == ["a", "b", "c", "a"]
+    assert history(talk) == ["a", "b", "c", "d", "e", "a"]
 
 
 def test_direct_messages_to_a_session_that_is_away_wait_for_it() -> None:

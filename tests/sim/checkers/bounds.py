@@ -47,7 +47,7 @@ class Bounds(Checker):
         bound("nicks", len(state._nicks), len(everybody))
         bound("graces", len(protocol._graces), len(state._away) + len(protocol._connections) + 1)
         for person in everybody:
-            bound(f"receipts of {person.nick}", len(person.receipts or ()), limits.receipts)
+            bound(f"receipts of {person.nick}", len(person.receipts or ()), 2 * limits.receipts)
             bound(f"inbox of {person.nick}", len(person.inbox or ()), limits.inbox)
             bound(f"rooms of {person.nick}", len(person.rooms), limits.rooms_per_person)
         bound("rooms", len(state._rooms), limits.rooms)
