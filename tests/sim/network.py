@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.sim.clock import Clock
 
@@ -90,6 +90,11 @@ class Pipe:
         """What was stalled arrives from now on."""
         self._stalled_until = 0
         self._clock.after(0, self._arrive)
+
+    def widen(self, capacity: int) -> None:
+        """So much is taken from now on, also of what waits before a pipe that is full."""
+        self.way = replace(self.way, capacity=capacity)
+        self._clock.after(0, self.writable)
 
     def cut(self) -> None:
         """Lose what is under way and all that is written later."""

@@ -207,8 +207,9 @@ class World:
             if link.to_server.is_cut or link.to_client.is_cut:
                 link.server.reset()
                 link.client.reset()
-            link.to_server.unstall()
-            link.to_client.unstall()
+            for pipe in (link.to_server, link.to_client):
+                pipe.unstall()
+                pipe.widen(ROOMY)  # as lines are that are made from now on
         for peer in (*self.people, *self.plain):
             peer.read_bytes, peer.read_delay = Peer.read_bytes, 0
             peer.wake()
