@@ -1,17 +1,50 @@
-"""Settings that all tests share."""
+"""What all tests share: how properties are tried, and what is not taken from whoever starts them.
+
+A verdict depends on the commit alone: not on what an earlier run left behind, not on the shell that
+the tests are started from, and not on how busy the machine is.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 from hypothesis import HealthCheck, settings
 
-# No deadline: what a busy machine does to one example says nothing about the code. The whole
-# of tests/core is to stay under a minute on two cores, which these numbers of examples allow.
+# ── Properties ───────────────────────────────────────────────────────────────────────────────────
+
+# No deadline: what a busy machine does to one example says nothing about the code. No database: an
+# example that is kept in `.hypothesis` would be tried in this clone, and in no other. The whole of
+# tests/core is to stay under a minute on two cores, which these numbers of examples allow.
 settings.register_profile(
     "tcpchat",
     deadline=None,
+    database=None,
     max_examples=100,
     stateful_step_count=40,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
-settings.load_profile("tcpchat")
+# The same examples in each run, so that what is red in CI is red for whoever repeats it.
+settings.register_profile("ci", settings.get_profile("tcpchat"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tcpchat"))
+
+# ── The shell that the tests are started from ────────────────────────────────────────────────────
+
+# What a shell runs in its background ignores Ctrl-C, and so does all that this starts. The programs
+# that are tested have to hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How wide a terminal is, whether there are colours, settings of tcpchat, builds to compare with.
+for name in list(os.environ):
+    if name in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"} or name.startswith("TCPCHAT_"):
+        del os.environ[name]
+
+# Names are looked up that do not exist. Where no name server answers, that ends soon all the same.
+os.environ |= {"RES_OPTIONS": "timeout:1 attempts:1", "LOCALDOMAIN": ""}
+
+# Days begin at the same time everywhere.
+os.environ["TZ"] = "UTC"
+time.tzset()
