@@ -21,29 +21,38 @@ class Plug(NamedTuple):
     address: str
     pull: Callable[[], object]
     put_back: Callable[[], object]
+    lead_to: Callable[[str], object]  # another server, for connections from now on
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Both parts of an address."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 @contextmanager
 def cable_to(address: str) -> Iterator[Plug]:
     """A cable in a thread of its own, since who looks at a terminal waits for it."""
     ready: SimpleQueue[tuple[Plug, Callable[[], object]]] = SimpleQueue()
-    host, _, port = address.rpartition(":")
 
     def run() -> None:
         hub = gevent.get_hub()  # each thread has one
         pulled, put_back, ended = (hub.loop.async_() for _ in range(3))
         end = Event()
-        with Cable((host, int(port))) as cable:
+        with Cable(host_and_port(address)) as cable:
 
             def pull() -> None:
                 cable.pull_out()
                 cable.cut()
 
+            def lead_to(other: str) -> None:
+                cable.server = host_and_port(other)
+
             pulled.start(pull)
             put_back.start(cable.plug_in)
             ended.start(end.set)
             near = "{}:{}".format(*cable.address)
-            ready.put((Plug(near, pulled.send, put_back.send), ended.send))
+            ready.put((Plug(near, pulled.send, put_back.send, lead_to), ended.send))
             end.wait()
         for watcher in (pulled, put_back, ended):
             watcher.close()

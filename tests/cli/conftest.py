@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.terminal import SERVER
+from tests.cli.terminal import LIMIT_SECONDS, SERVER
 
 
 class Server(NamedTuple):
@@ -22,7 +22,7 @@ class Server(NamedTuple):
     def stop(self) -> int:
         """End it as an operator would; return its exit status."""
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=LIMIT_SECONDS)
 
 
 def start_server(*arguments: str) -> Server:
@@ -39,7 +39,7 @@ def stop_server(server: Server) -> None:
     if server.process.poll() is None:
         server.process.terminate()
     try:
-        server.process.wait(timeout=30)
+        server.process.wait(timeout=LIMIT_SECONDS)
     finally:
         server.process.kill()
         assert server.process.stdout is not None

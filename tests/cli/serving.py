@@ -6,8 +6,9 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
@@ -53,13 +54,17 @@ class Talker:
 
 
 class ServerProcess:
-    """A tcpchat-server that was started; ended however it is at the end of a test."""
+    """A tcpchat-server that was started; ended however it is at the end of a test.
 
-    def __init__(self, *arguments: str, stderr: int = subprocess.PIPE) -> None:
+    Its log goes to a file: a pipe that nobody reads would be full one day, and the server wait.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self._log = TemporaryFile("w+")  # noqa: SIM115 # it is open for as long as this
         self.process = subprocess.Popen(
             [SERVER, *arguments],
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=self._log,
             text=True,
             env=ENVIRONMENT,
         )
@@ -69,7 +74,10 @@ class ServerProcess:
 
     def __exit__(self, *_error: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
 
     def read_address(self) -> str:
         """Wait until it listens; where."""
@@ -84,8 +92,9 @@ class ServerProcess:
 
     def wait(self) -> tuple[int, str, str]:
         """Its exit status, and the rest of its output and of its log."""
-        output, log = self.process.communicate(timeout=LIMIT_SECONDS)
-        return self.process.returncode, output, log or ""
+        output, _ = self.process.communicate(timeout=LIMIT_SECONDS)
+        self._log.seek(0)
+        return self.process.returncode, output, self._log.read()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Look until the condition holds, or the process has ended."""
@@ -98,6 +107,18 @@ class ServerProcess:
             return module in Path(f"/proc/{self.process.pid}/maps").read_text()
         except OSError:
             return False
+
+
+def port_of(pid: int) -> int | None:
+    """Where a process listens, as the kernel tells it: for one whose output nobody can read."""
+    folder = Path(f"/proc/{pid}/fd")
+    with suppress(OSError):  # it may end, or close what we look at
+        inodes = {os.readlink(each).removeprefix("socket:[")[:-1] for each in folder.iterdir()}
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and inode in inodes:  # LISTEN
+                return int(local.partition(":")[2], 16)
+    return None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.terminal import CLIENT
+from tests.cli.terminal import CLIENT, LIMIT_SECONDS
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         input="hello\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
 
@@ -133,5 +133,5 @@ def test_signals_while_the_server_lets_us_wait() -> None:
             with connection:
                 assert connection.recv(65_536) == b'{"type":"hello"}\n'
                 client.send_signal(number)
-                assert client.communicate(timeout=60)[1] == ""
+                assert client.communicate(timeout=LIMIT_SECONDS)[1] == ""
             assert client.returncode == status

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Server, running_server
-from tests.cli.terminal import CLIENT, Terminal
+from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
 
 
 def run(server: Server, typed: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -19,9 +19,18 @@ def run(server: Server, typed: str, *arguments: str) -> subprocess.CompletedProc
         input=typed,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
+
+
+def read_until_it_has_joined(client: subprocess.Popen[str]) -> None:
+    """Read what a client prints, up to that."""
+    assert client.stdout is not None
+    line = ""
+    while "You joined lobby" not in line:
+        line = client.stdout.readline()
+        assert line, "it ended before"
 
 
 def test_a_script_says_its_lines_waits_for_the_receipts_and_ends(server: Server) -> None:
@@ -31,12 +40,10 @@ def test_a_script_says_its_lines_waits_for_the_receipts_and_ends(server: Server)
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert listener.stdout is not None
-    while "You joined lobby" not in listener.stdout.readline():
-        pass
+    read_until_it_has_joined(listener)
     said = run(server, "hello\nwithout an end", "--nick", "bot", "--room", "lobby")
     assert (said.returncode, said.stderr) == (0, "")
-    heard = listener.communicate("/quit\n", timeout=60)[0].splitlines()
+    heard = listener.communicate("/quit\n", timeout=LIMIT_SECONDS)[0].splitlines()
     assert heard == [
         "* bot joined lobby",
         "[lobby] bot: hello",
@@ -58,7 +65,7 @@ def test_a_file_goes_through_in_order(tmp_path: Path) -> None:
             stdin=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
             check=True,
         )
     history = [line for line in said.stdout.splitlines() if line.startswith("[lobby]")]
@@ -106,21 +113,21 @@ def test_a_refused_line_is_told_and_the_others_are_said(server: Server) -> None:
 def test_a_reader_that_goes_away_ends_the_client_without_a_word(server: Server) -> None:
     command = f"yes /who | {CLIENT} {server.address} --nick bot --room lobby | head -n 1"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )
     assert done.stdout.splitlines() == ["* You are now bot"]
     assert "Traceback" not in done.stderr
 
 
 def test_closed_streams_are_no_reason_for_a_traceback(server: Server) -> None:
-    for redirection in ("<&-", ">&-", "2>&-", "</dev/null"):
-        command = f"{CLIENT} {server.address} --nick bot --room lobby {redirection}"
+    for number, redirection in enumerate(("<&-", ">&-", "2>&-", "</dev/null")):
+        command = f"{CLIENT} {server.address} --nick bot{number} --room lobby {redirection}"
         done = subprocess.run(
             ["sh", "-c", command],
             input="hello\n",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), redirection
@@ -145,7 +152,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines_and_questions(server:
 def test_on_a_terminal_the_lines_are_coloured_unless_no_color_says_otherwise(
     server: Server,
 ) -> None:
-    command = f"{CLIENT} {server.address} --nick bot --room lobby </dev/null"
+    command = f"{CLIENT} {server.address} --room lobby </dev/null"
     with Terminal(["sh", "-c", command]) as coloured:
         assert coloured.wait_for_exit() == 0
         assert b"\x1b[2m* You joined lobby" in coloured.output
@@ -172,11 +179,9 @@ def test_a_server_that_goes_away_ends_a_script(server: Server) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert client.stdout is not None
-    while "You joined lobby" not in client.stdout.readline():
-        pass
+    read_until_it_has_joined(client)
     server.stop()
-    assert client.communicate(timeout=60)[1] == (
+    assert client.communicate(timeout=LIMIT_SECONDS)[1] == (
         "tcpchat-client: the server closed the connection: the server is shutting down\n"
     )
     assert client.returncode == 1

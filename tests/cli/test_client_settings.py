@@ -17,7 +17,7 @@ from tcpchat_cli.terminal.settings import (
 )
 
 from tests.cli.conftest import Server
-from tests.cli.terminal import CLIENT, Terminal
+from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
 
 NOTHING = dict.fromkeys(ENVIRONMENT, "")
 
@@ -49,7 +49,7 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_file(
 def test_a_wrong_file_is_told_in_one_sentence(text: str, complaint: str) -> None:
     path = write(text)
     refused = subprocess.run(
-        [CLIENT], input="", capture_output=True, text=True, timeout=60, check=False
+        [CLIENT], input="", capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"tcpchat-client: {path}")

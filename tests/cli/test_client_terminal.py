@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
+from tests.cli.cable import Plug, cable_to
 from tests.cli.conftest import Server, running_server
 from tests.cli.terminal import CLIENT, Terminal
 
 
-def join(server: Server, nick: str, room: str = "lobby", columns: int = 80, **env: str) -> Terminal:
-    """A client that has come in, with its prompt on the screen."""
-    argv = [CLIENT, server.address, "--nick", nick, "--room", room]
-    opened = Terminal(argv, columns=columns, env=env)
-    opened.wait_until(lambda: opened.prompt.startswith(f"{room}>"), f"the prompt of {nick}")
+def join(there: Server | Plug, nick: str, columns: int = 80) -> Terminal:
+    """A client that has come into the lobby, with its prompt on the screen."""
+    argv = [CLIENT, there.address, "--nick", nick, "--room", "lobby"]
+    opened = Terminal(argv, columns=columns)
+    opened.wait_until(lambda: opened.prompt.startswith("lobby>"), f"the prompt of {nick}")
     return opened
 
 
@@ -173,39 +176,50 @@ def leaves_with(terminal: Terminal) -> int:
     return status
 
 
-def test_quit_ctrl_c_and_ctrl_d_leave_in_good_order(server: Server) -> None:
-    for keys in ("/quit tea time\r", "\x03", "\x04"):
-        with join(server, "ada") as ada, join(server, "bob") as bob:
-            ada.wait_for("bob joined")
-            bob.type(keys)
-            assert leaves_with(bob) == 0
-            ada.wait_for("bob is gone" + (r" \(tea time\)" if "tea" in keys else "$"))
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        pytest.param("/quit tea time\r", r"bob is gone \(tea time\)$", id="quit"),
+        pytest.param("\x03", "bob is gone$", id="Ctrl-C"),
+        pytest.param("\x04", "bob is gone$", id="Ctrl-D"),
+    ],
+)
+def test_quit_ctrl_c_and_ctrl_d_leave_in_good_order(server: Server, keys: str, told: str) -> None:
+    with join(server, "ada") as ada, join(server, "bob") as bob:
+        ada.wait_for("bob joined")
+        bob.type(keys)
+        assert leaves_with(bob) == 0
+        ada.wait_for(told)
 
 
-def test_ctrl_c_and_ctrl_d_leave_also_while_a_question_is_asked(server: Server) -> None:
-    for key in ("\x03", "\x04"):
-        with Terminal([CLIENT, server.address]) as client:
-            client.wait_for("^Nickname")
-            client.type(key)
-            assert leaves_with(client) == 0
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_ctrl_c_and_ctrl_d_leave_also_while_a_question_is_asked(server: Server, key: str) -> None:
+    with Terminal([CLIENT, server.address]) as client:
+        client.wait_for("^Nickname")
+        client.type(key)
+        assert leaves_with(client) == 0
 
 
-def test_sigterm_and_sigint_end_the_client_and_give_the_terminal_back(server: Server) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        with join(server, "ada") as ada, join(server, "bob") as bob:
-            ada.wait_for("bob joined")
-            bob.child.kill(number)
-            assert leaves_with(bob) == 0
-            ada.wait_for("bob is gone")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_client_and_gives_the_terminal_back(
+    server: Server, number: signal.Signals
+) -> None:
+    with join(server, "ada") as ada, join(server, "bob") as bob:
+        ada.wait_for("bob joined")
+        bob.child.kill(number)
+        assert leaves_with(bob) == 0
+        ada.wait_for("bob is gone")
 
 
 def test_a_server_that_dies_and_returns_is_found_again(server: Server) -> None:
-    with join(server, "ada") as ada:
+    # The new one has another port, since that of the old one may be anybody's by then.
+    with cable_to(server.address) as plug, join(plug, "ada") as ada:
         server.process.kill()
         ada.wait_for("!! the connection to .* was lost; reconnecting, and what you$")
         ada.wait_for("reconnecting$")  # the bar
         ada.enter("typed meanwhile")
-        with running_server("--port", server.address.rpartition(":")[2]) as returned:
+        with running_server() as returned:
+            plug.lead_to(returned.address)
             ada.wait_for("you are in lobby with nobody else$")
             ada.wait_for("connected$")
             with join(returned, "bob") as bob:

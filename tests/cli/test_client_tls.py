@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from tests.cli.conftest import Server, running_server
-from tests.cli.terminal import CLIENT
+from tests.cli.terminal import CLIENT, LIMIT_SECONDS
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def run(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
         input="hello\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -16,6 +17,7 @@ from tests.cli.serving import (
     ServerProcess,
     Talker,
     listening,
+    port_of,
     run_server,
 )
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
@@ -200,17 +202,12 @@ def test_a_reader_that_takes_only_the_first_line_does_not_end_it() -> None:
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
 def test_it_serves_also_when_nobody_reads_what_it_writes(redirection: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    script = f"exec {SERVER} --port {port} {redirection}"
+    script = f"exec {SERVER} --port 0 {redirection}"
     process = subprocess.Popen(["sh", "-c", script], env=ENVIRONMENT)
     try:
-        while process.poll() is None:
-            try:
-                _chat(f"127.0.0.1:{port}")
-                break
-            except ConnectionRefusedError:
-                pass
+        while process.poll() is None and not (port := port_of(process.pid)):
+            os.sched_yield()
+        _chat(f"127.0.0.1:{port}")
         process.terminate()
         assert process.wait(timeout=LIMIT_SECONDS) == 0
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tcpchat_cli.settings import TABLE, Settings, SettingsError, Switch, read_settings
 
-from tests.cli.terminal import SERVER
+from tests.cli.terminal import LIMIT_SECONDS, SERVER
 from tests.net.serving import Peer
 
 FLAGS = {name: f"--{name.replace('_', '-')}" for name in TABLE}
@@ -199,7 +199,11 @@ def test_a_wrong_flag_is_one_sentence_and_status_2(
 def refused(*arguments: str) -> str:
     """The one sentence with which the server ends, status 1."""
     done = subprocess.run(
-        [SERVER, "--port", "0", *arguments], capture_output=True, text=True, check=False, timeout=30
+        [SERVER, "--port", "0", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
     )
     assert done.returncode == 1
     assert done.stdout == ""
