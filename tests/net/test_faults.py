@@ -41,6 +41,9 @@ IMPATIENT: Final = ("--max-backlog", "65536", "--stall-timeout", "1")
 LONG: Final = "x" * 1_900
 MANY: Final = 6_000
 
+# How many of them are less than the bound of IMPATIENT.
+AT_ONCE: Final = 30
+
 # What a server may grow by, whatever its peers do: a fraction of what is said to it here.
 MAX_GROWTH_BYTES: Final = 4 * 1024 * 1024
 
@@ -79,7 +82,9 @@ class Server:
     def check(self, tls: ssl.SSLContext | None = None) -> None:
         """It has kept within its bounds, still serves, ends well, and had nothing to say."""
         assert self._peak_bytes - self._peak_at_start < MAX_GROWTH_BYTES
-        with ChatClient(*self.address, tls=tls, server_hostname="localhost") as chat:
+        with ChatClient(
+            *self.address, tls=tls, server_hostname="localhost", timeout=LIMIT_SECONDS
+        ) as chat:
             assert chat.join("afterwards").members == (chat.nick,)
         self.terminate()
         self.check_ended()
@@ -124,6 +129,19 @@ def lines(first: int, count: int) -> list[str]:
     return [f"{number:06} {LONG}" for number in range(first, first + count)]
 
 
+def speak(talker: Peer, listener: Peer, spoken: Sequence[str]) -> list[str]:
+    """Say all of it; what the listener heard of it.
+
+    No more is said at once than any backlog holds: the listener may be slow, and is to be kept.
+    """
+    heard: list[str] = []
+    for start in range(0, len(spoken), AT_ONCE):
+        said = spoken[start : start + AT_ONCE]
+        talker.send("".join(f"{line}\n" for line in said))
+        heard += listener.read_until(f"[lobby] talker: {said[-1]}")
+    return heard
+
+
 def check_nothing_is_missing(told: Sequence[Notice], spoken: Sequence[str]) -> None:
     """All that was spoken was told once and in order, but for what gaps say."""
     said = [notice for notice in told if isinstance(notice, notices.Said | notices.Gap)]
@@ -152,10 +170,8 @@ def test_a_reader_that_stops_is_closed_and_comes_back_and_nobody_else_notices(
         talker = person(stack, server, "talker")
         listener = person(stack, server, "listener")
         spoken = lines(0, MANY)
-        talking = gevent.spawn(talker.send, "".join(f"{line}\n" for line in spoken))
-        heard = listener.read_until(f"[lobby] talker: {spoken[-1]}")
+        heard = speak(talker, listener, spoken)
         assert heard == [f"[lobby] talker: {line}" for line in spoken]
-        talking.get(timeout=LIMIT_SECONDS)
         in_turn_until(lambda: server.connections == 2)
 
         # Now it looks again at what it is told.
@@ -200,9 +216,7 @@ def test_a_client_that_is_stopped_and_continued_is_told_all_that_it_has_missed_o
         listener = person(stack, server, "listener")
         sleeper.send_signal(signal.SIGSTOP)
         spoken = lines(0, MANY)
-        talking = gevent.spawn(talker.send, "".join(f"{line}\n" for line in spoken))
-        listener.read_until(f"[lobby] talker: {spoken[-1]}")
-        talking.get(timeout=LIMIT_SECONDS)
+        speak(talker, listener, spoken)
         in_turn_until(lambda: server.connections == 2)
         sleeper.send_signal(signal.SIGCONT)
         talker.send("the end\n")

@@ -14,6 +14,7 @@ import pytest
 
 from tcpchat_core import ChatState, Effect, ServerProtocol
 from tcpchat_net import admission
+from tcpchat_net import server as server_module
 from tcpchat_net.admission import Admission, origin
 from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
 
@@ -72,7 +73,10 @@ def comes_in(address: tuple[str, int]) -> bool:
         return bool(kind == "welcome")
 
 
-def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside() -> None:
+def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "COMPLAIN_EVERY_MS", 3_600_000)  # longer than this takes
     complaints: list[str] = []
     with (
         serving(max_clients=1, complain=complaints.append) as server,
@@ -197,7 +201,7 @@ def test_a_server_that_runs_out_of_descriptors_serves_on_and_accepts_again_later
         process.terminate()
         _, log = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
-    assert log.count("cannot let anybody in now: too many open files") == 1
+    assert "cannot let anybody in now: too many open files" in log
     assert "Traceback" not in log
 
 
@@ -271,8 +275,6 @@ def test_a_reader_past_a_bound_is_closed_and_the_others_hear_why(bounds: dict[st
         for peer in (slow, talker):
             peer.send("/join lobby")
             peer.until("You joined lobby")
-        # The stall timeout would be ten seconds if nothing else was asked for.
-        talker.sock.settimeout(8)
         talker.send(MUCH)
         assert talker.until("guest-1") == "* guest-1 quit (read too slowly)"
         assert slow.rest()  # what was on its way, and then the end

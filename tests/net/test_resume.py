@@ -425,7 +425,13 @@ def test_a_client_talks_over_tls_and_comes_back_over_tls(
     with Cable(tls_server.address) as cable:
         chats = [
             tls_server.peers.enter_context(
-                ChatClient(*cable.address, nick=nick, tls=context, server_hostname="localhost")
+                ChatClient(
+                    *cable.address,
+                    nick=nick,
+                    tls=context,
+                    server_hostname="localhost",
+                    timeout=LIMIT_SECONDS,
+                )
             )
             for nick in ("ada", "bob")
         ]
