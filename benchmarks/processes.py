@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-START_LIMIT_S = 15.0
-COMPILE_LIMIT_S = 60.0
+START_LIMIT_S = 60.0
+COMPILE_LIMIT_S = 120.0
 
 # Beside its clients a process needs files, pipes and a listener or two.
 OTHER_DESCRIPTORS = 64

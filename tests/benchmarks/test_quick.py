@@ -26,7 +26,7 @@ def run_suite(
         env={"PYTHONPATH": str(ROOT), "PATH": path, **({BEFORE: before} if before else {})},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 

@@ -61,7 +61,7 @@ class UnfairServer:
 
     def __exit__(self, *_: object) -> None:
         self._wake.close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         assert not self._thread.is_alive()
 
     def _serve(self) -> None:

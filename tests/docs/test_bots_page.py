@@ -18,7 +18,7 @@ from tests.docs.pages import code_blocks, read
 PAGE = read("docs/bots.md")
 [BOT] = code_blocks(PAGE, "python")
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 90.0
 
 SERVER = Path(sys.executable).with_name("tcpchat-server")
 

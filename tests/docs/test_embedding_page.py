@@ -19,7 +19,7 @@ import pytest
 from tcpchat_core import ChatState, ClientProtocol, ServerProtocol, events, notices
 from tests.docs.pages import code_blocks, read, sections
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 90.0
 
 PAGE = sections(read("docs/embedding.md"), 2)
 [SERVER_EXAMPLE] = code_blocks(PAGE["A chat server on asyncio"], "python")

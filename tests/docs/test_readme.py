@@ -50,7 +50,7 @@ def test_the_six_lines_of_embedding_run() -> None:
 def test_the_pictures_can_be_drawn_again_and_show_the_same_conversation(tmp_path: Path) -> None:
     pictures = ROOT / "docs" / "images"
     command = [sys.executable, str(pictures / "render.py"), str(tmp_path)]
-    subprocess.run(command, check=True, timeout=90)
+    subprocess.run(command, check=True, timeout=240)
     for name in ("chat.svg", "rooms.svg"):
         drawn, shown = (_words(folder / name) for folder in (tmp_path, pictures))
         assert drawn == shown
