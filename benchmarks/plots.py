@@ -16,6 +16,7 @@ from benchmarks.workloads import Figure
 NINES = [0, 50, 90, 99, 99.9, 99.99]
 COLORS = {
     "tcpchat": "tab:blue",
+    "tcpchat-before": "tab:olive",
     "tcpchat-jsonl": "tab:cyan",
     "tcpchat-tls": "tab:purple",
     "tcpchat-stalled": "navy",
