@@ -208,7 +208,7 @@ class _Bar:
         self._progress, self._task, self._number = progress, task, number
 
     def __call__(self, phase: str, done: float) -> None:
-        share = {"joining": 0.0, "joined": 0.3, "warming up": 0.3, "measuring": 0.5}.get(phase, 0.0)
+        share = {"joined": 0.3, "warming up": 0.3, "measuring": 0.5, "leaving": 0.7}.get(phase, 0.0)
         completed = self._number + share + done * (0.3 if phase == "joining" else 0.2)
         self._progress.update(self._task, completed=completed, phase=phase)
 

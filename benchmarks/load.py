@@ -31,7 +31,8 @@ class Dialect:
     `frame(room)` is what stands before and after the text of a message; "########" in the latter
     is replaced by the message's number. `echo`: authors get their own messages too. `tls`: all of
     it is encrypted. `stalled` members of each room (none of them a talker) stop reading when the
-    talk begins.
+    talk begins. `gone` is what stands before and after the number of somebody (u123) who is told of
+    as gone; empty where nobody is told.
     """
 
     login: Callable[[str, str], list[tuple[bytes, bytes]]]
@@ -39,6 +40,7 @@ class Dialect:
     echo: bool = False
     tls: bool = False
     stalled: int = 0
+    gone: tuple[bytes, bytes] = (b"", b"")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -49,11 +51,14 @@ class Found(msgspec.Struct, frozen=True):
     `delivered`, and what must be 0: deliveries that were `lost`, `duplicated`, `out_of_order`
     (of one sender) or `stray` (from elsewhere), receivers `disagreeing` with the first of their
     room on the order of all messages, clients `disconnected`. `closed` are those of the stalled
-    clients that the server closed, `login_…` is the way in.
+    clients that the server closed, `login_…` is the way in, `left` are those who went and
+    `leave_cpu_ns` what that cost. That somebody went counts as a delivery to each who stays.
     """
 
     login_ns: int
     login_cpu_ns: int
+    left: int
+    leave_cpu_ns: int
     window_ns: int
     server_cpu_ns: int
     generator_cpu_ns: int
@@ -140,6 +145,8 @@ def measure(
             + workload.window_s
             + 3 * workload.drain_s
             + 1
+            # For `least` messages, for all to leave, and for one to come back.
+            + 3 * workload.login_limit_s
         )
         watchdog = threading.Timer(limit_s, generator.kill)
         watchdog.start()
@@ -181,7 +188,12 @@ def _plan(server: Process, dialect: Dialect, workload: Workload, at_once: int) -
         f"at_once {at_once}\nlogin_ms {workload.login_limit_s * 1000:.0f}\n"
         f"quiet_ms {QUIET_S * 1000:.0f}\nwarmup_ms {workload.warmup_s * 1000:.0f}\n"
         f"window_ms {workload.window_s * 1000:.0f}\ndrain_ms {workload.drain_s * 1000:.0f}\n"
-        f"rooms {workload.rooms}\nclients {workload.people}\n".encode()
+        f"least {workload.least}\n".encode(),
+        *(
+            b"%b %d\n%b" % (name, len(text), text)
+            for name, text in zip((b"gone_before", b"gone_after"), dialect.gone, strict=True)
+        ),
+        f"rooms {workload.rooms}\nclients {workload.people}\n".encode(),
     ]
     for number in range(workload.people):
         # Rooms fill evenly, as they do when people come by chance.
@@ -190,8 +202,9 @@ def _plan(server: Process, dialect: Dialect, workload: Workload, at_once: int) -
         before, after = dialect.frame(f"r{room}")
         talks = member < workload.talkers
         stalls = workload.talkers <= member < workload.talkers + dialect.stalled
-        head = (room, talks, stalls, len(steps), len(before), len(after))
-        parts.append(b"%d %d %d %d %d %d\n" % head)
+        leaves = workload.stay is not None and member >= workload.stay
+        head = (room, talks, stalls, leaves, len(steps), len(before), len(after))
+        parts.append(b"%d %d %d %d %d %d %d\n" % head)
         parts += [before, after]
         for send, expect in steps:
             parts += [b"%d %d\n" % (len(send), len(expect)), send, expect]

@@ -25,11 +25,17 @@
  * Rule 4: A client that `stalls` comes in like all others, and then reads nothing. Nothing is
  *         expected of what it receives but that the server closes it; nobody else may notice.
  *
- * Rule 5: Everything ends: connecting, talking and draining have limits in the plan.
+ * Rule 5: A client that `leaves` goes when the talk is over: it says that it sends no more (FIN), and
+ *         reads on until the server has closed, too. Where a server tells of that, each of those who
+ *         stay must hear of each who leaves exactly once: between `gone_before` and `gone_after`
+ *         stands which client it was. Then one of them comes back, and must be let in.
+ *
+ * Rule 6: Everything ends: connecting, talking, leaving and draining have limits in the plan.
  *
  * One thread, level-triggered epoll, one recv per readable client and turn. Each message is a send
- * of its own, since people do not send twenty lines at once. CPU of the server is read here, at the very edges of the measured window, from the
- * CPU-time clock of its process (user and system, all threads, in nanoseconds).
+ * of its own, since people do not send twenty lines at once. CPU of the server is read here, at the
+ * very edges of what is measured (the way in, the window, the way out), from the CPU-time clock of
+ * its process (user and system, all threads, in nanoseconds).
  */
 
 #define _GNU_SOURCE
@@ -64,15 +70,16 @@ enum {
 
 /* ── The plan ──────────────────────────────────────────────────────────────────────────────── */
 
-struct plan {
-    long port, pid, tls, in_flight, rate, echo, at_once;
-    long login_ms, quiet_ms, warmup_ms, window_ms, drain_ms;
-    long rooms, clients;
-};
-
 struct text {
     const char *bytes;
     size_t length;
+};
+
+struct plan {
+    long port, pid, tls, in_flight, rate, echo, at_once;
+    long login_ms, quiet_ms, warmup_ms, window_ms, drain_ms, least;
+    long rooms, clients;
+    struct text gone_before, gone_after;
 };
 
 struct step {
@@ -90,7 +97,7 @@ struct client {
     SSL *tls;
 #endif
     uint32_t room;
-    bool talks, stalls, joined, lost, wants_write;
+    bool talks, stalls, leaves, joined, leaving, left, lost, wants_write;
     int step, n_steps;
     struct step *steps;
     struct text prefix, suffix;
@@ -103,6 +110,7 @@ struct client {
     struct gap *gaps;
     size_t n_gaps, gaps_room;
     uint64_t hash;
+    uint8_t *heard; /* of each client: how often it was told that this one is gone */
 };
 
 struct talker {
@@ -127,10 +135,11 @@ static size_t n_ready;
 
 /* ── What is counted ───────────────────────────────────────────────────────────────────────── */
 
-static bool talking, measuring;
-static uint64_t received_bytes, delivered, deliveries, duplicated, out_of_order, stray, sent;
+static bool talking, measuring, emptying;
+static uint64_t received_bytes, delivered, deliveries, lost, duplicated, out_of_order, stray, sent;
 static uint64_t latencies[BUCKETS]; /* microseconds, log-linear */
-static long joined, disconnected;
+static long joined, disconnected, leaving, left;
+static uint64_t departures; /* heard of by those who stay */
 static int epoll;
 static clockid_t server_clock;
 
@@ -220,6 +229,8 @@ static struct text text(long length)
     return taken;
 }
 
+static struct text measured_text(const char *name) { return text(setting(name)); }
+
 static void read_plan(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -244,6 +255,11 @@ static void read_plan(const char *path)
     plan.warmup_ms = setting("warmup_ms");
     plan.window_ms = setting("window_ms");
     plan.drain_ms = setting("drain_ms");
+    plan.least = setting("least");
+    plan.gone_before = measured_text("gone_before");
+    plan.gone_after = measured_text("gone_after");
+    if (plan.gone_before.length + plan.gone_after.length + 10 > CARRY)
+        fail("a departure is told in %d bytes", CARRY);
     plan.rooms = setting("rooms");
     plan.clients = setting("clients");
     rooms = allocate(NULL, plan.rooms, sizeof *rooms);
@@ -255,6 +271,7 @@ static void read_plan(const char *path)
         client->room = number();
         client->talks = number();
         client->stalls = number();
+        client->leaves = number();
         client->n_steps = number();
         long before = number(), after = number();
         client->prefix = text(before);
@@ -366,11 +383,16 @@ static void watch(struct client *client, bool write)
 
 static void lose(struct client *client)
 {
-    if (client->lost)
+    if (client->lost || client->left)
         return;
-    client->lost = true;
-    disconnected++;
     close(client->fd);
+    if (client->leaving) {
+        client->left = true;
+        left++;
+    } else {
+        client->lost = true;
+        disconnected++;
+    }
 }
 
 static void flush(struct client *client)
@@ -534,6 +556,37 @@ static void keep(struct client *client, const char *from, size_t length)
     client->carried = length;
 }
 
+/* Count which departures the data tells of; where it ends in the middle of one, keep that. */
+static void receive_departures(struct client *client, const char *data, size_t length)
+{
+    const struct text *before = &plan.gone_before, *after = &plan.gone_after;
+    const char *at = data, *end = data + length;
+    while ((at = memmem(at, end - at, before->bytes, before->length))) {
+        const char *digit = at + before->length;
+        long who = 0;
+        while (digit < end && *digit >= '0' && *digit <= '9' && who < 100000000)
+            who = 10 * who + (*digit++ - '0');
+        if (digit + after->length > end)
+            break;
+        if (memcmp(digit, after->bytes, after->length) == 0) {
+            bool known = who < plan.clients && clients[who].room == client->room;
+            if (!known || !clients[who].leaving)
+                stray++;
+            else if (client->heard[who] == 1)
+                duplicated++;
+            else
+                departures += ++client->heard[who];
+            at = digit + after->length;
+        } else {
+            at++;
+        }
+    }
+    size_t most = before->length ? before->length - 1 : 0;
+    if (!at) /* the beginning of one may be at the end */
+        at = length < most ? data : end - most;
+    keep(client, at, end - at);
+}
+
 static void begin_step(struct client *client)
 {
     struct text send = client->steps[client->step].send;
@@ -579,6 +632,11 @@ static void receive(struct client *client)
     }
     int64_t now = now_ns();
     client->carried = 0;
+    if (emptying) {
+        if (client->heard)
+            receive_departures(client, data, length);
+        return;
+    }
     const char *at = data, *end = data + length;
     while ((at = memchr(at, '^', end - at))) {
         if (end - at < PAYLOAD) {
@@ -605,7 +663,7 @@ static void turn(int timeout_ms)
             continue;
         if (!client->lost && events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
             receive(client);
-        if (!client->lost && events[i].events & EPOLLOUT)
+        if (!client->lost && !client->left && events[i].events & EPOLLOUT)
             flush(client);
     }
     for (size_t i = 0; i < n_ready; i++) {
@@ -667,32 +725,32 @@ static void wait_for_quiet(int64_t limit)
     }
 }
 
-/* Everyone into the rooms, `at_once` at a time; then wait until the joins are told to all. */
-static void log_in(void)
+/* These into their rooms, `at_once` at a time; then wait until the joins are told to all. */
+static void log_in(struct client *first, long count)
 {
     int64_t limit = now_ns() + plan.login_ms * 1000000, told = 0;
     long begun = 0;
-    while (joined < plan.clients) {
-        while (begun < plan.clients && begun - joined < plan.at_once)
-            connect_client(&clients[begun++]);
+    for (joined = 0; joined < count;) {
+        while (begun < count && begun - joined < plan.at_once)
+            connect_client(&first[begun++]);
         turn(50);
         int64_t now = now_ns();
         if (disconnected || now > limit) {
-            struct client *stuck = clients;
-            while (stuck < clients + begun - 1 && (stuck->joined || stuck->fd < 0))
+            struct client *stuck = first;
+            while (stuck < first + begun - 1 && (stuck->joined || stuck->fd < 0))
                 stuck++;
-            for (struct client *client = clients; client < clients + begun; client++)
+            for (struct client *client = first; client < first + begun; client++)
                 if (client->lost)
                     stuck = client;
             size_t shown = stuck->carried < 100 ? stuck->carried : 100;
-            fail("%ld of %ld clients were in their rooms when %s%s%.*s", joined, plan.clients,
+            fail("%ld of %ld clients were in their rooms when %s%s%.*s", joined, count,
                  disconnected ? "one was disconnected" : "the time was over",
                  shown ? "; the last that one of the others read: " : "", (int)shown,
                  stuck->carry + stuck->carried - shown);
         }
         if (now - told > 100000000) {
             told = now;
-            progress("joining", (double)joined / plan.clients);
+            progress("joining", (double)joined / count);
         }
     }
     wait_for_quiet(limit);
@@ -708,11 +766,21 @@ static void set_timer(int timer, int64_t at)
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* Talk until `until`; in the open loop, `due` is when the next message is. */
-static void talk(int timer, int64_t until, int64_t *due, uint32_t *next_talker, const char *phase)
+static bool all_have_said(uint32_t least)
 {
-    int64_t begin = now_ns(), told = 0, now;
-    while ((now = now_ns()) < until) {
+    for (uint32_t i = 0; i < n_talkers; i++)
+        if (talkers[i].sent < least && !talkers[i].client->lost)
+            return false;
+    return true;
+}
+
+/* Talk until `until`, and until everybody has said `least`, if that takes longer; in the open loop,
+ * `due` is when the next message is. */
+static void talk(int timer, int64_t until, uint32_t least, int64_t *due, uint32_t *next_talker,
+                 const char *phase)
+{
+    int64_t begin = now_ns(), limit = begin + plan.login_ms * 1000000, told = 0, now;
+    while ((now = now_ns()) < until || (now < limit && !all_have_said(least))) {
         while (plan.rate && *due <= now) {
             struct talker *talker = &talkers[(*next_talker)++ % n_talkers];
             say(talker, *due);
@@ -721,10 +789,10 @@ static void talk(int timer, int64_t until, int64_t *due, uint32_t *next_talker, 
             set_timer(timer, *due);
         }
         int64_t left_ms = (until - now) / 1000000 + 1;
-        turn(left_ms < 20 ? left_ms : 20);
+        turn(left_ms > 0 && left_ms < 20 ? left_ms : 20);
         if (now - told > 100000000) {
             told = now;
-            progress(phase, (double)(now - begin) / (until - begin));
+            progress(phase, now < until ? (double)(now - begin) / (until - begin) : 1);
         }
     }
 }
@@ -771,6 +839,68 @@ static uint64_t missing(void)
     return count;
 }
 
+/* All who leave, `at_once` at a time; then wait until those who stay know. */
+static void empty(void)
+{
+    int64_t limit = now_ns() + plan.login_ms * 1000000, told = 0;
+    long leavers = 0;
+    uint64_t due = 0;
+    uint32_t *staying = allocate(NULL, plan.rooms, sizeof *staying);
+    bool told_of = plan.gone_before.length > 0;
+    for (struct client *client = clients; client < clients + plan.clients; client++) {
+        leavers += client->leaves;
+        staying[client->room] += !client->leaves;
+    }
+    if (!leavers)
+        return;
+    for (struct client *client = clients; client < clients + plan.clients; client++) {
+        client->carried = 0;
+        if (!client->leaves && told_of)
+            client->heard = allocate(NULL, plan.clients, sizeof *client->heard);
+        if (client->leaves && told_of)
+            due += staying[client->room];
+    }
+    emptying = true;
+    struct client *next = clients;
+    while (left < leavers || departures < due) {
+        for (; next < clients + plan.clients && leaving - left < plan.at_once; next++) {
+            if (!next->leaves || next->lost)
+                continue;
+            next->leaving = true;
+            leaving++;
+            shutdown(next->fd, SHUT_WR);
+        }
+        turn(50);
+        int64_t now = now_ns();
+        if (now > limit && left < leavers)
+            fail("%ld of %ld clients had left when the time was over", left, leavers);
+        if (now > limit || disconnected)
+            break;
+        if (now - told > 100000000) {
+            told = now;
+            progress("leaving", (double)left / leavers);
+        }
+    }
+    wait_for_quiet(limit + plan.drain_ms * 1000000);
+    emptying = false;
+    delivered += departures;
+    lost += due - departures;
+}
+
+/* One who has left comes again: the server is still there, and lets people in. */
+static void come_back(void)
+{
+    for (struct client *client = clients; client < clients + plan.clients; client++) {
+        if (!client->left)
+            continue;
+        client->step = 0;
+        client->carried = 0;
+        client->joined = client->leaving = client->left = false;
+        log_in(client, 1);
+        return;
+    }
+}
+
 static long disagreeing(void)
 {
     long count = 0;
@@ -802,7 +932,7 @@ int main(int argc, char **argv)
     epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event);
 
     int64_t login_began = now_ns(), login_cpu = server_cpu_ns();
-    log_in();
+    log_in(clients, plan.clients);
     int64_t login_ns = now_ns() - login_began - plan.quiet_ms * 1000000;
     login_cpu = server_cpu_ns() - login_cpu;
     progress("joined", 1);
@@ -814,13 +944,13 @@ int main(int argc, char **argv)
     if (!plan.rate)
         for (uint32_t i = 0; i < n_talkers; i++)
             fill_window(&talkers[i]);
-    talk(timer, now_ns() + plan.warmup_ms * 1000000, &due, &next_talker, "warming up");
+    talk(timer, now_ns() + plan.warmup_ms * 1000000, 0, &due, &next_talker, "warming up");
 
     progress("begin", 0);
     measuring = true;
     uint64_t sent_before = sent, bytes_before = received_bytes;
     int64_t own_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), cpu = server_cpu_ns(), began = now_ns();
-    talk(timer, began + plan.window_ms * 1000000, &due, &next_talker, "measuring");
+    talk(timer, began + plan.window_ms * 1000000, plan.least, &due, &next_talker, "measuring");
     int64_t window_ns = now_ns() - began;
     cpu = server_cpu_ns() - cpu;
     own_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own_cpu;
@@ -830,7 +960,7 @@ int main(int argc, char **argv)
     progress("end", 1);
 
     int64_t limit = now_ns() + plan.drain_ms * 1000000, looked = 0;
-    uint64_t lost = missing();
+    lost = missing();
     while (lost && now_ns() < limit) {
         turn(20);
         if (now_ns() - looked > 20000000) {
@@ -841,14 +971,21 @@ int main(int argc, char **argv)
     wait_for_quiet(limit + plan.drain_ms * 1000000); /* what comes once too often comes last */
     lost = missing();
     long closed = count_closed(now_ns() + plan.drain_ms * 1000000);
+    long order = disagreeing();
 
-    printf("{\"login_ns\":%ld,\"login_cpu_ns\":%ld,\"window_ns\":%ld,\"server_cpu_ns\":%ld,"
+    int64_t leave_cpu = server_cpu_ns();
+    empty();
+    leave_cpu = server_cpu_ns() - leave_cpu;
+    come_back();
+
+    printf("{\"login_ns\":%ld,\"login_cpu_ns\":%ld,\"left\":%ld,\"leave_cpu_ns\":%ld,"
+           "\"window_ns\":%ld,\"server_cpu_ns\":%ld,"
            "\"generator_cpu_ns\":%ld,\"sent\":%lu,\"deliveries\":%lu,\"bytes\":%lu,"
            "\"delivered\":%lu,\"lost\":%lu,\"duplicated\":%lu,\"out_of_order\":%lu,\"stray\":%lu,"
            "\"disagreeing\":%ld,\"disconnected\":%ld,\"closed\":%ld,\"latencies_us\":[",
-           (long)login_ns, (long)login_cpu, (long)window_ns, (long)cpu, (long)own_cpu, window_sent,
+           (long)login_ns, (long)login_cpu, left, (long)leave_cpu, (long)window_ns, (long)cpu, (long)own_cpu, window_sent,
            deliveries, window_bytes, delivered, lost, duplicated, out_of_order, stray,
-           disagreeing(), disconnected, closed);
+           order, disconnected, closed);
     const char *comma = "";
     for (uint64_t bucket = 0; bucket < BUCKETS; bucket++) {
         if (!latencies[bucket])

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.load import GENERATOR_LIMIT, Measurement
+from benchmarks.load import GENERATOR_LIMIT, Found, Measurement
 from benchmarks.workloads import Figure, Workload
 
 # An hour in microseconds: no latency of a run is longer.
@@ -108,6 +108,7 @@ class Report(msgspec.Struct, frozen=True):
 UNITS = {
     Figure.DELIVERY: "µs",
     Figure.ADMISSION: "µs",
+    Figure.DEPARTURE: "µs",
     Figure.MEMORY: "KiB",
 }
 
@@ -120,6 +121,8 @@ def cost(workload: Workload, measurement: Measurement) -> float:
             return found.server_cpu_ns / 1_000 / max(found.deliveries, 1)
         case Figure.ADMISSION:
             return found.login_cpu_ns / 1_000 / workload.people
+        case Figure.DEPARTURE:
+            return found.leave_cpu_ns / 1_000 / workload.leavers
         case Figure.MEMORY:
             return (measurement.resident - measurement.resident_before) / 1024 / workload.people
 
@@ -186,9 +189,7 @@ def _system_report(
         ratios=ratios,
         p99_ratios=p99_ratios,
         deliveries_per_s=_median([one.deliveries * 1e9 / one.window_ns for one in found]),
-        people_per_cpu_s=_median(
-            [workload.people * 1e9 / max(one.login_cpu_ns, 1) for one in found]
-        ),
+        people_per_cpu_s=_median([_people_per_cpu_s(workload, one) for one in found]),
         server_share=_median([one.server_share() for one in found]),
         system_share=_median([one.system_share for one in measured]),
         generator_share=_median([one.generator_share() for one in found]),
@@ -210,6 +211,13 @@ def _system_report(
         faults=faults,
         trouble=trouble,
     )
+
+
+def _people_per_cpu_s(workload: Workload, found: Found) -> float:
+    """Of those who come, or of those who leave where these are what is measured."""
+    if workload.figure is Figure.DEPARTURE:
+        return workload.leavers * 1e9 / max(found.leave_cpu_ns, 1)
+    return workload.people * 1e9 / max(found.login_cpu_ns, 1)
 
 
 def _latency(measurement: Measurement) -> HdrHistogram:

@@ -2,7 +2,8 @@
 
 Every peer gets a configuration of its own in a temporary directory, listens on loopback only, and
 is made comfortable: flood control and DNS look-ups off, send queues large, no persistence, quiet
-logs. tcpchat gets the same: no flood control, no bound on connections from one address, no pings.
+logs. tcpchat gets the same: no flood control, no bound on connections from one address, no pings,
+no sessions that outlast a connection.
 """
 
 from __future__ import annotations
@@ -115,10 +116,13 @@ def _program(name: str) -> str:
 
 # ── How clients speak ────────────────────────────────────────────────────────────────────────
 
-PLAIN = Dialect(
+# As tcpchat's, but nobody is told of comings and goings.
+BARE = Dialect(
     login=lambda nick, room: [(f"/nick {nick}\n/join {room}\n".encode(), b"* You joined ")],
     frame=lambda _room: (b"", b"\n"),
 )
+
+PLAIN = replace(BARE, gone=(b"* u", b" quit"))
 
 PLAIN_OVER_TLS = replace(PLAIN, tls=True)
 PLAIN_STALLED = replace(PLAIN, stalled=10)
@@ -136,15 +140,18 @@ JSON_LINES = Dialect(
         f'{{"type":"say","room":"{room}","text":"'.encode(),
         b'","id":"########"}\n',
     ),
+    gone=(b'{"type":"gone","nick":"u', b'"'),
 )
 
-# RFC 2812: 001 ends the registration, 366 the list of names that a JOIN is answered with.
+# RFC 2812: 001 ends the registration, 366 the list of names that a JOIN is answered with. While a
+# room empties, only who quits is named as where a line comes from.
 IRC = Dialect(
     login=lambda nick, room: [
         (f"NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\n".encode(), b" 001 "),
         (f"JOIN #{room}\r\n".encode(), b" 366 "),
     ],
     frame=lambda room: (f"PRIVMSG #{room} :".encode(), b"\r\n"),
+    gone=(b":u", b"!"),
 )
 
 # RESP3, in which a connection that has subscribed may also publish. It gets its own messages.
@@ -191,6 +198,7 @@ def _tcpchat(launch: Launch, program: str = "tcpchat-server") -> list[str]:
         "--max-per-ip": str(launch.people + 16),
         "--ping-after": "3600",
         "--drop-after": "7200",
+        "--grace": "0",  # who goes is gone, as everywhere else
     }
     for flag, value in wanted.items():
         if flag in _tcpchat_flags(program):
@@ -343,7 +351,7 @@ SYSTEMS = {
             f"{BEFORE}=/path/to/its/tcpchat-server says which it is",
             announces=True,
         ),
-        System("c-loop", "the yardstick: a bare C loop", PLAIN, _yardstick, announces=True),
+        System("c-loop", "the yardstick: a bare C loop", BARE, _yardstick, announces=True),
         System(
             "redis",
             "Redis pub/sub, RESP3; authors get their own messages too",
@@ -380,7 +388,7 @@ SYSTEMS = {
         System(
             "threads",
             "a thread per client and `sendall` to each, in Python",
-            PLAIN,
+            BARE,
             _threads,
             announces=True,
             max_people=2_000,  # as many threads

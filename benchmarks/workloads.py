@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 # Deliveries that all talkers of a closed loop together have under way, at most: with more, the
@@ -15,6 +15,7 @@ class Figure(Enum):
 
     DELIVERY = "server CPU per delivery"
     ADMISSION = "server CPU per person who comes in"
+    DEPARTURE = "server CPU per person who leaves"
     MEMORY = "resident memory per person"
 
 
@@ -25,9 +26,11 @@ class Workload:
     `in_flight` is how many messages each talker has under way (closed loop); `rate`, when it is
     not 0, is how many messages are due per second in all (open loop). `targets` are ratios that
     tcpchat should not exceed: its cost against another system's; `p99_targets` are the same for
-    the latency of the slowest hundredth. After the last message,
-    deliveries are waited for `drain_s` before they count as lost. `most_rounds` bounds the rounds
-    of what takes long to set up. Only `systems` take part, when they are given.
+    the latency of the slowest hundredth. The window is as long as it takes every talker to say
+    `least` messages, and at least `window_s`. After the last message, deliveries are waited for
+    `drain_s` before they count as lost. In the end all but `stay` members of each room leave, unless
+    it is None. `most_rounds` bounds the rounds of what takes long to set up. Only `systems` take
+    part, when they are given.
     """
 
     name: str
@@ -46,12 +49,19 @@ class Workload:
     window_s: float = 2.0
     login_limit_s: float = 60.0
     drain_s: float = 5.0
+    least: int = 0
+    stay: int | None = None
     most_rounds: int = 100
 
     @property
     def people(self) -> int:
         """How many connect."""
         return self.rooms * self.members
+
+    @property
+    def leavers(self) -> int:
+        """How many leave in the end."""
+        return 0 if self.stay is None else self.rooms * (self.members - self.stay)
 
 
 HALL = Workload(
@@ -223,25 +233,45 @@ def full() -> list[Workload]:
     ]
 
 
+def exodus() -> list[Workload]:
+    """One room of 500 … 5,000 people empties: those who stay hear of each who leaves."""
+    return [
+        Workload(
+            f"exodus-{members}",
+            f"one room of {members:,}, whom all but 5 leave, 2,000 at a time",
+            rooms=1,
+            members=members,
+            talkers=0,
+            figure=Figure.DEPARTURE,
+            warmup_s=0,
+            window_s=0.1,
+            stay=5,
+            most_rounds=3 if members <= 2_000 else 1,  # as with `rush`
+            targets={"inspircd": 1.0},
+        )
+        for members in (500, 2_000, 5_000)
+    ]
+
+
 # Workloads that are many, in one word.
-FAMILIES = {"growth": growth, "full": full}
+FAMILIES = {"growth": growth, "full": full, "exodus": exodus}
 
 
 def quick(workload: Workload) -> Workload:
     """The same in small: a few dozen clients and a fraction of a second, to see that it works."""
     rooms = min(workload.rooms, 4)
-    return Workload(
-        workload.name,
-        f"quick form, a few dozen clients, no figure to quote: {workload.about}",
+    return replace(
+        workload,
+        about=f"quick form, a few dozen clients, no figure to quote: {workload.about}",
         rooms=rooms,
         members=min(workload.members, 40 // rooms),
         talkers=min(workload.talkers, 5),
-        in_flight=workload.in_flight,
-        rate=workload.rate,
-        figure=workload.figure,
-        subject=workload.subject,
-        systems=workload.systems,
+        targets={},
+        p99_targets={},
         warmup_s=0.1,
         window_s=0.4,
-        login_limit_s=20.0,
+        # It is to work on a busy machine, too: it waits for what must come, and not for long else.
+        least=5,
+        login_limit_s=60.0,
+        drain_s=20.0,
     )

@@ -14,6 +14,9 @@ from benchmarks.systems import PLAIN
 from benchmarks.workloads import Workload
 from tests.benchmarks.unfair import UnfairServer
 
+# What is lost is waited for so long; nothing that comes takes a tenth of it.
+DRAIN_S = 3.0
+
 ROOM = Workload(
     "room",
     "six people, two of whom talk",
@@ -22,9 +25,9 @@ ROOM = Workload(
     talkers=2,
     in_flight=4,
     warmup_s=0,
-    window_s=0.2,
-    login_limit_s=10,
-    drain_s=0.5,
+    window_s=0.0,
+    least=100,
+    drain_s=DRAIN_S,
 )
 TWO_ROOMS = Workload(
     "two rooms",
@@ -34,10 +37,12 @@ TWO_ROOMS = Workload(
     talkers=1,
     in_flight=4,
     warmup_s=0,
-    window_s=0.2,
-    login_limit_s=10,
-    drain_s=0.5,
+    window_s=0.0,
+    least=100,
+    drain_s=DRAIN_S,
 )
+
+EMPTIES = dataclasses.replace(ROOM, talkers=0, stay=2)
 
 # Somebody who only listens, who talks, and which message of theirs is tampered with.
 LISTENER, TALKER, TAMPERED = 3, 0, 5
@@ -156,4 +161,46 @@ def test_a_server_that_lets_nobody_in_is_a_sentence(
     unfair_server.silent = True
     hasty = dataclasses.replace(ROOM, login_limit_s=0.3)
     with pytest.raises(Failed, match="0 of 6 clients were in their rooms when the time was over"):
+        run(loadgen, unfair_server, hasty)
+
+
+# ── A room that empties ──────────────────────────────────────────────────────────────────────────
+
+# One of those who stay, and one of those who leave.
+STAYS, LEAVES = 1, 4
+
+
+def test_each_who_stays_hears_of_each_who_leaves(
+    loadgen: Path, unfair_server: UnfairServer
+) -> None:
+    found = run(loadgen, unfair_server, EMPTIES)
+    assert found.faults() == {}
+    assert (found.left, found.delivered) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("told", "faults"),
+    [
+        pytest.param([], {"lost": 1}, id="not at all"),
+        pytest.param([b"* u4 quit", b"* u4 quit"], {"duplicated": 1}, id="twice"),
+        pytest.param([b"* u4 quit", b"* u0 quit"], {"stray": 1}, id="with one who stays"),
+        pytest.param([b"* u4 quit", b"* u99 quit"], {"stray": 1}, id="with one who never was"),
+    ],
+)
+def test_a_departure_that_is_told_of_wrongly_is_reported(
+    loadgen: Path, unfair_server: UnfairServer, told: list[bytes], faults: dict[str, int]
+) -> None:
+    unfair_server.tamper_departure = lambda receiver, author, _before, line: (
+        told if (receiver, author) == (STAYS, LEAVES) else [line]
+    )
+    hasty = dataclasses.replace(EMPTIES, login_limit_s=DRAIN_S)  # which leaving has, too
+    assert run(loadgen, unfair_server, hasty).faults() == faults
+
+
+def test_a_server_that_lets_nobody_in_once_a_room_is_empty_is_a_sentence(
+    loadgen: Path, unfair_server: UnfairServer
+) -> None:
+    unfair_server.closed_to_newcomers = True
+    hasty = dataclasses.replace(EMPTIES, login_limit_s=DRAIN_S)
+    with pytest.raises(Failed, match="0 of 1 clients were in their rooms when the time was over"):
         run(loadgen, unfair_server, hasty)

@@ -70,11 +70,28 @@ def test_the_quick_form_checks_json_lines_and_stalled_readers_too_and_draws(tmp_
 
 def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
     server = str(Path(sys.executable).with_name("tcpchat-server"))
-    done = run_suite(tmp_path, "--quick", "rush", "--against", "tcpchat-before", before=server)
+    names = ["paced", "rush"]
+    done = run_suite(tmp_path, "--quick", *names, "--against", "tcpchat-before", before=server)
     assert done.returncode == 0, done.stdout + done.stderr
-    (workload,) = report_in(tmp_path).workloads
-    assert [one.system for one in workload.systems] == ["tcpchat", "tcpchat-before"]
-    assert all(not (one.faults or one.trouble) for one in workload.systems)
+    report = report_in(tmp_path)
+    assert [one.name for one in report.workloads] == names
+    for workload in report.workloads:
+        assert [one.system for one in workload.systems] == ["tcpchat", "tcpchat-before"]
+        assert all(not (one.faults or one.trouble) for one in workload.systems)
+
+
+def test_in_a_room_that_empties_each_who_stays_hears_of_each_who_leaves(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "exodus", "--against", "tcpchat-jsonl")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = report_in(tmp_path)
+    assert [one.name for one in report.workloads] == ["exodus-500", "exodus-2000", "exodus-5000"]
+    for workload in report.workloads:
+        told = {one.system: one.delivered for one in workload.systems}
+        assert told == {"tcpchat": 35 * 5, "tcpchat-jsonl": 35 * 5}
+        for one in workload.systems:
+            assert (one.faults, one.trouble) == ({}, [])
+            assert one.cost is not None
+            assert one.cost.median > 0
 
 
 def test_the_core_is_measured_in_rooms_of_three_sizes() -> None:

@@ -1,7 +1,8 @@
 """A chat server in a thread that treats its clients unfairly, as told, for the checker to notice.
 
 It speaks as much of the plain dialect as the load generator needs. Every line that is to be
-delivered passes through `tamper`, which returns the lines that are delivered instead.
+delivered passes through `tamper`, which returns the lines that are delivered instead; every
+departure through `tamper_departure`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
@@ -27,6 +29,7 @@ def fair(_receiver: int, _author: int, _before: int, line: bytes) -> list[bytes]
 class _Client:
     socket: socket.socket
     place: int = -1
+    nick: bytes = b""
     room: bytes = b""
     partial: bytes = b""
     heard: dict[int, int] = field(default_factory=dict)
@@ -37,8 +40,10 @@ class UnfairServer:
 
     def __init__(self) -> None:
         self.tamper: Tamper = fair
+        self.tamper_departure: Tamper = fair
         self.cut_off: int | None = None  # the place of a client that is disconnected
         self.silent = False  # nobody is let in
+        self.closed_to_newcomers = False  # once somebody has gone, nobody is let in
         # Rooms whose members also get what is said elsewhere.
         self.overhears: dict[bytes, bytes] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -91,20 +96,25 @@ class UnfairServer:
             data = b""
         if not data:
             self._selector.unregister(client.socket)
+            self._tell(client, b"* %b quit" % client.nick, self.tamper_departure)
             client.room = b""
+            client.socket.close()
+            self.silent = self.silent or self.closed_to_newcomers
             return
         *lines, client.partial = (client.partial + data).split(b"\n")
         for line in lines:
-            if line.startswith(b"/join "):
+            if line.startswith(b"/nick "):
+                client.nick = line.removeprefix(b"/nick ")
+            elif line.startswith(b"/join "):
                 if self.silent:
                     continue
                 client.room = line.removeprefix(b"/join ")
                 client.place, self._joined = self._joined, self._joined + 1
                 client.socket.sendall(b"* You joined " + client.room + b"\n")
-            elif not line.startswith(b"/"):
-                self._say(client, line)
+            else:
+                self._tell(client, b"[%b] somebody: %b" % (client.room, line), self.tamper)
 
-    def _say(self, author: _Client, line: bytes) -> None:
+    def _tell(self, author: _Client, line: bytes, tamper: Tamper) -> None:
         for member in self._clients:
             if member is author or not member.room:
                 continue
@@ -117,5 +127,6 @@ class UnfairServer:
                 continue
             before = member.heard.get(author.place, 0)
             member.heard[author.place] = before + 1
-            for told in self.tamper(member.place, author.place, before, line):
-                member.socket.sendall(b"[" + author.room + b"] somebody: " + told + b"\n")
+            for told in tamper(member.place, author.place, before, line):
+                with suppress(ConnectionError):  # it is about to be noticed that it is gone
+                    member.socket.sendall(told + b"\n")
