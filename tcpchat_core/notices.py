@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-# Why a request was not carried out. The list is closed: docs/protocol.md explains each word.
+# Why a request was not carried out: what this server says. docs/protocol.md explains each word.
 Reason: TypeAlias = Literal[
     "bad-line",
     "bad-request",
@@ -226,9 +226,12 @@ class HelpText(NoticeBase, frozen=True, tag="help"):
 
 
 class Rejected(NoticeBase, frozen=True):
-    """A request was not carried out. `reason` is for programs, `text` for people."""
+    """A request was not carried out. `reason` is for programs, `text` for people.
 
-    reason: Reason
+    `reason` is a `Reason`, unless the server is newer than this client.
+    """
+
+    reason: str
     text: str
     request: str = ""
     id: str | None = None

@@ -6,6 +6,8 @@ parser of our own. Unknown fields are ignored, so that either side can be the ne
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
 from tcpchat_core.events import Request
@@ -44,12 +46,15 @@ class JsonLines:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if not line.strip():
                 return None
-            return Rejected("bad-line", "a line must be one JSON object in UTF-8")
-        if not _is_good_id(getattr(request, "id", None)):
+            text = "a line must be one JSON object in UTF-8"
+            return Rejected("bad-line", text, id=_echoed(_head(line).id))
+        id = getattr(request, "id", None)
+        if not is_good_id(id):
             return Rejected(
                 "bad-request",
                 f"id has at most {MAX_ID_CHARS} characters, and no control characters",
                 str(request.__struct_config__.tag),
+                _echoed(id),
             )
         return request
 
@@ -63,29 +68,48 @@ def encode_request(request: Request) -> bytes:
     return _encode(request) + b"\n"
 
 
+class UnknownTypeError(ValueError):
+    """A notice of a type that this version does not know: the server is newer."""
+
+
 def decode_notice(line: bytes) -> Notice:
     """The client's side: the notice in one line.
 
-    Raises ValueError (msgspec.DecodeError, UnicodeDecodeError) or RecursionError when it is none.
+    Raises UnknownTypeError when it is one of a newer server, to be skipped; any other ValueError
+    (msgspec.DecodeError, UnicodeDecodeError) or RecursionError when it is no notice.
     """
-    notice: Notice = _notice_decoder.decode(line)
+    try:
+        notice: Notice = _notice_decoder.decode(line)
+    except msgspec.ValidationError as error:
+        if (type_ := _head(line).type) and type_ not in _NOTICE_TYPES:
+            raise UnknownTypeError(type_) from error
+        raise
     return notice
+
+
+_NOTICE_TYPES = {notice.__struct_config__.tag for notice in get_args(Notice)}
 
 
 def _bad_request(line: bytes, error: msgspec.ValidationError) -> Rejected:
     """JSON it is, but no request: say which field is wrong, and which request it was."""
-    type_, id_ = "", None
+    head = _head(line)
+    text, type_ = sanitize(str(error))[:200], sanitize(head.type)[:24]
+    return Rejected("bad-request", text, type_, _echoed(head.id))
+
+
+def _head(line: bytes) -> _Head:
+    """Type and id of a line, as far as they can be read; it need not be valid otherwise."""
     try:
-        head = _head_decoder.decode(line)
+        return _head_decoder.decode(line)
     except (ValueError, RecursionError):
-        pass
-    else:
-        type_, id_ = head.type, head.id
-    if not _is_good_id(id_):
-        id_ = None
-    return Rejected("bad-request", sanitize(str(error))[:200], sanitize(type_)[:24], id_)
+        return _Head()
 
 
-def _is_good_id(id: str | None) -> bool:
-    """Whether an id can be echoed as it is: a changed one would be no use to its sender."""
+def is_good_id(id: str | None) -> bool:
+    """Whether a server takes the id."""
     return id is None or (len(id) <= MAX_ID_CHARS and is_safe(id))
+
+
+def _echoed(id: str | None) -> str | None:
+    """The id of a line that was refused, for its sender; a changed one would be no use to it."""
+    return id if id is None or is_safe(id) else None
