@@ -10,7 +10,14 @@ from tcpchat_core.client import ClientProtocol, Received, RoomView
 from tcpchat_core.commands import COMMANDS, Command, parse_line
 from tcpchat_core.dialects import Dialect
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Lineage, Propose, Send
-from tcpchat_core.errors import LocalError, RemoteError, TcpchatError, TooLateError
+from tcpchat_core.errors import (
+    LineTooLongError,
+    LocalError,
+    RemoteError,
+    TcpchatError,
+    TooLateError,
+    TooManyRequestsError,
+)
 from tcpchat_core.events import Entry, Event, Query, Request
 from tcpchat_core.names import BadName, Name, nick_name, room_name
 from tcpchat_core.notices import Notice, Reason
@@ -34,6 +41,7 @@ __all__ = [
     "Effect",
     "Entry",
     "Event",
+    "LineTooLongError",
     "Lineage",
     "LocalError",
     "Name",
@@ -51,6 +59,7 @@ __all__ = [
     "StateLimits",
     "TcpchatError",
     "TooLateError",
+    "TooManyRequestsError",
     "events",
     "nick_name",
     "notices",

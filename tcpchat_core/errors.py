@@ -23,4 +23,19 @@ class TooLateError(RemoteError):
 
 
 class LocalError(TcpchatError):
-    """The calling program used the core wrongly: a mistake in its code, not in its input."""
+    """The calling program asked for what the core cannot do. Nothing was changed by it."""
+
+
+class LineTooLongError(LocalError):
+    """A request was not sent, because its line is longer than the server reads.
+
+    `max_bytes` is how many bytes a line may have, its end not counted.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"a line has at most {max_bytes:,} bytes")
+        self.max_bytes = max_bytes
+
+
+class TooManyRequestsError(LocalError):
+    """A request was not sent, because too many wait for their answers already."""

@@ -37,6 +37,16 @@ def sanitize(text: str) -> str:
     return text if text.isprintable() else text.translate(_TABLE)
 
 
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, so that it can be encoded as UTF-8.
+
+    They come of bytes that were no UTF-8, as Python decodes what is typed or given (PEP 383).
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def is_safe(text: str) -> bool:
     """Whether `sanitize` would leave the text as it is."""
     return text.isprintable() or not any(ord(char) in _TABLE for char in text)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tcpchat_core import (
     ChatState,
     ClientProtocol,
+    LineTooLongError,
+    LocalError,
     Notice,
     RemoteError,
     Request,
@@ -16,7 +24,8 @@ from tcpchat_core import (
     events,
     notices,
 )
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JsonLines, encode_request
+from tcpchat_core.framing import MAX_LINE_BYTES
 from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
 
 JSONL = JsonLines()
@@ -203,6 +212,189 @@ def test_two_clients_talk_through_a_server() -> None:
     assert clients[1].rooms["lobby"].seq == clients[2].rooms["lobby"].seq
 
 
+# ── What cannot be sent ──────────────────────────────────────────────────────────────────────
+
+
+def limited(line_bytes: int) -> notices.Welcome:
+    """The welcome of a server that reads so many bytes of a line."""
+    limits = notices.Limits(line_bytes, 0, 0, 0, 0, 0, 0, 64)
+    return notices.Welcome("ada", "0", token="secret", limits=limits)
+
+
+def test_a_line_that_is_too_long_is_refused_and_what_follows_is_said() -> None:
+    server = MemoryServer()
+    client = ClientProtocol()
+    server.connect(1)
+    server.send(1, client.hello() + client.request(events.Join("lobby")))
+    client.receive_data(server.read(1))
+    with pytest.raises(LineTooLongError, match=r"a line has at most 32,768 bytes"):
+        client.say("lobby", "x" * 40_000)
+    assert client.unacknowledged == {}
+    for number in range(70):
+        server.send(1, client.say("lobby", f"line {number}"))
+        received = client.receive_data(server.read(1))
+        assert [type(notice) for notice in received.notices] == [notices.Sent]
+    assert client.unacknowledged == {}
+
+
+@pytest.mark.parametrize("ask", [ClientProtocol.request, ClientProtocol.ask])
+def test_a_line_has_as_many_bytes_as_the_server_reads(
+    ask: Callable[[ClientProtocol, Request], bytes],
+) -> None:
+    client = ClientProtocol()
+    told(client, limited(300))
+    for request in (events.Say("lobby", "", "1"), events.Topic("lobby", "")):
+        room = 301 - len(encode_request(request))
+        fits = msgspec.structs.replace(request, room="lobby" + "x" * room)
+        longer = msgspec.structs.replace(request, room="lobby" + "x" * (room + 1))
+        assert len(ask(client, fits)) == 301  # with its end
+        with pytest.raises(LineTooLongError) as refused:
+            ask(client, longer)
+        assert refused.value.max_bytes == 300
+
+
+def test_before_the_welcome_a_line_has_as_many_bytes_as_servers_usually_read() -> None:
+    client = ClientProtocol()
+    client.hello()
+    with pytest.raises(LineTooLongError) as refused:
+        client.tell("bob", "é" * MAX_LINE_BYTES)
+    assert refused.value.max_bytes == MAX_LINE_BYTES
+    assert client.unacknowledged == {}
+
+
+def test_what_was_said_before_the_welcome_and_is_too_long_for_the_server_is_abandoned() -> None:
+    client = ClientProtocol()
+    client.hello()
+    client.say("lobby", "x" * 400)
+    client.say("lobby", "short")
+    assert asks(told(client, limited(300))) == [events.Say("lobby", "short", "2")]
+    assert client.abandoned == [events.Say("lobby", "x" * 400, "1")]
+    assert list(client.unacknowledged) == ["2"]
+
+
+def test_hello_is_not_too_long_either_and_no_gap_is_told_of_what_was_seen() -> None:
+    client = ClientProtocol()
+    told(client, limited(MAX_LINE_BYTES))
+    rooms = [f"{number:04}{'x' * 28}" for number in range(1_000)]
+    told(client, *(notices.Entered(room, ("ada",), 1, 9, 0) for room in rooms))
+    [hello] = asks(client.hello())
+    assert isinstance(hello, events.Hello)
+    assert hello.token == "secret"
+    assert hello.seen == dict.fromkeys(rooms[:500], 9)
+    states = tuple(notices.RoomState(room, ("ada",), 1, 9) for room in rooms)
+    told(client, notices.Resumed("ada", states, "0"))
+    said = JSONL.encode(notices.Said(rooms[-1], "bob", "seen", 9, 0))
+    gap = JSONL.encode(notices.Gap(rooms[-1], 9))
+    assert client.receive_data(gap + said).notices == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("caf\udce9", "caf\ufffd"),
+        ("\ud83d", "\ufffd"),
+        ("\ude00\ud83d!", "\ufffd\ufffd!"),
+        ("\ud83d\ude00", "\U0001f600"),
+    ],
+)
+def test_what_utf8_cannot_hold_is_replaced_before_it_is_kept(typed: str, sent: str) -> None:
+    client = ClientProtocol(password=typed)
+    assert asks(client.hello()) == [events.Hello(password=sent)]
+    told(client, welcome())
+    assert asks(client.say(typed, typed)) == [events.Say(sent, sent, "1")]
+    assert asks(client.tell("bob", typed)) == [events.Tell("bob", sent, "2")]
+    assert asks(client.request(events.Nick(typed))) == [events.Nick(sent)]
+    assert asks(client.ask(events.Topic("a", typed))) == [events.Topic("a", sent)]
+    assert client.unacknowledged["1"].text == sent
+    assert asks(client.hello()) == [events.Hello("secret", password=sent)]
+    assert len(asks(told(client, notices.Resumed("ada", (), "0")))) == 2
+
+
+@pytest.mark.parametrize("id", ["x" * 65, "\x1b", "\udcff"])
+def test_an_id_that_no_server_takes_is_refused(id: str) -> None:
+    client = in_lobby("ada")
+    for request in (events.Say("lobby", "hi", id), events.Ping(id)):
+        with pytest.raises(LocalError, match="an id has at most 64 characters"):
+            client.request(request)
+    assert client.unacknowledged == {}
+
+
+@given(text=st.text(st.characters(), max_size=9), times=st.integers(0, 40_000))
+def test_whatever_is_said_is_sent_or_refused(text: str, times: int) -> None:
+    client = in_lobby("ada")
+    with contextlib.suppress(LineTooLongError):
+        assert len(asks(client.say("lobby", text + "x" * times))) == 1
+    client.hello()
+    assert len(asks(told(client, notices.Resumed("ada", (), "0")))) == len(client.unacknowledged)
+
+
+# ── A server that is newer ───────────────────────────────────────────────────────────────────
+
+
+def test_a_notice_of_an_unknown_type_is_skipped_under_any_split() -> None:
+    client = ClientProtocol()
+    data = (
+        b'{"type":"fireworks","colour":[1,{"type":"gone"}]}\n'
+        b'{"type":"welcome","nick":"ada","epoch":"0","token":"secret"}\n'
+        b'{"colour":"red","type":"fireworks"}\n'
+        b'{"type":"pong","id":"1"}\n'
+    )
+    heard = [
+        notice
+        for place in range(len(data))
+        for notice in client.receive_data(data[place : place + 1]).notices
+    ]
+    assert heard == [notices.Welcome("ada", "0", token="secret"), notices.Ponged("1")]
+
+
+def test_unknown_fields_are_skipped() -> None:
+    data = b'{"type":"gone","nick":"bob","mood":{"type":1},"reason":"tea","n":2}\n'
+    assert in_lobby("bob").receive_data(data).notices == [notices.Gone("bob", "tea")]
+
+
+def test_a_message_that_is_refused_for_an_unknown_reason_is_refused() -> None:
+    client = in_lobby("ada")
+    client.say("lobby", "hi")
+    data = b'{"type":"rejected","reason":"muted","text":"not today","request":"say","id":"1"}\n'
+    [rejected] = client.receive_data(data).notices
+    assert isinstance(rejected, notices.Rejected)
+    assert (rejected.reason, rejected.text) == ("muted", "not today")
+    assert client.unacknowledged == {}
+
+
+@pytest.mark.parametrize("line", [b'{"type":"pong","id":7}', b'{"type":7}', b'{"type":""}', b"{}"])
+def test_a_notice_of_a_known_type_that_is_broken_or_of_no_type_is_an_error(line: bytes) -> None:
+    with pytest.raises(RemoteError, match="does not speak tcpchat's protocol"):
+        in_lobby("ada").receive_data(line + b"\n")
+
+
+def test_who_greets_with_an_unknown_type_is_no_plain_greeting() -> None:
+    client = ClientProtocol()
+    client.hello()
+    client.receive_data(b'{"type":"fireworks"}\n')
+    with pytest.raises(RemoteError) as raised:
+        client.receive_data(b"* Welcome to tcpchat. You are guest-1.\n")
+    assert not isinstance(raised.value, TooLateError)
+
+
+# ── Rooms that are too large to be listed ────────────────────────────────────────────────────
+
+
+def test_who_is_gone_from_a_room_whose_list_is_not_complete_is_counted() -> None:
+    client = ClientProtocol()
+    hall = notices.Entered("hall", ("ada", "bob"), 700, 0, 0)
+    told(client, welcome(), hall, notices.Entered("lobby", ("ada", "cleo"), 2, 0, 0))
+    told(client, notices.Gone("zoe"), notices.Gone("bob"), notices.Gone("cleo"))
+    assert {name: room.count for name, room in client.rooms.items()} == {"hall": 698, "lobby": 1}
+    # Where it may have been any of several rooms, none is changed.
+    told(client, notices.Entered("den", ("ada",), 600, 0, 0), notices.Gone("yan"))
+    assert {name: room.count for name, room in client.rooms.items()} == {
+        "hall": 698,
+        "lobby": 1,
+        "den": 600,
+    }
+
+
 # ── Reconnecting ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -237,6 +429,35 @@ def test_a_server_that_tells_no_limits_is_sent_one_message_at_a_time() -> None:
     told(client, notices.Welcome("ada", "0"))
     client.say("lobby", "one")
     assert client.say("lobby", "two") == b""
+
+
+def test_what_is_said_after_the_connection_was_lost_is_sent_over_the_next() -> None:
+    client = in_lobby("ada", "bob")
+    client.connection_lost()
+    assert client.say("lobby", "hi") + client.ask(events.Who("lobby")) == b""
+    client.hello()
+    assert asks(told(client, notices.Resumed("ada", (lobby(5),), "0"))) == [
+        events.Say("lobby", "hi", "1")
+    ]
+
+
+def test_what_is_asked_keeps_its_place_among_what_is_said() -> None:
+    client = in_lobby("ada", "bob")
+    for text in "abc":
+        client.say("lobby", text)
+    assert client.say("lobby", "d") + client.ask(events.Out("lobby")) == b""
+    reply = told(client, notices.Sent(0, "1", "lobby", None, 5))
+    assert asks(reply) == [events.Say("lobby", "d", "4"), events.Out("lobby")]
+    client.hello([("1", events.Who("a")), ("2", events.Who("b")), ("4", events.Out("lobby"))])
+    reply = told(client, notices.Resumed("ada", (lobby(5),), "0"))
+    assert asks(reply) == [
+        events.Who("a"),
+        events.Say("lobby", "b", "2"),
+        events.Who("b"),
+        events.Say("lobby", "c", "3"),
+        events.Say("lobby", "d", "4"),
+        events.Out("lobby"),
+    ]
 
 
 def test_on_a_new_connection_it_asks_for_its_session_and_says_what_it_has_seen() -> None:
@@ -383,8 +604,8 @@ def test_a_session_that_cannot_be_resumed_is_not_asked_for() -> None:
 def test_a_server_cannot_make_it_remember_rooms_and_people_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tcpchat_core.client.MAX_ROOMS", 2)
-    monkeypatch.setattr("tcpchat_core.client.MAX_MEMBERS", 2)
+    monkeypatch.setattr("tcpchat_core.client.protocol.MAX_ROOMS", 2)
+    monkeypatch.setattr("tcpchat_core.client.protocol.MAX_MEMBERS", 2)
     client = in_lobby("ada")
     told(client, notices.Joined("lobby", "bob", 4, 0), notices.Joined("lobby", "cleo", 4, 0))
     assert (list(client.rooms["lobby"].members), client.rooms["lobby"].count) == (["ada", "bob"], 3)

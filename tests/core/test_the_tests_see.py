@@ -39,7 +39,7 @@ SANITIZE = importlib.import_module("tcpchat_core.sanitize")
 SERVER = importlib.import_module("tcpchat_core.server")
 REQUESTS = importlib.import_module("tcpchat_core.requests")
 PASSWORD = importlib.import_module("tcpchat_core.password")
-CLIENT = importlib.import_module("tcpchat_core.client")
+CLIENT = importlib.import_module("tcpchat_core.client.protocol")
 
 # The first failure is enough: it is not made small, and not kept.
 QUICK = settings(

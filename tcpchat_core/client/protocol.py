@@ -17,34 +17,46 @@ Rule 1: What was said is in `unacknowledged` until its receipt comes. It is sent
 Rule 2: What was seen is not given out twice, whatever is sent again. What the server could not
         keep is a `Gap`.
 
-Rule 3: Everything a server sends is untrusted: it is bounded, decoded by type, and every text in
+Rule 3: What the server could not read is refused before it is kept or sent: a line that is too
+        long raises `LineTooLongError`, a bad id `LocalError`. What UTF-8 cannot hold becomes
+        U+FFFD. So nothing can stand in `unacknowledged` that never gets a receipt.
+
+Rule 4: Everything a server sends is untrusted: it is bounded, decoded by type, and every text in
         it is sanitised. A server that breaks the protocol raises `RemoteError`; no other exception
         comes out, whatever the bytes. (A `TooLateError` among them says: connect again.)
+
+Rule 5: A server may be newer. Notices and fields that are not known are skipped.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from tcpchat_core import events, notices
-from tcpchat_core.dialects.jsonl import decode_notice, encode_request
-from tcpchat_core.errors import RemoteError, TooLateError
+from tcpchat_core.dialects.jsonl import (
+    MAX_ID_CHARS,
+    UnknownTypeError,
+    decode_notice,
+    encode_request,
+    is_good_id,
+)
+from tcpchat_core.errors import LineTooLongError, LocalError, RemoteError, TooLateError
 from tcpchat_core.events import Request, Say, Tell
-from tcpchat_core.framing import LineBuffer, TooLong
+from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
 from tcpchat_core.notices import Notice, Welcome
-from tcpchat_core.sanitize import is_safe, sanitize
+from tcpchat_core.sanitize import is_safe, replace_surrogates, sanitize
 
 # The longest answers are a room's whole history and the list of a very large room.
 MAX_NOTICE_BYTES: Final = 16 * 1024 * 1024
 
-
 # A server cannot make a client remember more rooms, or people of a room, than these.
 MAX_ROOMS: Final = 4_096
 MAX_MEMBERS: Final = 100_000
-
 
 # How a server greets whom it takes for a person.
 _PLAIN_GREETINGS: Final = (b"* Welcome to tcpchat", b"! password-needed")
@@ -75,7 +87,8 @@ class ClientProtocol:
     `nick` is "" until the server's welcome; `rooms` maps the server's name of a room to what is
     known of it; `unacknowledged` holds what was said and has no receipt yet, by id, oldest first.
     When a session could not be resumed, `abandoned` holds what was unacknowledged in it: it may
-    have been said or not.
+    have been said or not. What was said before the welcome, and is longer than the server then
+    says it reads, is there too.
     """
 
     def __init__(self, *, password: str = "") -> None:
@@ -90,20 +103,41 @@ class ClientProtocol:
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = False  # the server has answered hello
         self._spoken_to = False  # it has said anything, on this connection
-        self._held: deque[str] = deque()  # ids that are to be sent
+        self._held: deque[str | Request] = deque()  # to be sent: what was said, by id, and the rest
         self._places: dict[str, int] = {}  # of the unacknowledged, in the order of saying
         self._last_place = 0
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
-    def hello(self) -> bytes:
-        """The first bytes of a connection: a new session, or the one there was."""
+    def hello(self, again: Iterable[tuple[str | None, Request]] = ()) -> bytes:
+        """The first bytes of a connection: a new session, or the one there was.
+
+        `again` are requests to be asked again once the session is open, in order, each with the id
+        of the message that was said before it: it comes after that one, if that is sent again.
+        """
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = self._spoken_to = False
-        self._held = deque(self.unacknowledged)
+        after: dict[str | None, list[Request]] = {}
+        for id, request in again:
+            after.setdefault(id if id in self.unacknowledged else None, []).append(request)
+        self._held = deque(after.get(None, ()))
+        for id in self.unacknowledged:
+            self._held += (id, *after.get(id, ()))
         token = self.welcome.token if self.welcome else ""
         seen = {room: view.seq for room, view in self.rooms.items()} if token else {}
-        return encode_request(events.Hello(token, seen, self._told, self.password))
+        hello = _encodable(events.Hello(token, seen, self._told, self.password))
+        while len(line := encode_request(hello)) > self._max_line_bytes and hello.seen:
+            # Of the rooms that are left out the server sends all it has; what was seen is dropped.
+            fewer = dict(islice(hello.seen.items(), len(hello.seen) // 2))
+            hello = msgspec.structs.replace(hello, seen=fewer)
+        return line
+
+    def connection_lost(self) -> None:
+        """The connection is gone: until the next `hello` nothing is to be sent.
+
+        May be left out; what `say` and `tell` return until then is sent again in any case.
+        """
+        self._open = False
 
     def say(self, room: str, text: str, *, emote: bool = False) -> bytes:
         """Say a line to a room; its receipt comes as `Sent`."""
@@ -114,19 +148,53 @@ class ClientProtocol:
         return self.request(Tell(nick, text))
 
     def request(self, request: Request) -> bytes:
-        """Ask for anything. What is said without an id is given one."""
+        """Ask for anything. What is said without an id is given one; the rest goes out at once.
+
+        Raises LineTooLongError, and LocalError for an id that no server takes.
+        """
         if not isinstance(request, Say | Tell):
-            return encode_request(request)
+            return self._checked(request)[1]
         id = request.id
         if id is None:
             self._last_id += 1
             id = str(self._last_id)
             request = msgspec.structs.replace(request, id=id)
-        self.unacknowledged[id] = request
+        self.unacknowledged[id] = self._checked(request)[0]
         self._last_place += 1
         self._places[id] = self._last_place
         self._held.append(id)
         return self._send_held()
+
+    def ask(self, request: Request) -> bytes:
+        """As `request`, but in the order of asking, and only once the session is open.
+
+        Until then, or while messages before it have to wait, it waits too. Raises the same.
+        """
+        if isinstance(request, Say | Tell):
+            return self.request(request)
+        self._held.append(self._checked(request)[0])
+        return self._send_held()
+
+    def _checked(self, request: _AnyRequest) -> tuple[_AnyRequest, bytes]:
+        """The request as a server can read it, and its line. Raises as `request` does."""
+        if not is_good_id(getattr(request, "id", None)):
+            raise LocalError(
+                f"an id has at most {MAX_ID_CHARS} characters, and no control characters"
+            )
+        try:
+            line = encode_request(request)
+        except UnicodeEncodeError:
+            request = _encodable(request)
+            line = encode_request(request)
+        if len(line) - len(b"\n") > self._max_line_bytes:
+            raise LineTooLongError(self._max_line_bytes)
+        return request, line
+
+    @property
+    def _max_line_bytes(self) -> int:
+        """How many bytes a line may have, its end not counted: what the server says, if it does."""
+        limits = self.welcome.limits if self.welcome else None
+        return limits.line_bytes if limits and limits.line_bytes > 0 else MAX_LINE_BYTES
 
     def _send_held(self) -> bytes:
         """What may be sent now of what was said.
@@ -141,12 +209,16 @@ class ClientProtocol:
         window = limits.unacknowledged if limits else 1
         data = b""
         while self._held:
-            message = self.unacknowledged.get(id := self._held[0])
-            if message is not None:
-                oldest = self._places[next(iter(self.unacknowledged))]
-                if self._places[id] >= oldest + window:
-                    break
-                data += encode_request(message)
+            match self._held[0]:
+                case str(id) if id in self.unacknowledged:
+                    oldest = self._places[next(iter(self.unacknowledged))]
+                    if self._places[id] >= oldest + window:
+                        break
+                    data += encode_request(self.unacknowledged[id])
+                case str():
+                    pass  # it has its receipt
+                case request:
+                    data += encode_request(request)
             self._held.popleft()
         return data
 
@@ -159,17 +231,22 @@ class ClientProtocol:
         for line in self._buffer.receive_data(data):
             notice = self._decode(line)
             self._spoken_to = True
+            if notice is None:
+                continue
             if isinstance(notice, notices.Pinged):
                 reply += encode_request(events.Pong(notice.id))
             if self._take(notice):
                 told.append(notice)
         return Received(told, reply + self._send_held())
 
-    def _decode(self, line: bytes | TooLong) -> Notice:
+    def _decode(self, line: bytes | TooLong) -> Notice | None:
+        """The notice in a line; None for one that only a newer client knows."""
         if isinstance(line, TooLong):
             raise RemoteError(f"the server sent a line of more than {MAX_NOTICE_BYTES:,} bytes")
         try:
             return _sanitized(decode_notice(line))
+        except UnknownTypeError:
+            return None
         except (ValueError, RecursionError) as error:
             if not self._spoken_to and line.startswith(_PLAIN_GREETINGS):
                 raise TooLateError(
@@ -201,7 +278,7 @@ class ClientProtocol:
             case notices.Gap("", oldest):
                 self._told = oldest - 1
             case notices.Gap(room, oldest):
-                self._see(room, oldest - 1)
+                return self._see(room, oldest - 1) or room not in self.rooms
             case notices.Welcome():
                 self._begin(notice)
             case notices.Resumed(nick, rooms):
@@ -222,10 +299,15 @@ class ClientProtocol:
             self.abandoned += self.unacknowledged.values()
             self.unacknowledged.clear()
             self._places.clear()
-            self._held.clear()
             self.rooms.clear()
             self._told = 0
         self.welcome = welcome
+        for id, message in [*self.unacknowledged.items()]:
+            try:
+                self._checked(message)
+            except LineTooLongError:
+                self.abandoned.append(message)
+                self._acknowledge(id)
         self.nick = welcome.nick
         self._open = True
 
@@ -261,10 +343,9 @@ class ClientProtocol:
                     view.members.pop(nick, None)
                     view.count -= 1
             case notices.Gone(nick):
-                for view in self.rooms.values():
-                    if nick in view.members:
-                        del view.members[nick]
-                        view.count -= 1
+                for view in self._left_by(nick):
+                    view.members.pop(nick, None)
+                    view.count -= 1
             case notices.Renamed(old, new, own):
                 if own:
                     self.nick = new
@@ -279,8 +360,30 @@ class ClientProtocol:
             case _:
                 pass
 
+    def _left_by(self, nick: str) -> list[RoomView]:
+        """The rooms that somebody who is gone was in, as far as can be told.
 
+        Who is on no list was in a room whose list is not complete; where there are several such
+        rooms, nobody can tell in which.
+        """
+        views = self.rooms.values()
+        listed = [view for view in views if nick in view.members]
+        partly = [view for view in views if view.count > len(view.members)]
+        return listed or (partly if len(partly) == 1 else [])
+
+
+_AnyRequest = TypeVar("_AnyRequest", bound=Request)
 _Value = TypeVar("_Value")
+
+
+def _encodable(request: _AnyRequest) -> _AnyRequest:
+    """The request with all its texts as UTF-8 can hold them."""
+    texts = {
+        field: replace_surrogates(text)
+        for field in request.__struct_fields__
+        if isinstance(text := getattr(request, field), str)
+    }
+    return msgspec.structs.replace(request, **texts)
 
 
 def _sanitized(value: _Value) -> _Value:

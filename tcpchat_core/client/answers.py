@@ -1,0 +1,193 @@
+"""Requests: what a client asked and has no answer to yet, over one connection after another.
+
+Call order: as that of `ClientProtocol`, whose place it takes. `hello()` on every new connection,
+`ask` for what is asked, `receive_data` for what was read; `connection_lost` when it is. What they
+return is to be sent. No method waits, so all that is asked goes out in the order of asking.
+
+Rule 1: Answers come in the order of their questions, so the oldest request that a notice can
+        answer is the one that it answers. A refusal names the type of its request, or its id.
+
+Rule 2: What waits for an answer when the connection is lost is asked again over the next one,
+        once the session is open, in its place among what was said. It may have been done already;
+        so to be out of a room, as one wanted to be, is then the answer to `out`, not a refusal.
+
+Rule 3: When the session is over, we go where we were, as whom we were, and ask then.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tcpchat_core import events, notices
+from tcpchat_core.client.protocol import ClientProtocol
+from tcpchat_core.errors import TooManyRequestsError
+from tcpchat_core.events import Request, Say, Tell
+from tcpchat_core.names import Name, nick_name, room_name
+from tcpchat_core.notices import Notice
+
+# More than people type while they have no connection, and than a server answers in three minutes.
+MAX_PENDING: Final = 1_000
+
+# What answers what. `hello` is answered by the session, `pong` by nothing.
+_ANSWERS: Final[dict[type[Request], type[Notice]]] = {
+    events.Nick: notices.Renamed,
+    events.Join: notices.Entered,
+    events.Out: notices.Left,
+    events.Topic: notices.TopicSet,
+    events.Quit: notices.Closing,
+    events.Rooms: notices.RoomList,
+    events.Who: notices.Members,
+    events.History: notices.HistoryPage,
+    events.Ping: notices.Ponged,
+    events.Help: notices.HelpText,
+}
+_MAY_ANSWER: Final = {*_ANSWERS.values(), notices.Rejected}
+
+
+class PendingRequest:
+    """A request that waits for its answer. What is said has an id here, in any case."""
+
+    __slots__ = ("after", "again", "request", "sent")
+
+    def __init__(self, request: Request, after: str | None, *, sent: bool) -> None:
+        self.request = request
+        self.after = after  # the id of the message that was said before it
+        self.sent = sent  # over this connection
+        self.again = False  # and over an earlier one, so that it may have been done
+
+
+class Heard(NamedTuple):
+    """A notice, and the request that it answers, if it is one of ours."""
+
+    notice: Notice
+    answers: PendingRequest | None = None
+
+
+class Requests:
+    """A session, and the requests in it that wait for their answers."""
+
+    def __init__(self, protocol: ClientProtocol) -> None:
+        self.protocol = protocol
+        self._pending: list[PendingRequest] = []  # oldest first; what was said is in `_said`
+        self._said: dict[str, PendingRequest] = {}  # by id
+        self._open = False
+        self._nick = ""  # as of the notice that is looked at
+        self._rooms: list[str] = []  # where we were when the connection was lost
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `ask` would refuse what is not said."""
+        return len(self._pending) >= MAX_PENDING
+
+    def hello(self) -> bytes:
+        """The first bytes of a connection."""
+        self.connection_lost()
+        return self.protocol.hello((pending.after, pending.request) for pending in self._pending)
+
+    def connection_lost(self) -> None:
+        """The connection is gone. What is asked from now on waits for the next."""
+        self._open = False
+        self._nick, self._rooms = self.protocol.nick, list(self.protocol.rooms)
+        self.protocol.connection_lost()
+
+    def ask(self, request: Request) -> tuple[PendingRequest, bytes]:
+        """Ask for something that has an answer, of which `receive_data` will tell: not `pong`.
+
+        Raises LineTooLongError, TooManyRequestsError, and LocalError for a bad id.
+        """
+        said = self.protocol.unacknowledged
+        if isinstance(request, Say | Tell):
+            data = self.protocol.ask(request)
+            id = request.id if request.id is not None else next(reversed(said))
+            pending = self._said[id] = PendingRequest(said[id], None, sent=self._open)
+            return pending, data
+        if self.is_full:
+            raise TooManyRequestsError("too many requests wait for their answers")
+        data = self.protocol.ask(request)
+        pending = PendingRequest(request, next(reversed(said), None), sent=self._open)
+        self._pending.append(pending)
+        return pending, data
+
+    def cancel(self, pending: PendingRequest) -> None:
+        """Nobody waits for the answer any more. What was said is still sent until its receipt."""
+        if pending in self._pending:
+            self._pending.remove(pending)
+        if isinstance(pending.request, Say | Tell) and pending.request.id is not None:
+            self._said.pop(pending.request.id, None)
+
+    def receive_data(self, data: bytes) -> tuple[list[Heard], bytes]:
+        """Bytes came, split anywhere: the notices in order, and bytes to send.
+
+        Raises RemoteError when they are not the protocol.
+        """
+        told, reply = self.protocol.receive_data(data)
+        heard: list[Heard] = []
+        for notice in told:
+            if isinstance(notice, notices.Welcome):
+                reply = self._go_back() + reply
+            heard.append(self._answered(notice))
+            match notice:
+                case notices.Welcome(nick) | notices.Resumed(nick):
+                    self._opened(nick)
+                case notices.Renamed(new=new, own=True):
+                    self._nick = new
+                case _:
+                    pass
+        return heard, reply
+
+    # ── Answers ──────────────────────────────────────────────────────────────────────────────
+
+    def _answered(self, notice: Notice) -> Heard:
+        """The notice, with the request that it answers, which waits no longer."""
+        match notice:
+            case notices.Sent(id=str(id)) | notices.Said(id=str(id)):
+                return Heard(notice, self._said.pop(id, None))
+            case notices.Rejected(id=str(id)) if id in self._said:
+                return Heard(notice, self._said.pop(id))
+        if type(notice) in _MAY_ANSWER:
+            for place, pending in enumerate(self._pending):
+                if self._is_answer(notice, pending.request):
+                    del self._pending[place]
+                    return Heard(self._outcome(notice, pending), pending)
+        return Heard(notice)
+
+    def _is_answer(self, notice: Notice, request: Request) -> bool:
+        match notice:
+            case notices.Rejected(request=word):
+                return word == request.__struct_config__.tag
+            case notices.Renamed(own=own) | notices.Left(own=own):
+                return own and type(notice) is _ANSWERS.get(type(request))
+            case notices.TopicSet(nick=nick):
+                return isinstance(request, events.Topic) and (
+                    request.topic is None or nick == self._nick
+                )
+            case notices.Ponged(id):
+                return isinstance(request, events.Ping) and request.id == id
+            case _:
+                return type(notice) is _ANSWERS.get(type(request))
+
+    def _outcome(self, notice: Notice, pending: PendingRequest) -> Notice:
+        match notice, pending.request:
+            case notices.Rejected("not-in-room"), events.Out(room) if pending.again:
+                return notices.Left(room, self._nick, own=True)
+            case _:
+                return notice
+
+    # ── Connections and sessions ─────────────────────────────────────────────────────────────
+
+    def _opened(self, nick: str) -> None:
+        self._nick, self._open = nick, True
+        for pending in (*self._pending, *self._said.values()):
+            pending.again, pending.sent = pending.sent, True
+
+    def _go_back(self) -> bytes:
+        """After a welcome: ask for the nick and the rooms that we had in an earlier session."""
+        self._said = {
+            id: pending for id, pending in self._said.items() if id in self.protocol.unacknowledged
+        }
+        # What is no name that can be chosen is the server's to give.
+        nicks = [self._nick] if isinstance(nick_name(self._nick), Name) else []
+        rooms = [room for room in self._rooms if isinstance(room_name(room), Name)]
+        asked: list[Request] = [*map(events.Nick, nicks), *map(events.Join, rooms)]
+        self._pending[:0] = [PendingRequest(request, None, sent=False) for request in asked]
+        return b"".join(map(self.protocol.request, asked))
