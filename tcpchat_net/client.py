@@ -20,23 +20,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import gevent
 from gevent import socket
 from gevent.event import AsyncResult, Event
-from gevent.lock import RLock, Semaphore
+from gevent.lock import Semaphore
 
 from tcpchat_core import (
     ClientProtocol,
     Notice,
     Request,
+    RoomView,
     TcpchatError,
     TooLateError,
     events,
     notices,
 )
-from tcpchat_core.client import RoomView
+from tcpchat_core.client import Heard, PendingRequest, Reconnect, Requests
 
 # How much is read at once.
 _READ_BYTES: Final = 65_536
@@ -45,9 +46,9 @@ _READ_BYTES: Final = 65_536
 # until it does (or waits for an answer), and the server sees a slow reader.
 MAX_WAITING_NOTICES: Final = 10_000
 
-# The first attempt to reconnect comes at once; the pause before each further one doubles up to
-# this, and is spread by half to both sides so that a whole room does not come back as one.
-MAX_RETRY_PAUSE_S: Final = 5.0
+# A server that does not take so many bytes is given up. A thousand requests that wait for their
+# answers, each of 32 KiB, are half of it, so they can only be answers to a flood of its pings.
+MAX_OUTGOING_BYTES: Final = 64 << 20
 
 # After so many silent seconds the kernel asks the other end whether it is there.
 KEEPALIVE_S: Final = 60
@@ -80,8 +81,9 @@ class ChatClient:
     """A connection to a tcpchat server.
 
     Every request raises `TimeoutError` after `timeout` seconds, `ConnectionClosed` when the
-    connection ends, `RequestRejected` when the server refuses, and `RemoteError` when the server
-    does not speak the protocol. The constructor raises OSError when there is no server, and the
+    connection ends, `RequestRejected` when the server refuses, `LineTooLongError` when it would not
+    read so long a line (then nothing was sent), and `RemoteError` when the server does not speak
+    the protocol. The constructor raises OSError when there is no server, and the
     `ssl.SSLError` among them when it cannot be trusted.
 
     `reconnect` is for how many seconds it tries to replace a lost connection; 0 for not at all.
@@ -106,25 +108,21 @@ class ChatClient:
         self._tls = tls
         self._server_hostname = server_hostname or host
         self._timeout = timeout
-        self._reconnect_s = reconnect
-        self._protocol = ClientProtocol(password=password)
-        self._writing = RLock()
-        self._waiting: deque[_Waiting] = deque()
+        self._requests = Requests(ClientProtocol(password=password))
+        self._reconnect = Reconnect(reconnect * 1_000)
+        self._results: dict[PendingRequest, AsyncResult[Notice]] = {}
+        self._greeted: AsyncResult[Notice] = AsyncResult()  # the answer to the first hello
         self._told: deque[Notice] = deque()
         # Each is cleared only by those who wait for it, else one could clear the other's wake-up.
         self._changed = Event()  # something was told, or all ended
         self._wanted = Event()  # something was looked at or asked for, or all ended
         self._ended: TcpchatError | None = None
-        # While there is no session: since when, the pause before the next attempt to have it
-        # back, and why the server ended it. To be connected is not enough: what accepts may be
-        # a proxy that has no server to speak to.
-        self._lost_at: float | None = None
-        self._pause_s = 0.0
-        self._reason = ""
-        self._sock = self._connect()
+        self._reason = ""  # why the server ended the last session or attempt
+        self._connection = self._connect()
         self._reader = gevent.spawn(self._read)
         try:
-            self._ask(self._protocol.hello(), notices.Welcome, word="hello")
+            self._connection.write(self._requests.hello())
+            self._result(self._greeted)
             if nick is not None:
                 self.set_nick(nick)
         except BaseException:
@@ -136,69 +134,67 @@ class ChatClient:
     @property
     def nick(self) -> str:
         """The nick that this client has now."""
-        return self._protocol.nick
+        return self._requests.protocol.nick
 
     @property
     def rooms(self) -> Mapping[str, RoomView]:
         """The rooms that this client is in, by the server's names."""
-        return self._protocol.rooms
+        return self._requests.protocol.rooms
 
     # ── Requests ─────────────────────────────────────────────────────────────────────────────
 
     def set_nick(self, nick: str) -> notices.Renamed:
         """Change nickname."""
-        return self._request(events.Nick(nick), notices.Renamed, lambda told: told.own)
+        return self._ask(events.Nick(nick), notices.Renamed)
 
     def join(self, room: str) -> notices.Entered:
         """Enter a room."""
-        return self._request(events.Join(room), notices.Entered)
+        return self._ask(events.Join(room), notices.Entered)
 
     def out(self, room: str) -> notices.Left:
         """Leave a room."""
-        return self._request(events.Out(room), notices.Left, lambda told: told.own)
+        return self._ask(events.Out(room), notices.Left)
 
     def say(self, room: str, text: str, *, emote: bool = False) -> notices.Sent:
         """Say a line to a room; returns its receipt."""
-        return self._send_message(self._protocol.say(room, text, emote=emote))
+        return self._ask(events.Say(room, text, emote=emote), notices.Sent)
 
     def tell(self, nick: str, text: str) -> notices.Sent:
         """Say a line to one person; returns its receipt."""
-        return self._send_message(self._protocol.tell(nick, text))
+        return self._ask(events.Tell(nick, text), notices.Sent)
 
     def set_topic(self, room: str, topic: str) -> notices.TopicSet:
         """Set a room's topic; "" clears it."""
-        return self._request(
-            events.Topic(room, topic), notices.TopicSet, lambda told: told.nick == self.nick
-        )
+        return self._ask(events.Topic(room, topic), notices.TopicSet)
 
     def list_rooms(self) -> notices.RoomList:
         """The rooms there are."""
-        return self._request(events.Rooms(), notices.RoomList)
+        return self._ask(events.Rooms(), notices.RoomList)
 
     def who(self, room: str) -> notices.Members:
         """Who is in a room that this client is in."""
-        return self._request(events.Who(room), notices.Members)
+        return self._ask(events.Who(room), notices.Members)
 
     def history(
         self, room: str, *, before: int | None = None, limit: int = 20
     ) -> notices.HistoryPage:
         """What was said last in a room that this client is in."""
-        return self._request(events.History(room, before, limit), notices.HistoryPage)
+        return self._ask(events.History(room, before, limit), notices.HistoryPage)
 
     def ping(self) -> notices.Ponged:
         """Wait until the server has dealt with all that was asked so far."""
-        return self._request(events.Ping(), notices.Ponged)
+        return self._ask(events.Ping(), notices.Ponged)
 
     def close(self, reason: str = "") -> None:
         """Say goodbye and disconnect. What was told before can still be looked at."""
         if self._ended is None:
             self._end(ConnectionClosed("the connection was closed"))
-            with contextlib.suppress(OSError, gevent.Timeout), gevent.Timeout(self._timeout):
-                self._write(self._protocol.request(events.Quit(reason)))
-                self._sock.shutdown(socket.SHUT_WR)
-                self._reader.join()  # it reads what is still on its way
+            if not self._reconnect.in_progress:
+                self._connection.write(self._requests.protocol.request(events.Quit(reason)))
+                self._connection.finish(self._timeout)
+                self._reader.join(self._timeout)  # it reads what is still on its way
         self._reader.kill()
-        self._sock.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,56 +231,63 @@ class ChatClient:
         self._wanted.set()  # there is room for one more
         return self._told.popleft()
 
-    # ── The connection ───────────────────────────────────────────────────────────────────────
+    # ── Requests that wait ───────────────────────────────────────────────────────────────────
 
-    def _request(
-        self,
-        request: Request,
-        answer: type[_Answer],
-        is_answer: Callable[[_Answer], bool] = lambda _answer: True,
-    ) -> _Answer:
-        word = request.__struct_config__.tag
-        return self._ask(self._protocol.request(request), answer, is_answer, word)
-
-    def _send_message(self, data: bytes) -> notices.Sent:
-        id = next(reversed(self._protocol.unacknowledged))
-        return self._ask(data, notices.Sent, lambda sent: sent.id == id, id=id)
-
-    def _ask(
-        self,
-        data: bytes,
-        answer: type[_Answer],
-        is_answer: Callable[[_Answer], bool] = lambda _answer: True,
-        word: object = None,
-        id: str | None = None,
-    ) -> _Answer:
+    def _ask(self, request: Request, answer: type[_Answer]) -> _Answer:
         """Send a request; wait for what answers it, or for its rejection."""
         if self._ended is not None:
             raise self._ended
-
-        def settles(notice: Notice) -> bool:
-            if isinstance(notice, notices.Rejected):
-                return notice.id == id if id is not None else notice.request == word
-            return isinstance(notice, answer) and is_answer(notice)
-
-        waiting = _Waiting(settles, AsyncResult(), data if id is None else b"")
-        self._waiting.append(waiting)
+        pending, data = self._requests.ask(request)
+        result = self._results[pending] = AsyncResult()
+        self._connection.write(data)
         self._wanted.set()
         try:
-            with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
-                # Without a connection it waits for the next one; see `_resume`.
-                with contextlib.suppress(OSError):
-                    self._write(data)
-                notice = waiting.result.get()
+            notice = self._result(result)
         finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(waiting)
-        if isinstance(notice, notices.Rejected):
-            raise RequestRejected(notice)
+            del self._results[pending]
+            self._requests.cancel(pending)
         assert isinstance(notice, answer)
         return notice
 
-    def _connect(self) -> socket.socket | _TlsSocket:
+    def _result(self, result: AsyncResult[Notice]) -> Notice:
+        with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
+            notice = result.get()
+        assert notice is not None
+        if isinstance(notice, notices.Rejected):
+            raise RequestRejected(notice)
+        return notice
+
+    def _deliver(self, heard: Heard) -> None:
+        """Give a notice to who waits for it, or to the program."""
+        notice, pending = heard
+        match notice:
+            case notices.Welcome() | notices.Rejected(request="hello") if not self._greeted.ready():
+                self._greeted.set(notice)
+                self._reconnect.session_opened(now=_now_ms())
+                return
+            case notices.Rejected(request="hello"):
+                raise RequestRejected(notice)
+            case notices.Welcome():  # the new session is of no use
+                self._connection.write(self._requests.protocol.request(events.Quit()))
+                self._connection.finish(self._timeout)
+                raise ConnectionClosed("the server does not know this session any more")
+            case notices.Resumed():
+                self._reconnect.session_opened(now=_now_ms())
+                self._reason = ""
+            case notices.Said(room, seq=seq, at=at, id=str(id)):
+                # Its receipt was lost with the connection; this tells the same.
+                notice = notices.Sent(at, id, room, seq=seq)
+            case _:
+                pass
+        if pending in self._results:
+            self._results[pending].set(notice)
+        else:
+            self._told.append(notice)
+            self._changed.set()
+
+    # ── The connection ───────────────────────────────────────────────────────────────────────
+
+    def _connect(self) -> _Connection:
         with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
             sock = socket.create_connection(self._address)
             # Who only listens would never find out that the other end is gone without a word.
@@ -292,127 +295,133 @@ class ChatClient:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S // 3)
             if self._tls is None:
-                return sock
-            return _TlsSocket(sock, self._tls, self._server_hostname)
-
-    def _write(self, data: bytes) -> None:
-        with self._writing:
-            self._sock.sendall(data)
+                return _Connection(sock)
+            return _Connection(_TlsSocket(sock, self._tls, self._server_hostname))
 
     def _read(self) -> None:
         """The reader's greenlet: take in what comes, over one connection after another."""
         try:
-            while True:
-                closing = self._read_connection()
-                if closing is not None:
-                    self._reason = closing.reason
-                    if closing.retry is None:
-                        break
-                if not self._resume(closing):
-                    break
+            while self._replace_connection(self._read_connection()):
+                pass
         except TcpchatError as error:
             self._end(error)
         how = "the server closed the connection" if self._reason else "the connection was lost"
         self._end(ConnectionClosed(how, self._reason))
-        self._sock.close()
+        self._connection.close()
 
     def _read_connection(self) -> notices.Closing | None:
         """Take in what one connection gives; at its end return the server's last words."""
         closing = None
         while True:
             while (
-                self._ended is None and len(self._told) >= MAX_WAITING_NOTICES and not self._waiting
+                self._ended is None and len(self._told) >= MAX_WAITING_NOTICES and not self._results
             ):
                 self._wanted.clear()
                 self._wanted.wait()
             try:
-                data = self._sock.recv(_READ_BYTES)
-            except OSError:
+                data = self._connection.read()
+                heard, reply = self._requests.receive_data(data)
+            except (OSError, TooLateError):
                 return closing  # a reset is an end like any other
             if not data:
                 return closing
-            try:
-                told, reply = self._protocol.receive_data(data)
-            except TooLateError:
-                return closing
-            for notice in told:
-                if isinstance(notice, notices.Closing):
-                    closing = notice
-                self._deliver(notice)
-            if reply:
-                with contextlib.suppress(OSError):  # the next read tells
-                    self._write(reply)
+            for each in heard:
+                if isinstance(each.notice, notices.Closing):
+                    closing = each.notice
+                self._deliver(each)
+            self._connection.write(reply)
 
-    def _resume(self, closing: notices.Closing | None) -> bool:
-        """Replace the connection; return whether that could be done."""
-        welcome = self._protocol.welcome
+    def _replace_connection(self, closing: notices.Closing | None) -> bool:
+        """Connect again, and ask for the session; return whether that could be done."""
+        self._requests.connection_lost()
+        if closing is not None:
+            self._reason = closing.reason
+        welcome = self._requests.protocol.welcome
         if welcome is None or not welcome.token:
             return False
-        if self._lost_at is None:
-            self._lost_at, self._pause_s = time.monotonic(), 0.0
-        if closing is not None:
-            self._pause_s = max(self._pause_s, (closing.retry or 0) / 1_000)
-        until = self._lost_at + self._reconnect_s
-        while self._ended is None and time.monotonic() + self._pause_s < until:
-            gevent.sleep(self._pause_s * random.uniform(0.5, 1.5))  # noqa: S311 # it spreads, it hides nothing
-            self._pause_s = min(max(0.1, 2 * self._pause_s), MAX_RETRY_PAUSE_S)
-            try:
-                sock = self._connect()
-                sock.sendall(self._protocol.hello())
-            except OSError:
-                continue
-            self._sock.close()
-            self._sock = sock
-            return True
+        while self._ended is None:
+            wait_ms = self._reconnect.connection_lost(closing, now=_now_ms(), spread=_chance())
+            if wait_ms is None:
+                return False
+            gevent.sleep(wait_ms / 1_000)
+            closing = None
+            with contextlib.suppress(OSError):
+                connection = self._connect()
+                self._connection.close()
+                self._connection = connection
+                connection.write(self._requests.hello())
+                return True
         return False
-
-    def _ask_again(self) -> None:
-        """Ask again for what may not have arrived. Messages are resent by the protocol.
-
-        What had arrived is asked for twice then: the answer is that of the second time.
-        """
-        for waiting in self._waiting:
-            if waiting.data:
-                with contextlib.suppress(OSError):
-                    self._write(waiting.data)
-
-    def _deliver(self, notice: Notice) -> None:
-        match notice:
-            case notices.Resumed():
-                self._lost_at, self._reason = None, ""
-                self._ask_again()
-            case notices.Welcome() if self._lost_at is not None:
-                with contextlib.suppress(OSError):  # the new one is of no use
-                    self._write(self._protocol.request(events.Quit()))
-                raise ConnectionClosed("the server does not know this session any more")
-            case notices.Said(room, seq=seq, at=at, id=str(id)):
-                # Its receipt was lost with the connection; this tells the same.
-                notice = notices.Sent(at, id, room, seq=seq)
-            case _:
-                pass
-        for waiting in self._waiting:
-            if waiting.settles(notice):
-                self._waiting.remove(waiting)
-                waiting.result.set(notice)
-                return
-        self._told.append(notice)
-        self._changed.set()
 
     def _end(self, error: TcpchatError) -> None:
         if self._ended is None:
             self._ended = error
             self._changed.set()
             self._wanted.set()
-            for waiting in self._waiting:
-                waiting.result.set_exception(error)
+            for result in (self._greeted, *self._results.values()):
+                if not result.ready():
+                    result.set_exception(error)
 
 
-class _Waiting(NamedTuple):
-    """A request that waits for its answer."""
+def _now_ms() -> float:
+    return time.monotonic() * 1_000
 
-    settles: Callable[[Notice], bool]
-    result: AsyncResult[Notice]
-    data: bytes  # to ask again with, on another connection
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 # it spreads, it hides nothing
+
+
+class _Connection:
+    """One connection: what is written goes out in order, and nobody waits for it.
+
+    So whoever asks for something can neither be overtaken nor, out of time, leave half a line
+    behind. That the connection is lost, the reader is told.
+    """
+
+    def __init__(self, sock: socket.socket | _TlsSocket) -> None:
+        self._sock = sock
+        self._outgoing = bytearray()
+        self._more = Event()  # there is something to write
+        self._empty = Event()  # there is nothing
+        self._writer = gevent.spawn(self._write_all)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes when all those before have been sent."""
+        if data and not self._writer.ready():
+            self._outgoing += data
+            self._empty.clear()
+            self._more.set()
+            if len(self._outgoing) > MAX_OUTGOING_BYTES:
+                self.close()
+
+    def read(self) -> bytes:
+        """The next bytes, b"" at the end. Raises OSError."""
+        return self._sock.recv(_READ_BYTES)
+
+    def finish(self, timeout_s: float) -> None:
+        """Say that nothing more will be sent, when all has been, or after so many seconds."""
+        self._empty.wait(timeout_s)
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Let go of the socket, whatever is still to be sent."""
+        self._writer.kill()
+        self._sock.close()
+
+    def _write_all(self) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    while self._outgoing:
+                        data = bytes(self._outgoing)
+                        self._outgoing.clear()
+                        self._sock.sendall(data)
+                    self._empty.set()
+                    self._more.wait()
+                    self._more.clear()
+        finally:
+            self._empty.set()
 
 
 class _TlsSocket:

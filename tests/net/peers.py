@@ -11,6 +11,7 @@ import gevent
 from gevent import socket
 
 from tcpchat_core import ChatState, Effect, Entry, Notice, ServerLimits, ServerProtocol
+from tcpchat_core.client import Heard
 from tcpchat_net import ChatClient, ChatServer
 
 # How long to wait for what must come, however busy the machine is; where a broken test ends.
@@ -49,8 +50,8 @@ class Serving(ChatServer):
     def people(self) -> int:
         return self.protocol.state.people
 
-    def program(self, nick: str) -> RecordingClient:
-        return self.peers.enter_context(RecordingClient(self.address, nick))
+    def program(self, nick: str, *, reconnect: float = 0) -> RecordingClient:
+        return self.peers.enter_context(RecordingClient(self.address, nick, reconnect=reconnect))
 
     def peer(self, first: bytes = b"", *, small_buffer: bool = False) -> Peer:
         return self.peers.enter_context(Peer(self.address, first, small_buffer=small_buffer))
@@ -147,13 +148,13 @@ class Peer:
 class RecordingClient(ChatClient):
     """A ChatClient that keeps all that it is told, answers and the rest, in order."""
 
-    def __init__(self, address: tuple[str, int], nick: str) -> None:
+    def __init__(self, address: tuple[str, int], nick: str, *, reconnect: float = 0) -> None:
         self.heard: list[Notice] = []
-        super().__init__(*address, nick=nick, timeout=LIMIT_SECONDS, reconnect=0)
+        super().__init__(*address, nick=nick, timeout=LIMIT_SECONDS, reconnect=reconnect)
 
-    def _deliver(self, notice: Notice) -> None:
-        self.heard.append(notice)
-        super()._deliver(notice)
+    def _deliver(self, heard: Heard) -> None:
+        self.heard.append(heard.notice)
+        super()._deliver(heard)
 
 
 def in_turn_until(condition: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ from gevent import socket
 from gevent.event import Event
 
 import tcpchat_net.client
-from tcpchat_core import RemoteError, notices
+from tcpchat_core import LineTooLongError, RemoteError, events, notices
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
 from tests.net.peers import LIMIT_SECONDS, Serving, in_turn_until, serving
@@ -113,6 +113,38 @@ def test_requests_of_many_greenlets_each_get_their_own_answer(server: Serving) -
     assert places == list(range(places[0], places[0] + 100))
 
 
+def test_a_line_that_the_server_would_not_read_is_refused_and_the_client_goes_on(
+    server: Serving,
+) -> None:
+    ada = server.program("ada")
+    ada.join("lobby")
+    for ask in (lambda: ada.say("lobby", "x" * 40_000), lambda: ada.who("x" * 40_000)):
+        with pytest.raises(LineTooLongError, match="a line has at most 32,768 bytes"):
+            ask()
+    for number in range(70):
+        ada.say("lobby", str(number))
+
+
+def test_what_utf8_cannot_hold_is_said_with_a_replacement(server: Serving) -> None:
+    ada, bob = server.program("ada"), server.program("bob")
+    for chat in (ada, bob):
+        chat.join("lobby")
+    ada.say("lobby", "caf\udce9")
+    told = bob.next_notice(timeout=LIMIT_SECONDS)
+    assert isinstance(told, notices.Said)
+    assert told.text == "caf\ufffd"
+
+
+def test_notices_and_reasons_of_a_newer_server_disturb_nobody(pretend: Any) -> None:
+    newer = b'{"type":"fireworks"}\n'
+    refusal = b'{"type":"rejected","reason":"muted","text":"not today","request":"ping"}\n'
+    address = pretend(newer + WELCOME, newer + refusal)
+    with ChatClient(*address, timeout=LIMIT_SECONDS) as chat:
+        with pytest.raises(RequestRejected) as refused:
+            chat.ping()
+        assert refused.value.reason == "muted"
+
+
 def test_an_answer_that_does_not_come_raises_timeout_error(pretend: Any) -> None:
     address = pretend(WELCOME)
     with ChatClient(*address, timeout=LIMIT_SECONDS) as chat:
@@ -173,6 +205,58 @@ def test_what_nobody_looks_at_is_bounded_and_nothing_is_lost(
     assert texts == list(range(count))
 
 
+# ── Over another connection ──────────────────────────────────────────────────────────────────
+
+
+def test_more_may_be_asked_while_the_server_is_slow_to_take_what_is_asked_again() -> None:
+    encode = JsonLines().encode
+    # More than the kernel takes from a program whose peer does not read.
+    count, padding = 600, "x" * 30_000
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def connection(hello_answer: notices.Welcome | notices.Resumed) -> socket.socket:
+            sock = listener.accept()[0]
+            assert sock.recv(65_536).startswith(b'{"type":"hello"')
+            sock.sendall(encode(hello_answer))
+            return sock
+
+        opening = gevent.spawn(ChatClient, *listener.getsockname(), timeout=LIMIT_SECONDS)
+        first = connection(notices.Welcome("ada", "0", token="secret"))
+        chat = opening.get(timeout=LIMIT_SECONDS)
+        tasks = [gevent.spawn(chat.who, f"{number} {padding}") for number in range(count)]
+        first.recv(65_536)
+        first.close()
+        second = connection(notices.Resumed("ada", (), "0"))
+        assert isinstance(chat.next_notice(timeout=LIMIT_SECONDS), notices.Resumed)
+        gevent.idle()
+        tasks += [gevent.spawn(chat.who, f"{count + number} {padding}") for number in range(9)]
+        gevent.idle()
+        with second, second.makefile("rb") as lines:
+            for _ in tasks:
+                request = JsonLines().decode(lines.readline())
+                assert isinstance(request, events.Who)
+                second.sendall(encode(notices.Members(request.room, ())))
+            gevent.joinall(tasks, timeout=LIMIT_SECONDS, raise_error=True)
+        answers = [task.get(block=False).room.split()[0] for task in tasks]
+        assert answers == [str(number) for number in range(len(tasks))]
+        listener.close()
+        chat.close()
+
+
+def test_a_server_that_asks_and_does_not_take_the_answers_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, pretend: Any
+) -> None:
+    monkeypatch.setattr(tcpchat_net.client, "MAX_OUTGOING_BYTES", 1 << 20)
+    # Together more than the kernel takes from a program whose peer does not read.
+    pings = JsonLines().encode(notices.Pinged("x" * 1_000_000)) * 30
+    with ChatClient(*pretend(WELCOME + pings), reconnect=0) as chat:
+        assert {type(notice) for notice in chat} == {notices.Pinged}
+        with pytest.raises(ConnectionClosed, match=r"^the connection was lost$"):
+            chat.next_notice()
+
+
 # ── Ends ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -210,7 +294,6 @@ def test_a_connection_that_ends_ends_the_requests_that_wait(pretend: Any) -> Non
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"* Hello from another chat\n",
         b'{"type":"welcome"}\n',
-        b'{"type":"unheard-of"}\n',
         b"\xff\xfe\x00\n",
         b"[" * 100_000 + b"\n",
         b"\n",

@@ -119,8 +119,7 @@ def person(stack: ExitStack, server: Server, nick: str) -> Peer:
 
 def program(stack: ExitStack, server: Server, nick: str) -> RecordingClient:
     """A program in the lobby, that reconnects."""
-    client = stack.enter_context(RecordingClient(server.address, nick))
-    client._reconnect_s = LIMIT_SECONDS
+    client = stack.enter_context(RecordingClient(server.address, nick, reconnect=LIMIT_SECONDS))
     client.join("lobby")
     return client
 
