@@ -128,8 +128,7 @@ CHANGEABLE: Final = {
 
 def change(settings: Settings, name: str, value: str) -> None:
     """Set one of them to what was typed. Raises BadSettings."""
-    if name not in CHANGEABLE:
-        raise BadSettings(f"there is no setting {name}; there are {', '.join(CHANGEABLE)}")
+    _check_name(name)
     typed = {"on": "true", "off": "false"}.get(value, value)
     try:
         table = msgspec.convert({name: typed}, Settings, strict=False)
@@ -139,8 +138,14 @@ def change(settings: Settings, name: str, value: str) -> None:
 
 
 def shown(settings: Settings, name: str) -> str:
-    """A setting as one would type it."""
+    """A setting as one would type it. Raises BadSettings."""
+    _check_name(name)
     value = getattr(settings, name)
     return (
         {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
     )
+
+
+def _check_name(name: str) -> None:
+    if name not in CHANGEABLE:
+        raise BadSettings(f"there is no setting {name}; there are {', '.join(CHANGEABLE)}")
