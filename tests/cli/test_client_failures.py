@@ -71,7 +71,7 @@ def test_a_name_that_cannot_be_found() -> None:
         (b"SSH-2.0-OpenSSH_9.2\r\n", "the server does not speak tcpchat's protocol"),
         (b"\xff\xfe\x00\x1b]0;title\x07\n", "the server does not speak tcpchat's protocol"),
         (b'{"type":"welcome"}\n', "the server does not speak tcpchat's protocol"),
-        (b'{"type":"nonsense"}\n', "the server does not speak tcpchat's protocol"),
+        (b'{"type":"nonsense"}\n', "the connection to {} was lost"),
         (b"[" * 100_000 + b"\n", "the server does not speak tcpchat's protocol"),
         (b"x" * (17 << 20), "the server sent a line of more than 16,777,216 bytes"),
         (

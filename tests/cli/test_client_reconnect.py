@@ -46,6 +46,28 @@ def test_where_the_session_is_gone_one_is_back_as_whom_one_was_and_sees_nothing_
         ada.wait_for("1:lobby 2:dev │ 2 here")
 
 
+def test_what_is_typed_without_a_connection_is_done_in_its_order() -> None:
+    with (
+        running_server() as server,
+        cable_to(server.address) as plug,
+        join(server.address, "bob") as bob,
+        join(plug.address, "ada") as ada,
+    ):
+        bob.enter("/join dev")
+        bob.wait_for("^dev>")
+        plug.pull()
+        ada.wait_for("reconnecting$")
+        ada.enter("still in the lobby")
+        ada.enter("/join dev")
+        ada.enter("now in dev")
+        ada.wait_for("^… now in dev$")
+        plug.put_back()
+        bob.wait_for("ada: now in dev$")
+        bob.wait_for("ada: still in the lobby$")
+        ada.wait_for("connected$")
+        assert not ada.shows("you are not in")
+
+
 def test_what_the_server_could_not_keep_is_shown_as_a_gap() -> None:
     with (
         running_server("--flood-rate", "0") as server,

@@ -50,6 +50,28 @@ def test_a_line_that_arrives_does_not_tear_what_is_being_typed(server: Server) -
         ]
 
 
+def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: Server) -> None:
+    argv = [CLIENT, server.address, "--room", "lobby"]
+    with join(server, "bob") as bob, Terminal(argv) as ada:
+        ada.wait_for(r"^Nickname \[guest-1\]:$")
+        ada.child.send(b"caf\xe9\r")
+        ada.wait_for("a nickname can contain only")
+        ada.wait_until(lambda: ada.prompt == "Nickname [guest-1]:")
+        ada.enter("ada")
+        ada.wait_for("^lobby>")
+        for typed in (b"caf\xe9", b"/msg bob \xe9\xff!", b"/ignore \xe9", b"/set \xe9", b"/\xe9"):
+            ada.child.send(typed + b"\r")
+        bob.wait_for("ada: caf\ufffd$")
+        bob.wait_for(r"\[ada → you\] \ufffd\ufffd!$")
+        ada.wait_for("there is no setting \ufffd; there are theme")
+        ada.wait_for("there is no command /\ufffd")
+        ada.enter("still here")
+        bob.wait_for("ada: still here$")
+        assert b"Traceback" not in ada.output
+        ada.enter("/quit")
+        assert ada.wait_for_exit() == 0
+
+
 def test_what_is_not_given_is_asked_for_with_the_rooms_there_are(server: Server) -> None:
     with join(server, "ada") as ada, Terminal([CLIENT, server.address]) as bob:
         ada.enter("/topic tea at four")

@@ -1,16 +1,11 @@
-"""The connection to the server: asyncio streams around `ClientProtocol`.
+"""The connection to the server: asyncio streams around the client core.
 
 Call order: `open`, then `run` in a task of its own for as long as the conversation lives, and
 meanwhile `send` and `ask`; at the end `quit`, wait for `run` to return, and `close`.
 
-Rule 1: A connection that is lost is replaced, and the session resumed, as long as the listener's
-        patience lasts. The first attempt comes at once; the pause before each further one doubles
-        and is spread by half to both sides, so that a whole room does not come back as one.
-
-Rule 2: What is asked for meanwhile is kept and sent later; what was asked and not answered is
-        asked again. What was said is `ClientProtocol`'s to keep.
-
-Rule 3: A server that says goodbye and not when to come again means it: we do not come again.
+A connection that is lost is replaced, and the session resumed, as long as the listener's patience
+lasts; what is asked for meanwhile waits. When to try, and what to ask again, is decided in
+`tcpchat_core.client`.
 """
 
 from __future__ import annotations
@@ -23,6 +18,7 @@ import random
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -30,17 +26,15 @@ import msgspec
 from tcpchat_cli.terminal.address import Address
 from tcpchat_core import (
     ClientProtocol,
-    Name,
+    LocalError,
     Notice,
     Request,
     TooLateError,
     events,
-    nick_name,
     notices,
     room_name,
 )
-from tcpchat_core.dialects.jsonl import encode_request
-from tcpchat_core.framing import MAX_LINE_BYTES
+from tcpchat_core.client import PendingRequest, Reconnect, Requests
 from tcpchat_core.notices import Rejected
 
 # A server that is there answers at once; a packet filter that swallows packets never does.
@@ -57,25 +51,11 @@ READ_BYTES: Final = 65_536
 PING_SECONDS: Final = 20
 SILENT_SECONDS: Final = 45
 
-# The pauses between attempts to connect again: the first, and the longest.
-FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 30.0
-
-# How much of what is asked for without a connection is kept.
-MAX_KEPT_REQUESTS: Final = 1_000
-
 State: TypeAlias = Literal["connected", "reconnecting", "catching up"]
 
 
 class ConnectionFailed(Exception):
-    """The connection could not be made, or was lost. The text is one sentence for people.
-
-    `retry` is after how many milliseconds the server wants to be asked again, if it said so.
-    """
-
-    def __init__(self, text: str, retry: int | None = None) -> None:
-        super().__init__(text)
-        self.retry = retry
+    """The connection could not be made, or was lost. The text is one sentence for people."""
 
 
 class PasswordNeeded(ConnectionFailed):
@@ -104,6 +84,8 @@ class Connection:
     ) -> None:
         self.address = address
         self.protocol = ClientProtocol(password=password)
+        self._requests = Requests(self.protocol)
+        self._reconnect = Reconnect(0)
         self.state: State = "connected"
         self.lag_ms: int | None = None  # to the server and back, when it was measured last
         # The room that text without a room goes to: as it was typed until the server names it.
@@ -112,9 +94,8 @@ class Connection:
         self._tls = tls
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-        self._ids = itertools.count(1)
-        self._questions: list[_Question] = []
-        self._kept: list[Request] = []  # asked for without a connection
+        self._pings = itertools.count(1)
+        self._waiting: dict[PendingRequest, asyncio.Future[Notice]] = {}  # in `ask`
         self._listener: Listener | None = None
         self._news = asyncio.Event()  # something was told
         self._first: list[Notice] = []  # what came with the welcome
@@ -133,7 +114,7 @@ class Connection:
                 self._reader, self._writer = await asyncio.open_connection(
                     host, port, ssl=self._tls
                 )
-                self._writer.write(self.protocol.hello())
+                self._writer.write(self._requests.hello())
                 self._first = await self._answer_to_hello()
         except TimeoutError:
             raise ConnectionFailed(
@@ -147,6 +128,8 @@ class Connection:
     async def run(self, listener: Listener) -> None:
         """Read until the end. Returns after `quit`; else raises ConnectionFailed or RemoteError."""
         self._listener = listener
+        self._reconnect = Reconnect(listener.patience * 1_000)
+        self._reconnect.session_opened(now=_now_ms())
         pinging = asyncio.create_task(self._ping_for_ever())
         try:
             while True:
@@ -184,15 +167,17 @@ class Connection:
         if not data:
             if self._closing is not None:
                 lost = f"the server closed the connection: {self._closing.reason}"
-                raise ConnectionFailed(lost, self._closing.retry)
+                raise ConnectionFailed(lost)
             raise ConnectionFailed(lost)
-        batch, reply = self.protocol.receive_data(data)
-        if reply:
-            self._writer.write(reply)
-        for notice in batch:
+        batch, reply = self._requests.receive_data(data)
+        self._write(reply)
+        for notice, pending in batch:
             self._take(notice)
+            future = self._waiting.get(pending) if pending else None
+            if future is not None and not future.done():
+                future.set_result(notice)
         self._news.set()
-        return batch
+        return [heard.notice for heard in batch]
 
     async def _answer_to_hello(self) -> list[Notice]:
         """What the server says at first, up to the welcome or the session resumed."""
@@ -210,108 +195,97 @@ class Connection:
 
     async def _replace(self, lost: ConnectionFailed | TooLateError) -> None:
         """Connect again and take up the session. Raises what was lost when that cannot be."""
-        listener = self._listener
-        final = self._closing is not None and self._closing.retry is None
-        if listener is None or listener.patience < 0 or final:
-            raise lost
-        self.state, self.lag_ms = "reconnecting", None
-        listener.lost(str(lost))
-        nick, rooms = self.protocol.nick, list(self.protocol.rooms)
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + listener.patience
-        pause = 0.0
-        last: ConnectionFailed | TooLateError = lost
+        error = lost
         while True:
+            self._requests.connection_lost()
             self._writer.close()
-            retry = last.retry if isinstance(last, ConnectionFailed) else None
-            wait = max(pause * random.uniform(0.5, 1.5), (retry or 0) / 1000)  # noqa: S311 # spreads load, guards nothing
-            if loop.time() + wait > give_up_at:
-                raise lost
-            await asyncio.sleep(wait)
-            pause = min(max(FIRST_PAUSE_SECONDS, pause * 2), LONGEST_PAUSE_SECONDS)
+            wait_ms = self._reconnect.connection_lost(
+                self._closing,
+                now=_now_ms(),
+                spread=random.random(),  # noqa: S311 # spreads load, guards nothing
+            )
+            if wait_ms is None:
+                raise error if self._closing else lost
+            if self.state != "reconnecting":
+                self.state, self.lag_ms = "reconnecting", None
+                if self._listener is not None:
+                    self._listener.lost(str(lost))
+            await asyncio.sleep(wait_ms / 1_000)
             try:
                 await self.open()
                 break
             except PasswordNeeded:
                 raise
-            except (ConnectionFailed, TooLateError) as error:
-                last = error
+            except (ConnectionFailed, TooLateError) as failed:
+                error = failed
+        self._reconnect.session_opened(now=_now_ms())
         self.state = "catching up"
-        if any(isinstance(each, notices.Welcome) for each in self._first):
-            self._begin_again(nick, rooms)
-        kept, self._kept = self._kept, []
-        for request in (*(question.request for question in self._questions), *kept):
-            self._write(request)
         self.ping()  # answered after all that was missed
-
-    def _begin_again(self, nick: str, rooms: list[str]) -> None:
-        """The session is gone: go where we were, as whom we were."""
-        if isinstance(nick_name(nick), Name):  # else it is the server's to give
-            self._write(events.Nick(nick))
-        for room in rooms:
-            self._write(events.Join(room))
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
     def send(self, request: Request) -> Request | None:
         """Send a request, for the current room when it names none; return it as it was sent.
 
-        What is said carries an id then, so that its receipt can be told. What is longer than the
-        server reads is not sent, but refused here: the server could not even say what it was.
+        What is said carries an id then, so that its receipt can be told. None when it cannot be
+        sent, for example because it is too long; the listener is told why.
         """
+        pending = self._send(request)
+        return pending.request if pending else None
+
+    def _send(self, request: Request) -> PendingRequest | None:
         if self.current and getattr(request, "room", None) == "":
             request = msgspec.structs.replace(request, room=self.current)
-        if isinstance(request, events.Say | events.Tell):
-            request = msgspec.structs.replace(request, id=str(next(self._ids)))
-        limits = self.protocol.welcome and self.protocol.welcome.limits
-        max_bytes = limits.line_bytes if limits else MAX_LINE_BYTES
-        if len(encode_request(request)) > max_bytes:
-            self._refuse("too-long", f"a line has at most {max_bytes:,} bytes")
+        try:
+            pending, data = self._requests.ask(request)
+        except LocalError as error:
+            if self._listener is not None:
+                self._listener.told([Rejected("too-long", str(error))])
             return None
         match request:
             case events.Join(room):
                 self._before, self.current = self.current, room
             case events.Quit():
                 self._quitting = True
-        if self.state == "reconnecting" and not isinstance(request, events.Say | events.Tell):
-            if len(self._kept) >= MAX_KEPT_REQUESTS:
-                self._refuse("too-long", "too much is waiting until the connection is back")
-                return None
-            self._kept.append(request)
-        else:
-            self._write(request)
-        return request
+            case _:
+                pass
+        self._write(data)
+        return pending
 
-    async def ask(self, request: Request, answer: type[Notice]) -> Notice | None:
-        """Send a request and wait for its answer: a notice of that type; None when refused."""
-        future: asyncio.Future[Notice | None] = asyncio.get_running_loop().create_future()
-        question = _Question(request, answer, future)
-        if not self.send(request):
+    async def ask(self, request: Request) -> Notice | None:
+        """Send a request and wait for its answer; None when it is refused."""
+        pending = self._send(request)
+        if pending is None:
             return None
-        self._questions.append(question)
+        self._waiting[pending] = asyncio.get_running_loop().create_future()
         try:
-            return await future
+            answer = await self._waiting[pending]
         finally:
-            self._questions.remove(question)
+            del self._waiting[pending]
+            self._requests.cancel(pending)
+        return None if isinstance(answer, Rejected) else answer
 
     def ping(self) -> None:
         """Measure the lag; it is known when the answer comes."""
-        self._ping = (f"ping-{next(self._ids)}", asyncio.get_running_loop().time())
-        self._write(events.Ping(self._ping[0]))
+        self._ping = (f"ping-{next(self._pings)}", _now_ms())
+        self._write(self.protocol.request(events.Ping(self._ping[0])))
 
     async def flush(self) -> None:
         """Wait until what is sent next goes out at once, behind all that was sent before."""
         limits = self.protocol.welcome and self.protocol.welcome.limits
-        await self._fewer_than(limits.unacknowledged if limits else 1)
+        window = limits.unacknowledged if limits else 1
+        await self._until(
+            lambda: len(self.protocol.unacknowledged) < window and not self._requests.is_full
+        )
         with contextlib.suppress(OSError):  # `run` tells of it
             await self._writer.drain()
 
     async def settle(self) -> None:
         """Wait until all that was said has its receipt."""
-        await self._fewer_than(1)
+        await self._until(lambda: not self.protocol.unacknowledged)
 
-    async def _fewer_than(self, count: int) -> None:
-        while len(self.protocol.unacknowledged) >= count:
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             self._news.clear()
             await self._news.wait()
 
@@ -320,14 +294,9 @@ class Connection:
         if not self._quitting:
             self.send(events.Quit(reason))
 
-    def _write(self, request: Request) -> None:
-        data = self.protocol.request(request)
-        if data and self.state != "reconnecting":
+    def _write(self, data: bytes) -> None:
+        if data and not self._writer.is_closing():
             self._writer.write(data)
-
-    def _refuse(self, reason: notices.Reason, text: str) -> None:
-        if self._listener is not None:
-            self._listener.told([Rejected(reason, text)])
 
     async def _ping_for_ever(self) -> None:
         while True:
@@ -346,15 +315,12 @@ class Connection:
             case Rejected(request="join") if self.current not in self.protocol.rooms:
                 self.current = self._before
             case notices.Ponged(id) if id == self._ping[0]:
-                seconds = asyncio.get_running_loop().time() - self._ping[1]
-                self.lag_ms = round(seconds * 1000)
+                self.lag_ms = round(_now_ms() - self._ping[1])
                 self.state = "connected"
             case notices.Closing():
                 self._closing = notice
-        for question in self._questions:
-            if question.is_answered_by(notice) and not question.future.done():
-                question.future.set_result(None if isinstance(notice, Rejected) else notice)
-                break
+            case _:
+                pass
 
 
 def _is_same(room: str, typed: str) -> bool:
@@ -362,21 +328,8 @@ def _is_same(room: str, typed: str) -> bool:
     return room_name(room)[1] == room_name(typed)[1]
 
 
-class _Question:
-    """A request that somebody waits to be answered."""
-
-    def __init__(
-        self, request: Request, answer: type[Notice], future: asyncio.Future[Notice | None]
-    ) -> None:
-        self.request = request
-        self.answer = answer
-        self.future = future
-
-    def is_answered_by(self, notice: Notice) -> bool:
-        """Whether this notice is the answer, or the refusal. Others' renames have `own` unset."""
-        if isinstance(notice, Rejected):
-            return notice.request == self.request.__struct_config__.tag
-        return isinstance(notice, self.answer) and getattr(notice, "own", True)
+def _now_ms() -> float:
+    return asyncio.get_running_loop().time() * 1_000
 
 
 def _why(error: Exception) -> str:

@@ -24,6 +24,7 @@ from prompt_toolkit.styles import DynamicStyle
 from tcpchat_cli.terminal.render import Fragments, Line, encodable, in_encoding, layout
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.theme import THEMES
+from tcpchat_core.sanitize import replace_surrogates
 
 # Narrower terminals are treated as if they were so wide, and wrap by themselves.
 MIN_COLUMNS = 20
@@ -101,9 +102,10 @@ class Display:
         Each question has a session of its own, so no answer gets into a history.
         """
         session = self._new_session()
-        return await session.prompt_async(
+        answer = await session.prompt_async(
             FormattedText([("class:prompt", text)]), is_password=secret
         )
+        return replace_surrogates(answer)
 
     async def prompt(
         self,
@@ -119,7 +121,7 @@ class Display:
         session = self._new_session(erase_when_done=True)
 
         def accept(text: str) -> bool:
-            entered(text)
+            entered(replace_surrogates(text))  # a terminal may send bytes that are no UTF-8
             return False  # the line leaves the prompt, and the prompt stays
 
         session.default_buffer.accept_handler = lambda buffer: accept(buffer.text)

@@ -38,7 +38,7 @@ async def _choose_nick(connection: Connection, ask: Ask | None, nick: str) -> bo
             nick = answer.strip()
             if not nick:
                 return True  # one stays the guest that one is
-        if await connection.ask(events.Nick(nick), notices.Renamed):
+        if await connection.ask(events.Nick(nick)):
             return True
         nick = ""
 
@@ -48,7 +48,7 @@ async def _choose_room(connection: Connection, ask: Ask | None, room: str) -> bo
         return True
     usual = FIRST_ROOM
     if not room:
-        rooms = await connection.ask(events.Rooms(), notices.RoomList)
+        rooms = await connection.ask(events.Rooms())
         if isinstance(rooms, notices.RoomList) and rooms.rooms:
             usual = rooms.rooms[0].room
     while True:
@@ -57,6 +57,6 @@ async def _choose_room(connection: Connection, ask: Ask | None, room: str) -> bo
             if answer is None:
                 return False
             room = answer.strip() or usual
-        if await connection.ask(events.Join(room), notices.Entered):
+        if await connection.ask(events.Join(room)):
             return True
         room = ""
