@@ -33,24 +33,27 @@ class _Room:
         self._protocol = ServerProtocol(ChatState())
         self._seq = 0
         for conn in range(1, members + 1):
-            # The talker comes in as anybody does. For those who only listen, the state is enough:
-            # to encode for 10,000 people who else is there takes a minute.
-            commit = self._protocol.commit if conn == TALKER else self._protocol.state.handle
             self._protocol.connection_made(conn, now=0)
             for effect in self._protocol.receive_data(conn, b"/join hall\n", now=0):
-                if isinstance(effect, Propose):
-                    commit(self._entry(effect.conn, effect.event))
-
-    def _entry(self, conn: int, event: events.Event) -> Entry:
-        self._seq += 1
-        return Entry(self._seq, 0, conn, event)
+                if not isinstance(effect, Propose):
+                    continue
+                entries = effect.entries(self._seq + 1, 0)
+                self._seq += len(entries)
+                if conn == TALKER:
+                    self._protocol.commit(entries, now=0)
+                else:
+                    # The talker comes in as anybody does. For those who only listen, the state is
+                    # enough: to encode for 10,000 people who else is there takes a minute.
+                    for entry in entries:
+                        self._protocol.state.handle(entry)
 
     def commit_s(self, commits: int) -> float:
         """CPU seconds that so many commits take; the entries are made before."""
         say = events.Say("hall", PAYLOAD, key="hall")
-        entries = [self._entry(TALKER, say) for _ in range(commits)]
+        entries = [Entry(self._seq + number, 0, TALKER, say) for number in range(1, commits + 1)]
+        self._seq += commits
         commit = self._protocol.commit
         begin = time.process_time()
         for entry in entries:
-            commit(entry)
+            commit((entry,), now=0)
         return time.process_time() - begin

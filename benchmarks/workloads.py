@@ -28,9 +28,9 @@ class Workload:
     tcpchat should not exceed: its cost against another system's; `p99_targets` are the same for
     the latency of the slowest hundredth. The window is as long as it takes every talker to say
     `least` messages, and at least `window_s`. After the last message, deliveries are waited for
-    `drain_s` before they count as lost. In the end all but `stay` members of each room leave, unless
-    it is None. `most_rounds` bounds the rounds of what takes long to set up. Only `systems` take
-    part, when they are given.
+    `drain_s` before they count as lost. In the end all but `stay` members of each room leave,
+    unless it is None. `most_rounds` bounds the rounds of what takes long to set up. Only `systems`
+    take part, when they are given.
     """
 
     name: str

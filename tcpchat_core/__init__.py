@@ -8,8 +8,21 @@ file; docs/embedding.md shows how to give them a transport.
 from tcpchat_core import events, notices
 from tcpchat_core.client import ClientProtocol, Received, RoomView
 from tcpchat_core.commands import COMMANDS, Command, parse_line
-from tcpchat_core.dialects import Dialect
-from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Lineage, Propose, Send
+from tcpchat_core.dialects import Dialect, Flavour, Reader
+from tcpchat_core.effects import (
+    Action,
+    Audience,
+    Broadcast,
+    Close,
+    Effect,
+    Enter,
+    Leave,
+    Pause,
+    Propose,
+    Resume,
+    Send,
+    Stream,
+)
 from tcpchat_core.errors import (
     LineTooLongError,
     LocalError,
@@ -19,10 +32,10 @@ from tcpchat_core.errors import (
     TooManyRequestsError,
 )
 from tcpchat_core.events import Entry, Event, Query, Request
-from tcpchat_core.names import BadName, Name, nick_name, room_name
-from tcpchat_core.notices import Notice, Reason
+from tcpchat_core.names import Name, nick_name, room_name
+from tcpchat_core.notices import Notice, Reason, Rejected
 from tcpchat_core.sanitize import sanitize
-from tcpchat_core.server import ServerLimits, ServerProtocol
+from tcpchat_core.server import Observer, ServerLimits, ServerProtocol, lapses
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.version import VERSION
 
@@ -31,7 +44,6 @@ __all__ = [
     "VERSION",
     "Action",
     "Audience",
-    "BadName",
     "Broadcast",
     "ChatState",
     "ClientProtocol",
@@ -39,28 +51,37 @@ __all__ = [
     "Command",
     "Dialect",
     "Effect",
+    "Enter",
     "Entry",
     "Event",
+    "Flavour",
+    "Leave",
     "LineTooLongError",
-    "Lineage",
     "LocalError",
     "Name",
     "Notice",
+    "Observer",
+    "Pause",
     "Propose",
     "Query",
+    "Reader",
     "Reason",
     "Received",
+    "Rejected",
     "RemoteError",
     "Request",
+    "Resume",
     "RoomView",
     "Send",
     "ServerLimits",
     "ServerProtocol",
     "StateLimits",
+    "Stream",
     "TcpchatError",
     "TooLateError",
     "TooManyRequestsError",
     "events",
+    "lapses",
     "nick_name",
     "notices",
     "parse_line",

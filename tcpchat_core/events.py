@@ -14,14 +14,33 @@ Events are imperative; the facts that come of them are in `notices.py`. The JSON
 and the record format of a log are both msgspec's encoding of these types.
 
 Units: `at` is integer milliseconds since the Unix epoch; `seq` of an `Entry` is its place in the
-log. `conn` is a plain int that names one connection for ever and is never used again.
+log. `conn` names one connection for ever and is never used again, on no node and after no restart:
+`connection_number` puts the node, its boot and a count into one int.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
+
+# What a program counts with: every JSON library and every log can hold it.
+_MAX_NUMBER: Final = 2**53
+Number = Annotated[int, msgspec.Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
+
+# `conn` = node << 48 | boot << 32 | count.
+_NODE_BITS: Final = 48
+_BOOT_BITS: Final = 32
+
+
+def connection_number(node: int, boot: int, count: int) -> int:
+    """The number of the `count`-th connection since the `boot`-th start of a node."""
+    return node << _NODE_BITS | boot << _BOOT_BITS | count
+
+
+def boot_and_count(conn: int) -> tuple[int, int]:
+    """The boot and the count of a connection's number."""
+    return conn >> _BOOT_BITS & (1 << (_NODE_BITS - _BOOT_BITS)) - 1, conn & (1 << _BOOT_BITS) - 1
 
 
 class EventBase(
@@ -47,8 +66,8 @@ class Hello(EventBase, frozen=True):
     """
 
     token: str = ""
-    seen: dict[str, int] = {}
-    told: int = 0
+    seen: dict[str, Number] = {}
+    told: Number = 0
     password: str = ""
 
 
@@ -109,6 +128,15 @@ class Quit(EventBase, frozen=True):
     reason: str = ""
 
 
+class Open(EventBase, frozen=True):
+    """Begin without a session. Not on any wire: what a dialect without sessions makes of a line.
+
+    `password` is what was typed when the server asked for its own.
+    """
+
+    password: bytes = b""
+
+
 # ── What befalls a connection ────────────────────────────────────────────────────────────────
 
 
@@ -147,6 +175,18 @@ class Expire(EventBase, frozen=True):
     reason: str
 
 
+class Lapse(EventBase, frozen=True):
+    """A boot of a node is over: all of its connections up to number `upto` are lost.
+
+    `node`, `boot` and `upto` are as in `connection_number`. The entry's own `conn` means nothing.
+    """
+
+    node: int
+    boot: int
+    upto: int
+    reason: str = "the server restarted"
+
+
 # ── Queries: nothing changes, nothing is logged ──────────────────────────────────────────────
 
 
@@ -165,8 +205,8 @@ class History(EventBase, frozen=True):
     """What was said in a room that I am in: the last `limit` messages before `before`."""
 
     room: str
-    before: int | None = None
-    limit: int = 20
+    before: Number | None = None
+    limit: Number = 20
     key: str = ""
 
 
@@ -190,7 +230,7 @@ class Help(EventBase, frozen=True):
 
 # Every event that may stand in a log.
 Event: TypeAlias = (
-    Connect | Resume | Disconnect | Expire | Nick | Join | Say | Tell | Topic | Out | Quit
+    Connect | Resume | Disconnect | Expire | Lapse | Nick | Join | Say | Tell | Topic | Out | Quit
 )
 
 # Every request that only reads.
@@ -218,10 +258,12 @@ Request: TypeAlias = (
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One place in the log: the event, whose it is, and when the log took it in.
 
-    `seq` counts the entries of the log from 1; `at` is milliseconds since the epoch.
+    `seq` counts the entries of the log from 1; `at` is milliseconds since the epoch. `number`
+    counts the events of the connection from 1; 0 when it is not one that is counted.
     """
 
     seq: int
     at: int
     conn: int
     event: Event
+    number: int = 0

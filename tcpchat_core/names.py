@@ -28,7 +28,7 @@ from typing import NamedTuple
 import msgspec
 from precis_i18n import get_profile
 
-from tcpchat_core.notices import Reason
+from tcpchat_core.notices import Rejected
 
 MAX_NICK_CHARS = 24
 MAX_ROOM_CHARS = 32
@@ -58,13 +58,6 @@ class Name(NamedTuple):
 
     text: str
     key: str
-
-
-class BadName(NamedTuple):
-    """Why a name is not allowed: the word of `Rejected.reason`, and a sentence for people."""
-
-    reason: Reason
-    text: str
 
 
 def _lookalikes() -> dict[int, str]:
@@ -112,11 +105,11 @@ def _fold(mapped: str) -> str:
 
 
 @lru_cache(maxsize=_CACHE_NAMES)
-def nick_name(text: str) -> Name | BadName:
+def nick_name(text: str) -> Name | Rejected:
     """The nick that `text` asks for, or why it cannot be one."""
     name = _name("nickname", text, MAX_NICK_CHARS)
     if isinstance(name, Name) and (name.key in RESERVED_NICKS or name.key.startswith(GUEST_PREFIX)):
-        return BadName("reserved-name", f"the nickname {name.text} is reserved; choose another")
+        return Rejected("reserved-name", f"the nickname {name.text} is reserved; choose another")
     return name
 
 
@@ -128,27 +121,27 @@ def nick_key(text: str) -> str:
 
 
 @lru_cache(maxsize=_CACHE_NAMES)
-def room_name(text: str) -> Name | BadName:
+def room_name(text: str) -> Name | Rejected:
     """The room that `text` asks for (a leading # is dropped), or why it cannot be one."""
     return _name("room name", text.removeprefix("#"), MAX_ROOM_CHARS)
 
 
-def _name(what: str, text: str, max_chars: int) -> Name | BadName:
+def _name(what: str, text: str, max_chars: int) -> Name | Rejected:
     if len(text) <= max_chars and _ASCII_NAME.fullmatch(text):
         return Name(text, text.lower())
     if len(text) > _MAX_TYPED_CHARS:
-        return BadName("bad-name", f"a {what} has at most {max_chars} characters")
+        return Rejected("bad-name", f"a {what} has at most {max_chars} characters")
     try:
         mapped: str = _profile.enforce(text)
     except UnicodeEncodeError as error:
-        return BadName("bad-name", _why_not(what, error.reason))
+        return Rejected("bad-name", _why_not(what, error.reason))
     if len(mapped) > max_chars:
-        return BadName("bad-name", f"a {what} has at most {max_chars} characters")
+        return Rejected("bad-name", f"a {what} has at most {max_chars} characters")
     for char in mapped:
         if char.isascii() and not char.isalnum() and char not in _ASCII_PUNCTUATION:
-            return BadName("bad-name", f"a {what} cannot contain {char}")
+            return Rejected("bad-name", f"a {what} cannot contain {char}")
     if not (mapped[0].isalnum() or mapped[0] == "_"):
-        return BadName("bad-name", f"a {what} begins with a letter, a digit or _")
+        return Rejected("bad-name", f"a {what} begins with a letter, a digit or _")
     return Name(mapped, _fold(mapped))
 
 

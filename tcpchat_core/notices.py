@@ -293,3 +293,8 @@ Notice: TypeAlias = (
     | Gap
     | Closing
 )
+
+
+def password_is_needed() -> Rejected:
+    """The answer to who has not said the server's password."""
+    return Rejected("password-needed", "this server has a password: say it first", "hello")

@@ -6,14 +6,19 @@ parsing.
 
 from tcpchat_net.client import ChatClient, ConnectionClosed, RequestRejected
 from tcpchat_net.fanout import Fanout, Transport
-from tcpchat_net.server import ChatServer, Observer, monotonic_ms
+from tcpchat_net.logs import Log
+from tcpchat_net.logs.memory import MemoryLog
+from tcpchat_net.node import Node
+from tcpchat_net.server import ChatServer, monotonic_ms
 
 __all__ = [
     "ChatClient",
     "ChatServer",
     "ConnectionClosed",
     "Fanout",
-    "Observer",
+    "Log",
+    "MemoryLog",
+    "Node",
     "RequestRejected",
     "Transport",
     "monotonic_ms",

@@ -1,12 +1,13 @@
 """Who may come in: how many connections there may be, in all and from one address.
 
 Rule 1: A connection counts from its acceptance to its end, so one that is still shaking hands
-        counts as any other.
+        counts as any other. One that a trusted proxy passes on counts from when it is known whose
+        it is.
 
 Rule 2: This machine's own connections have no limit for one address: behind a reverse proxy, a
         tunnel or a test they are all the same one.
 
-Rule 3: Whoever is not let in is told why, in one line of the dialect that it speaks.
+Rule 3: Whoever is refused is told why, in one line of the dialect that it speaks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import gevent
 from gevent.socket import wait_read
 
 from tcpchat_core import notices
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_net.tls import TlsStream, shake_hands
 
 MAX_CLIENTS: Final = 10_000
@@ -34,15 +35,15 @@ MAX_CLIENTS: Final = 10_000
 MAX_PER_IP: Final = 64
 
 # What the server needs beside its clients: the loop, the listener, the log, files that are read
-# now and then, and those who are being told why they cannot come in.
+# now and then, and those who are being refused.
 RESERVED_DESCRIPTORS: Final = 64
 
 # A client that reconnects by itself is asked to leave a full server alone for so long.
 _RETRY_MS: Final = 10_000
 
 
-class Refusal(NamedTuple):
-    """Why somebody is not let in: a word for programs, a sentence for people.
+class Rejection(NamedTuple):
+    """Why somebody is refused: a word for programs, a sentence for people.
 
     `retry_ms` is after how long to come again; None when that is no use.
     """
@@ -54,15 +55,15 @@ class Refusal(NamedTuple):
     def line(self, first: bytes) -> bytes:
         """The one line to send, in the dialect whose first byte this is (b"" for silence)."""
         if first[:1] == b"{":
-            return JsonLines().encode(notices.Closing(self.text, self.retry_ms))
+            return JSON.encode(notices.Closing(self.text, self.retry_ms))
         return f"! {self.reason}: {self.text}\n".encode()
 
 
-TLS_REQUIRED: Final = Refusal(
+TLS_REQUIRED: Final = Rejection(
     "tls-required", "this server speaks TLS only; come with tcpchat-client --tls", None
 )
 
-OUT_OF_RESOURCES: Final = Refusal(
+OUT_OF_RESOURCES: Final = Rejection(
     "server-full", "the server can serve nobody else now; try again later"
 )
 
@@ -70,8 +71,8 @@ OUT_OF_RESOURCES: Final = Refusal(
 class Admission:
     """Counts connections, and refuses those past a limit.
 
-    `enter` takes the address of one who comes, and returns why not, or None: it counts then, until
-    `leave` is called with the same address.
+    `enter` takes the origin of one who comes, and returns why not, or None: it counts then, until
+    `leave` is called with the same origin.
     """
 
     def __init__(self, max_clients: int = MAX_CLIENTS, max_per_ip: int = MAX_PER_IP) -> None:
@@ -80,27 +81,27 @@ class Admission:
         self._count = 0
         self._by_origin: Counter[str] = Counter()
 
-    def enter(self, host: str) -> Refusal | None:
-        """Count a connection from `host`, unless there are too many."""
+    def enter(self, origin: str | None) -> Rejection | None:
+        """Count a connection, unless there are too many."""
         if self._count >= self._max_clients:
-            return Refusal("server-full", "the server is full; try again later")
-        if (from_afar := origin(host)) is not None:
-            if self._by_origin[from_afar] >= self._max_per_ip:
-                return Refusal(
+            return Rejection("server-full", "the server is full; try again later")
+        if origin is not None:
+            if self._by_origin[origin] >= self._max_per_ip:
+                return Rejection(
                     "too-many-connections",
                     f"there are {self._max_per_ip:,} connections from your address already",
                 )
-            self._by_origin[from_afar] += 1
+            self._by_origin[origin] += 1
         self._count += 1
         return None
 
-    def leave(self, host: str) -> None:
+    def leave(self, origin: str | None) -> None:
         """A connection that had entered has ended."""
         self._count -= 1
-        if (from_afar := origin(host)) is not None:
-            self._by_origin[from_afar] -= 1
-            if not self._by_origin[from_afar]:
-                del self._by_origin[from_afar]
+        if origin is not None:
+            self._by_origin[origin] -= 1
+            if not self._by_origin[origin]:
+                del self._by_origin[origin]
 
 
 @lru_cache(maxsize=4_096)  # asked twice for each connection, and many come from one address
@@ -119,28 +120,28 @@ def origin(host: str) -> str | None:
     return None if address.is_loopback else str(address)
 
 
-# How long whoever is not let in has, to speak first and so show its dialect, and in all.
+# How long whoever is refused has, to speak first and so show its dialect, and in all.
 _SPEAK_FIRST_S: Final = 0.5
-_LEAVE_S: Final = 5
+_LINGER_S: Final = 5
 
 # How much of what it says is thrown away at a time.
 _READ_BYTES: Final = 65_536
 
 
-def turn_away(sock: socket.socket, refusal: Refusal, context: ssl.SSLContext | None) -> None:
+def refuse(sock: socket.socket, rejection: Rejection, context: ssl.SSLContext | None) -> None:
     """Tell why, wait until it was heard, and close. Waits: call it in a greenlet, one of few.
 
     With a context, the peer is expected to speak TLS. `sock` does not block.
     """
     stream: socket.socket | TlsStream = sock
     try:
-        with contextlib.suppress(OSError), gevent.Timeout(_LEAVE_S, TimeoutError()):
+        with contextlib.suppress(OSError), gevent.Timeout(_LINGER_S, TimeoutError()):
             if context is not None:
                 stream = shake_hands(sock, context)
             first = b""
             with contextlib.suppress(gevent.Timeout), gevent.Timeout(_SPEAK_FIRST_S):
                 first = _recv(stream)
-            stream.send(refusal.line(first))
+            stream.send(rejection.line(first))
             stream.shutdown(socket.SHUT_WR)
             while _recv(stream):  # to close before all is read would reset the connection
                 pass
@@ -155,8 +156,8 @@ def _recv(stream: socket.socket | TlsStream) -> bytes:
             return stream.recv(_READ_BYTES)
 
 
-def dismiss(sock: socket.socket, last_words: bytes) -> None:
-    """Say why without waiting, and close. A peer that is talking may not get to read it."""
+def refuse_at_once(sock: socket.socket, last_words: bytes) -> None:
+    """Tell why without waiting, and close. A peer that is talking may not get to read it."""
     with contextlib.suppress(OSError):
         sock.setblocking(False)
         sock.send(last_words)
@@ -168,14 +169,15 @@ def dismiss(sock: socket.socket, last_words: bytes) -> None:
 class SpareDescriptor:
     """A descriptor kept for the time when there are no others left.
 
-    Without one, a connection that waits to be accepted could not even be told to go away.
+    Without one, a connection that waits to be accepted could not even be refused. `restore` makes
+    it, at first and after each use.
     """
 
     def __init__(self) -> None:
-        self._fd: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._fd: int | None = None
 
     def accept(self, listener: socket.socket) -> socket.socket | None:
-        """Accept in its place, or None when that does not help. Afterwards, `restore`."""
+        """Accept in its place, or None when that does not help."""
         self.close()
         try:
             return listener.accept()[0]
@@ -183,7 +185,7 @@ class SpareDescriptor:
             return None
 
     def restore(self) -> None:
-        """Have one again, if it can be had."""
+        """Have one, if it can be had."""
         with contextlib.suppress(OSError):
             self._fd = os.open(os.devnull, os.O_RDONLY)
 

@@ -10,11 +10,11 @@ import datetime as dt
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 from colorama import Fore, Style, just_fix_windows_console
 
-from tcpchat_core import Entry, events
-from tcpchat_core.state import Person
+from tcpchat_core import Action, Broadcast, Entry, Send, events, notices
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -51,28 +51,45 @@ def complain(sentence: str) -> None:
     note(sentence, level=logging.WARNING)
 
 
-def observe(entry: Entry, person: Person | None, nick: str) -> None:
-    """Log what somebody did, as `ChatServer` tells it; `nick` is the name it had before."""
-    if person is None:
-        return
-    match entry.event:
-        case events.Connect():
-            note("connected", conn=entry.conn, nick=person.nick)
-        case events.Resume():
-            what = "connected" if person.id == entry.conn else "resumed"
-            note(what, conn=entry.conn, nick=person.nick)
-        case events.Nick() if person.nick != nick:
-            note("renamed", conn=entry.conn, nick=nick, to=person.nick)
-        case events.Join(room, key) if key in person.rooms:
-            note("joined", conn=entry.conn, nick=nick, room=room)
-        case events.Out(room):
-            note("left", conn=entry.conn, nick=nick, room=room)
-        case events.Disconnect() if person.away:
-            note("lost", conn=entry.conn, nick=nick)
-        case events.Quit() | events.Disconnect() | events.Expire():
-            note("gone", conn=entry.conn, nick=nick)
-        case _:
-            pass
+class Journal:
+    """Logs what people did, by what they were told of it.
+
+    `observe` is for `ServerProtocol`, which calls it with each entry and what came of it.
+    """
+
+    def __init__(self) -> None:
+        # Nobody is told when a connection is lost, so what its nick was has to be known.
+        self._nicks: dict[int, str] = {}
+
+    def observe(self, entry: Entry, actions: Sequence[Action]) -> None:
+        """Log what came of one entry."""
+        for action in actions:
+            match action:
+                case Send(conn, notices.Welcome(nick)):
+                    self._nicks[conn] = nick
+                    note("connected", conn=conn, nick=nick)
+                case Send(conn, notices.Resumed(nick)):
+                    self._nicks[conn] = nick
+                    note("resumed", conn=conn, nick=nick)
+                case Send(conn, notices.Closing()):
+                    self._nicks.pop(conn, None)
+                case (
+                    Send(conn, notices.Renamed(old, new, own=True))
+                    | Broadcast(author=conn, receipt=notices.Renamed(old, new, own=True))
+                ) if old != new:
+                    self._nicks[conn] = new
+                    note("renamed", conn=conn, nick=old, to=new)
+                case Broadcast(_, notices.Joined(room, nick), conn):
+                    note("joined", conn=conn, nick=nick, room=room)
+                case Broadcast(_, notices.Left(room, nick), conn):
+                    note("left", conn=conn, nick=nick, room=room)
+                case Broadcast(_, notices.Gone(nick), conn):
+                    self._nicks.pop(conn, None)
+                    note("gone", conn=conn, nick=nick)
+                case _:
+                    pass
+        if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
+            note("lost", conn=entry.conn, nick=self._nicks.pop(entry.conn))
 
 
 def _time(record: logging.LogRecord) -> dt.datetime:

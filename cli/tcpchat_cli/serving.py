@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import gevent
@@ -60,7 +61,7 @@ def run() -> None:
     gevent.signal_handler(signal.SIGINT, ask_to_stop)
     gevent.signal_handler(signal.SIGTERM, ask_to_stop)
     gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings)
-    _announce(*server.address, tls=server.tls is not None)
+    _announce(*server.address[:2], tls=server.tls is not None)
     asked.wait()
     console.note("stopping", connections=server.connections)
     server.stop(timeout=STOP_TIMEOUT_S)
@@ -104,17 +105,18 @@ def _server(settings: Settings) -> ChatServer:
         drop_after_ms=_ms(settings.drop_after),
         grace_ms=_ms(settings.grace),
     )
+    observe = console.Journal().observe if console.is_told(logging.INFO) else None
     return ChatServer(
-        ServerProtocol(state, limits=limits, motd=motd, password=password),
+        ServerProtocol(state, limits=limits, motd=motd, password=password, observe=observe),
         settings.host,
         settings.port,
-        observe=console.observe if console.is_told(logging.INFO) else None,
         complain=console.complain,
         max_clients=max_clients,
         max_per_ip=settings.max_per_ip,
         max_backlog_bytes=settings.max_backlog,
         stall_timeout_ms=_ms(settings.stall_timeout),
         tls=tls,
+        proxies=[ip_network(network) for network in settings.proxy_protocol],
     )
 
 

@@ -14,6 +14,7 @@ import argparse
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
@@ -109,6 +110,29 @@ class Switch(NamedTuple):
         return isinstance(value, bool)
 
 
+class Networks(NamedTuple):
+    """A setting that is a list of addresses and networks: with commas in a flag."""
+
+    help: str
+    metavar: str = "NETWORKS"
+    expected: str = "a list of addresses or networks, such as 127.0.0.1 and 10.0.0.0/8"
+
+    def parse(self, given: str) -> tuple[str, ...]:
+        """The value of a flag."""
+        return tuple(part.strip() for part in given.split(",")) if given else ()
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return isinstance(value, list | tuple) and all(map(_is_network, value))
+
+
+def _is_network(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(ip_network(value))
+    except ValueError:
+        return False
+
+
 _DAY: Final = 86_400
 _GIB: Final = 1_073_741_824
 
@@ -133,6 +157,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_file: Annotated[
         str, Text("its first line is the password that everybody has to give", "FILE")
     ] = ""
+
+    proxy_protocol: Annotated[
+        tuple[str, ...],
+        Networks("proxies whose connections begin with a header of the PROXY protocol"),
+    ] = ()
 
     max_clients: Annotated[int, Whole("connections in all", "connections", 1, 1_000_000)] = 10_000
     max_per_ip: Annotated[
@@ -166,7 +195,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
 
 
-_Setting = Text | Whole | Number | Switch
+_Setting = Text | Whole | Number | Switch | Networks
 
 
 def _table() -> Mapping[str, _Setting]:
@@ -219,14 +248,14 @@ def _parser() -> Parser:
                 flag,
                 metavar=setting.metavar,
                 type=_argument(setting),
-                help=setting.help if default == "" else f"{setting.help} ({default})",
+                help=setting.help if default in ("", ()) else f"{setting.help} ({default})",
             )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
 
-def _argument(setting: Text | Whole | Number) -> Any:  # what argparse calls a type
-    def parse(given: str) -> str | float | None:
+def _argument(setting: Text | Whole | Number | Networks) -> Any:  # what argparse calls a type
+    def parse(given: str) -> object:
         value = setting.parse(given)
         if not setting.allows(value):
             raise argparse.ArgumentTypeError(f"{given!r} is not {setting.expected}")
@@ -256,7 +285,7 @@ def _read_file(name: str) -> dict[str, Any]:
             raise SettingsError(f"{name}: {key.replace('_', '-')!r} is given twice")
         if not setting.allows(value):
             raise SettingsError(f"{name}: {key} = {_shown(value)} is not {setting.expected}")
-        values[field] = value
+        values[field] = tuple(value) if isinstance(value, list) else value
     return values
 
 

@@ -59,7 +59,7 @@ MAX_ROOMS: Final = 4_096
 MAX_MEMBERS: Final = 100_000
 
 # How a server greets whom it takes for a person.
-_PLAIN_GREETINGS: Final = (b"* Welcome to tcpchat", b"! password-needed")
+_PLAIN_GREETINGS: Final = (b"* Welcome to tcpchat", b"! password-needed", b"* Closing: ")
 
 
 class Received(NamedTuple):

@@ -1,27 +1,135 @@
 """The dialects: how requests and notices are written on a wire.
 
-A dialect is two pure functions. `decode` takes one line and returns what it asks for, or the
-`Rejected` that tells what was wrong with it, or None when there is nothing to do; no input makes
-it raise. `encode` takes one notice and returns the bytes, ready to send; b"" when the dialect
-does not tell such a thing. What it returns depends on nothing but the notice, so that one
-encoding serves everybody.
+A dialect is two things:
+
+* A `Reader`, one for each connection: bytes go in, requests come out. All that a dialect knows of
+  *how one talks* is in it: framing, greeting, how a password is asked for, whether a silent peer
+  can be asked if it is there. No input makes it raise.
+* A set of `Flavour`s: small hashable values, each of which says how a notice is written. What one
+  returns depends on nothing but its arguments, so that one encoding serves everybody who has it.
+  A reader says which one its peer has now.
+
+A server is given its dialects in order: the first that recognises what a peer says is taken. The
+last one is the fallback, for peers that are silent or that nobody recognises.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
-from tcpchat_core.events import Request
+import msgspec
+
+from tcpchat_core.events import Open, Request
 from tcpchat_core.notices import Notice, Rejected
+
+# A dialect that does not know its peer by so many bytes never will.
+MAX_FIRST_BYTES = 64
+
+
+class Flavour(msgspec.Struct, frozen=True):
+    """How notices are written. Each function returns whole lines; b"" when there is none."""
+
+    def encode(self, notice: Notice) -> bytes:
+        """What everybody is told."""
+        raise NotImplementedError
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:  # noqa: ARG002 # for those that name them
+        """What one person is told, whose nick this is: as a rule the answer to `request`.
+
+        `request` is the request or event that is answered, None for what is no answer.
+        """
+        return self.encode(notice)
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:  # noqa: ARG002 # for those that repeat it
+        """What an author is told in the place of the `notice` that all others are."""
+        return self.encode(receipt)
+
+
+class Reply(NamedTuple):
+    """Bytes to send back, in their turn: an answer that the dialect gives alone."""
+
+    data: bytes
+
+
+class Hangup(NamedTuple):
+    """The connection is to be ended; `reason` is told, unless it is empty."""
+
+    reason: str
+
+
+# What comes of what a peer sent.
+Item: TypeAlias = Request | Open | Rejected | Reply | Hangup
+
+
+class Reader(Protocol):
+    """One connection's side of a dialect that is stateful: bytes in, requests out.
+
+    Call order: `begin`, then `receive_data` with what was read, `requests` for as long as there is
+    something `waiting`, and `receive_eof` when no more comes. `admitted` when the peer may talk.
+    """
+
+    @property
+    def flavour(self) -> Flavour:
+        """In which the peer is told things now."""
+
+    @property
+    def answers_pings(self) -> bool:
+        """Whether `Pinged` makes the peer answer; who reads with nc cannot."""
+
+    @property
+    def opens_within_ms(self) -> int | None:
+        """How long it may take from the connection to the first request, in milliseconds; None for
+        what the server allows programs.
+        """
+
+    def begin(self, *, password_needed: bool) -> list[Item]:
+        """The peer is known: what comes of that alone."""
+
+    def admitted(self) -> None:
+        """The peer has said the password, or none is needed."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what was read."""
+
+    def receive_eof(self) -> None:
+        """The peer will send no more: after what is waiting, hang up."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to look at."""
+
+    def requests(self, limit: int) -> list[Item]:
+        """What the peer asks for, oldest first; at most `limit`, the rest stays waiting."""
 
 
 class Dialect(Protocol):
-    """What every dialect gives."""
+    """What a server needs to know of a dialect."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
 
-    def decode(self, line: bytes) -> Request | Rejected | None:
-        """What one line, without its end, asks for."""
+    @property
+    def flavour(self) -> Flavour:
+        """In which a peer is told things that has not said anything yet."""
 
-    def encode(self, notice: Notice) -> bytes:
-        """The whole lines that tell the notice."""
+    def recognises(self, first: bytes) -> bool | None:
+        """Whether a peer that begins so speaks it; None when more has to be seen to tell."""
+
+    def reader(self) -> Reader:
+        """A reader for one more connection."""
+
+
+def choose(dialects: Sequence[Dialect], first: bytes, *, silent: bool = False) -> Dialect | None:
+    """The dialect of a peer that has said `first`; None when more has to be seen to tell.
+
+    A peer that is `silent` for too long, or long enough, gets the fallback.
+    """
+    for dialect in dialects[:-1]:
+        recognised = dialect.recognises(first)
+        if recognised:
+            return dialect
+        if recognised is None and not silent and len(first) < MAX_FIRST_BYTES:
+            return None
+    return dialects[-1]

@@ -6,10 +6,12 @@ parser of our own. Unknown fields are ignored, so that either side can be the ne
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Final, get_args
 
 import msgspec
 
+from tcpchat_core.dialects import Flavour
+from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.events import Request
 from tcpchat_core.notices import Notice, Rejected
 from tcpchat_core.sanitize import is_safe, sanitize
@@ -32,35 +34,64 @@ _head_decoder = msgspec.json.Decoder(_Head)
 MAX_ID_CHARS = 64
 
 
-class JsonLines:
-    """The server's side of the dialect."""
-
-    name = "jsonl"
-
-    def decode(self, line: bytes) -> Request | Rejected | None:
-        """What one line asks for; a blank line asks for nothing."""
-        try:
-            request: Request = _request_decoder.decode(line)
-        except msgspec.ValidationError as error:
-            return _bad_request(line, error)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            if not line.strip():
-                return None
-            text = "a line must be one JSON object in UTF-8"
-            return Rejected("bad-line", text, id=_echoed(_head(line).id))
-        id = getattr(request, "id", None)
-        if not is_good_id(id):
-            return Rejected(
-                "bad-request",
-                f"id has at most {MAX_ID_CHARS} characters, and no control characters",
-                str(request.__struct_config__.tag),
-                _echoed(id),
-            )
-        return request
+class Json(Flavour, frozen=True):
+    """One line for each notice, the same for everybody."""
 
     def encode(self, notice: Notice) -> bytes:
         """One line, with its end."""
         return _encode(notice) + b"\n"
+
+
+JSON: Final = Json()
+
+
+class JsonLinesReader(LineReader):
+    """The server's side of one connection."""
+
+    flavour = JSON
+
+    __slots__ = ()
+
+    def decode(self, line: bytes) -> Request | Rejected | None:
+        """What one line asks for; a blank line asks for nothing."""
+        return decode_request(line)
+
+
+class JsonLines:
+    """The dialect, as a server is given it."""
+
+    name = "jsonl"
+    flavour = JSON
+
+    def recognises(self, first: bytes) -> bool | None:
+        """A program speaks first, and begins with an object."""
+        return first[:1] == b"{" if first else None
+
+    def reader(self) -> JsonLinesReader:
+        """A reader for one more connection."""
+        return JsonLinesReader()
+
+
+def decode_request(line: bytes) -> Request | Rejected | None:
+    """What one line asks for, or what is wrong with it; None for a blank line. Never raises."""
+    try:
+        request: Request = _request_decoder.decode(line)
+    except msgspec.ValidationError as error:
+        return _bad_request(line, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if not line.strip():
+            return None
+        text = "a line must be one JSON object in UTF-8"
+        return Rejected("bad-line", text, id=_echoed(_head(line).id))
+    id = getattr(request, "id", None)
+    if not is_good_id(id):
+        return Rejected(
+            "bad-request",
+            f"id has at most {MAX_ID_CHARS} characters, and no control characters",
+            str(request.__struct_config__.tag),
+            _echoed(id),
+        )
+    return request
 
 
 def encode_request(request: Request) -> bytes:

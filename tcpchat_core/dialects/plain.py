@@ -7,48 +7,27 @@ with `* ` or `! `, and neither brackets nor blanks can stand in a name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from tcpchat_core import notices
 from tcpchat_core.commands import parse_line
-from tcpchat_core.events import Request
-from tcpchat_core.framing import TooLong
-from tcpchat_core.notices import Notice, Rejected, Said, Sent
+from tcpchat_core.dialects import Flavour, Hangup, Item
+from tcpchat_core.dialects.lines import LineReader
+from tcpchat_core.dialects.telnet import IAC, strip_telnet
+from tcpchat_core.events import Open, Request
+from tcpchat_core.notices import Notice, Rejected, Said, Sent, password_is_needed
 
 # How many names one line lists before it says "and N more".
 MAX_NAMES_SHOWN = 50
 
 
-class Plain:
-    """The server's side of the dialect; the other side is a person."""
+# A web page can make a browser send text to this port, but not without this at the end of the
+# first line (or with a first line that is too long to see the end of).
+_HTTP = (b" HTTP/1.1", b" HTTP/1.0")
 
-    name = "plain"
 
-    def decode(self, line: bytes) -> Request | Rejected | None:
-        """What one typed line asks for; an empty line asks for nothing."""
-        try:
-            text = line.decode().rstrip("\r\0")  # telnet's way to write CR alone (RFC 854)
-        except UnicodeDecodeError:
-            return Rejected("bad-line", "a line must be UTF-8 text")
-        return parse_line(text)
-
-    def texts(self, lines: Sequence[bytes | TooLong]) -> list[str] | None:
-        """What lines say, when all of them are texts to say and nothing has to be changed in them.
-
-        None when there is a command among them, or a blank line, or anything that is not plain
-        text: then each is to be decoded.
-        """
-        try:
-            typed = [line.decode() for line in lines if isinstance(line, bytes)]
-        except UnicodeDecodeError:
-            return None
-        together = "\n".join(typed)
-        if len(typed) < len(lines) or together[:1] == "/" or "\n/" in together:
-            return None
-        if not "".join(typed).isprintable():
-            return None
-        texts = [text.rstrip() for text in typed]
-        return None if "" in texts else texts
+class Plain(Flavour, frozen=True):
+    """Lines for people."""
 
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""
@@ -59,47 +38,112 @@ class Plain:
         lines = _lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:  # noqa: ARG002 # it is not repeated
+        """Nothing for a message: one sees what one types."""
+        return b"" if isinstance(receipt, Sent) else self.encode(receipt)
 
-def strip_telnet(data: bytes, pending: bytes) -> tuple[bytes, bytes]:
-    """Take telnet's option negotiation (RFC 854) out of what was read.
 
-    `pending` is the start of a negotiation that the last read ended in. Returns the text, and
-    the new pending bytes (never more than `MAX_TELNET_BYTES`: a longer subnegotiation is text).
+PLAIN: Final = Plain()
+
+
+class PlainReader(LineReader):
+    """The server's side of one connection; the other side is a person who types.
+
+    A person is greeted, and typing the password is all there is to say hello.
     """
-    data = pending + data
-    if IAC not in data:
-        return data, b""
-    text = bytearray()
-    at = 0
-    while (start := data.find(IAC, at)) >= 0:
-        text += data[at:start]
-        end = _negotiation_end(data, start)
-        if end is None:
-            return bytes(text), data[start:]
-        at = end
-    return bytes(text + data[at:]), b""
+
+    flavour = PLAIN
+    answers_pings = False
+    opens_within_ms = 60_000  # so long a person may take to type the password
+
+    __slots__ = ("_asks_password", "_is_first", "_telnet")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asks_password = False
+        self._is_first = True  # the next line is the first
+        self._telnet = b""  # the start of a negotiation
+
+    def begin(self, *, password_needed: bool) -> list[Item]:
+        """Greet, or ask for the password: the next line is taken for it."""
+        self._asks_password = password_needed
+        return [password_is_needed()] if password_needed else [Open()]
+
+    def admitted(self) -> None:
+        """From now on lines are chat."""
+        self._asks_password = False
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what was read, without telnet's negotiation."""
+        if self._telnet or IAC in data:
+            data, self._telnet = strip_telnet(data, self._telnet)
+        LineReader.receive_data(self, data)
+
+    def decode(self, line: bytes) -> Item | None:
+        """What one typed line asks for; an empty line asks for nothing."""
+        if self._is_first or self._asks_password:
+            return self._decode_opening(line)
+        return decode_line(line)
+
+    def decode_all(self, lines: Sequence[bytes]) -> list[Item]:
+        """The same, of many at once."""
+        if self._is_first or self._asks_password:
+            return super().decode_all(lines)
+        return [item for item in decode_lines(lines) if item is not None]
+
+    def _decode_opening(self, line: bytes) -> Item | None:
+        """The first line, and those that are taken for the password."""
+        if self._is_first:
+            self._is_first = False
+            if line.endswith(_HTTP):
+                return _NO_WEB_SERVER
+        if self._asks_password:
+            return Open(line) if line else None
+        return decode_line(line)
+
+    def _too_long(self) -> Rejected | Hangup:
+        if self._is_first:  # whose end may be a web browser's
+            self._is_first = False
+            return _NO_WEB_SERVER
+        return super()._too_long()
 
 
-IAC = b"\xff"
-_SB, _SE, _WILL, _DONT = 250, 240, 251, 254
+class PlainText:
+    """The dialect, as a server is given it: of all who say nothing that is known."""
 
-# A window size or terminal type has some tens of bytes.
-MAX_TELNET_BYTES = 256
+    name = "plain"
+    flavour = PLAIN
+
+    def recognises(self, first: bytes) -> bool | None:
+        """Anything can be typed."""
+        return bool(first) or None
+
+    def reader(self) -> PlainReader:
+        """A reader for one more connection."""
+        return PlainReader()
 
 
-def _negotiation_end(data: bytes, start: int) -> int | None:
-    """Where the negotiation that begins at `start` ends; None when it has not ended yet."""
-    if start + 1 >= len(data):
-        return None
-    command = data[start + 1]
-    if _WILL <= command <= _DONT:
-        return start + 3 if start + 3 <= len(data) else None
-    if command != _SB:
-        return start + 2
-    end = data.find(IAC + bytes([_SE]), start + 2, start + MAX_TELNET_BYTES)
-    if end >= 0:
-        return end + 2
-    return start + 2 if len(data) - start >= MAX_TELNET_BYTES else None
+_NO_WEB_SERVER = Hangup("this is a chat, not a web server")
+
+
+def decode_line(line: bytes) -> Request | Rejected | None:
+    """What one typed line asks for, without its end; None for an empty one. Never raises."""
+    return decode_lines([line])[0]
+
+
+def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected | None]:
+    """What each typed line asks for. A paste is decoded in one go, unless it is not all UTF-8."""
+    together = b"\n".join(lines)
+    try:
+        text = together.decode()
+    except UnicodeDecodeError:
+        if len(lines) == 1:
+            return [Rejected("bad-line", "a line must be UTF-8 text")]
+        return [decode_line(line) for line in lines]
+    typed = text.split("\n")
+    if "\r" in text or "\0" in text:
+        typed = [line.rstrip("\r\0") for line in typed]  # telnet's way to write CR (RFC 854)
+    return [parse_line(line) for line in typed]
 
 
 def _said(said: Said) -> str:

@@ -90,6 +90,11 @@ class ServerProcess:
         assert self.process.stdout is not None
         return self.process.stdout.readline().removesuffix("\n")
 
+    def log_so_far(self) -> str:
+        """What it has logged by now. (Where it writes next is not changed, as reading would.)"""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode()
+
     def wait(self) -> tuple[int, str, str]:
         """Its exit status, and the rest of its output and of its log."""
         output, _ = self.process.communicate(timeout=LIMIT_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -124,6 +125,26 @@ def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() 
         "event=joined conn=1 nick=ada room=lobby",
         "event=left conn=1 nick=ada room=lobby",
         "event=gone conn=1 nick=ada",
+    ]
+
+
+def test_the_log_tells_of_sessions_that_are_lost_and_resumed() -> None:
+    with listening() as (server, address):
+        with Talker(address, '{"type":"hello"}\n') as ada:
+            [welcome] = ada.read_until('{"type":"welcome"')
+        server.wait_until(lambda: "event=lost" in server.log_so_far())
+        hello = {"type": "hello", "token": json.loads(welcome)["token"]}
+        with Talker(address, json.dumps(hello) + "\n") as ada:
+            ada.read_until('{"type":"resumed"')
+            ada.send('{"type":"join","room":"lobby"}\n{"type":"quit"}\n')
+            ada.read_until('{"type":"closing"')
+        log = server.log_so_far()
+    assert [line.partition("event=")[2] for line in log.splitlines()] == [
+        "connected conn=1 nick=guest-1",
+        "lost conn=1 nick=guest-1",
+        "resumed conn=2 nick=guest-1",
+        "joined conn=2 nick=guest-1 room=lobby",
+        "gone conn=2 nick=guest-1",
     ]
 
 

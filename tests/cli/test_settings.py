@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tcpchat_cli.settings import TABLE, Settings, SettingsError, Switch, read_settings
@@ -15,7 +16,7 @@ from tests.net.serving import Peer
 FLAGS = {name: f"--{name.replace('_', '-')}" for name in TABLE}
 
 # For each setting a value that is not its default, as it stands in a TOML file.
-OTHER_VALUES = {
+OTHER_VALUES: dict[str, Any] = {
     "host": '"::1"',
     "port": "7000",
     "motd": '"motd.txt"',
@@ -24,6 +25,7 @@ OTHER_VALUES = {
     "tls_key": '"key.pem"',
     "allow_plaintext": "true",
     "password_file": '"password.txt"',
+    "proxy_protocol": '["127.0.0.1", "10.0.0.0/8", "fd00::/8"]',
     "max_clients": "500",
     "max_per_ip": "7",
     "flood_burst": "40",
@@ -38,10 +40,20 @@ OTHER_VALUES = {
     "history": "0",
 }
 assert OTHER_VALUES.keys() == TABLE.keys()
-VALUES = tomllib.loads("\n".join(f"{name} = {value}" for name, value in OTHER_VALUES.items()))
+VALUES: dict[str, Any] = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in tomllib.loads(
+        "\n".join(f"{name} = {value}" for name, value in OTHER_VALUES.items())
+    ).items()
+}
 
 # Two settings that have to be given together.
 PAIRED = ("tls_cert", "tls_key")
+
+
+def as_argument(value: object) -> str:
+    """The value as it is given to a flag."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def settings_of_file(directory: Path, text: str, *arguments: str) -> Settings:
@@ -67,7 +79,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 def test_every_setting_can_be_given_by_a_flag() -> None:
     arguments: list[str] = []
     for name, value in VALUES.items():
-        arguments += [FLAGS[name]] if isinstance(TABLE[name], Switch) else [FLAGS[name], str(value)]
+        arguments += [FLAGS[name]] if value is True else [FLAGS[name], as_argument(value)]
     assert read_settings(arguments) == Settings(**VALUES)
 
 
@@ -85,7 +97,7 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path,
     if isinstance(TABLE[name], Switch):
         back = [FLAGS[name].replace("--", "--no-")]
     else:
-        back = [FLAGS[name], str(default)]
+        back = [FLAGS[name], as_argument(default)]
     assert getattr(settings_of_file(tmp_path, text, *back), name) == default
 
 
@@ -131,6 +143,20 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path,
         (
             "log-level = 'loud'",
             'chat.toml: log-level = "loud" is not one of debug, info, warning, error',
+        ),
+        (
+            "proxy-protocol = ['10.0.0.1/8']",
+            (
+                "chat.toml: proxy-protocol = […] is not a list of addresses or networks,"
+                " such as 127.0.0.1 and 10.0.0.0/8"
+            ),
+        ),
+        (
+            "proxy-protocol = [1]",
+            (
+                "chat.toml: proxy-protocol = […] is not a list of addresses or networks,"
+                " such as 127.0.0.1 and 10.0.0.0/8"
+            ),
         ),
         ("allow-plaintext = 'yes'", 'chat.toml: allow-plaintext = "yes" is not true or false'),
         ("tls-cert = 'a'", "tls-cert is given, so tls-key has to be given too"),
@@ -179,6 +205,13 @@ def test_a_file_that_is_no_toml_is_one_sentence_that_names_the_line(tmp_path: Pa
         (
             ["--log-level", "loud"],
             "argument --log-level: 'loud' is not one of debug, info, warning, error",
+        ),
+        (
+            ["--proxy-protocol", "127.0.0.1,proxy"],
+            (
+                "argument --proxy-protocol: '127.0.0.1,proxy' is not a list of addresses or"
+                " networks, such as 127.0.0.1 and 10.0.0.0/8"
+            ),
         ),
         (["--max-client", "1"], "unrecognized arguments: --max-client 1"),
     ],

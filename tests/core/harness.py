@@ -13,15 +13,20 @@ from tcpchat_core import (
     ChatState,
     Close,
     Effect,
+    Enter,
     Entry,
     Event,
+    Leave,
     Name,
     Notice,
+    Pause,
     Propose,
     Request,
+    Resume,
     Send,
     ServerLimits,
     ServerProtocol,
+    Stream,
     events,
     nick_name,
     room_name,
@@ -38,9 +43,9 @@ START_MS = 1_000_000
 STEP_MS = 10
 
 
-def entry(seq: int, conn: int, event: Event) -> Entry:
+def entry(seq: int, conn: int, event: Event, number: int = 0) -> Entry:
     """The entry at one place of a log; its time follows from its place."""
-    return Entry(seq, START_MS + STEP_MS * seq, conn, event)
+    return Entry(seq, START_MS + STEP_MS * seq, conn, event, number)
 
 
 def name(typed: str) -> Name:
@@ -70,7 +75,8 @@ def say(room: str, text: str, id: str | None = None) -> events.Say:
 def deliver(actions: Iterable[Action]) -> tuple[dict[int, list[Notice]], list[int]]:
     """Carry out actions: what each connection is told, in order, and which are closed.
 
-    Holds an adapter's part of the bargain, and checks the core's: an audience names nobody twice.
+    Holds an adapter's part of the bargain, and checks the core's: nobody enters twice, or leaves
+    where it is not.
     """
     told: dict[int, list[Notice]] = {}
     closed: list[int] = []
@@ -78,9 +84,16 @@ def deliver(actions: Iterable[Action]) -> tuple[dict[int, list[Notice]], list[in
         match action:
             case Send(conn, notice):
                 told.setdefault(conn, []).append(notice)
-            case Broadcast(audience, notice, author, receipt):
-                assert len(set(audience.conns)) == len(audience.conns), audience
-                for conn in audience.conns:
+            case Stream(conn, pieces):
+                told.setdefault(conn, []).extend(pieces)
+            case Enter(audience, conn):
+                assert conn not in audience.conns
+                audience.add(conn)
+            case Leave(audience, conn):
+                assert conn in audience.conns
+                audience.discard(conn)
+            case Broadcast(_, notice, author, receipt):
+                for conn in action.conns():
                     if conn != author:
                         told.setdefault(conn, []).append(notice)
                     elif receipt is not None:
@@ -88,6 +101,15 @@ def deliver(actions: Iterable[Action]) -> tuple[dict[int, list[Notice]], list[in
             case Close(conn):
                 closed.append(conn)
     return told, closed
+
+
+def restored(snapshot: bytes) -> ChatState:
+    """The state of a snapshot, on a node where everybody is still connected."""
+    state = ChatState.restore(snapshot)
+    for person in state.connected():
+        for room in person.rooms.values():
+            room.audience.add(person.conn)
+    return state
 
 
 class Talk:
@@ -116,8 +138,8 @@ class Talk:
 class MemoryServer:
     """An adapter without sockets: a deque of effects, and for each connection what it was sent.
 
-    The log commits at once unless it is `delayed`: then proposals wait in `proposed` until
-    `commit_next` is called.
+    The log commits at once unless it is `delayed`: then what is proposed waits in `proposed`, event
+    by event, until `commit_next` is called.
     """
 
     def __init__(self, protocol: ServerProtocol | None = None, *, delayed: bool = False) -> None:
@@ -127,6 +149,7 @@ class MemoryServer:
         self.log: list[Entry] = []
         self.output: dict[int, bytearray] = {}
         self.closed: list[int] = []
+        self.paused: set[int] = set()  # the connections that nothing is to be read from
         self.now = 0
 
     def connect(self, conn: int, *, token: str = "", peer: str = "") -> None:
@@ -164,7 +187,7 @@ class MemoryServer:
 
     def wait_until_heard(self, conn: int) -> None:
         """Time passes from timer to timer, until a connection's lines were all looked at."""
-        while self.protocol.is_paused(conn):
+        while conn in self.paused and conn not in self.closed:
             due = self.protocol.get_timer()
             assert due is not None, "it is paused for ever"
             self.wait(max(0, due - self.now))
@@ -179,28 +202,45 @@ class MemoryServer:
         while todo:
             effect = todo.popleft()
             match effect:
+                case Propose(conn, number, proposed) if self.delayed:
+                    step = 1 if number else 0
+                    self.proposed += [
+                        Propose(conn, number + step * place, (event,))
+                        for place, event in enumerate(proposed)
+                    ]
                 case Propose():
-                    self.proposed.append(effect)
-                    if not self.delayed:
-                        todo.extend(self._commit())
+                    todo.extend(self._commit(effect))
                 case Send(conn, payload):
                     self.output[conn] += payload
-                case Broadcast(audience, payload, author, receipt):
-                    for conn in audience.conns:
+                case Stream(conn, pieces):
+                    self.output[conn] += b"".join(pieces)
+                case Enter(audience, conn):
+                    audience.add(conn)
+                case Leave(audience, conn):
+                    audience.discard(conn)
+                case Broadcast(_, payload, author, receipt):
+                    for conn in effect.conns():
                         self.output[conn] += (receipt or b"") if conn == author else payload
+                case Pause(conn):
+                    self.paused.add(conn)
+                case Resume(conn):
+                    self.paused.remove(conn)
                 case Close(conn):
                     self.closed.append(conn)
         return list(effects)
 
     def commit_next(self) -> Entry:
         """The log takes in the oldest proposal."""
-        self.carry_out(self._commit())
+        self.carry_out(self._commit(self.proposed.popleft()))
         return self.log[-1]
 
-    def _commit(self) -> list[Effect]:
-        proposed = self.proposed.popleft()
-        self.log.append(entry(len(self.log) + 1, proposed.conn, proposed.event))
-        return self.protocol.commit(self.log[-1])
+    def _commit(self, proposed: Propose) -> list[Effect]:
+        entries = [
+            entry(each.seq, each.conn, each.event, each.number)
+            for each in proposed.entries(len(self.log) + 1, 0)
+        ]
+        self.log += entries
+        return self.protocol.commit(entries, now=self.now)
 
     def read(self, conn: int) -> bytes:
         """Take what a connection was sent since the last time."""

@@ -26,6 +26,7 @@ class ModelPerson:
     # By the key of each room, in the order of joining: its last number at that time.
     rooms: dict[str, int] = field(default_factory=dict)
     told: list[notices.Told] = field(default_factory=list)
+    seen: int = 0  # of these, by what it said when it came back
     receipts: list[Sent] = field(default_factory=list)
 
 
@@ -92,7 +93,10 @@ class Model:
 
     def inbox(self, person: ModelPerson) -> list[notices.Told]:
         """The tail of what somebody was told alone that is kept for a resume."""
-        return person.told[-self.limits.inbox :] if person.session else []
+        tail = person.told[-self.limits.inbox :] if person.session else []
+        while sum(len(told.text) for told in tail) > self.limits.inbox_chars:
+            tail = tail[1:]
+        return [told for told in tail if told.seq > person.seen]
 
     def receipt(self, person: ModelPerson, id: str | None) -> Sent | None:
         """The receipt that the same id gives again, while it is remembered."""
@@ -133,6 +137,8 @@ class Model:
                 return {**self._gone(person, reason), conn: [notices.Closing("bye")]}
             case events.Disconnect(reason):
                 return self._disconnect(person, reason)
+            case _:
+                raise AssertionError(f"the log of a connection has {entry.event}")
 
     def _connect(self, conn: int, session: str) -> Told:
         taken = {person.name.text for person in self.people}
@@ -265,6 +271,7 @@ class Model:
         rooms = {key: self.rooms[key] for key in person.rooms}
         states = tuple(self._room_state(room) for room in rooms.values())
         heard: list[Notice] = [notices.Resumed(person.name.text, states, "0")]
+        person.seen = max(person.seen, min(event.told, len(person.told)))
         heard += missed("", len(person.told), event.told, self.inbox(person))
         for key, room in rooms.items():
             seen = max(event.seen.get(key, 0), person.rooms[key])

@@ -20,14 +20,12 @@ from tcpchat_core import (
     notices,
 )
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.dialects.plain import PLAIN
 from tests.core.harness import HELLO, MemoryServer, join, session, split_at
 from tests.core.model import Model, OneOrder, comparable
 from tests.core.state_machine import IDS, NICKS, ROOMS, TEXTS
 
 CUTS = st.lists(st.integers(0, 60), max_size=2)
-
-_PLAIN = Plain()
 
 GRACE_MS = 60_000
 # Nobody is too fast, or silent for too long.
@@ -127,7 +125,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             data, expected = bytes(output), self.expected.pop(conn, [])
             output.clear()
             if self.plain(conn):
-                assert read_plain(data) == read_plain(b"".join(map(_PLAIN.encode, expected)))
+                assert read_plain(data) == read_plain(b"".join(map(PLAIN.encode, expected)))
             else:
                 heard = [decode_notice(line) for line in data.splitlines()]
                 assert [comparable(notice) for notice in heard] == expected

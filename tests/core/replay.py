@@ -11,8 +11,19 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tcpchat_core import Action, Broadcast, ChatState, Entry, Send, StateLimits
-from tcpchat_core.state import room_list
+from tcpchat_core import (
+    Action,
+    Broadcast,
+    ChatState,
+    Close,
+    Enter,
+    Entry,
+    Leave,
+    Send,
+    StateLimits,
+    Stream,
+)
+from tcpchat_core.server.queries import room_list
 from tests.core.harness import random_log
 
 LIMITS = StateLimits(
@@ -31,12 +42,20 @@ def written(actions: Iterable[Action]) -> bytes:
     rows: list[object] = []
     for action in actions:
         match action:
-            case Broadcast(audience, payload, author, receipt):
-                rows.append(["broadcast", audience.conns, payload, author, receipt])
+            case Broadcast(_, payload, author, receipt):
+                rows.append(["broadcast", sorted(action.conns()), payload, author, receipt])
             case Send(conn, payload):
                 rows.append(["send", conn, payload])
-            case _:
-                rows.append(["close", action.conn])
+            case Stream(conn, pieces):
+                rows.append(["stream", conn, list(pieces)])
+            case Enter(audience, conn):
+                audience.add(conn)
+                rows.append(["enter", conn])
+            case Leave(audience, conn):
+                audience.discard(conn)
+                rows.append(["leave", conn])
+            case Close(conn):
+                rows.append(["close", conn])
     return msgspec.json.encode(rows) + b"\n"
 
 

@@ -28,7 +28,10 @@ def values_of(hint: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any
     if hint is str:
         return texts
     if hint is int:
-        return st.integers(-(2**63), 2**63 - 1)
+        return st.integers(-(2**53), 2**53)
+    if get_origin(hint) is dict:
+        keys, values = (values_of(part, texts) for part in get_args(hint))
+        return st.dictionaries(keys, values, max_size=3)
     if get_origin(hint) is tuple:
         return st.lists(values_of(get_args(hint)[0], texts), max_size=3).map(tuple)
     if get_origin(hint) is types.UnionType:

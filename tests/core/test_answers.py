@@ -14,10 +14,8 @@ from tcpchat_core import (
     notices,
 )
 from tcpchat_core.client import Heard, PendingRequest, Requests
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JSON, decode_request
 from tcpchat_core.notices import Rejected
-
-JSONL = JsonLines()
 
 WELCOME = notices.Welcome("ada", "0", token="secret")
 LOBBY = notices.Entered("lobby", ("ada",), 1, 4, 0)
@@ -26,13 +24,13 @@ RESUMED = notices.Resumed("ada", (notices.RoomState("lobby", ("ada",), 1, 4),), 
 
 def told(requests: Requests, *heard: Notice) -> tuple[list[Heard], list[Request]]:
     """Let it hear notices: what it makes of them, and what it asks then."""
-    made, data = requests.receive_data(b"".join(map(JSONL.encode, heard)))
+    made, data = requests.receive_data(b"".join(map(JSON.encode, heard)))
     return made, asks(data)
 
 
 def asks(data: bytes) -> list[Request]:
     """The requests in what is to be sent."""
-    asked = [JSONL.decode(line) for line in data.splitlines()]
+    asked = [decode_request(line) for line in data.splitlines()]
     return [request for request in asked if request and not isinstance(request, Rejected)]
 
 

@@ -6,10 +6,12 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import tcpchat_core
+import tcpchat_net
 
 CORE = Path(tcpchat_core.__file__).parent
 MODULES = sorted(CORE.rglob("*.py"))
@@ -33,48 +35,6 @@ FORBIDDEN = {
     "time",
     "uuid",
 }
-
-PUBLIC = [
-    "COMMANDS",
-    "VERSION",
-    "Action",
-    "Audience",
-    "BadName",
-    "Broadcast",
-    "ChatState",
-    "ClientProtocol",
-    "Close",
-    "Command",
-    "Dialect",
-    "Effect",
-    "Entry",
-    "Event",
-    "LineTooLongError",
-    "Lineage",
-    "LocalError",
-    "Name",
-    "Notice",
-    "Propose",
-    "Query",
-    "Reason",
-    "Received",
-    "RemoteError",
-    "Request",
-    "RoomView",
-    "Send",
-    "ServerLimits",
-    "ServerProtocol",
-    "StateLimits",
-    "TcpchatError",
-    "TooLateError",
-    "TooManyRequestsError",
-    "events",
-    "nick_name",
-    "notices",
-    "parse_line",
-    "room_name",
-    "sanitize",
-]
 
 
 def imported(source: str) -> set[str]:
@@ -134,9 +94,23 @@ def test_the_core_works_where_gevent_cannot_be_imported() -> None:
     assert run(program) == "guest-1\n"
 
 
-def test_the_public_names_are_exactly_the_documented_ones() -> None:
-    assert tcpchat_core.__all__ == PUBLIC
-    assert all(hasattr(tcpchat_core, name) for name in PUBLIC)
+@pytest.mark.parametrize("package", [tcpchat_core, tcpchat_net], ids=lambda each: each.__name__)
+def test_what_a_package_offers_is_listed_once_and_is_what_its_modules_offer(
+    package: ModuleType,
+) -> None:
+    listed = package.__all__
+    assert len(set(listed)) == len(listed)
+    offered = {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    modules = {name for name in listed if isinstance(getattr(package, name), ModuleType)}
+    assert offered == set(listed) - modules
+    for name in offered:
+        home = getattr(getattr(package, name), "__module__", "")
+        if home.startswith("tcpchat_") and hasattr(sys.modules[home], "__all__"):
+            assert name in sys.modules[home].__all__
 
 
 def test_the_core_says_that_it_is_typed() -> None:

@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tcpchat_core import ClientProtocol, Notice, RemoteError, Request, events
-from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
-from tcpchat_core.dialects.plain import MAX_TELNET_BYTES, Plain, strip_telnet
+from tcpchat_core.dialects.jsonl import JSON, decode_notice, decode_request, encode_request
+from tcpchat_core.dialects.plain import decode_line
+from tcpchat_core.dialects.telnet import MAX_TELNET_BYTES, strip_telnet
 from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
 from tcpchat_core.notices import Rejected
 from tests.core import checkers, strategies
@@ -57,8 +58,8 @@ def test_nothing_forbidden_leaves_the_server_in_any_field(
 @given(line=st.binary() | JSON_LINES | PLAIN_LINES)
 def test_both_dialects_decode_anything_to_something(line: bytes) -> None:
     answers = (*get_args(Request), Rejected, type(None))
-    for dialect in (JsonLines(), Plain()):
-        assert isinstance(dialect.decode(line), answers)
+    for decode in (decode_request, decode_line):
+        assert isinstance(decode(line), answers)
 
 
 # ── JSON Lines are inverse ───────────────────────────────────────────────────────────────────
@@ -69,14 +70,14 @@ def test_a_request_decodes_to_what_was_encoded(request: Request) -> None:
     line = encode_request(request)
     assert line.endswith(b"\n")
     assert b"\n" not in line[:-1]
-    decoded = JsonLines().decode(line[:-1])
+    decoded = decode_request(line[:-1])
     if checkers.is_good_id(getattr(request, "id", None)):
         assert decoded == request
 
 
 @given(notice=strategies.notices(NASTY_TEXT))
 def test_a_notice_decodes_to_what_was_encoded(notice: Notice) -> None:
-    line = JsonLines().encode(notice)
+    line = JSON.encode(notice)
     assert line.endswith(b"\n")
     assert b"\n" not in line[:-1]
     assert line.startswith(b'{"type":')
@@ -149,7 +150,7 @@ def test_the_start_of_a_negotiation_waits_for_the_rest(start: bytes) -> None:
 
 # ── The client's side ────────────────────────────────────────────────────────────────────────
 
-NOTICE_LINES = strategies.notices(NASTY_TEXT | WORDS).map(JsonLines().encode)
+NOTICE_LINES = strategies.notices(NASTY_TEXT | WORDS).map(JSON.encode)
 
 
 @given(data=strategies.mutated(NOTICE_LINES) | st.binary(), cuts=CUTS)
@@ -162,7 +163,7 @@ def test_a_client_raises_nothing_but_remote_error(data: bytes, cuts: list[int]) 
 
 @given(told=st.lists(strategies.notices(NASTY_TEXT | WORDS), max_size=5), cuts=CUTS)
 def test_a_client_is_told_the_same_under_any_split(told: list[Notice], cuts: list[int]) -> None:
-    data = b"".join(map(JsonLines().encode, told))
+    data = b"".join(map(JSON.encode, told))
     whole, split = ClientProtocol(), ClientProtocol()
     expected = whole.receive_data(data)
     heard: list[Notice] = []

@@ -24,16 +24,14 @@ from tcpchat_core import (
     events,
     notices,
 )
-from tcpchat_core.dialects.jsonl import JsonLines, encode_request
+from tcpchat_core.dialects.jsonl import JSON, decode_request, encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
-
-JSONL = JsonLines()
 
 
 def told(client: ClientProtocol, *heard: Notice) -> bytes:
     """Let a client hear notices; what it sends back."""
-    received = client.receive_data(b"".join(map(JSONL.encode, heard)))
+    received = client.receive_data(b"".join(map(JSON.encode, heard)))
     assert received.notices == list(heard)
     return received.reply
 
@@ -47,7 +45,9 @@ def welcome(token: str = "secret", *, unacknowledged: int = 3) -> notices.Welcom
 def asks(data: bytes) -> list[Request]:
     """The requests in what a client sends."""
     return [
-        request for line in data.splitlines() if isinstance(request := JSONL.decode(line), Request)
+        request
+        for line in data.splitlines()
+        if isinstance(request := decode_request(line), Request)
     ]
 
 
@@ -154,7 +154,7 @@ def test_what_concerns_a_room_that_it_is_not_in_changes_nothing() -> None:
         notices.Gap("tea", 4),
         notices.Ponged(),
     )
-    elsewhere = JSONL.encode(notices.Said("tea", "bob", "hi", 5, 0))
+    elsewhere = JSON.encode(notices.Said("tea", "bob", "hi", 5, 0))
     assert client.receive_data(elsewhere).notices == []
     assert list(client.rooms) == ["lobby"]
     assert client.rooms["lobby"].seq == 4
@@ -180,7 +180,7 @@ def test_a_ping_is_answered_with_its_id() -> None:
     ],
 )
 def test_what_a_server_sends_is_sanitised_wherever_it_stands(heard: Notice, safe: Notice) -> None:
-    assert ClientProtocol().receive_data(JSONL.encode(heard)).notices == [safe]
+    assert ClientProtocol().receive_data(JSON.encode(heard)).notices == [safe]
 
 
 def test_two_clients_talk_through_a_server() -> None:
@@ -283,8 +283,8 @@ def test_hello_is_not_too_long_either_and_no_gap_is_told_of_what_was_seen() -> N
     assert hello.seen == dict.fromkeys(rooms[:500], 9)
     states = tuple(notices.RoomState(room, ("ada",), 1, 9) for room in rooms)
     told(client, notices.Resumed("ada", states, "0"))
-    said = JSONL.encode(notices.Said(rooms[-1], "bob", "seen", 9, 0))
-    gap = JSONL.encode(notices.Gap(rooms[-1], 9))
+    said = JSON.encode(notices.Said(rooms[-1], "bob", "seen", 9, 0))
+    gap = JSON.encode(notices.Gap(rooms[-1], 9))
     assert client.receive_data(gap + said).notices == []
 
 
@@ -536,7 +536,7 @@ def test_its_own_message_in_a_replay_is_its_receipt() -> None:
     resumed = notices.Resumed("ada", (lobby(5),), "0")
     reply = told(client, resumed, notices.Said("lobby", "ada", "a", 5, 0, id="1"))
     assert asks(reply) == [events.Say("lobby", "b", "2")]
-    late = JSONL.encode(notices.Sent(0, "1", "lobby", None, 5))
+    late = JSON.encode(notices.Sent(0, "1", "lobby", None, 5))
     assert client.receive_data(late).notices == []
     assert list(client.unacknowledged) == ["2"]
 
@@ -550,7 +550,7 @@ def test_what_was_seen_is_not_shown_again() -> None:
     told(client, *heard)
     client.hello()
     told(client, notices.Resumed("ada", (lobby(6),), "0"))
-    again = client.receive_data(b"".join(map(JSONL.encode, heard)))
+    again = client.receive_data(b"".join(map(JSON.encode, heard)))
     assert again.notices == []
     told(client, notices.Said("lobby", "bob", "new", 6, 0), notices.Told("bob", "new", 2, 0))
 
@@ -614,8 +614,18 @@ def test_a_server_cannot_make_it_remember_rooms_and_people_without_end(
         told(client, notices.Entered("den", (), 1, 0, 0))
 
 
-def test_a_server_that_took_it_for_a_person_says_so_by_an_error_of_its_own() -> None:
-    greeting = b"* Welcome to tcpchat. You are guest-1.\n"
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"* Welcome to tcpchat. You are guest-1.\n",
+        b"! password-needed: this server has a password: say it first\n",
+        # It went down before it had heard anything.
+        b"* Closing: the server is restarted\n",
+    ],
+)
+def test_a_server_that_took_it_for_a_person_says_so_by_an_error_of_its_own(
+    greeting: bytes,
+) -> None:
     client = ClientProtocol()
     client.hello()
     with pytest.raises(TooLateError, match="came so late that the server spoke first"):

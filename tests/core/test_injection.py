@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from tcpchat_core import ChatState, ClientProtocol, ServerProtocol
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JSON
 from tests.core import checkers
 from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer, join
 from tests.core.test_plain import TOLD
@@ -191,7 +191,7 @@ def test_the_message_of_the_day_is_neutral(sequence: str) -> None:
 def test_what_a_hostile_server_tells_is_neutral_in_a_client(kind: str, sequence: str) -> None:
     """Every string of every notice, by a server that does not sanitise."""
     notice = next(notice for notice, _ in TOLD if type(notice).__name__ == kind)
-    line = JsonLines().encode(notice).replace(b'"ada"', b'"a%sb"' % ESCAPED[sequence])
+    line = JSON.encode(notice).replace(b'"ada"', b'"a%sb"' % ESCAPED[sequence])
     checkers.check_client(line, [])
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from precis_i18n import get_profile
 
-from tcpchat_core import BadName, Name, nick_name, room_name
+from tcpchat_core import Name, Rejected, nick_name, room_name
 from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS, RESERVED_NICKS, nick_key
 
 ANY_TEXT = st.text(max_size=40) | st.text(
@@ -83,7 +83,7 @@ REFUSED = [
 @pytest.mark.parametrize(("typed", "reason", "sentence"), REFUSED)
 def test_names_that_are_refused_say_why(typed: str, reason: str, sentence: str) -> None:
     for what, refused in (("nickname", nick_name(typed)), ("room name", room_name(typed))):
-        assert isinstance(refused, BadName)
+        assert isinstance(refused, Rejected)
         assert refused.reason == reason
         assert refused.text.startswith(f"a {what}")
         assert sentence in refused.text
@@ -96,7 +96,7 @@ def test_names_that_are_refused_say_why(typed: str, reason: str, sentence: str) 
 )
 def test_names_that_could_pass_for_the_servers_own_are_reserved_as_nicks(typed: str) -> None:
     refused = nick_name(typed)
-    assert isinstance(refused, BadName)
+    assert isinstance(refused, Rejected)
     assert refused.reason == "reserved-name"
     assert isinstance(room_name(typed), Name)
 
@@ -107,14 +107,14 @@ def test_a_guest_can_be_looked_up_though_nobody_can_take_the_name() -> None:
 
 def test_a_nick_has_at_most_24_characters_and_a_room_32() -> None:
     assert (MAX_NICK_CHARS, MAX_ROOM_CHARS) == (24, 32)
-    assert isinstance(nick_name("x" * 25), BadName)
+    assert isinstance(nick_name("x" * 25), Rejected)
     assert isinstance(room_name("x" * 32), Name)
 
 
 def test_one_leading_number_sign_of_a_room_is_dropped() -> None:
     assert room_name("#lobby") == room_name("lobby") == Name("lobby", "lobby")
-    assert isinstance(room_name("##lobby"), BadName)
-    assert isinstance(nick_name("#ada"), BadName)
+    assert isinstance(room_name("##lobby"), Rejected)
+    assert isinstance(nick_name("#ada"), Rejected)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_any_text_is_a_name_or_is_told_why_not(text: str) -> None:
                 assert shown.isprintable()
                 assert not set(shown) & set("[]:/@# *!")
                 assert room_name(shown) == made, "what is shown can be typed"
-            case BadName(reason, sentence):
+            case Rejected(reason, sentence):
                 assert reason in ("bad-name", "reserved-name")
                 assert sentence.isprintable()

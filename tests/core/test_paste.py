@@ -2,107 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-from itertools import pairwise
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpchat_core import (
+    Action,
     Broadcast,
     ChatState,
     Effect,
-    Entry,
-    Event,
     Propose,
+    Send,
     ServerLimits,
     ServerProtocol,
-    StateLimits,
     events,
+    notices,
 )
-from tcpchat_core.server import MAX_OUTSTANDING
-from tests.core.harness import MemoryServer, entry, join, name, nick
-from tests.core.strategies import CUTS
-
-ROOMS = ("lobby", "tea")
-
-
-# ── The state ────────────────────────────────────────────────────────────────────────────────
+from tcpchat_core.dialects.jsonl import encode_request
+from tcpchat_core.framing import MAX_LINE_BYTES
+from tcpchat_core.server.rate import MAX_OUTSTANDING
+from tcpchat_core.state import HANDLERS, Person, Tables
+from tests.core.harness import MemoryServer, join
 
 _conns = st.integers(1, 3)
-_says: st.SearchStrategy[Event] = st.builds(
-    lambda room, text, own, emote: events.Say(room, text, own, emote, name(room).key),
-    st.sampled_from(ROOMS),
-    st.sampled_from(("one", "two", "three")),
-    st.none() | st.none() | st.sampled_from(("id-1", "id-2")),
-    st.booleans(),
-)
-_others: st.SearchStrategy[Event] = st.one_of(
-    st.sampled_from(ROOMS).map(join),
-    st.sampled_from(ROOMS).map(lambda room: events.Out(room, name(room).key)),
-    st.sampled_from(("ada", "bob")).map(nick),
-    st.just(events.Tell("ada", "psst", None, "ada")),
-    st.builds(events.Connect),
-    st.just(events.Disconnect("connection lost")),
-)
-# Of one connection, several in a row.
-_rows = st.tuples(_conns, st.lists(_says, min_size=1, max_size=6) | st.lists(_others, max_size=2))
-_logs = st.lists(_rows, max_size=25).map(
-    lambda rows: [(conn, event) for conn, row in rows for event in row]
-)
-
-
-def _state() -> ChatState:
-    """Three people in both rooms, with bounds that are soon met."""
-    state = ChatState(limits=StateLimits(history_messages=4, history_chars=14, receipts=2))
-    for conn in (1, 2, 3):
-        coming: list[Event] = [events.Connect(f"session-{conn}"), *map(join, ROOMS)]
-        for event in coming:
-            state.handle(entry(state.seq + 1, conn, event))
-    return state
-
-
-def _shown(actions: Sequence[object]) -> list[str]:
-    """Actions in a form that two states have in common (audiences are compared by identity)."""
-    return [repr(action) for action in actions]
-
-
-@given(log=_logs, cuts=CUTS, repeats=st.booleans())
-def test_entries_that_are_handled_at_once_have_the_same_actions(
-    log: list[tuple[int, Event]], cuts: list[int], repeats: bool
-) -> None:
-    one_by_one, at_once = _state(), _state()
-    first = one_by_one.seq + (0 if repeats else 1)  # the log may begin with what was handled
-    entries = [Entry(seq, 7 * seq, *item) for seq, item in enumerate(log, first)]
-    places = sorted({0, len(entries), *(cut % (len(entries) + 1) for cut in cuts)})
-    expected = [action for each in entries for action in one_by_one.handle(each)]
-    got = [
-        action
-        for start, end in pairwise(places)
-        for action in at_once.handle_all(entries[start:end])
-    ]
-    assert _shown(got) == _shown(expected)
-    assert at_once.digest() == one_by_one.digest()
-
-
-# ── The server ───────────────────────────────────────────────────────────────────────────────
-
-
-class AtOnce(MemoryServer):
-    """As `ChatServer` does it: messages that are proposed together are committed together."""
-
-    def carry_out(self, effects: Sequence[Effect]) -> list[Effect]:
-        proposed = [effect for effect in effects if isinstance(effect, Propose)]
-        if len(proposed) == len(effects) and not self.delayed:
-            entries = [
-                entry(seq, propose.conn, propose.event)
-                for seq, propose in enumerate(proposed, len(self.log) + 1)
-            ]
-            self.log += entries
-            return super().carry_out(self.protocol.commit_all(entries))
-        return super().carry_out(effects)
-
 
 _LINES = st.sampled_from(
     (
@@ -133,8 +55,8 @@ def _written(conn: int, line: bytes) -> bytes:
     return (_JSON.get(line, asked) if conn == 3 else line) + b"\n"
 
 
-def _server(make: type[MemoryServer], limits: ServerLimits) -> MemoryServer:
-    server = make(ServerProtocol(ChatState(), limits=limits))
+def _server(limits: ServerLimits) -> MemoryServer:
+    server = MemoryServer(ServerProtocol(ChatState(), limits=limits))
     for conn in (1, 2, 3):
         server.connect(conn)
         server.send(conn, b'{"type":"hello"}\n' if conn == 3 else b"/nick ada\n")
@@ -150,9 +72,11 @@ def _server(make: type[MemoryServer], limits: ServerLimits) -> MemoryServer:
 def test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one(
     pieces: list[tuple[int, list[bytes]]], limits: ServerLimits, pauses: bool
 ) -> None:
-    one_by_one, at_once = _server(MemoryServer, limits), _server(AtOnce, limits)
+    one_by_one, at_once = _server(limits), _server(limits)
     for conn, lines in pieces:
-        written = [_written(conn, line) for line in lines]
+        # What is longer than a line pays for is charged with the read that brought it.
+        longest = 1_000 if limits.flood_rate else MAX_LINE_BYTES * 2
+        written = [_written(conn, line) for line in lines if len(line) <= longest]
         at_once.send(conn, b"".join(written))
         for line in written:
             one_by_one.send(conn, line)
@@ -168,16 +92,34 @@ def test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one(
     assert at_once.closed == one_by_one.closed
 
 
+def _committed(server: MemoryServer, conn: int, *lines: bytes) -> list[Effect]:
+    """The effects of committing what lines propose that come in one read."""
+    asked = server.protocol.receive_data(conn, b"".join(lines), now=server.now)
+    (proposed,) = [effect for effect in asked if isinstance(effect, Propose)]
+    return server.protocol.commit(proposed.entries(len(server.log) + 1, 0), now=server.now)
+
+
+def test_all_that_one_read_asks_for_is_proposed_together() -> None:
+    server = _server(ServerLimits(flood_rate=0))
+    (proposed,) = server.protocol.receive_data(1, b"one\n/nick bob\n\ntwo\n", now=0)
+    assert isinstance(proposed, Propose)
+    assert [type(event) for event in proposed.events] == [events.Say, events.Nick, events.Say]
+    (more,) = server.protocol.receive_data(1, b"three\n", now=0)
+    assert isinstance(more, Propose)
+    assert more.number == proposed.number + 3
+
+
+def test_who_says_something_at_once_comes_and_says_it_in_one_proposal() -> None:
+    server = _server(ServerLimits(flood_rate=0))
+    server.protocol.connection_made(9, now=0)
+    (proposed,) = server.protocol.receive_data(9, b"/join tea\nhi\n", now=0)
+    assert isinstance(proposed, Propose)
+    assert [type(event) for event in proposed.events] == [events.Connect, events.Join, events.Say]
+
+
 def test_a_paste_is_told_in_one_broadcast_and_acknowledged_in_its_place() -> None:
-    server = _server(MemoryServer, ServerLimits(flood_rate=0))
-    paste = b"".join(_written(3, line) for line in (b"x", b"y", b"z"))
-    proposed = server.protocol.receive_data(3, paste, now=0)
-    entries = [
-        entry(len(server.log) + place, 3, effect.event)
-        for place, effect in enumerate(proposed, 1)
-        if isinstance(effect, Propose)
-    ]
-    told = server.protocol.commit_all(entries)
+    server = _server(ServerLimits(flood_rate=0))
+    told = _committed(server, 3, *(_written(3, line) for line in (b"x", b"y", b"z")))
     plain, json = [effect for effect in told if isinstance(effect, Broadcast)]
     assert plain.payload == b"[lobby] guest-2: x\n[lobby] guest-2: y\n[lobby] guest-2: z\n"
     assert json.payload.count(b'{"type":"said"') == json.payload.count(b"\n") == 3
@@ -186,30 +128,81 @@ def test_a_paste_is_told_in_one_broadcast_and_acknowledged_in_its_place() -> Non
     assert json.receipt.count(b'{"type":"sent"') == json.receipt.count(b"\n") == 3
 
 
+def test_what_is_said_to_two_rooms_in_turn_is_told_in_turn() -> None:
+    server = _server(ServerLimits(flood_rate=0))
+    server.ask(3, join("tea"))
+    told = _committed(server, 3, *(_written(3, line) for line in (b"x", b"two ", b"y")))
+    rooms = [effect.payload.split(b"]")[0] for effect in told if isinstance(effect, Broadcast)]
+    assert [room for room in rooms if room.startswith(b"[")] == [b"[lobby", b"[lobby"]
+
+
+def test_what_is_told_to_several_rooms_reaches_all_of_them_in_the_middle_of_a_paste() -> None:
+    server = _server(ServerLimits(flood_rate=0))
+    server.ask(3, join("tea"))
+    server.send(1, b"/join tea\n")
+    for conn in (1, 2, 3):
+        server.read(conn)
+    server.ask(3, events.Nick("eve"))
+    server.read(1)
+    asked = (events.Say("tea", "a"), events.Nick("fay"), events.Say("tea", "b"))
+    server.send(3, b"".join([encode_request(request) for request in asked]))
+    assert server.lines(1) == ["[tea] eve: a", "* eve is now fay", "[tea] fay: b"]
+    assert server.lines(2)[-1] == "* eve is now fay"
+
+
 def test_nothing_is_committed_of_no_entries() -> None:
-    assert ServerProtocol(ChatState()).commit_all([]) == []
+    assert ServerProtocol(ChatState()).commit([], now=0) == []
+
+
+def test_a_rule_of_the_state_holds_for_every_message_of_a_paste(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say = HANDLERS[events.Say]
+
+    def muted(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
+        if person.nick == "ada":
+            return [Send(person.conn, notices.Rejected("not-in-room", "you are muted", "say"))]
+        return say(tables, person, event, at)
+
+    monkeypatch.setitem(HANDLERS, events.Say, muted)
+    server = _server(ServerLimits(flood_rate=0))
+    server.read(1)
+    server.read(2)
+    server.send(1, b"one\ntwo\nthree\n")
+    assert server.lines(1) == ["! not-in-room: you are muted"] * 3
+    assert server.lines(2) == []
 
 
 def test_an_answer_that_waits_has_its_place_between_messages_that_are_committed_at_once() -> None:
-    server = _server(MemoryServer, ServerLimits(flood_rate=0))
-    server.delayed = True
+    server = _server(ServerLimits(flood_rate=0))
     server.read(1)
     server.send(1, b"one\n/topic\ntwo\n")
-    proposed: deque[Propose] = server.proposed
-    entries = [entry(100 + place, 1, one.event) for place, one in enumerate(proposed)]
-    server.carry_out(server.protocol.commit_all(entries))
     assert server.lines(1) == ["* lobby has no topic"]
     assert [line.partition(": ")[2] for line in server.lines(2)][-2:] == ["one", "two"]
 
 
+def test_an_entry_that_the_log_delivers_again_counts_once() -> None:
+    server = _server(ServerLimits(flood_rate=0))
+    server.delayed = True
+    server.send(1, b"one\n")
+    server.commit_next()
+    server.carry_out(server.protocol.commit(server.log[-3:], now=0))
+    server.send(1, b"two\n/who\n")
+    server.carry_out(server.protocol.commit(server.log[-1:], now=0))
+    server.read(1)
+    server.commit_next()
+    assert server.lines(1) == ["* 3 in lobby: ada, guest-1, guest-2"]
+    assert server.read(2).count(b"one") == 1
+
+
 def test_a_paste_waits_for_the_log_when_too_much_of_it_is_on_its_way() -> None:
     limits = ServerLimits(flood_burst=1_000, flood_rate=1_000)
-    server = _server(MemoryServer, limits)
+    server = _server(limits)
     server.delayed = True
     lines = [b"%d" % number for number in range(MAX_OUTSTANDING + 10)]
     server.send(1, b"\n".join(lines) + b"\n")
     assert len(server.proposed) == MAX_OUTSTANDING
-    assert server.protocol.is_paused(1)
+    assert 1 in server.paused
     server.wait(1_000)  # time alone changes nothing
     assert len(server.proposed) == MAX_OUTSTANDING
     server.read(2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from tcpchat_core import Notice, events, notices
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.dialects.plain import PLAIN, decode_line
 from tcpchat_core.notices import Rejected, RoomInfo, Said
 from tests.core import strategies
 from tests.core.strategies import WORDS
@@ -99,7 +99,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
 
 @pytest.mark.parametrize(("notice", "lines"), TOLD)
 def test_the_lines_that_tell_a_notice(notice: Notice, lines: list[str]) -> None:
-    assert Plain().encode(notice) == "".join(f"{line}\n" for line in lines).encode()
+    assert PLAIN.encode(notice) == "".join(f"{line}\n" for line in lines).encode()
 
 
 def test_every_notice_is_in_the_table_above() -> None:
@@ -108,14 +108,14 @@ def test_every_notice_is_in_the_table_above() -> None:
 
 @given(notice=strategies.notices(WORDS))
 def test_any_notice_is_told_in_lines_that_nobody_can_forge(notice: Notice) -> None:
-    data = Plain().encode(notice)
+    data = PLAIN.encode(notice)
     assert data == b"" or data.endswith(b"\n")
     for line in data.decode().splitlines():
         assert line.startswith(("* ", "! ", "["))
 
 
 def test_a_line_that_is_not_utf8_is_refused() -> None:
-    refused = Plain().decode(b"caf\xe9")
+    refused = decode_line(b"caf\xe9")
     assert isinstance(refused, Rejected)
     assert refused.reason == "bad-line"
-    assert Plain().decode("café".encode()) == events.Say("", "café")
+    assert decode_line("café".encode()) == events.Say("", "café")

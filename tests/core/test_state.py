@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tcpchat_core import Broadcast, ChatState, Entry, Event, Send, StateLimits, events, notices
+from tcpchat_core.events import connection_number
 from tcpchat_core.notices import Notice, Rejected
-from tcpchat_core.state import room_list
-from tests.core.harness import START_MS, STEP_MS, Talk, entry, join, nick, say
+from tcpchat_core.server.queries import room_list
+from tests.core.harness import START_MS, STEP_MS, Talk, deliver, entry, join, nick, restored, say
 
 
 def at(talk: Talk) -> int:
@@ -247,20 +248,20 @@ def test_only_members_may_talk_set_the_topic_and_leave(event: Event, request_tag
     assert talk.do(1, event) == {1: [Rejected("not-in-room", text, request_tag, id)]}
 
 
-def test_the_audience_is_the_same_object_until_the_membership_changes() -> None:
+def test_the_audience_is_the_same_object_for_the_life_of_a_room_and_changes_by_one() -> None:
     talk = Talk()
     talk.people("ada", "bob")
     talk.do(1, join("lobby"))
     room = talk.state.room("lobby")
     assert room is not None
     audience = room.audience
-    talk.do(1, say("lobby", "hello"))
-    talk.do(1, nick("countess"))
-    assert room.audience is audience
     assert repr(audience) == "Audience((1,))"
     talk.do(2, join("lobby"))
-    assert room.audience.conns == (1, 2)
-    assert audience.conns == (1,)
+    talk.do(1, nick("countess"))
+    assert repr(audience) == "Audience((1, 2))"
+    talk.do(1, events.Out("lobby", "lobby"))
+    assert repr(audience) == "Audience((2,))"
+    assert room.audience is audience
 
 
 # ── What is said ─────────────────────────────────────────────────────────────────────────────
@@ -433,7 +434,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been() -> None:
         talk.do(conn, join("lobby"))
     talk.do(1, events.Topic("lobby", "tea", "lobby"))
     talk.do(1, say("lobby", "12345"))
-    other = Talk(ChatState.restore(talk.state.snapshot()))
+    other = Talk(restored(talk.state.snapshot()))
     assert other.state.limits == talk.state.limits
     for conn, event in (
         (2, say("lobby", "123456")),
@@ -522,7 +523,7 @@ def test_a_lost_session_stays_silently_in_its_rooms() -> None:
     assert talk.state.people == 1
     room = talk.state.room("lobby")
     assert room is not None
-    assert (room.nicks(), room.audience.conns) == (("ada", "bob"), (2,))
+    assert (room.nicks(), list(room.audience.conns)) == (("ada", "bob"), [2])
     assert reasons(talk.do(2, nick("ada"))) == {2: ["nick-in-use"]}
 
 
@@ -538,7 +539,7 @@ def test_a_resumed_session_is_told_its_rooms_and_goes_on_on_the_new_connection()
             )
         ]
     }
-    assert list(talk.do(2, say("lobby", "hi"))) == [3, 2]
+    assert sorted(talk.do(2, say("lobby", "hi"))) == [2, 3]
     assert talk.do(1, say("lobby", "I am nobody now")) == {}
 
 
@@ -740,8 +741,60 @@ def test_direct_messages_to_a_session_that_is_away_wait_for_it() -> None:
     talk.do(2, events.Tell("ada", "one", None, "ada"))
     talk.do(1, events.Disconnect("connection lost"))
     assert list(talk.do(2, events.Tell("ada", "two", "t2", "ada"))) == [2]
-    assert texts(resumed(talk, 3, seen=0, told=1)) == ["two"]
-    assert texts(resumed(talk, 4, seen=0, told=0)) == ["one", "two"]
+    assert texts(resumed(talk, 3, seen=0, told=0)) == ["one", "two"]
+    assert texts(resumed(talk, 4, seen=0, told=1)) == ["two"]
+
+
+def test_direct_messages_that_were_seen_are_kept_no_longer() -> None:
+    talk = with_session()
+    for text in ("one", "two"):
+        talk.do(2, events.Tell("ada", text, None, "ada"))
+    assert resumed(talk, 3, seen=0, told=2) == []
+    assert resumed(talk, 4, seen=0, told=0) == [notices.Gap("", 3)]
+
+
+def test_the_inbox_is_bounded_in_characters_as_a_history_is() -> None:
+    talk = with_session(StateLimits(inbox_chars=5))
+    talk.do(1, events.Disconnect("connection lost"))
+    for text in ("abc", "de", "f"):
+        talk.do(2, events.Tell("ada", text, None, "ada"))
+    assert texts(resumed(talk, 3, seen=0, told=1)) == ["de", "f"]
+
+
+def test_who_is_away_too_long_for_the_bound_is_gone_for_its_own_reason() -> None:
+    talk = Talk(ChatState(limits=StateLimits(away=1)))
+    for conn in (1, 2, 3):
+        talk.do(conn, events.Connect(f"session-{conn}"))
+        talk.do(conn, join("lobby"))
+    talk.do(1, events.Disconnect("read too slowly"))
+    assert talk.do(2, events.Disconnect("ping timeout")) == {
+        3: [notices.Gone("guest-1", "read too slowly")]
+    }
+
+
+def test_what_is_proposed_twice_by_a_connection_counts_once() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    hello = say("lobby", "hello")
+    assert deliver(talk.state.handle(entry(100, 1, hello, 7)))[0].keys() == {1, 2}
+    assert talk.state.handle(entry(101, 1, hello, 7)) == []
+    assert deliver(talk.state.handle(entry(102, 1, hello, 8)))[0].keys() == {1, 2}
+
+
+def test_a_lapse_takes_away_the_connections_of_a_boot_and_no_others() -> None:
+    talk = Talk()
+    conns = [connection_number(node, boot, 1) for node, boot in ((3, 1), (3, 2), (4, 1))]
+    for conn in conns:
+        talk.do(conn, events.Connect(f"session-{conn}" if conn == conns[1] else ""))
+        talk.do(conn, join("lobby"))
+    early = connection_number(3, 2, 2)
+    talk.do(early, events.Connect())
+    told = talk.do(0, events.Lapse(3, 2, 1))
+    assert told == {conns[2]: [notices.Gone("guest-1", "the server restarted")]}
+    assert talk.state.away(f"session-{conns[1]}") is not None
+    assert talk.state.person(early) is not None
 
 
 def test_beyond_the_bound_of_the_inbox_the_oldest_are_a_gap() -> None:
@@ -769,7 +822,7 @@ def test_sessions_are_part_of_a_snapshot() -> None:
     talk.do(2, events.Tell("ada", "psst", "m1", "ada"))
     talk.do(3, events.Connect("s3"))
     talk.do(3, events.Disconnect("lost"))
-    other = Talk(ChatState.restore(talk.state.snapshot()))
+    other = Talk(restored(talk.state.snapshot()))
     rest: tuple[tuple[int, Event], ...] = (
         (4, events.Connect("s4")),
         (2, events.Tell("ada", "psst", "m1", "ada")),

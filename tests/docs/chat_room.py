@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from itertools import count
 
 from tcpchat_core import (
     Broadcast,
     ChatState,
     Close,
     Effect,
-    Entry,
+    Enter,
+    Leave,
+    Pause,
     Propose,
+    Resume,
     Send,
     ServerProtocol,
     StateLimits,
+    Stream,
 )
 
 AT = 1_767_225_600_000  # 2026-01-01, so that the pages can show times
@@ -37,10 +40,11 @@ class ChatRoom:
     def __init__(self, password: str = "") -> None:
         state = ChatState(epoch="e1", limits=StateLimits(history_messages=HISTORY))
         self._server = ServerProtocol(state, password=password)
-        self._entries = count(1)
+        self._seq = 0
         self._last_conn = 0
         self._now = 0
         self._conns: dict[str, int] = {}
+        self._paused: set[int] = set()
         self._shown: dict[int, bytes] = {}
 
     def send(self, name: str, line: str) -> dict[str, list[str]]:
@@ -55,7 +59,7 @@ class ChatRoom:
             )
         conn = self._conns[name]
         self._carry_out(self._server.receive_data(conn, f"{line}\n".encode(), now=self._now))
-        while self._server.is_paused(conn):
+        while conn in self._paused:
             due = self._server.get_timer()
             assert due is not None
             self._now = due
@@ -75,15 +79,27 @@ class ChatRoom:
         }
 
     def _carry_out(self, effects: list[Effect]) -> None:
-        for effect in effects:
+        for effect in effects:  # it grows: what a commit brings about comes last
             match effect:
-                case Propose(conn, event):
-                    effects += self._server.commit(Entry(next(self._entries), AT, conn, event))
+                case Propose():
+                    entries = effect.entries(self._seq + 1, AT)
+                    self._seq += len(entries)
+                    effects += self._server.commit(entries, now=self._now)
                 case Send(conn, data):
                     self._show(conn, data)
-                case Broadcast(audience, data, author, receipt):
-                    for conn in audience.conns:
+                case Stream(conn, pieces):
+                    self._show(conn, b"".join(pieces))
+                case Broadcast(_, data, author, receipt):
+                    for conn in effect.conns():
                         self._show(conn, (receipt or b"") if conn == author else data)
+                case Enter(audience, conn):
+                    audience.add(conn)
+                case Leave(audience, conn):
+                    audience.discard(conn)
+                case Pause(conn):
+                    self._paused.add(conn)
+                case Resume(conn):
+                    self._paused.discard(conn)
                 case Close():
                     pass
 

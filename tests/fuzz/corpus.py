@@ -1,4 +1,4 @@
-"""What a fuzzer begins with: bytes of both dialects, right, nearly right, and hostile."""
+"""What a fuzzer begins with: bytes of all dialects, right, nearly right, and hostile."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ OPENINGS: Final = (
     b'{"type":"join","room":"lobby"}\n{"type":"tell","nick":"guest-1","text":"x","id":""}\n',
     b'{"type":"say","type":"quit","room":"lobby","text":"x"}\nnull\n[]\n""\n0\n',
     b'{\n{}\n{"type":"pong"}\n{"type":"who","room":"' + b"z" * 60_000 + b'"}\n',
+    # The tests' third dialect: netstrings.
+    b"11:/join lobby,2:hi,7:.mark 3,4:/who,8:/history,",
+    b"7:.mark 1,7:.mark 2,11:/join lobby,1:\xff,0:,8:/nick Ed,5:/quit,3:bye,",
+    b"11:/join lobby,00002:hi,2:hi.2:hi,",
+    b"99999:" + b"q" * 40_000,
+    b"1234567",
 )
 
 # What a server may answer.

@@ -8,12 +8,12 @@ they do when a connection ends is what the server's do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hypothesis import strategies as st
 
-from tcpchat_core import Audience, Lineage
+from tcpchat_core import Audience, Broadcast
 from tcpchat_net.fanout import Transport
 
 CONNS: Final = range(5)
@@ -32,8 +32,18 @@ class FanoutLike(Protocol):
     def add(self, conn: int, transport: Transport) -> None: ...
     def remove(self, conn: int) -> None: ...
     def close(self, conn: int) -> None: ...
+    def enter(self, audience: Audience, conn: int) -> None: ...
+    def leave(self, audience: Audience, conn: int) -> None: ...
     def send(self, conn: int, data: bytes) -> None: ...
-    def broadcast(self, audience: Audience, data: bytes, author: int, receipt: bytes) -> None: ...
+    def stream(self, conn: int, pieces: Iterable[bytes]) -> None: ...
+    def broadcast(
+        self,
+        audience: Audience,
+        data: bytes,
+        author: int,
+        receipt: bytes,
+        also: tuple[Audience, ...] = (),
+    ) -> None: ...
     def flush(self, now: int) -> None: ...
     def writable(self, conn: int, now: int) -> None: ...
     def check_stalls(self, now: int) -> None: ...
@@ -60,27 +70,39 @@ class SendTo(NamedTuple):
     letters: tuple[int, ...]
 
 
-class SayTo(NamedTuple):
-    """Broadcast a line to a room; the author, a member or not, gets a receipt, maybe empty."""
+class StreamTo(NamedTuple):
+    """Stream pieces to one connection, each a line with so many letters, or (None) empty."""
 
-    room: int
+    conn: int
+    letters: tuple[int | None, ...]
+
+
+class SayTo(NamedTuple):
+    """Broadcast a line to rooms; the author, a member or not, gets a receipt, maybe empty.
+
+    Who is in several of the rooms gets one.
+    """
+
+    rooms: tuple[int, ...]
     author: int
     letters: int
     receipt_letters: int | None
 
 
 class Enter(NamedTuple):
-    """Make a connection a member of a room."""
+    """Make a connection a member of a room; all are told, or (a session is resumed) nobody is."""
 
     room: int
     conn: int
+    is_told: bool = True
 
 
 class Leave(NamedTuple):
-    """Make it one no more; the others are told, and so is itself."""
+    """Make it one no more; all who were in it are told, or nobody is."""
 
     room: int
     conn: int
+    is_told: bool = True
 
 
 class CloseIt(NamedTuple):
@@ -100,9 +122,10 @@ class Lose(NamedTuple):
 
 
 class Break(NamedTuple):
-    """From now on writing to the connection fails."""
+    """From now on writing to the connection fails, in this way."""
 
     conn: int
+    error: type[Exception] = ConnectionResetError
 
 
 class Allow(NamedTuple):
@@ -135,25 +158,41 @@ class CheckStalls(NamedTuple):
 
 
 Step: TypeAlias = (
-    SendTo | SayTo | Enter | Leave | CloseIt | Lose | Break | Allow | Block | EndTurn | CheckStalls
+    SendTo
+    | StreamTo
+    | SayTo
+    | Enter
+    | Leave
+    | CloseIt
+    | Lose
+    | Break
+    | Allow
+    | Block
+    | EndTurn
+    | CheckStalls
 )
 
 _conns = st.sampled_from(CONNS)
-_rooms = st.sampled_from(ROOMS)
+_room = st.sampled_from(ROOMS)
+_one_room = st.tuples(_room)
+_some_rooms = st.lists(_room, min_size=2, unique=True).map(tuple)
 _letters = st.integers(0, 30)
+_pieces = st.lists(st.none() | _letters, max_size=12).map(tuple)
 
 # Talking and the ends of turns come often, ends of connections seldom.
 _step: st.SearchStrategy[Step] = st.one_of(
-    *[st.builds(SayTo, _rooms, _conns, _letters, st.none() | _letters)] * 4,
+    *[st.builds(SayTo, _one_room, _conns, _letters, st.none() | _letters)] * 4,
+    *[st.builds(SayTo, _some_rooms, _conns, _letters, st.none() | _letters)] * 2,
     *[st.builds(SendTo, _conns, st.tuples(_letters) | st.tuples(_letters, _letters))] * 2,
     *[st.builds(EndTurn, st.booleans(), st.sampled_from((0, 40, 100)))] * 3,
     *[st.builds(Allow, _conns, st.none() | st.integers(1, 40))] * 2,
+    *[st.builds(Enter, _room, _conns, st.booleans())] * 2,
+    *[st.builds(Leave, _room, _conns, st.booleans())] * 2,
+    st.builds(StreamTo, _conns, _pieces),
     st.builds(Block, _conns),
-    st.builds(Enter, _rooms, _conns),
-    st.builds(Leave, _rooms, _conns),
     st.builds(CloseIt, _conns),
     st.builds(Lose, _conns, st.booleans()),
-    st.builds(Break, _conns),
+    st.builds(Break, _conns, st.sampled_from((ConnectionResetError, MemoryError))),
     st.builds(CheckStalls, st.booleans()),
 )
 
@@ -173,23 +212,71 @@ class Peer:
         self.world = world
         self.conn = conn
         self.expected = bytearray()  # by the naive loop
+        self.owed: list[range] = []  # where in it there are streams
+        self.made = 0  # how many bytes of them were made
+        self.open_streams = 0  # how many have not been asked for more than they have
+        self.is_owed = False  # the fan-out says that there are such
         self.taken = bytearray()
         self.room_for: int | None = None  # None: for everything
         self.progress_at = 0
         self.wants = False  # to be told when it can be written to
         self.writes = 0  # in this turn
-        self.broken = self.closing = self.ended = self.is_finished = False
+        self.has_streamed = False  # in this turn
+        self.error: type[Exception] | None = None
+        self.closing = self.ended = self.is_finished = False
 
     @property
     def pending(self) -> int:
+        """How much the naive loop has written that is not taken."""
         return len(self.expected) - len(self.taken)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether something is to be written when it takes more."""
+        return bool(self.pending or self.open_streams)
+
+    @property
+    def owed_pending(self) -> int:
+        """How much of that is of streams."""
+        taken = len(self.taken)
+        return sum(len(range(max(taken, owed.start), owed.stop)) for owed in self.owed)
+
+    @property
+    def bound_bytes(self) -> int:
+        """How much of it the bound is for."""
+        return self.pending - self.owed_pending
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much of it is there, as bytes."""
+        owed = sum(len(owed) for owed in self.owed)
+        return self.bound_bytes + self.made - (owed - self.owed_pending)
+
+    def stream(self, lines: list[bytes]) -> Iterator[bytes]:
+        """Pieces of which each is made when all before it is taken."""
+        start = len(self.expected)
+        self.expected += b"".join(lines)
+        self.owed.append(range(start, len(self.expected)))
+        self.open_streams += 1
+        self.has_streamed = True
+        return self._made(lines, start)
+
+    def _made(self, lines: list[bytes], start: int) -> Iterator[bytes]:
+        for line in lines:
+            assert not self.ended, "a piece was made for nobody"
+            assert len(self.taken) == start, "a piece was made before its time"
+            start += len(line)
+            self.made += len(line)
+            yield line
+        assert len(self.taken) == start, "the stream went on before its last piece was taken"
+        self.open_streams -= 1
 
     def write(self, data: bytes | memoryview, /) -> int:
         assert not self.ended, "something was written after the end"
         assert len(data), "nothing was written"
         self.writes += 1
-        if self.broken:
-            raise ConnectionResetError
+        if self.error is not None:
+            raise self.error
         count = len(data) if self.room_for is None else min(self.room_for, len(data))
         if not self.wants or count:
             self.progress_at = self.world.now
@@ -202,21 +289,28 @@ class Peer:
 
     def want_writable(self, wanted: bool) -> None:
         assert not (self.ended and wanted), "an ended connection waits to be written to"
+        assert wanted != self.wants, "it was told that already"
         self.wants = wanted
 
+    def owes(self, owes: bool, /) -> None:
+        assert not self.ended
+        assert owes != self.is_owed, "it was told that already"
+        self.is_owed = owes
+
     def failed(self) -> None:
-        assert self.broken
+        assert self.error is not None
         self.world.lose(self)
 
     def overrun(self) -> None:
         is_stalled = self.world.now - self.progress_at >= STALL_TIMEOUT_MS
-        assert self.pending > MAX_BACKLOG_BYTES or (self.pending and is_stalled), "given up early"
+        is_behind = self.bound_bytes > MAX_BACKLOG_BYTES
+        assert is_behind or (self.is_slow and is_stalled), "given up early"
         self._check_prefix()
         before = bytes(self.taken)
         if self.world.take_words:
             self.room_for = None
         self.world.fanout.last_words(self.conn, LAST_WORDS)
-        if self.world.take_words and not self.broken:
+        if self.world.take_words and self.error is None:
             assert self.taken.endswith(LAST_WORDS), "the last words were not said"
             del self.taken[-len(LAST_WORDS) :]
             assert self.taken.startswith(before)
@@ -241,8 +335,9 @@ class Peer:
         """What holds between any two turns."""
         self._check_prefix()
         if not self.ended:
-            assert self.pending <= MAX_BACKLOG_BYTES, "the backlog has no bound"
-            assert self.wants == bool(self.pending), "what waits will never be written"
+            assert self.bound_bytes <= MAX_BACKLOG_BYTES, "the backlog has no bound"
+            assert self.wants == self.is_slow, "what waits will never be written"
+            assert self.is_owed == bool(self.open_streams), "a stream is not spoken of"
 
     def _check_prefix(self) -> None:
         assert self.expected.startswith(self.taken), (bytes(self.expected), bytes(self.taken))
@@ -262,10 +357,14 @@ class _World:
         self.peers = [Peer(self, conn) for conn in CONNS]
         for peer in self.peers:
             self.fanout.add(peer.conn, peer)
-        self.rooms = [dict.fromkeys(sorted(room)) for room in members]
-        self.audiences = [Audience(tuple(room), Lineage()) for room in self.rooms]
+        # The naive loop keeps the members in the audiences, as a simple adapter does.
+        self.audiences = [Audience() for _ in ROOMS]
+        for room, conns in enumerate(members):
+            for conn in sorted(conns):
+                self.enter(room, conn)
 
     def _wake(self) -> None:
+        assert not self.is_awake, "woken twice"
         self.is_awake = True
 
     def line(self, letters: int) -> bytes:
@@ -281,36 +380,41 @@ class _World:
             peer.expected += data
             self.fanout.send(conn, data)
 
-    def broadcast(self, audience: Audience, data: bytes, author: int, receipt: bytes) -> None:
-        for conn in audience.conns:
+    def stream(self, conn: int, lines: list[bytes]) -> None:
+        peer = self.peers[conn]
+        if not (peer.ended or peer.closing):
+            self.fanout.stream(conn, peer.stream(lines))
+
+    def broadcast(self, rooms: Iterable[int], data: bytes, author: int, receipt: bytes) -> None:
+        first, *more = [self.audiences[room] for room in rooms]
+        told = Broadcast(first, data, author, receipt, tuple(more))
+        for conn in told.conns():
             if not self.peers[conn].ended:
                 self.peers[conn].expected += receipt if conn == author else data
-        self.fanout.broadcast(audience, data, author, receipt)
+        self.fanout.broadcast(first, data, author, receipt, told.also)
 
     # ── Comings and goings ───────────────────────────────────────────────────────────────────
 
-    def change(self, room: int, conn: int, *, is_member: bool) -> None:
-        members = self.rooms[room]
-        if (conn in members) == is_member:
-            return
-        if is_member:
-            members[conn] = None
-        else:
-            del members[conn]
-        self.audiences[room] = Audience(tuple(members), self.audiences[room].lineage)
+    def enter(self, room: int, conn: int) -> None:
+        audience = self.audiences[room]
+        audience.add(conn)
+        self.fanout.enter(audience, conn)
+
+    def leave(self, room: int, conn: int) -> None:
+        audience = self.audiences[room]
+        audience.discard(conn)
+        self.fanout.leave(audience, conn)
+        if not audience.conns:  # an empty room vanishes; one of its name is another
+            self.audiences[room] = Audience()
 
     def leave_all(self, peer: Peer) -> None:
         """As the state does it: those who share rooms are told once, the leaver is among them."""
-        rooms = [room for room in ROOMS if peer.conn in self.rooms[room]]
+        rooms = [room for room in ROOMS if peer.conn in self.audiences[room].conns]
         if not rooms:
             return
-        if len(rooms) == 1:
-            audience = self.audiences[rooms[0]]
-        else:
-            audience = Audience(tuple({conn: None for room in rooms for conn in self.rooms[room]}))
-        self.broadcast(audience, self.line(0), peer.conn, b"")
+        self.broadcast(rooms, self.line(0), peer.conn, b"")
         for room in rooms:
-            self.change(room, peer.conn, is_member=False)
+            self.leave(room, peer.conn)
 
     def lose(self, peer: Peer, *, is_told: bool = True) -> None:
         """As the server does it."""
@@ -325,16 +429,21 @@ class _World:
         self.take_words = take_words
         while self.is_awake:
             self.is_awake = False
-            slow = {peer.conn for peer in self.peers if peer.wants}
+            slow = {peer.conn for peer in self.peers if peer.wants or peer.has_streamed}
             for peer in self.peers:
                 peer.writes = 0
+                peer.has_streamed = False
             self.fanout.flush(self.now)
             for peer in self.peers:
                 words = 1 if peer.ended else 0
-                assert peer.writes <= words + (peer.conn not in slow), "more than one write a turn"
+                if peer.conn not in slow:
+                    assert peer.writes <= words + 1, "more than one write a turn"
+            for peer in self.peers:
+                while peer.wants and peer.room_for != 0:
+                    self.fanout.writable(peer.conn, self.now)
         for peer in self.peers:
             peer.check()
-        backlog = sum(peer.pending for peer in self.peers if not peer.ended)
+        backlog = sum(peer.backlog_bytes for peer in self.peers if not peer.ended)
         assert self.fanout.backlog_bytes == backlog
 
     def allow(self, peer: Peer, count: int | None) -> None:
@@ -342,7 +451,7 @@ class _World:
         if peer.ended:
             return
         peer.room_for = None if count is None or peer.room_for is None else peer.room_for + count
-        if peer.wants:
+        while peer.wants and peer.room_for != 0:
             self.fanout.writable(peer.conn, self.now)
 
     def check_stalls(self, *, take_words: bool) -> None:
@@ -356,16 +465,22 @@ class _World:
         match step:
             case SendTo(conn, letters):
                 self.send(conn, b"".join(map(self.line, letters)))
-            case SayTo(room, author, letters, receipt_letters):
+            case StreamTo(conn, pieces):
+                self.stream(conn, [b"" if size is None else self.line(size) for size in pieces])
+            case SayTo(rooms, author, letters, receipt_letters):
                 receipt = b"" if receipt_letters is None else self.line(receipt_letters)
-                self.broadcast(self.audiences[room], self.line(letters), author, receipt)
-            case Enter(room, conn):
+                self.broadcast(rooms, self.line(letters), author, receipt)
+            case Enter(room, conn, is_told):
                 if not (self.peers[conn].ended or self.peers[conn].closing):
-                    self.change(room, conn, is_member=True)
-                    self.broadcast(self.audiences[room], self.line(0), conn, self.line(9))
-            case Leave(room, conn):
-                self.broadcast(self.audiences[room], self.line(0), conn, self.line(1))
-                self.change(room, conn, is_member=False)
+                    if conn not in self.audiences[room].conns:
+                        self.enter(room, conn)
+                    if is_told:
+                        self.broadcast([room], self.line(0), conn, self.line(9))
+            case Leave(room, conn, is_told):
+                if is_told:
+                    self.broadcast([room], self.line(0), conn, self.line(1))
+                if conn in self.audiences[room].conns:
+                    self.leave(room, conn)
             case CloseIt(conn):
                 peer = self.peers[conn]
                 if not (peer.ended or peer.closing):
@@ -375,10 +490,10 @@ class _World:
             case Lose(conn, is_told):
                 if not self.peers[conn].ended:
                     self.lose(self.peers[conn], is_told=is_told)
-            case Break(conn):
-                self.peers[conn].broken = True
-            case Allow(conn, letters):
-                self.allow(self.peers[conn], letters)
+            case Break(conn, error):
+                self.peers[conn].error = error
+            case Allow(conn, count):
+                self.allow(self.peers[conn], count)
             case Block(conn):
                 self.peers[conn].room_for = 0
             case EndTurn(take_words, took_ms):

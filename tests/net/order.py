@@ -9,8 +9,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from tcpchat_core import Broadcast, ChatState, Entry, Notice, Send, events, notices
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core import (
+    Broadcast,
+    ChatState,
+    Enter,
+    Entry,
+    Leave,
+    Notice,
+    Send,
+    Stream,
+    events,
+    notices,
+)
+from tcpchat_core.dialects.plain import PLAIN
 from tests.net.peers import Peer, RecordingClient
 
 
@@ -28,15 +39,21 @@ class Streams:
                 match action:
                     case Send(conn, notice):
                         self.told[conn].append(notice)
-                    case Broadcast(audience, notice, author, receipt):
-                        for conn in audience.conns:
+                    case Stream(conn, told):
+                        self.told[conn] += told
+                    case Enter(audience, conn):
+                        audience.add(conn)
+                    case Leave(audience, conn):
+                        audience.discard(conn)
+                    case Broadcast(_, notice, author, receipt):
+                        for conn in action.conns():
                             own = receipt if conn == author else notice
                             if own is not None:
                                 self.told[conn].append(own)
 
     def plain(self, nick: str) -> bytes:
         """The bytes for somebody with nc."""
-        return b"".join(map(Plain().encode, self.told[self.conns[nick]]))
+        return b"".join(map(PLAIN.encode, self.told[self.conns[nick]]))
 
 
 def check_plain(streams: Streams, nick: str, peer: Peer, last: bytes = b"") -> None:

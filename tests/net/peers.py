@@ -24,18 +24,16 @@ AT_ANY_SPEED: Final = ServerLimits(flood_burst=0, flood_rate=0)
 class RecordedProtocol(ServerProtocol):
     """A ServerProtocol that keeps its log."""
 
-    def __init__(self, *, limits: ServerLimits = AT_ANY_SPEED, motd: tuple[str, ...] = ()) -> None:
-        super().__init__(ChatState(), limits=limits, motd=motd)
+    def __init__(
+        self, *, limits: ServerLimits = AT_ANY_SPEED, epoch: str = "0", password: str = ""
+    ) -> None:
+        super().__init__(ChatState(epoch=epoch), limits=limits, password=password)
         self.log: list[Entry] = []
 
-    def commit(self, entry: Entry) -> list[Effect]:
-        self.log.append(entry)
-        return super().commit(entry)
-
-    def commit_all(self, entries: Iterable[Entry]) -> list[Effect]:
+    def commit(self, entries: Iterable[Entry], *, now: int) -> list[Effect]:
         entries = [*entries]
         self.log += entries
-        return super().commit_all(entries)
+        return super().commit(entries, now=now)
 
 
 class Serving(ChatServer):
@@ -53,12 +51,12 @@ class Serving(ChatServer):
     def program(self, nick: str, *, reconnect: float = 0) -> RecordingClient:
         return self.peers.enter_context(RecordingClient(self.address, nick, reconnect=reconnect))
 
-    def peer(self, first: bytes = b"", *, small_buffer: bool = False) -> Peer:
-        return self.peers.enter_context(Peer(self.address, first, small_buffer=small_buffer))
+    def peer(self, first: bytes = b"", *, receive_buffer: int = 0) -> Peer:
+        return self.peers.enter_context(Peer(self.address, first, receive_buffer=receive_buffer))
 
-    def person(self, nick: str, *rooms: str, small_buffer: bool = False) -> Peer:
+    def person(self, nick: str, *rooms: str, receive_buffer: int = 0) -> Peer:
         """Somebody with nc, who has a nick and is in rooms, the last of them the current one."""
-        peer = self.peer(b"/nick %b\n" % nick.encode(), small_buffer=small_buffer)
+        peer = self.peer(b"/nick %b\n" % nick.encode(), receive_buffer=receive_buffer)
         peer.read_until(f"* You are now {nick}")
         for room in rooms:
             peer.send(f"/join {room}\n")
@@ -82,17 +80,21 @@ class Peer:
     """A bare socket: what a person with nc is to a server."""
 
     def __init__(
-        self, address: tuple[str, int], first: bytes = b"", *, small_buffer: bool = False
+        self, address: tuple[str, int], first: bytes = b"", *, receive_buffer: int = 0
     ) -> None:
         self.sock = socket.socket()
-        if small_buffer:  # it has to be before connecting
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        if receive_buffer:  # it has to be before connecting
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(LIMIT_SECONDS)
-        self.sock.connect(address)
         self.received = b""
         self._read = 0  # up to where `read_line` has come
-        if first:
-            self.sock.sendall(first)
+        try:
+            self.sock.connect(address)
+            if first:
+                self.sock.sendall(first)
+        except BaseException:  # also when the test has no use for it any more
+            self.sock.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -26,6 +26,8 @@ NO_FLOOD_CONTROL = ServerLimits(flood_rate=0)
 @contextmanager
 def serving(
     protocol: ServerProtocol | None = None,
+    *,
+    kind: type[ChatServer] = ChatServer,
     **options: Any,
 ) -> Iterator[ChatServer]:
     """The server listens on 127.0.0.1 for the length of a `with`."""
@@ -34,7 +36,7 @@ def serving(
     def serve() -> None:
         hub = gevent.get_hub()  # each thread has one
         chat = protocol or ServerProtocol(ChatState(), limits=NO_FLOOD_CONTROL)
-        server = ChatServer(chat, **options)
+        server = kind(chat, **options)
         stopping = Event()
         asked = hub.loop.async_()
         asked.start(stopping.set)

@@ -12,11 +12,11 @@ from gevent.event import Event
 
 import tcpchat_net.client
 from tcpchat_core import LineTooLongError, RemoteError, events, notices
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JSON, decode_request
 from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
 from tests.net.peers import LIMIT_SECONDS, Serving, in_turn_until, serving
 
-WELCOME = JsonLines().encode(notices.Welcome("guest-1", "0"))
+WELCOME = JSON.encode(notices.Welcome("guest-1", "0"))
 
 
 @pytest.fixture
@@ -182,34 +182,35 @@ def test_waiting_for_what_does_not_come_raises_timeout_error(server: Serving) ->
 
 
 def test_what_nobody_looks_at_is_bounded_and_nothing_is_lost(
-    server: Serving, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bound, count = 50, 20_000
     monkeypatch.setattr(tcpchat_net.client, "MAX_WAITING_NOTICES", bound)
-    ada, bob = server.program("ada"), server.program("bob")
-    bob.join("lobby")
-    ada.join("lobby")
-    person = server.person("cy", "lobby")
-    person.send("".join(f"{number:0100}\n" for number in range(count)) + "/rooms\n")
-    person.read_until("* lobby (3)")
-    ada.ping()
-    in_turn_until(lambda: len(bob._told) >= bound)
-    # One read may hold a few hundred notices more than the bound.
-    per_read = tcpchat_net.client._READ_BYTES // 100
-    texts: list[int] = []
-    while len(texts) < count:
-        assert len(bob._told) <= bound + per_read
-        notice = bob.next_notice(timeout=LIMIT_SECONDS)
-        if isinstance(notice, notices.Said):
-            texts.append(int(notice.text))
-    assert texts == list(range(count))
+    with serving(max_backlog_bytes=1 << 24, stall_timeout_ms=3_600_000) as server:
+        ada, bob = server.program("ada"), server.program("bob")
+        bob.join("lobby")
+        ada.join("lobby")
+        person = server.person("cy", "lobby")
+        person.send("".join(f"{number:0100}\n" for number in range(count)) + "/rooms\n")
+        person.read_until("* lobby (3)")
+        ada.ping()
+        in_turn_until(lambda: len(bob._told) >= bound)
+        # One read may hold a few hundred notices more than the bound.
+        per_read = tcpchat_net.client._READ_BYTES // 100
+        texts: list[int] = []
+        while len(texts) < count:
+            assert len(bob._told) <= bound + per_read
+            notice = bob.next_notice(timeout=LIMIT_SECONDS)
+            if isinstance(notice, notices.Said):
+                texts.append(int(notice.text))
+        assert texts == list(range(count))
 
 
 # ── Over another connection ──────────────────────────────────────────────────────────────────
 
 
 def test_more_may_be_asked_while_the_server_is_slow_to_take_what_is_asked_again() -> None:
-    encode = JsonLines().encode
+    encode = JSON.encode
     # More than the kernel takes from a program whose peer does not read.
     count, padding = 600, "x" * 30_000
     with socket.socket() as listener:
@@ -235,7 +236,7 @@ def test_more_may_be_asked_while_the_server_is_slow_to_take_what_is_asked_again(
         gevent.idle()
         with second, second.makefile("rb") as lines:
             for _ in tasks:
-                request = JsonLines().decode(lines.readline())
+                request = decode_request(lines.readline())
                 assert isinstance(request, events.Who)
                 second.sendall(encode(notices.Members(request.room, ())))
             gevent.joinall(tasks, timeout=LIMIT_SECONDS, raise_error=True)
@@ -250,7 +251,7 @@ def test_a_server_that_asks_and_does_not_take_the_answers_is_given_up(
 ) -> None:
     monkeypatch.setattr(tcpchat_net.client, "MAX_OUTGOING_BYTES", 1 << 20)
     # Together more than the kernel takes from a program whose peer does not read.
-    pings = JsonLines().encode(notices.Pinged("x" * 1_000_000)) * 30
+    pings = JSON.encode(notices.Pinged("x" * 1_000_000)) * 30
     with ChatClient(*pretend(WELCOME + pings), reconnect=0) as chat:
         assert {type(notice) for notice in chat} == {notices.Pinged}
         with pytest.raises(ConnectionClosed, match=r"^the connection was lost$"):

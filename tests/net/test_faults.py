@@ -187,14 +187,14 @@ def test_a_reader_that_stops_is_closed_and_comes_back_and_nobody_else_notices(
 # A client that prints what it is told, a line each, until somebody says "the end".
 READER: Final = """
 import sys
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_net import ChatClient
 
 with ChatClient(sys.argv[1], int(sys.argv[2]), nick="sleeper") as chat:
     chat.join("lobby")
     print(flush=True)
     for notice in chat:
-        sys.stdout.buffer.write(JsonLines().encode(notice))
+        sys.stdout.buffer.write(JSON.encode(notice))
         if getattr(notice, "text", "") == "the end":
             break
 """

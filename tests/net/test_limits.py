@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tcpchat_core import ChatState, Effect, ServerProtocol
-from tcpchat_net import admission
+from tcpchat_core import ChatState, Effect, ServerLimits, ServerProtocol
+from tcpchat_net import ChatServer
 from tcpchat_net import server as server_module
 from tcpchat_net.admission import Admission, origin
 from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
@@ -88,19 +90,24 @@ def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside(
         assert inside.line().startswith("* You joined lobby")
         for peer in crowd:
             assert peer.rest().startswith("! server-full: ")
-    assert complaints == ["turned away 127.0.0.1: the server is full; try again later"]
+    assert complaints == ["refused 127.0.0.1: the server is full; try again later"]
 
 
-def test_one_address_has_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Only loopback can be had for sure, and it is exempt: here it counts as any other network.
-    monkeypatch.setattr(admission, "origin", lambda host: host)
-    with serving(max_per_ip=2) as server, ExitStack() as stack:
+def test_one_address_has_only_so_many_connections() -> None:
+    # Only loopback can be had for sure, and it is exempt: a proxy says whose they are.
+    proxies = [ip_network("127.0.0.1")]
+    with serving(max_per_ip=2, proxies=proxies) as server, ExitStack() as stack:
+
+        def come(source: str) -> Peer:
+            peer = stack.enter_context(Peer(server.address))
+            peer.sock.sendall(f"PROXY TCP4 {source} 192.0.2.1 4000 7667\r\n".encode())
+            return peer
+
         for _ in range(2):
-            greeted(stack.enter_context(Peer(server.address, source="127.0.0.2")))
-        with Peer(server.address, source="127.0.0.2") as third:
-            refused = "! too-many-connections: there are 2 connections from your address already\n"
-            assert third.rest() == refused
-        greeted(stack.enter_context(Peer(server.address, source="127.0.0.3")))
+            greeted(come("192.0.2.7"))
+        refused = "! too-many-connections: there are 2 connections from your address already\n"
+        assert come("192.0.2.7").rest() == refused
+        greeted(come("192.0.2.8"))
 
 
 def test_this_machines_own_connections_have_no_limit_for_one_address() -> None:
@@ -278,6 +285,44 @@ def test_a_reader_past_a_bound_is_closed_and_the_others_hear_why(bounds: dict[st
         talker.send(MUCH)
         assert talker.until("guest-1") == "* guest-1 quit (read too slowly)"
         assert slow.rest()  # what was on its way, and then the end
+
+
+def test_a_reader_that_never_reads_is_given_up_before_the_kernel_holds_much_for_it() -> None:
+    line, at_once = "x" * 1_500, 10
+    with (
+        serving(max_backlog_bytes=65_536, stall_timeout_ms=3_600_000) as server,
+        greeted(Peer(server.address, receive_buffer=4_096)) as deaf,
+        greeted(Peer(server.address)) as talker,
+    ):
+        for peer in (deaf, talker):
+            peer.send("/join lobby")
+            peer.until("You joined lobby")
+        said_bytes, members = 0, "* 2 in lobby: guest-1, guest-2"
+        while members == "* 2 in lobby: guest-1, guest-2":
+            talker.send("\n".join([line] * at_once))
+            talker.send("/who")
+            members = talker.until(" in lobby: ")
+            said_bytes += len(line) * at_once
+        assert members == "* 1 in lobby: guest-2"
+        assert said_bytes < 400_000  # with the kernel's own bounds it would be millions
+
+
+def test_the_kernel_gives_up_who_does_not_acknowledge_when_a_silent_one_would_be() -> None:
+    limits = ServerLimits(ping_after_ms=30_000, drop_after_ms=60_000)
+    accepted: list[socket.socket] = []
+
+    class Watched(ChatServer):
+        def handle(self, sock: Any, address: Any) -> None:
+            accepted.append(sock)
+            super().handle(sock, address)
+
+    protocol = ServerProtocol(ChatState(), limits=limits)
+    with serving(protocol, kind=Watched) as server, greeted(Peer(server.address)):
+        [sock] = accepted
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_slow_reader_within_its_bounds_gets_everything() -> None:

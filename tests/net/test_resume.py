@@ -10,9 +10,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from tcpchat_core import ServerLimits, events, notices
-from tcpchat_core.dialects.jsonl import encode_request
-from tcpchat_core.password import Password
+from tcpchat_core import Request, ServerLimits, events, notices
+from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
 from tcpchat_net.tls import server_context
 from tests.net.certificates import Authority, Files
@@ -271,6 +270,82 @@ def test_what_the_room_has_forgotten_meanwhile_is_told_as_a_gap(
     assert [notice.seq for notice in said] == [first, *range(first + 11, first + 11 + kept)]
 
 
+# ── Much to tell ─────────────────────────────────────────────────────────────────────────────────
+
+ROOMS: Final = [f"room{number}" for number in range(20)]
+
+# What a slow connection has room for, and the least that may be set for a slow reader: what is
+# told below is many times as much.
+RECEIVE_BUFFER: Final = 16_384
+MAX_BACKLOG: Final = 65_536
+
+
+def fill(server: Serving, rooms: Collection[str]) -> list[str]:
+    """Say as much to each room as it remembers, and a bit; what it remembers."""
+    limits = server.protocol.state.limits
+    texts = [f"{number:0300}" for number in range(limits.history_messages)]
+    assert 300 * len(texts) < limits.history_chars
+    talker = server.peer(b'{"type":"hello"}\n')
+    for room in rooms:
+        requests: list[Request] = [events.Join(room)]
+        requests += [events.Say(room, text) for text in ("forgotten", *texts)]
+        talker.send(b"".join(map(encode_request, requests)))
+        talker.read_until('{"type":"entered"')
+        for _ in requests[1:]:
+            talker.read_until('{"type":"sent"')
+    return texts
+
+
+def test_twenty_full_rooms_are_resumed_over_a_slow_connection_and_nothing_is_missing() -> None:
+    with serving(max_backlog_bytes=MAX_BACKLOG) as server:
+        ada = server.peer(encode_request(events.Hello()))
+        welcome = decode_notice(ada.read_line().encode())
+        assert isinstance(welcome, notices.Welcome)
+        seen: dict[str, int] = {}
+        for room in ROOMS:
+            ada.send(encode_request(events.Join(room)))
+            entered = decode_notice(ada.read_line().encode())
+            assert isinstance(entered, notices.Entered)
+            seen[room] = entered.seq
+        ada.reset()
+        in_turn_until(lambda: server.connections == 0)
+        texts = fill(server, ROOMS)
+
+        hello = encode_request(events.Hello(welcome.token, seen))
+        back = server.peer(hello, receive_buffer=RECEIVE_BUFFER)
+        told: dict[str, list[notices.Said]] = {room: [] for room in ROOMS}
+        gaps: dict[str, int] = {}
+        while sum(map(len, told.values())) < len(ROOMS) * len(texts):
+            match decode_notice(back.read_line().encode()):
+                case notices.Said(room) as said:
+                    told[room].append(said)
+                case notices.Gap(room, oldest):
+                    gaps[room] = oldest
+                case _:
+                    pass
+        for room, replay in told.items():
+            first = seen[room] + 2  # the one between is forgotten
+            assert [said.seq for said in replay] == [*range(first, first + len(texts))]
+            assert [said.text for said in replay] == texts
+            assert gaps[room] == first
+        back.send(encode_request(events.Say(ROOMS[0], "I am back", "1")))
+        assert back.read_line().startswith('{"type":"sent"')
+        assert server.node.counters.overruns == 0
+
+
+def test_twenty_answers_at_once_arrive_whole_over_a_slow_connection() -> None:
+    with serving(max_backlog_bytes=MAX_BACKLOG) as server:
+        ada = server.person("ada", "room0", receive_buffer=RECEIVE_BUFFER)
+        texts = fill(server, ["room0"])
+        ada.read_until(f"[room0] guest-1: {texts[-1]}")
+        ada.send(f"/history {len(texts)}\n" * 20 + "/who\n")
+        for _ in range(20):
+            answer = ada.read_until("* That was the history.")
+            assert answer[1:-1] == [f"[room0] guest-1: {text}" for text in texts]
+        assert ada.read_line() == "* 2 in room0: ada, guest-1"
+        assert server.node.counters.overruns == 0
+
+
 # ── Ends of sessions ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -321,8 +396,7 @@ def test_a_server_that_was_restarted_does_not_know_the_session_and_the_client_sa
     server: Serving, cable: Cable
 ) -> None:
     ada = roaming(server, cable, "ada", "lobby")
-    restarted = RecordedProtocol()
-    restarted.state.epoch = "another"
+    restarted = RecordedProtocol(epoch="another")
     with serving(restarted) as new:
         cable.server = new.address
         tasks = in_the_background(lambda: list(ada))
@@ -375,7 +449,7 @@ def test_a_server_that_is_full_says_so_in_the_exception() -> None:
 
 def test_a_server_that_stops_says_so_in_the_exception(server: Serving) -> None:
     ada = server.program("ada")
-    server.stop("the server moves house")
+    server.stop(reason="the server moves house")
     with pytest.raises(ConnectionClosed) as closed:
         ada.ping()
     assert closed.value.reason == "the server moves house"
@@ -385,9 +459,7 @@ def test_a_server_that_stops_says_so_in_the_exception(server: Serving) -> None:
     ("given", "reason"), [("", "password-needed"), ("sesam", "wrong-password")]
 )
 def test_a_password_that_is_not_the_servers_is_refused(given: str, reason: str) -> None:
-    protocol = RecordedProtocol()
-    protocol._password = Password("open sesame")  # a RecordedProtocol has none
-    with serving(protocol) as server:
+    with serving(RecordedProtocol(password="open sesame")) as server:
         with pytest.raises(RequestRejected) as rejected:
             ChatClient(*server.address, password=given)
         assert rejected.value.reason == reason

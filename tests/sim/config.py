@@ -19,10 +19,16 @@ class Config:
     stall_timeout: int
     read_bytes: int  # how much the server reads of one connection in a turn
     password: str
-    log_delay: int  # until a proposal is committed, at most; 0 commits at once
+    log_delay: int  # until a proposal is taken in, at most; 0 is a log that delivers at once
+    log_late: int  # … and from then until it is delivered
+    log_again: float  # how likely a delivery repeats what was delivered before
+    restart_at: int  # when the node dies and comes back; 0 for never
+    restart_for: int  # how long it takes
+    is_told: bool  # whether it says goodbye before
     people: int  # who speak JSON Lines, through faults
     healthy: int  # who never meet a fault
     plain: int
+    marked: int  # who speak the third dialect
     hostile: int
     pasters: int  # who send much more than the allowed rate, politely
     rooms: int
@@ -37,12 +43,21 @@ class Config:
     learns: float  # how likely that is
     safety: int  # how long there are faults
 
+    @property
+    def log_time(self) -> int:
+        """How long it takes at most from a proposal to its delivery."""
+        return self.log_delay + self.log_late
+
     @classmethod
     def drawn(cls, seed: int) -> Config:
         """The configuration of a seed."""
         draw = random.Random(f"configuration of {seed}")
         ping_after = draw.choice((3_000, 6_000, 15_000))
         rate = draw.choice((0, 5, 5, 20))
+        log_delay = draw.choice((0, 0, 20, 300))
+        safety = draw.choice((10_000, 20_000, 40_000))
+        # It is back before the faults are over.
+        restart_at = draw.choice((0, 0, 0, draw.randint(3_000, safety - 3_000)))
         return cls(
             seed=seed,
             limits=ServerLimits(
@@ -67,12 +82,19 @@ class Config:
             stall_timeout=draw.choice((2_000, 10_000)),
             read_bytes=draw.choice((64, 4_096, 65_536)),
             password=draw.choice(("", "", "", "", "sesame")),
-            log_delay=draw.choice((0, 0, 20, 300)),
+            log_delay=log_delay,
+            log_late=draw.choice((0, 20, 300)) if log_delay else 0,
+            log_again=draw.choice((0.0, 0.1, 0.5)) if log_delay else 0.0,
+            restart_at=restart_at,
+            restart_for=draw.choice((0, 500, 3_000)),
+            is_told=draw.random() < 0.3,
             people=draw.randint(2, 7),
             healthy=draw.randint(1, 3),
             plain=draw.randint(0, 2),
+            marked=draw.choice((0, 1, 1, 2)),
             hostile=draw.randint(0, 3),
-            pasters=draw.choice((0, 0, 1)),
+            # A paste does not outlive its connection.
+            pasters=0 if restart_at else draw.choice((0, 0, 1)),
             rooms=draw.randint(1, 3),
             latency=draw.choice((0, 5, 50)),
             jitter=draw.choice((0, 10, 100)),
@@ -80,10 +102,10 @@ class Config:
             piece=draw.choice((1, 7, 100, 1_500, 65_536, 65_536)),
             think=draw.choice((150, 400, 1_200)),
             long_texts=draw.choice((0, 0, 0.1, 0.5)),
-            fault_every=draw.choice((300, 1_000, 3_000)),
+            fault_every=draw.choice((100, 200, 500, 2_000)),
             knows_by=draw.choice((0, 500, 5_000)),
             learns=draw.choice((0.2, 0.6, 1.0)),
-            safety=draw.choice((10_000, 20_000, 40_000)),
+            safety=safety,
         )
 
     def __str__(self) -> str:

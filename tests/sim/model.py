@@ -121,6 +121,12 @@ class Model:
                     ghost = self.sessions.get(session)
                     if ghost is not None and ghost.away_since is not None and ghost.conn == conn:
                         self._depart(ghost, place, entry.at, "expired")
+                case events.Lapse(node, boot, upto):
+                    first = events.connection_number(node, 0, 0)
+                    last = events.connection_number(node, boot, upto)
+                    for lost in tuple(self.speaking.values()):
+                        if first <= lost.conn <= last:
+                            self._disconnect(lost, entry)
             return
         match event:
             case events.Nick():

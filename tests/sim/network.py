@@ -57,7 +57,10 @@ class Pipe:
         self.held += len(taken)
         if self.is_cut or not taken:
             return len(taken)
-        longest = max(self.way.piece, len(taken) // 8)  # a long write in some twenty pieces
+        if not self.way.jitter:  # pieces that arrive at one time are one
+            self._send(taken)
+            return len(taken)
+        longest = max(self.way.piece, len(taken) // 4)  # a long write in some eight pieces
         start = 0
         while start < len(taken):
             size = 1 + int(self._draw.random() * longest)
@@ -190,6 +193,7 @@ class Link:
     """Both ends of one connection, and its faults."""
 
     def __init__(self, clock: Clock, draw: random.Random, there: Way, back: Way) -> None:
+        self.conn = 0  # the server's number for it, once it is accepted
         self.to_server = Pipe(clock, draw, there)
         self.to_client = Pipe(clock, draw, back)
         self.client = End(self.to_client, self.to_server, clock)

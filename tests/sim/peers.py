@@ -44,10 +44,29 @@ class Diary:
 class Wire:
     """What came over one connection, after what the hello on it claimed to have seen."""
 
-    conn: int
+    link: Link | None
     seen: dict[str, int]
     told: int
     notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def conn(self) -> int:
+        """The server's number for the connection; 0 before it is accepted."""
+        return self.link.conn if self.link else 0
+
+
+class Frame(NamedTuple):
+    """One frame of the third dialect, and what its reader knew when it came.
+
+    `mark` and `nick` are what it begins with; `marked` is the last mark that the server has said it
+    uses, `known` the nick that the reader has by all it was told, this frame included.
+    """
+
+    conn: int
+    mark: int
+    nick: str
+    marked: int
+    known: str
 
 
 class Peer:
@@ -64,15 +83,20 @@ class Peer:
         self.clock = world.clock
         self.name = name
         self.draw = random.Random(f"{name} of {world.config.seed}")
-        self.conn = 0
         self.link: Link | None = None
         self.end: End | None = None
         self.dialled_at = 0
         self.asleep_until = 0
         self.retired = False  # it will not come again
         self.connections = 0
+        self.lost_at: list[int] = []  # when its connections were lost
         self._unsent = bytearray()
         self._reads = False  # a read is planned
+
+    @property
+    def conn(self) -> int:
+        """The server's number for the connection; 0 before it is accepted."""
+        return self.link.conn if self.link else 0
 
     # ── For subclasses ───────────────────────────────────────────────────────────────────────
 
@@ -93,7 +117,6 @@ class Peer:
             return
         self.link = self.world.dial(self)
         self.end = self.link.client
-        self.conn = self.world.last_conn
         self.connections += 1
         self.dialled_at = self.clock.now
         self._unsent.clear()
@@ -112,6 +135,7 @@ class Peer:
         if self.end is not None:
             self.end.close()
             self.end = None
+            self.lost_at.append(self.clock.now)
             self.disconnected()
 
     def sleep(self, duration: int) -> None:

@@ -10,7 +10,8 @@ import msgspec
 from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.events import Request
-from tests.sim.peers import Diary, Peer, Shown, Wire
+from tests.core.third_dialect import netstring, take_frames
+from tests.sim.peers import Diary, Frame, Peer, Shown, Wire
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -26,11 +27,11 @@ WELCOME_WITHIN = 6_000
 # What a person has said and has no receipt for, at most: the rest stays unsaid.
 MAX_UNACKNOWLEDGED = 60
 
-PAGE = 1_200
-
 
 class Person(Peer):
     """A person with a client: `ClientProtocol`, and what tcpchat-client does around it."""
+
+    page = 1_200  # characters of a long text
 
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
@@ -38,7 +39,7 @@ class Person(Peer):
         self.wanted = [COMMONS]
         self.nick_wanted = name
         self.diary: Diary | None = None
-        self.wire = Wire(0, {}, 0)
+        self.wire = Wire(None, {}, 0)
         self._tap = b""
         self.open = False  # welcome or resumed, on this connection
         self.away_until = 0
@@ -52,7 +53,7 @@ class Person(Peer):
         self.clock.after(self._pause(), self._act)
 
     def _new_protocol(self) -> ClientProtocol:
-        return ClientProtocol(password=self.world.config.password)
+        return self.world.parts.client(password=self.world.config.password)
 
     def _pause(self) -> int:
         return 1 + int(self.draw.expovariate(1 / self.world.config.think))
@@ -64,7 +65,8 @@ class Person(Peer):
         self.heard_at = self.clock.now
         hello = self.protocol.hello()
         claim = msgspec.json.decode(hello, type=events.Hello)
-        self.wire = self.world.wires[self.conn] = Wire(self.conn, claim.seen, claim.told)
+        self.wire = Wire(self.link, claim.seen, claim.told)
+        self.world.all_wires.append(self.wire)
         self._tap = b""
         self.write(hello)
 
@@ -172,7 +174,7 @@ class Person(Peer):
         self.said += 1
         text = f"{self.name}.{self.said}"
         if self.draw.random() < self.world.config.long_texts:
-            text = text.ljust(self.draw.randint(len(text), PAGE), "…")
+            text = text.ljust(self.draw.randint(len(text), self.page), "…")
         return text
 
     def _keep(self, data: bytes, text: str) -> None:
@@ -244,6 +246,7 @@ class HealthyPerson(Person):
 
     roomy = True
     steady = True
+    page = 300  # which costs no more than a line
 
     def _pause(self) -> int:
         rate = self.world.config.limits.flood_rate
@@ -277,8 +280,7 @@ class PlainPerson(Peer):
     def connected(self) -> None:
         self._partial = b""
         self._history = False
-        self.diary = Diary(self.name, self.conn, keeps=False)
-        self.world.diaries.append(self.diary)
+        self.diary = None
         password = self.world.config.password
         if password:
             self.write(f"{password}\r\n".encode())
@@ -293,7 +295,9 @@ class PlainPerson(Peer):
             self._note(line.decode())
 
     def _note(self, line: str) -> None:
-        assert self.diary is not None
+        if self.diary is None:
+            self.diary = Diary(self.name, self.conn, keeps=False)
+            self.world.diaries.append(self.diary)
         if line.startswith("* Said in "):
             self._history = True
         elif line.startswith("* You "):
@@ -323,6 +327,90 @@ class PlainPerson(Peer):
         else:
             self.said += 1
             self.write(f"{self.name}.{self.said}\r\n".encode())
+
+
+class MarkedPerson(Peer):
+    """Speaks the third dialect, and now and then asks for another mark. At most once."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.diary: Diary | None = None
+        self.nick = ""
+        self.marked = 0  # the mark that the server has said it uses
+        self.mark = 0  # the last that was asked for
+        self.said = 0
+        self._data = bytearray()
+        self.clock.after(self.draw.randint(0, 1_000), self.dial)
+        self.clock.after(2_000, self._act)
+
+    def ask(self, line: str) -> None:
+        """Send one line."""
+        self.write(netstring(line.encode()))
+
+    def connected(self) -> None:
+        self._data.clear()
+        self.diary = None
+        self.nick = ""
+        self.mark = self.marked = 0
+        if password := self.world.config.password:
+            self.ask(f".open {password}")
+        self.ask(f"/nick {self.name}")
+        self.ask(f"/join {COMMONS}")
+
+    def disconnected(self) -> None:
+        self.clock.after(self.draw.randint(100, 3_000), self.dial)
+
+    def received(self, data: bytes) -> None:
+        if self.diary is None:
+            if data[:1] in b"*!":  # our first line was under way for so long that we are greeted
+                self.hang_up()
+                return
+            self.diary = Diary(self.name, self.conn, keeps=False)
+            self.world.diaries.append(self.diary)
+        self._data += data
+        frames, wrong = take_frames(self._data)
+        for frame in frames:
+            mark, nick, *told = frame.split(b" ", 2)
+            if told:
+                self._note(self.diary, decode_notice(told[0]))
+                seen = Frame(self.conn, int(mark), nick.decode(), self.marked, self.nick)
+                self.world.frames.append(seen)
+            else:
+                self.marked = int(mark)
+        if wrong:
+            self.world.broken_frames += 1
+            self.hang_up()
+
+    def _note(self, diary: Diary, notice: Notice) -> None:
+        text = ""
+        match notice:
+            case notices.Welcome(nick) | notices.Renamed(_, nick, own=True):
+                self.nick = nick
+            case notices.Said(text=text) | notices.Told(text=text):
+                pass
+            case notices.Sent():
+                return  # has no id, so nobody knows for what it is
+            case _:
+                pass
+        diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+
+    def _act(self) -> None:
+        if not self.world.faulty:
+            return
+        self.clock.after(self.draw.randint(100, 1_500), self._act)
+        match self.draw.randrange(8):
+            case 0 | 1:
+                self.mark += 1
+                self.ask(f".mark {self.mark}")
+            case 2:
+                self.ask(self.draw.choice(("/who", "/history", "/rooms", "/out", "/join room1")))
+            case 3:
+                self.ask(f"/nick {self.name}{self.draw.choice(('', '2'))}")
+            case 4:
+                self.ask(f"/join {COMMONS}")
+            case _:
+                self.said += 1
+                self.ask(f"{self.name}.{self.said}")
 
 
 class Paster(Peer):

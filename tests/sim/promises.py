@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sim.checkers.bounds import Bounds
 from tests.sim.checkers.direct_messages import DirectMessages
 from tests.sim.checkers.exactly_once import ExactlyOnce
+from tests.sim.checkers.flavours import Flavours
 from tests.sim.checkers.flood import Flood
 from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.healthy import Healthy
@@ -14,8 +15,10 @@ from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.one_order import OneOrder
 from tests.sim.checkers.receipts import Receipts
 from tests.sim.checkers.replay import Replay
+from tests.sim.checkers.same_state import SameState
 from tests.sim.checkers.sessions import Sessions
 from tests.sim.config import Config
+from tests.sim.parts import Parts
 from tests.sim.world import Checker, World
 
 CHECKERS: tuple[type[Checker], ...] = (
@@ -32,11 +35,13 @@ CHECKERS: tuple[type[Checker], ...] = (
     Bounds,
     Sessions,
     Liveness,
+    Flavours,
+    SameState,
 )
 
 
-def simulate(seed: int) -> World:
+def simulate(seed: int, parts: Parts | None = None) -> World:
     """Run the simulation of a seed, with all checkers; look at its `violations`."""
-    world = World(Config.drawn(seed), [checker() for checker in CHECKERS])
+    world = World(Config.drawn(seed), [checker() for checker in CHECKERS], parts)
     world.run()
     return world

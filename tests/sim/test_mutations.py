@@ -1,10 +1,14 @@
-"""The simulator sees: each promise, broken on purpose, is caught by the checker that states it."""
+"""The simulator sees: each promise, broken on purpose, is caught by the checker that states it.
+
+A breakage is another part in the place of one that ships (`Parts`), another row in the tables of
+the state's rules, or a subclass in the place where a part takes its own parts from.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,404 +21,668 @@ from tcpchat_core import (
     ChatState,
     ClientProtocol,
     Close,
+    Effect,
+    Enter,
     Entry,
+    Notice,
+    Pause,
+    Received,
     Send,
     ServerProtocol,
+    Stream,
     events,
-    notices,
 )
-from tcpchat_core import state as state_module
 from tcpchat_core.commands import parse_line
-from tcpchat_core.dialects.plain import Plain
-from tcpchat_core.notices import Gap, Notice, Said, Sent
-from tcpchat_core.state import Person, Room, StateLimits
+from tcpchat_core.dialects import Item
+from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
+from tcpchat_core.dialects.plain import PlainReader, PlainText
+from tcpchat_core.notices import Gap, Limits, Said, Sent, Told, Welcome
+from tcpchat_core.server import protocol as server_module
+from tcpchat_core.server.connection import Connection
+from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.intake import Intake
+from tcpchat_core.server.liveness import Liveness
+from tcpchat_core.server.timers import Due, Grace, Graces, Timers
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person
+from tcpchat_core.state.tables import Tables
+from tcpchat_net import node as node_module
 from tcpchat_net.fanout import Fanout
+from tcpchat_net.logs import OnEntries
+from tests.sim.parts import Parts
 from tests.sim.promises import CHECKERS, simulate
 from tests.sim.world import name_of
 
 # A breakage has to show within so many simulations.
-WITHIN = 40
+WITHIN = 60
 
 Patch = pytest.MonkeyPatch
+Mutation = Callable[[Patch], Parts]
+
+# What is there when nothing is broken.
+RULES: Mapping[Any, Any] = dict(HANDLERS)
+COMING: Mapping[Any, Any] = dict(ARRIVALS)
 
 
-# ── Of the state ─────────────────────────────────────────────────────────────────────────────
+# ── Of the state's rules ─────────────────────────────────────────────────────────────────────
 
 
-def ids_are_not_remembered(patch: Patch) -> None:
-    patch.setattr(ChatState, "_remember", lambda *_: None)
+def change_say(
+    patch: Patch, change: Callable[[Tables, Person, Any, list[Action]], list[Action]]
+) -> Parts:
+    """Have something else come of what is said to a room, told what should."""
+
+    def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
+        return change(tables, person, event, RULES[events.Say](tables, person, event, at))
+
+    patch.setitem(HANDLERS, events.Say, say)
+    return Parts()
 
 
-def change_replay(patch: Patch, too_many: int, *, tell_gaps: bool = True) -> None:
-    """Replay so many messages too many, or too few."""
+def change_resume(
+    patch: Patch, change: Callable[[Tables, Entry, list[Action]], list[Action]]
+) -> Parts:
+    def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
+        return change(tables, entry, COMING[events.Resume](tables, entry, event))
 
-    def missed(room: str, last: int, seen: int, kept: Any) -> Iterator[Notice]:
-        count = max(0, last - seen)
-        if count > len(kept) and tell_gaps:
-            yield Gap(room, last - len(kept) + 1)
-        if count:
-            yield from islice(kept, max(0, len(kept) - count - too_many), len(kept))
-
-    patch.setattr(state_module, "_missed", missed)
+    patch.setitem(ARRIVALS, events.Resume, resume)
+    return Parts()
 
 
-def the_replay_is_one_too_short(patch: Patch) -> None:
-    change_replay(patch, -1)
+def change_replay(
+    patch: Patch, change: Callable[[Tables, list[Notice]], Iterable[Notice]]
+) -> Parts:
+    """Replay something else to who resumes a session."""
 
-
-def the_replay_is_one_too_long(patch: Patch) -> None:
-    change_replay(patch, 1)
-
-
-def gaps_are_not_told(patch: Patch) -> None:
-    change_replay(patch, 0, tell_gaps=False)
-
-
-def a_gap_is_told_for_safety(patch: Patch) -> None:
-    original = state_module._missed
-
-    def missed(room: str, last: int, seen: int, kept: Any) -> Iterator[Notice]:
-        if room and kept and last > seen and len(kept) >= last - seen:
-            yield Gap(room, seen + 1)
-        yield from original(room, last, seen, kept)
-
-    patch.setattr(state_module, "_missed", missed)
-
-
-def a_resumed_session_is_subscribed_after_its_replay(patch: Patch) -> None:
-    resume, handle = ChatState._resume, ChatState.handle
-
-    def late(self: ChatState, conn: int, event: Any) -> list[Action]:
-        actions = resume(self, conn, event)
-        for room in self.rooms():
-            there = tuple(other for other in room.audience.conns if other != conn)
-            room._audience = Audience(there)
-        return actions
-
-    def broken_handle(self: ChatState, entry: Entry) -> list[Action]:
-        actions = handle(self, entry)
-        if not isinstance(entry.event, events.Resume):
-            for room in self.rooms():
-                room.audience_changed()
-        return actions
-
-    patch.setattr(ChatState, "_resume", late)
-    patch.setattr(ChatState, "handle", broken_handle)
-
-
-def a_resumed_session_is_subscribed_before_its_replay(patch: Patch) -> None:
-    resume, handle = ChatState._resume, ChatState.handle
-    waiting: list[Action] = []
-
-    def hold_back(self: ChatState, *args: Any) -> list[Action]:
-        actions = resume(self, *args)
-        waiting[:] = [
-            action
+    def changed(tables: Tables, _: Entry, actions: list[Action]) -> list[Action]:
+        return [
+            Stream(action.conn, list(change(tables, list(action.pieces))))
+            if isinstance(action, Stream)
+            else action
             for action in actions
-            if isinstance(action, Send) and isinstance(action.payload, Said)
         ]
-        return [action for action in actions if action not in waiting]
 
-    def broken_handle(self: ChatState, entry: Entry) -> list[Action]:
-        late = [*waiting]
-        waiting.clear()
-        return [*handle(self, entry), *late]
-
-    patch.setattr(ChatState, "_resume", hold_back)
-    patch.setattr(ChatState, "handle", broken_handle)
+    return change_resume(patch, changed)
 
 
-def change_messages(patch: Patch, change: Callable[[ChatState, Person, Any], list[Action]]) -> None:
-    original = ChatState._say
+def ids_are_not_remembered(patch: Patch) -> Parts:
+    def forget(_: Tables, person: Person, __: Any, actions: list[Action]) -> list[Action]:
+        person.receipts = None
+        return actions
 
-    def say(self: ChatState, person: Person, *args: Any) -> list[Action]:
+    return change_say(patch, forget)
+
+
+def the_replay_is_one_too_short(patch: Patch) -> Parts:
+    def change(_: Tables, replay: list[Notice]) -> Iterator[Notice]:
+        begun: set[str] = set()
+        for notice in replay:
+            if isinstance(notice, Said) and notice.room not in begun:
+                begun.add(notice.room)
+            else:
+                yield notice
+
+    return change_replay(patch, change)
+
+
+def one_more(tables: Tables, replay: list[Notice]) -> Iterator[Notice]:
+    begun: set[str] = set()
+    for notice in replay:
+        if isinstance(notice, Said) and notice.room not in begun:
+            begun.add(notice.room)
+            kept = next(room.history for room in tables.rooms.values() if room.name == notice.room)
+            yield from (said for said in kept if said.seq == notice.seq - 1)
+        yield notice
+
+
+def the_replay_is_one_too_long(patch: Patch) -> Parts:
+    return change_replay(patch, one_more)
+
+
+def gaps_are_not_told(patch: Patch) -> Parts:
+    return change_replay(patch, lambda _, replay: [it for it in replay if not isinstance(it, Gap)])
+
+
+def a_gap_is_told_for_safety(patch: Patch) -> Parts:
+    def change(_: Tables, replay: list[Notice]) -> Iterator[Notice]:
+        begun: set[str] = set()
+        for notice in replay:
+            if isinstance(notice, Gap | Said) and notice.room not in begun:
+                begun.add(notice.room)
+                if isinstance(notice, Said):
+                    yield Gap(notice.room, notice.seq)
+            yield notice
+
+    return change_replay(patch, change)
+
+
+class LateState(ChatState):
+    """Of what comes of a resume, does one kind of action behind the next entry."""
+
+    late: type[Any] = Close
+    waiting: Sequence[Action] = ()
+
+    def handle(self, entry: Entry) -> list[Action]:
+        waiting, self.waiting = self.waiting, ()
+        actions = super().handle(entry)
+        if isinstance(entry.event, events.Resume):
+            self.waiting = [action for action in actions if isinstance(action, self.late)]
+        return [*(action for action in actions if action not in self.waiting), *waiting]
+
+
+def a_resumed_session_is_subscribed_after_its_replay(_: Patch) -> Parts:
+    class Late(LateState):
+        late = Enter
+
+    return Parts(state=Late)
+
+
+def a_resumed_session_is_subscribed_before_its_replay(_: Patch) -> Parts:
+    class Late(LateState):
+        late = Stream
+
+    return Parts(state=Late)
+
+
+def change_messages(patch: Patch, change: Callable[[Tables, Person, Any], list[Action]]) -> Parts:
+    def changed(tables: Tables, person: Person, _: Any, actions: list[Action]) -> list[Action]:
         told: list[Action] = []
-        for action in original(self, person, *args):
-            changes = isinstance(action, Broadcast)
-            told += change(self, person, action) if changes else [action]
+        for action in actions:
+            told += change(tables, person, action) if isinstance(action, Broadcast) else [action]
         return told
 
-    patch.setattr(ChatState, "_say", say)
+    return change_say(patch, changed)
 
 
-def the_author_is_known_by_its_first_connection(patch: Patch) -> None:
-    change_messages(
-        patch,
-        lambda _, person, action: [msgspec.structs.replace(action, author=person.id)],
+def the_author_is_known_by_its_first_connection(patch: Patch) -> Parts:
+    return change_messages(
+        patch, lambda _, person, action: [msgspec.structs.replace(action, author=person.id)]
     )
 
 
-def messages_reach_people_outside_the_room(patch: Patch) -> None:
-    change_messages(
-        patch,
-        lambda state, _, action: [
-            msgspec.structs.replace(action, audience=Audience(tuple(state._people)))
-        ],
-    )
+def messages_reach_people_outside_the_room(patch: Patch) -> Parts:
+    def change(tables: Tables, _: Person, action: Any) -> list[Action]:
+        others = tuple(
+            room.audience for room in tables.rooms.values() if room.audience is not action.audience
+        )
+        return [msgspec.structs.replace(action, also=others)]
+
+    return change_messages(patch, change)
 
 
-def receipts_come_with_the_next_message(patch: Patch) -> None:
+def receipts_come_with_the_next_message(patch: Patch) -> Parts:
     late: list[Action] = []
 
-    def change(_: ChatState, person: Person, action: Any) -> list[Action]:
+    def change(_: Tables, person: Person, action: Any) -> list[Action]:
         before = [*late]
         late[:] = [Send(person.conn, action.receipt)]
         return [msgspec.structs.replace(action, receipt=None), *before]
 
-    change_messages(patch, change)
+    return change_messages(patch, change)
 
 
-def receipts_are_given_for_what_was_refused(patch: Patch) -> None:
-    original = ChatState._say
-
-    def say(self: ChatState, person: Person, event: Any, at: int) -> list[Action]:
+def receipts_are_given_for_what_was_refused(patch: Patch) -> Parts:
+    def change(_: Tables, person: Person, event: Any, actions: list[Action]) -> list[Action]:
         if event.key not in person.rooms and event.id is not None:
-            return [Send(person.conn, Sent(at, event.id, event.room, None, 1))]
-        return original(self, person, event, at)
+            return [Send(person.conn, Sent(0, event.id, event.room, None, 1))]
+        return actions
 
-    patch.setattr(ChatState, "_say", say)
-
-
-def all_rooms_share_one_history(patch: Patch) -> None:
-    state_made, room_made = ChatState.__init__, Room.__init__
-    shared: list[deque[Said]] = []
-
-    def make_state(self: ChatState, **kwargs: Any) -> None:
-        shared[:] = [deque()]
-        state_made(self, **kwargs)
-
-    def make_room(self: Room, *args: Any) -> None:
-        room_made(self, *args)
-        self.history = shared[0]
-
-    patch.setattr(ChatState, "__init__", make_state)
-    patch.setattr(Room, "__init__", make_room)
+    return change_say(patch, change)
 
 
-def the_history_has_no_bound(patch: Patch) -> None:
-    original = Room.say
+def all_rooms_share_one_history(patch: Patch) -> Parts:
+    shared: dict[int, deque[Said]] = {}
 
-    def say(self: Room, nick: str, event: Any, at: int, limits: StateLimits) -> Any:
-        none = msgspec.structs.replace(limits, history_messages=10**9, history_chars=10**9)
-        return original(self, nick, event, at, none)
+    def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Action]:
+        if event.key not in tables.rooms and len(person.rooms) < tables.limits.rooms_per_person:
+            made: list[Action] = RULES[events.Join](tables, person, event, at)
+            if room := tables.rooms.get(event.key):
+                room.history = shared.setdefault(id(tables), deque())
+            return made
+        joined: list[Action] = RULES[events.Join](tables, person, event, at)
+        return joined
 
-    patch.setattr(Room, "say", say)
-
-
-def an_expired_session_is_not_forgotten(patch: Patch) -> None:
-    original = ChatState._depart
-
-    def depart(self: ChatState, person: Person, reason: str) -> list[Action]:
-        told = original(self, person, reason)
-        if person.session:
-            self._sessions[person.session] = person
-        return told
-
-    patch.setattr(ChatState, "_depart", depart)
+    patch.setitem(HANDLERS, events.Join, join)
+    return Parts()
 
 
-def a_ghost_holds_its_nick(patch: Patch) -> None:
-    original = ChatState._depart
+def the_history_has_no_bound(patch: Patch) -> Parts:
+    def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
+        limits = tables.limits
+        tables.limits = msgspec.structs.replace(limits, history_messages=10**9, history_chars=10**9)
+        actions: list[Action] = RULES[events.Say](tables, person, event, at)
+        tables.limits = limits
+        return actions
 
-    def depart(self: ChatState, person: Person, reason: str) -> list[Action]:
-        was_away = person.away
-        told = original(self, person, reason)
-        if was_away:
-            self._nicks[person.key] = person
-        return told
-
-    patch.setattr(ChatState, "_depart", depart)
+    patch.setitem(HANDLERS, events.Say, say)
+    return Parts()
 
 
-def the_older_connection_stays_open(patch: Patch) -> None:
-    original = ChatState._resume
-    patch.setattr(
-        ChatState,
-        "_resume",
-        lambda self, *args: [
-            action for action in original(self, *args) if not isinstance(action, Close)
-        ],
+def change_expire(patch: Patch, change: Callable[[Tables, Person], None]) -> Parts:
+    def expire(tables: Tables, entry: Entry, event: events.Expire) -> list[Action]:
+        person = tables.away.get(event.session)
+        actions: list[Action] = COMING[events.Expire](tables, entry, event)
+        if person is not None and actions:
+            change(tables, person)
+        return actions
+
+    patch.setitem(ARRIVALS, events.Expire, expire)
+    return Parts()
+
+
+def an_expired_session_is_not_forgotten(patch: Patch) -> Parts:
+    def keep(tables: Tables, person: Person) -> None:
+        tables.sessions[person.session] = person
+
+    return change_expire(patch, keep)
+
+
+def a_ghost_holds_its_nick(patch: Patch) -> Parts:
+    def keep(tables: Tables, person: Person) -> None:
+        tables.nicks[person.key] = person
+
+    return change_expire(patch, keep)
+
+
+def the_older_connection_stays_open(patch: Patch) -> Parts:
+    return change_resume(
+        patch, lambda _, __, actions: [it for it in actions if not isinstance(it, Close)]
     )
 
 
-def direct_messages_are_not_kept_for_who_is_away(patch: Patch) -> None:
-    original = ChatState._resume
-
-    def resume(self: ChatState, conn: int, event: Any) -> list[Action]:
-        person = self._sessions.get(event.session)
+def direct_messages_are_not_kept_for_who_is_away(patch: Patch) -> Parts:
+    def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
+        person = tables.sessions.get(event.session)
         if person is not None and person.inbox:
             event = msgspec.structs.replace(event, told=person.told)
-        return original(self, conn, event)
+        actions: list[Action] = COMING[events.Resume](tables, entry, event)
+        return actions
 
-    patch.setattr(ChatState, "_resume", resume)
+    patch.setitem(ARRIVALS, events.Resume, resume)
+    return Parts()
+
+
+def the_inbox_has_no_bound(patch: Patch) -> Parts:
+    def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Action]:
+        limits = tables.limits
+        tables.limits = msgspec.structs.replace(limits, inbox=10**9, inbox_chars=10**9)
+        actions: list[Action] = RULES[events.Tell](tables, person, event, at)
+        tables.limits = limits
+        return actions
+
+    patch.setitem(HANDLERS, events.Tell, tell)
+    return Parts()
+
+
+# ── Of the log, and of who reads it ──────────────────────────────────────────────────────────
+
+
+class Recounting(ServerProtocol):
+    """Takes every delivery for a new entry, and every event of a connection for a new one."""
+
+    def commit(self, entries: Iterable[Entry], *, now: int) -> list[Effect]:
+        first = self.state.seq + 1
+        again = [
+            msgspec.structs.replace(entry, seq=seq) for seq, entry in enumerate(entries, first)
+        ]
+        return super().commit(again, now=now)
+
+
+class Uncounted(ChatState):
+    """Does not look at the numbers of a connection's events."""
+
+    def handle(self, entry: Entry) -> list[Action]:
+        return super().handle(msgspec.structs.replace(entry, number=0))
+
+
+def an_entry_that_comes_again_happens_again(_: Patch) -> Parts:
+    return Parts(protocol=Recounting, state=Uncounted)
+
+
+def an_entry_that_comes_again_is_counted_again(patch: Patch) -> Parts:
+    """Of the two counts of a connection, that of what came back goes too far."""
+
+    class Again(ServerProtocol):
+        def commit(self, entries: Iterable[Entry], *, now: int) -> list[Effect]:
+            entries = list(entries)
+            seen = [entry for entry in entries if entry.seq <= self.state.seq]
+            effects = super().commit(entries, now=now)
+            for entry in seen:
+                if (connection := made.get(entry.conn)) is not None and entry.number:
+                    connection.committed += 1
+            return effects
+
+    made: dict[int, Connection] = {}
+
+    class Known(Connection):
+        __slots__ = ()
+
+        def __init__(self, conn: int, *args: Any, **kwargs: Any) -> None:
+            super().__init__(conn, *args, **kwargs)
+            made[conn] = self
+
+    patch.setattr(server_module, "Connection", Known)
+    return Parts(protocol=Again)
+
+
+def a_late_batch_is_delivered_behind_the_next(_: Patch) -> Parts:
+    def between(on_entries: OnEntries) -> OnEntries:
+        held: list[Sequence[Entry]] = []
+        deliveries = 0
+
+        def deliver(entries: Sequence[Entry]) -> None:
+            nonlocal deliveries
+            deliveries += 1
+            if deliveries % 20 == 0:
+                held.append(entries)
+                return
+            on_entries(entries)
+            while held:
+                on_entries(held.pop())
+
+        return deliver
+
+    return Parts(between=between)
+
+
+def a_batch_is_applied_in_the_order_of_its_authors(_: Patch) -> Parts:
+    def between(on_entries: OnEntries) -> OnEntries:
+        return lambda entries: on_entries(
+            [
+                msgspec.structs.replace(moved, seq=entry.seq)
+                for entry, moved in zip(
+                    entries, sorted(entries, key=lambda it: -it.conn), strict=True
+                )
+            ]
+        )
+
+    return Parts(between=between)
+
+
+def a_snapshot_forgets_receipts(_: Patch) -> Parts:
+    class Forgetful(ChatState):
+        def snapshot(self) -> bytes:
+            whole = msgspec.json.decode(super().snapshot())
+            for person in whole["people"]:
+                person[-1] = []
+            return msgspec.json.encode(whole)
+
+        @classmethod
+        def restore(cls, data: bytes) -> ChatState:
+            return ChatState.restore(data)
+
+    return Parts(state=Forgetful)
+
+
+def the_graces_of_who_was_away_are_not_armed_after_a_restart(_: Patch) -> Parts:
+    class Nobody(ChatState):
+        def all_away(self) -> Iterable[Person]:
+            return ()
+
+    return Parts(state=Nobody)
 
 
 # ── Of the server's protocol ─────────────────────────────────────────────────────────────────
 
 
-def a_resumed_session_expires(patch: Patch) -> None:
-    def expire(self: ChatState, _: int, event: Any) -> list[Action]:
-        person = self._sessions.get(event.session)
-        return [] if person is None else self._depart(person, event.reason)
+def a_resumed_session_expires(patch: Patch) -> Parts:
+    class Stubborn(Graces):
+        def __init__(self, _: Callable[[str, int], bool]) -> None:
+            super().__init__(lambda *_: True)
 
-    original = ServerProtocol.commit
+        def end(self, session: str) -> None:
+            """It goes on."""
 
-    def commit(self: ServerProtocol, entry: Entry) -> Any:
-        graces = {**self._graces}
-        effects = original(self, entry)
-        if isinstance(entry.event, events.Resume):
-            self._graces = graces
-        return effects
+    def expire(tables: Tables, entry: Entry, event: events.Expire) -> list[Action]:
+        person = tables.sessions.get(event.session)
+        if person is not None and not person.away:
+            RULES[events.Disconnect](tables, person, events.Disconnect(event.reason), entry.at)
+            entry = msgspec.structs.replace(entry, conn=person.conn)
+        actions: list[Action] = COMING[events.Expire](tables, entry, event)
+        return actions
 
-    patch.setattr(ChatState, "_expire", expire)
-    patch.setattr(ServerProtocol, "commit", commit)
-    patch.setattr(
-        ServerProtocol, "_is_away", lambda self, session, _: session in self.state._sessions
-    )
-
-
-def the_grace_is_too_short(patch: Patch) -> None:
-    original = ServerProtocol._begin_grace
-
-    def begin(self: ServerProtocol, *args: Any) -> None:
-        now = self._now
-        self._now = now - self.limits.grace_ms // 2
-        original(self, *args)
-        self._now = now
-
-    patch.setattr(ServerProtocol, "_begin_grace", begin)
+    patch.setattr(server_module, "Graces", Stubborn)
+    patch.setitem(ARRIVALS, events.Expire, expire)
+    return Parts()
 
 
-def the_grace_never_ends(patch: Patch) -> None:
-    patch.setattr(ServerProtocol, "_begin_grace", lambda *_: None)
+def the_grace_is_too_short(_: Patch) -> Parts:
+    class Short(ServerProtocol):
+        def __init__(self, state: ChatState, *, limits: Any, **kwargs: Any) -> None:
+            half = msgspec.structs.replace(limits, grace_ms=limits.grace_ms // 2)
+            super().__init__(state, limits=half, **kwargs)
+
+    return Parts(protocol=Short)
 
 
-def what_comes_too_fast_is_thrown_away(patch: Patch) -> None:
-    original = ServerProtocol._proceed
+def the_grace_never_ends(patch: Patch) -> Parts:
+    class Endless(Graces):
+        def begin(self, session: str, grace: Grace) -> None:
+            """It never does."""
 
-    def proceed(self: ServerProtocol, connection: Any) -> Any:
-        effects = original(self, connection)
-        connection.lines = []
-        return effects
-
-    patch.setattr(ServerProtocol, "_proceed", proceed)
+    patch.setattr(server_module, "Graces", Endless)
+    return Parts()
 
 
-def who_has_to_wait_is_taken_for_silent(patch: Patch) -> None:
-    original = ServerProtocol._look_after
+def what_comes_too_fast_is_thrown_away(patch: Patch) -> Parts:
+    class Careless(Intake):
+        def proceed(
+            self,
+            connection: Connection,
+            now: int,
+            effects: list[Effect],
+            items: Sequence[Item] = (),
+        ) -> None:
+            super().proceed(connection, now, effects, items)
+            if connection.reader is not None and connection.is_paused:
+                connection.reader.requests(10**9)
 
-    def look_after(self: ServerProtocol, connection: Any) -> Any:
-        lines, connection.lines = connection.lines, []
-        effects = original(self, connection)
-        connection.lines = lines
-        return effects
-
-    patch.setattr(ServerProtocol, "_look_after", look_after)
-
-
-def timers_are_left_behind(patch: Patch) -> None:
-    original = ServerProtocol._look_after
-
-    def look_after(self: ServerProtocol, connection: Any) -> Any:
-        self._timers.append((1 << 60, connection.conn, False))
-        return original(self, connection)
-
-    patch.setattr(ServerProtocol, "_look_after", look_after)
+    patch.setattr(server_module, "Intake", Careless)
+    return Parts()
 
 
-def reading_is_never_paused(patch: Patch) -> None:
-    patch.setattr(ServerProtocol, "is_paused", lambda *_: False)
+def who_has_to_wait_is_taken_for_silent(patch: Patch) -> Parts:
+    class Unfair(Liveness):
+        def check(self, connection: Connection, now: int, effects: list[Effect]) -> None:
+            paused, connection.is_paused = connection.is_paused, False
+            super().check(connection, now, effects)
+            connection.is_paused = paused
+
+    patch.setattr(server_module, "Liveness", Unfair)
+    return Parts()
 
 
-def the_plain_dialect_trusts_its_bytes(patch: Patch) -> None:
-    patch.setattr(Plain, "decode", lambda _, line: parse_line(line.decode()))
+def timers_are_left_behind(patch: Patch) -> Parts:
+    class Littering(Timers):
+        def set(self, at: int, conn: int, due: Due) -> None:
+            super().set(at, conn, due)
+            super().set(1 << 60, conn, due)
+
+    patch.setattr(server_module, "Timers", Littering)
+    return Parts()
+
+
+def reading_is_never_paused(_: Patch) -> Parts:
+    class Greedy(ServerProtocol):
+        def receive_data(self, conn: int, data: bytes, *, now: int) -> list[Effect]:
+            effects = super().receive_data(conn, data, now=now)
+            return [effect for effect in effects if not isinstance(effect, Pause)]
+
+    return Parts(protocol=Greedy)
+
+
+def who_has_another_flavour_stays_in_its_old_lane(patch: Patch) -> Parts:
+    class Lazy(Delivery):
+        def refresh_flavour(self, connection: Connection, effects: list[Effect]) -> None:
+            if connection.reader is not None and not connection.rooms:
+                super().refresh_flavour(connection, effects)
+
+    patch.setattr(server_module, "Delivery", Lazy)
+    return Parts()
+
+
+def answers_name_who_asked_first(patch: Patch) -> Parts:
+    """As it would be if an answer were kept for the next one who asks the same."""
+    kept: dict[type[Notice], bytes] = {}
+
+    class Naming(Delivery):
+        def tell(
+            self, connection: Connection, notice: Notice, request: object, effects: list[Effect]
+        ) -> None:
+            told: list[Effect] = []
+            super().tell(connection, notice, request, told)
+            for effect in told:
+                if isinstance(effect, Send) and b" mark" in effect.payload:
+                    frame = effect.payload.partition(b":")[2]
+                    mark, nick, rest = frame.split(b" ", 2)
+                    frame = b" ".join((mark, kept.setdefault(type(notice), nick), rest))
+                    effects.append(Send(effect.conn, b"%d:%s" % (len(frame) - 1, frame)))
+                else:
+                    effects.append(effect)
+
+    patch.setattr(server_module, "Delivery", Naming)
+    return Parts()
+
+
+def the_plain_dialect_trusts_its_bytes(_: Patch) -> Parts:
+    class Trusting(PlainReader):
+        __slots__ = ()
+
+        def decode(self, line: bytes) -> Item | None:
+            return parse_line(line.decode())
+
+    class Dialect(PlainText):
+        def reader(self) -> PlainReader:
+            return Trusting()
+
+    return Parts(dialects=(JsonLines(), Dialect()))
 
 
 # ── Of the client's protocol ─────────────────────────────────────────────────────────────────
 
 
-def the_client_shows_what_it_has_seen(patch: Patch) -> None:
-    change_replay(patch, 1)  # a server that keeps its promise never puts this to the test
-    original = ClientProtocol._see
+class WholeLines(ClientProtocol):
+    """Takes in whole lines; `line` may change one, and what came of it."""
 
-    def see(self: ClientProtocol, room: str, seq: int) -> bool:
-        original(self, room, seq)
-        return room in self.rooms
+    rest = b""
 
-    patch.setattr(ClientProtocol, "_see", see)
+    def hello(self, *args: Any) -> bytes:
+        self.rest = b""
+        return super().hello(*args)
 
+    def receive_data(self, data: bytes) -> Received:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        told = [self.line(line + b"\n") for line in lines]
+        return Received(
+            [notice for each in told for notice in each.notices],
+            b"".join(each.reply for each in told),
+        )
 
-def the_client_shows_a_receipt_each_time(patch: Patch) -> None:
-    original = ClientProtocol._acknowledge
-
-    def acknowledge(self: ClientProtocol, id: str) -> bool:
-        original(self, id)
-        return True
-
-    patch.setattr(ClientProtocol, "_acknowledge", acknowledge)
-
-
-def the_client_does_not_send_again(patch: Patch) -> None:
-    original = ClientProtocol.hello
-
-    def hello(self: ClientProtocol) -> bytes:
-        data = original(self)
-        self._held.clear()
-        return data
-
-    patch.setattr(ClientProtocol, "hello", hello)
+    def line(self, line: bytes) -> Received:
+        return super().receive_data(line)
 
 
-def the_client_sends_more_than_is_remembered(patch: Patch) -> None:
-    original = ClientProtocol._begin
+def show_all(types: tuple[type, ...]) -> type[ClientProtocol]:
+    class Client(WholeLines):
+        def line(self, line: bytes) -> Received:
+            told = super().line(line)
+            notice = decode_notice(line)
+            return Received([notice], told.reply) if isinstance(notice, types) else told
 
-    def begin(self: ClientProtocol, welcome: notices.Welcome) -> None:
-        assert welcome.limits is not None
-        limits = msgspec.structs.replace(welcome.limits, unacknowledged=1_000)
-        original(self, msgspec.structs.replace(welcome, limits=limits))
-
-    patch.setattr(ClientProtocol, "_begin", begin)
-
-
-def the_client_knows_its_own_messages_by_nick(patch: Patch) -> None:
-    original = ClientProtocol._take
-
-    def take(self: ClientProtocol, notice: Notice) -> bool:
-        news = original(self, notice)
-        return news and not (isinstance(notice, Said) and notice.nick == self.nick)
-
-    patch.setattr(ClientProtocol, "_take", take)
+    return Client
 
 
-# ── Of the fan-out ───────────────────────────────────────────────────────────────────────────
+def the_client_shows_what_it_has_seen(patch: Patch) -> Parts:
+    # A server that keeps its promise never puts this to the test.
+    return replace(change_replay(patch, one_more), client=show_all((Said, Told)))
 
 
-def outboxes_have_no_bound(patch: Patch) -> None:
-    keep = Fanout._keep
-
-    def broken_keep(self: Fanout, *arguments: Any) -> None:
-        self._max_backlog_bytes = 10**9
-        keep(self, *arguments)
-
-    patch.setattr(Fanout, "_keep", broken_keep)
+def the_client_shows_a_receipt_each_time(_: Patch) -> Parts:
+    return Parts(client=show_all((Sent,)))
 
 
-def everybody_waits_for_the_slowest(patch: Patch) -> None:
-    flush, check_stalls = Fanout.flush, Fanout.check_stalls
+def the_client_does_not_send_again(_: Patch) -> Parts:
+    class Client(WholeLines):
+        old: frozenset[str] = frozenset()
 
-    def broken_flush(self: Fanout, now: int) -> None:
-        if not self._slow:
-            flush(self, now)
+        def hello(self, *args: Any) -> bytes:
+            self.old = frozenset(self.unacknowledged)
+            return super().hello(*args)
 
-    def then_flush(self: Fanout, now: int) -> None:
-        check_stalls(self, now)
-        broken_flush(self, now)
+        def receive_data(self, data: bytes) -> Received:
+            told = super().receive_data(data)
+            again = [
+                encode_request(self.unacknowledged[id])
+                for id in self.old & set(self.unacknowledged)
+            ]
+            lines = [line for line in told.reply.splitlines(keepends=True) if line not in again]
+            return Received(told.notices, b"".join(lines))
 
-    patch.setattr(Fanout, "flush", broken_flush)
-    patch.setattr(Fanout, "check_stalls", then_flush)
+    return Parts(client=Client)
 
 
-MUTATIONS: list[tuple[Callable[[Patch], None], str]] = [
+def the_client_sends_more_than_is_remembered(_: Patch) -> Parts:
+    class Client(WholeLines):
+        def line(self, line: bytes) -> Received:
+            notice = decode_notice(line)
+            if isinstance(notice, Welcome) and isinstance(notice.limits, Limits):
+                limits = msgspec.structs.replace(notice.limits, unacknowledged=1_000)
+                notice = msgspec.structs.replace(notice, limits=limits)
+                line = msgspec.json.encode(notice) + b"\n"
+            return super().line(line)
+
+    return Parts(client=Client)
+
+
+def the_client_knows_its_own_messages_by_nick(_: Patch) -> Parts:
+    class Client(ClientProtocol):
+        def receive_data(self, data: bytes) -> Received:
+            told = super().receive_data(data)
+            shown = [
+                notice
+                for notice in told.notices
+                if not (isinstance(notice, Said) and notice.nick == self.nick)
+            ]
+            return Received(shown, told.reply)
+
+    return Parts(client=Client)
+
+
+# ── Of the node and its fan-out ──────────────────────────────────────────────────────────────
+
+
+def outboxes_have_no_bound(patch: Patch) -> Parts:
+    class Endless(Fanout):
+        def __init__(self, wake: Callable[[], None], **kwargs: Any) -> None:
+            super().__init__(wake, **{**kwargs, "max_backlog_bytes": 10**9})
+
+    patch.setattr(node_module, "Fanout", Endless)
+    return Parts()
+
+
+def everybody_waits_for_the_slowest(patch: Patch) -> Parts:
+    class Waiting(Fanout):
+        def flush(self, now: int) -> None:
+            if not self.backlog_bytes:
+                super().flush(now)
+
+        def check_stalls(self, now: int) -> None:
+            super().check_stalls(now)
+            self.flush(now)
+
+    patch.setattr(node_module, "Fanout", Waiting)
+    return Parts()
+
+
+def who_leaves_a_room_is_still_sent_to(patch: Patch) -> Parts:
+    class Keeping(Fanout):
+        def leave(self, audience: Audience, conn: int) -> None:
+            """It is not told that it is over."""
+
+    patch.setattr(node_module, "Fanout", Keeping)
+    return Parts()
+
+
+MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
     (the_replay_is_one_too_long, "replay"),
@@ -432,6 +700,13 @@ MUTATIONS: list[tuple[Callable[[Patch], None], str]] = [
     (a_ghost_holds_its_nick, "sessions"),
     (the_older_connection_stays_open, "sessions"),
     (direct_messages_are_not_kept_for_who_is_away, "direct_messages"),
+    (the_inbox_has_no_bound, "bounds"),
+    (an_entry_that_comes_again_happens_again, "nothing_twice"),
+    (an_entry_that_comes_again_is_counted_again, "bounds"),
+    (a_late_batch_is_delivered_behind_the_next, "same_state"),
+    (a_batch_is_applied_in_the_order_of_its_authors, "one_order"),
+    (a_snapshot_forgets_receipts, "same_state"),
+    (the_graces_of_who_was_away_are_not_armed_after_a_restart, "sessions"),
     (a_resumed_session_expires, "sessions"),
     (the_grace_is_too_short, "sessions"),
     (the_grace_never_ends, "sessions"),
@@ -439,6 +714,8 @@ MUTATIONS: list[tuple[Callable[[Patch], None], str]] = [
     (who_has_to_wait_is_taken_for_silent, "flood"),
     (timers_are_left_behind, "bounds"),
     (reading_is_never_paused, "bounds"),
+    (who_has_another_flavour_stays_in_its_old_lane, "flavours"),
+    (answers_name_who_asked_first, "flavours"),
     (the_plain_dialect_trusts_its_bytes, "no_exception"),
     (the_client_shows_what_it_has_seen, "nothing_twice"),
     (the_client_shows_a_receipt_each_time, "nothing_twice"),
@@ -447,6 +724,7 @@ MUTATIONS: list[tuple[Callable[[Patch], None], str]] = [
     (the_client_knows_its_own_messages_by_nick, "exactly_once"),
     (outboxes_have_no_bound, "bounds"),
     (everybody_waits_for_the_slowest, "healthy"),
+    (who_leaves_a_room_is_still_sent_to, "nothing_outside"),
 ]
 
 
@@ -454,11 +732,11 @@ MUTATIONS: list[tuple[Callable[[Patch], None], str]] = [
     ("mutation", "checker"), MUTATIONS, ids=[mutation.__name__ for mutation, _ in MUTATIONS]
 )
 def test_a_broken_promise_is_caught_by_its_checker(
-    mutation: Callable[[Patch], None], checker: str, monkeypatch: Patch
+    mutation: Mutation, checker: str, monkeypatch: Patch
 ) -> None:
-    mutation(monkeypatch)
+    parts = mutation(monkeypatch)
     for seed in range(WITHIN):
-        if checker in {broken.checker for broken in simulate(seed).violations}:
+        if checker in {broken.checker for broken in simulate(seed, parts).violations}:
             return
     pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
 

@@ -18,22 +18,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tcpchat_core import Entry
+from tcpchat_core import ChatState, Entry
+from tcpchat_net.logs.memory import MemoryLog
 from tests.sim.clock import Clock
 from tests.sim.config import Config
+from tests.sim.logs import UnreliableLog
 from tests.sim.model import Model
 from tests.sim.network import Link, Way
-from tests.sim.peers import Diary, Peer, Wire
+from tests.sim.parts import Parts
+from tests.sim.peers import Diary, Frame, Peer, Wire
 from tests.sim.people import (
     COMMONS,
     HealthyPerson,
     Hostile,
+    MarkedPerson,
     Paster,
     Person,
     PlainPerson,
     SlowReader,
 )
-from tests.sim.server import Server
+from tests.sim.server import EPOCH, Server, TappedLog
 
 # What a healthy connection's kernels hold: nothing that is sent in a simulation fills it.
 ROOMY = 1 << 24
@@ -57,8 +61,8 @@ class Checker:
     Both report what is wrong by `World.violated`.
     """
 
-    def committed(self, world: World, entry: Entry) -> None:
-        """An entry was committed, and the model knows it."""
+    def committed(self, world: World, entries: Sequence[Entry]) -> None:
+        """Entries were delivered for the first time, and the model knows them."""
 
     def sampled(self, world: World) -> None:
         """Some time has passed."""
@@ -70,21 +74,33 @@ class Checker:
 class World:
     """Make one of a configuration, and `run` it."""
 
-    def __init__(self, config: Config, checkers: Sequence[Checker]) -> None:
+    def __init__(
+        self, config: Config, checkers: Sequence[Checker], parts: Parts | None = None
+    ) -> None:
         self.config = config
         self.checkers = checkers
+        self.parts = parts = parts or Parts()
         self.clock = Clock()
         self.draw = random.Random(config.seed)
         self.model = Model(config.state_limits)
-        self.server = Server(self.clock, self.draw, config, self._committed)
+        self.entries: list[Entry] = []  # that were delivered, each once, in the order of the log
+        self._early: dict[int, Entry] = {}  # delivered before what has a lower number
+        self._snapshot = b""
+        self._far_log: UnreliableLog | None = None
+        self.servers: list[Server] = []  # all boots of the node
+        self.down_from = self.down_until = -1
+        self.server = self._serve(
+            parts.state(epoch="simulated", limits=config.state_limits), boot=1
+        )
         self.faulty = True
         self.faults: Counter[str] = Counter()
         self.violations: list[Violation] = []
         self.diaries: list[Diary] = []
-        self.wires: dict[int, Wire] = {}
+        self.all_wires: list[Wire] = []
+        self.frames: list[Frame] = []
+        self.broken_frames = 0
         self.spoken: dict[str, int] = {}  # when something was said, by its text
         self.last_words: dict[str, Person] = {}
-        self.last_conn = 0
         self.links: list[Link] = []
         self._trace = hashlib.sha256()
         names = iter(["ada", "bob", "cleo", "dana", "eve", "finn", "gus", "hal", "ivy", "jo"])
@@ -95,9 +111,16 @@ class World:
         ]
         self.people: list[Person] = [*self.healthy, *self.sick]
         self.plain = [PlainPerson(self, f"nc{n}") for n in range(config.plain)]
+        self.marked = [MarkedPerson(self, f"mark{n}") for n in range(config.marked)]
         self.pasters = [Paster(self, f"paster{n}") for n in range(config.pasters)]
         self.hostile = [Hostile(self, f"evil{n}") for n in range(config.hostile)]
-        self.peers: list[Peer] = [*self.people, *self.plain, *self.pasters, *self.hostile]
+        self.peers: list[Peer] = [
+            *self.people,
+            *self.plain,
+            *self.marked,
+            *self.pasters,
+            *self.hostile,
+        ]
 
     @property
     def trace(self) -> str:
@@ -112,10 +135,13 @@ class World:
         """A promise was broken."""
         self.violations.append(Violation(name_of(checker), f"at {self.clock.now} ms: {text}"))
 
+    def wires(self) -> dict[int, Wire]:
+        """What came over the connections of people with clients, by connection."""
+        return {wire.conn: wire for wire in self.all_wires if wire.conn}
+
     def dial(self, peer: Peer) -> Link:
-        """A peer connects. Returns the link; the number of the connection is `last_conn`."""
+        """A peer connects. The link gets its number when the server accepts it."""
         config = self.config
-        self.last_conn = conn = self.last_conn + 1
         healed = peer.roomy or not self.faulty
         way = Way(
             ROOMY if healed else config.capacity,
@@ -125,7 +151,7 @@ class World:
         )
         link = Link(self.clock, self.draw, way, way)
         self.links.append(link)
-        self.clock.after(config.latency, lambda: self.server.accept(conn, link.server, peer.name))
+        self.clock.after(config.latency, lambda: self.server.accept(link, peer.name))
         return link
 
     # ── The phases ───────────────────────────────────────────────────────────────────────────
@@ -134,6 +160,8 @@ class World:
         """All of it. What was found is in `violations`."""
         self.clock.after(self._until_fault(), self._fault)
         self.clock.after(0, self._sample)
+        if self.config.restart_at:
+            self._plan_restart()
         try:
             self._run()
         except Exception:  # whatever it is, it is what this is here to find
@@ -157,7 +185,7 @@ class World:
         self.run_until(self.is_quiet, HEARD_WITHIN)
         # Who is away, or was cut off unnoticed, is noticed and expires.
         limits = config.limits
-        clock.run(clock.now + limits.drop_after_ms + limits.grace_ms + 2 * config.log_delay + 3_000)
+        clock.run(clock.now + limits.drop_after_ms + limits.grace_ms + 2 * config.log_time + 3_000)
 
     def run_until(self, condition: Callable[[], bool], within: int) -> None:
         """Let time pass until something is so, or for too long."""
@@ -191,15 +219,14 @@ class World:
         if who is None:
             return False
         views = {view.name: view.seq for view in person.protocol.rooms.values()}
-        return all(
-            stay.life.name in views
-            and not any(
-                message.seq > views[stay.life.name]
-                for message in reversed(stay.life.messages)
-                if stay.covers(message.place)
-            )
-            for stay in who.rooms.values()
-        )
+        for stay in who.rooms.values():
+            if (seen := views.get(stay.life.name)) is None:
+                return False
+            messages = stay.life.messages
+            # The last of a stay that goes on is the last there is.
+            if messages and messages[-1].seq > seen and stay.covers(messages[-1].place):
+                return False
+        return True
 
     def _heal(self) -> None:
         self.faulty = False
@@ -210,7 +237,7 @@ class World:
             for pipe in (link.to_server, link.to_client):
                 pipe.unstall()
                 pipe.widen(ROOMY)  # as lines are that are made from now on
-        for peer in (*self.people, *self.plain):
+        for peer in (*self.people, *self.plain, *self.marked):
             peer.read_bytes, peer.read_delay = Peer.read_bytes, 0
             peer.wake()
         for enemy in self.hostile:
@@ -226,11 +253,87 @@ class World:
             checker.sampled(self)
         self.clock.after(500, self._sample)
 
-    def _committed(self, entry: Entry) -> None:
-        self.note("log", entry)
-        self.model.apply(entry)
-        for checker in self.checkers:
-            checker.committed(self, entry)
+    # ── The server and its log ───────────────────────────────────────────────────────────────
+
+    def _serve(self, state: ChatState, boot: int) -> Server:
+        """Start a node on what its log has left."""
+        config, clock = self.config, self.clock
+        log: MemoryLog | UnreliableLog
+        if config.log_delay:
+            log = self._far_log = UnreliableLog(
+                self.draw,
+                clock.after,
+                self._now,
+                delay=config.log_delay,
+                late=config.log_late,
+                again=config.log_again,
+                entries=self.entries,
+            )
+        else:
+            log = MemoryLog(self._now, seq=len(self.entries))
+        tapped = TappedLog(log, self.parts, self._delivered)
+        server = Server(clock, self.draw, config, self.parts, state=state, log=tapped, boot=boot)
+        self.servers.append(server)
+        return server
+
+    def _now(self) -> int:
+        return EPOCH + self.clock.now
+
+    def _delivered(self, entries: Sequence[Entry]) -> None:
+        """The log has delivered something: perhaps again, perhaps before its time."""
+        place = len(self.entries)
+        for entry in entries:
+            if entry.seq > len(self.entries):
+                self._early[entry.seq] = entry
+            while early := self._early.pop(len(self.entries) + 1, None):
+                self.entries.append(early)
+                self.note("log", early)
+                self.model.apply(early)
+        if fresh := self.entries[place:]:
+            for checker in self.checkers:
+                checker.committed(self, fresh)
+
+    def _plan_restart(self) -> None:
+        config, clock = self.config, self.clock
+        if config.is_told:
+            clock.at(config.restart_at - 200, self._say_goodbye)
+        clock.at(self.draw.randint(0, config.restart_at), self._take_snapshot)
+        clock.at(config.restart_at, self._die)
+        clock.at(config.restart_at + config.restart_for, self._restart)
+
+    def _take_snapshot(self) -> None:
+        self._snapshot = self.server.state.snapshot()
+
+    def _say_goodbye(self) -> None:
+        self.down_from = self.clock.now
+        self.server.is_deaf = True
+        self.server.node.stop("the server is restarted", retry=self.config.restart_for)
+
+    def _die(self) -> None:
+        """The node is gone, with all that it had not logged."""
+        if self.down_from < 0:
+            self.down_from = self.clock.now
+        self.server.die()
+        for link in self.links:
+            if not link.server.is_closed:
+                link.server.close()
+                link.cut()
+                self.clock.after(self.config.latency, link.client.reset)
+
+    def _restart(self) -> None:
+        """The node comes back, with a snapshot and what its log has taken in since."""
+        state = self.parts.state.restore(self._snapshot)
+        if self._far_log is not None:
+            self._far_log.close()
+            self._delivered(self._far_log.undelivered)
+        for entry in self.entries:
+            state.handle(entry)
+        self.server = self._serve(state, boot=self.server.boot + 1)
+        self.down_until = self.clock.now
+
+    def is_disturbed(self, at: int) -> bool:
+        """Whether the node was down at a time, or just before: then nobody is connected."""
+        return self.down_from <= at <= self.down_until + 2 * self.config.latency
 
     # ── The weather ──────────────────────────────────────────────────────────────────────────
 

@@ -27,6 +27,7 @@ from tcpchat_cli.terminal.address import Address
 from tcpchat_core import (
     ClientProtocol,
     LocalError,
+    Name,
     Notice,
     Request,
     TooLateError,
@@ -325,7 +326,8 @@ class Connection:
 
 def _is_same(room: str, typed: str) -> bool:
     """Whether the server's name of a room is what was typed, however it was written."""
-    return room_name(room)[1] == room_name(typed)[1]
+    one, other = room_name(room), room_name(typed)
+    return isinstance(one, Name) and isinstance(other, Name) and one.key == other.key
 
 
 def _now_ms() -> float:

@@ -19,8 +19,8 @@ from colorama import Fore, Style, just_fix_windows_console
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection, ConnectionFailed
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_core import Notice, events, notices, parse_line
-from tcpchat_core.dialects.jsonl import JsonLines
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core.dialects.jsonl import JSON
+from tcpchat_core.dialects.plain import PLAIN
 from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
 
 # How many lines may wait between the thread that reads stdin and the loop that sends them.
@@ -28,9 +28,6 @@ MAX_WAITING_LINES = 256
 
 # Stands for a line that is not even kept: longer than any line that a server takes.
 TOO_LONG_TO_SEND = "x" * (MAX_LINE_BYTES + 1)
-
-_PLAIN = Plain()
-_JSON_LINES = JsonLines()
 
 
 class Lines:
@@ -118,8 +115,8 @@ class Lines:
 
     def _text(self, notice: Notice) -> str:
         if self._json:
-            return _JSON_LINES.encode(notice).decode()
-        text = _PLAIN.encode(notice).decode()
+            return JSON.encode(notice).decode()
+        text = PLAIN.encode(notice).decode()
         if not self._coloured or not text:
             return text
         return "".join(_coloured(line) for line in text.splitlines(keepends=True))

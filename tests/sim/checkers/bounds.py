@@ -5,53 +5,85 @@ from __future__ import annotations
 from collections import Counter
 
 from tcpchat_core.framing import MAX_LINE_BYTES
-from tcpchat_core.server import MAX_OUTSTANDING
+from tcpchat_core.server.connection import Phase
+from tcpchat_core.server.rate import MAX_OUTSTANDING
+from tests.sim import inside
 from tests.sim.world import Checker, World
+
+# A piece of what a peer is owed: it is made when there is place for it, whatever its size.
+PIECE = 65_536 + MAX_LINE_BYTES
 
 
 class Bounds(Checker):
     def sampled(self, world: World) -> None:
-        config, server = world.config, world.server
-        state, protocol, fanout = server.state, server.protocol, server.fanout
-        limits = config.state_limits
+        if not world.server.is_deaf:
+            self._check_fanout(world)
+            self._check_protocol(world)
+            self._check_state(world)
 
-        def bound(what: str, is_: int, most: int) -> None:
-            if is_ > most:
-                world.violated(self, f"{what} is {is_}, and may be {most}")
+    def _bound(self, world: World, what: str, is_: int, most: int) -> None:
+        if is_ > most:
+            world.violated(self, f"{what} is {is_}, and may be {most}")
 
-        bound("outboxes", len(fanout._outboxes), len(server.connections))
-        for conn, outbox in fanout._outboxes.items():
-            bound(f"backlog of {conn}", outbox.backlog_bytes, config.max_backlog_bytes)
-            backlog = sum(len(piece) for piece in outbox.backlog) - outbox.offset
-            if outbox.backlog and backlog != outbox.backlog_bytes:
-                world.violated(self, f"backlog of {conn} is miscounted")
-        for conn, connection in protocol._connections.items():
-            bound(f"partial line of {conn}", connection.buffer.partial_bytes, MAX_LINE_BYTES + 1)
-            waiting = sum(len(line) for line in connection.lines if isinstance(line, bytes))
-            bound(f"lines of {conn}", waiting, config.read_bytes + MAX_LINE_BYTES)
-            bound(f"answers of {conn}", len(connection.answers), MAX_OUTSTANDING)
+    def _check_fanout(self, world: World) -> None:
+        most = world.config.max_backlog_bytes + PIECE
+        count = 0
+        for conn, counted, held in inside.backlogs(world.server.node):
+            count += 1
+            if counted > most:
+                self._bound(world, f"backlog of {conn}", counted, most)
+            if counted != held:
+                world.violated(self, f"backlog of {conn} is miscounted: {counted} for {held}")
+        self._bound(world, "outboxes", count, len(world.server.transports))
+
+    def _check_protocol(self, world: World) -> None:
+        protocol, there = world.server.protocol, world.server.transports
+        lines_most = world.config.read_bytes + MAX_LINE_BYTES
+        connections = inside.connections(protocol)
+        for connection in connections:
+            conn = connection.conn
+            partial, lines = inside.held_bytes(connection.reader)
+            if partial > MAX_LINE_BYTES + 1:
+                self._bound(world, f"partial line of {conn}", partial, MAX_LINE_BYTES + 1)
+            if lines > lines_most:
+                self._bound(world, f"lines of {conn}", lines, lines_most)
+            if len(connection.answers) > MAX_OUTSTANDING + 1:
+                count = len(connection.answers)
+                self._bound(world, f"answers of {conn}", count, MAX_OUTSTANDING + 1)
             outstanding = connection.proposed - connection.committed
-            bound(f"proposals of {conn}", outstanding, MAX_OUTSTANDING + 2)
-        timers = Counter(timer[1] for timer in protocol._timers)
-        bound("timers of one connection", max(timers.values(), default=0), 2)
-        # A connection that was lost is kept until its last proposal is committed.
-        bound(
-            "connections",
-            len(protocol._connections),
-            len(server.connections) + len(server.proposed),
-        )
-        everybody = [*state._people.values(), *state._away.values()]
-        bound("people", len(state._people), len(protocol._connections))
-        bound("away", len(state._away), limits.away)
-        bound("sessions", len(state._sessions), len(everybody))
-        bound("nicks", len(state._nicks), len(everybody))
-        bound("graces", len(protocol._graces), len(state._away) + len(protocol._connections) + 1)
-        for person in everybody:
-            bound(f"receipts of {person.nick}", len(person.receipts or ()), 2 * limits.receipts)
-            bound(f"inbox of {person.nick}", len(person.inbox or ()), limits.inbox)
-            bound(f"rooms of {person.nick}", len(person.rooms), limits.rooms_per_person)
-        bound("rooms", len(state._rooms), limits.rooms)
+            if not 0 <= outstanding <= MAX_OUTSTANDING + 2:
+                text = f"{conn} has proposed {connection.proposed}"
+                world.violated(self, f"{text}, and {connection.committed} came back")
+            # One that was lost is kept until its last proposal is committed.
+            if conn not in there and (connection.phase is not Phase.LOST or not outstanding):
+                world.violated(self, f"connection {conn} is gone, and is kept")
+        timers = Counter(inside.timers(protocol))
+        self._bound(world, "timers of one connection", max(timers.values(), default=0), 2)
+        self._bound(world, "timers", timers.total(), max(130, 4 * len(timers.keys() & there)))
+
+    def _check_state(self, world: World) -> None:
+        state, limits = world.server.state, world.config.state_limits
+        connected, away = list(state.connected()), list(state.all_away())
+        everybody = len(connected) + len(away)
+        self._bound(world, "away", len(away), limits.away)
+        self._bound(world, "sessions", sum(1 for _ in inside.sessions(state)), everybody)
+        self._bound(world, "nicks", sum(1 for _ in inside.nicks(state)), everybody)
+        self._bound(world, "graces", inside.graces(world.server.protocol), everybody + 1)
+        for person in (*connected, *away):
+            receipts, inbox = person.receipts or (), person.inbox or ()
+            if len(receipts) > 2 * limits.receipts:
+                self._bound(world, f"receipts of {person.nick}", len(receipts), 2 * limits.receipts)
+            if len(inbox) > limits.inbox:
+                self._bound(world, f"inbox of {person.nick}", len(inbox), limits.inbox)
+            chars = sum(len(told.text) for told in inbox)
+            self._bound(world, f"letters of {person.nick}", chars, limits.inbox_chars)
+            rooms = len(person.rooms)
+            self._bound(world, f"rooms of {person.nick}", rooms, limits.rooms_per_person)
+        rooms = 0
         for room in state.rooms():
-            bound(f"history of {room.name}", len(room.history), limits.history_messages)
-            chars = sum(len(said.text) for said in room.history)
-            bound(f"text of {room.name}", chars, limits.history_chars)
+            rooms += 1
+            count = len(room.history)
+            self._bound(world, f"history of {room.name}", count, limits.history_messages)
+            chars = sum([len(said.text) for said in room.history])
+            self._bound(world, f"text of {room.name}", chars, limits.history_chars)
+        self._bound(world, "rooms", rooms, limits.rooms)

@@ -16,6 +16,7 @@ from tests.sim.world import Checker, World
 
 class ExactlyOnce(Checker):
     def finished(self, world: World) -> None:
+        wires = world.wires()
         for diary in world.diaries:
             person = world.model.characters.get(diary.person)
             if person is None:
@@ -23,7 +24,7 @@ class ExactlyOnce(Checker):
             for stay in person.stays:
                 if diary.keeps:
                     self._check(world, diary, stay)
-                elif person.conn in world.wires:
+                elif person.conn in wires:
                     self._check_at_most(world, diary, stay)
 
     def _check(self, world: World, diary: Diary, stay: Stay) -> None:

@@ -12,7 +12,7 @@ from tests.sim.world import Checker, World
 
 class Gaps(Checker):
     def finished(self, world: World) -> None:
-        for conn, wire in world.wires.items():
+        for conn, wire in world.wires().items():
             for notice in wire.notices:
                 if isinstance(notice, Gap) and notice.room:
                     self._check(world, conn, notice)

@@ -15,7 +15,7 @@ from tests.sim.world import Checker, World
 
 class Replay(Checker):
     def finished(self, world: World) -> None:
-        for wire in world.wires.values():
+        for wire in world.wires().values():
             self._check(world, wire)
 
     def _check(self, world: World, wire: Wire) -> None:
@@ -27,6 +27,9 @@ class Replay(Checker):
 
         for notice in wire.notices:
             match notice:
+                case Resumed() if wire.conn not in world.model.resumed:
+                    wrong(notice)
+                    return
                 case Resumed(rooms=rooms):
                     told = wire.told
                     at = {room.room: _start(world, wire, room.room) for room in rooms}

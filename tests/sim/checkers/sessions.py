@@ -8,7 +8,12 @@ is on another one now), and nobody is away for longer than the grace.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from tcpchat_core import Entry, events
+from tcpchat_core.server.connection import Phase
+from tcpchat_core.state import Person
+from tests.sim import inside
 from tests.sim.model import Character
 from tests.sim.server import EPOCH
 from tests.sim.world import Checker, World
@@ -23,78 +28,77 @@ class Sessions(Checker):
         self._alone: dict[int, int] = {}  # since when a person has no connection
         self._nobody: dict[int, int] = {}  # … or a connection no person
 
-    def committed(self, world: World, entry: Entry) -> None:
+    def committed(self, world: World, entries: Sequence[Entry]) -> None:
         state, model = world.server.state, world.model
-        if isinstance(entry.event, events.Expire):
-            ghost = next(
-                (
-                    who
-                    for who in model.characters.values()
-                    if who.session == entry.event.session and who.gone == "expired"
-                ),
-                None,
-            )
-            if ghost is not None and ghost.gone_at == entry.at:
-                self._check_expired(world, ghost)
-        person, who = state.person(entry.conn), model.speaking.get(entry.conn)
-        if (person and person.nick) != (who and who.nick):
-            self._report(world, f"connection {entry.conn} is {person and person.nick}", who)
+        for entry in entries:
+            if isinstance(entry.event, events.Expire):
+                self._check_expired(world, entry, entry.event.session)
+        if world.server.is_deaf:
+            return
+        for conn in dict.fromkeys(entry.conn for entry in entries):
+            person, who = state.person(conn), model.speaking.get(conn)
+            if (person and person.nick) != (who and who.nick):
+                self._report(world, f"connection {conn} is {person and person.nick}", who)
 
-    def _check_expired(self, world: World, ghost: Character) -> None:
+    def _check_expired(self, world: World, entry: Entry, session: str) -> None:
         grace = world.config.limits.grace_ms
-        away_since = ghost.away_since
-        assert away_since is not None
-        if ghost.gone_at - away_since < grace - world.config.log_delay:
-            self._report(
-                world, f"{ghost.nick} expired after {ghost.gone_at - away_since} ms", ghost
-            )
+        for ghost in world.model.characters.values():
+            if ghost.session == session and ghost.gone == "expired" and ghost.gone_at == entry.at:
+                away_since = ghost.away_since
+                assert away_since is not None
+                if entry.at - away_since < grace - world.config.log_time:
+                    text = f"{ghost.nick} expired after {entry.at - away_since} ms"
+                    self._report(world, text, ghost)
 
     def sampled(self, world: World) -> None:
-        state, model, now = world.server.state, world.model, world.clock.now
-        slack = SLACK + 2 * world.config.log_delay
+        if not world.server.is_deaf:
+            self._check_time(world)
+            self._check_against_log(world)
+
+    def _check_time(self, world: World) -> None:
+        model, now, config = world.model, world.clock.now, world.config
+        slack = SLACK + 2 * config.log_time
         for who in model.away.values():
             away_since = who.away_since
             assert away_since is not None
-            if now - (away_since - EPOCH) > world.config.limits.grace_ms + slack:
-                self._report(world, f"{who.nick} is away since {away_since - EPOCH}", who)
+            since = max(away_since - EPOCH, world.down_until)  # graces begin anew
+            if now - since > config.limits.grace_ms + slack:
+                self._report(world, f"{who.nick} is away since {since}", who)
+        there = world.server.transports
         for conn, who in model.speaking.items():
-            if conn in world.server.connections:
+            if conn in there:
                 self._alone.pop(conn, None)
             elif now - self._alone.setdefault(conn, now) > slack:
                 self._report(world, f"{who.nick} has no connection since {self._alone[conn]}", who)
-        for conn, connection in world.server.protocol._connections.items():
-            if not connection.greeted or connection.ending or conn in model.speaking:
+        for connection in inside.connections(world.server.protocol):
+            conn = connection.conn
+            if connection.phase is not Phase.OPEN or conn in model.speaking:
                 self._nobody.pop(conn, None)
             elif now - self._nobody.setdefault(conn, now) > slack:
                 self._report(world, f"connection {conn} is open, and nobody is on it")
-        there = {conn: _view(who) for conn, who in model.speaking.items()}
-        found = {
-            conn: (person.nick, sorted(person.rooms), person.session)
-            for conn, person in state._people.items()
-        }
+
+    def _check_against_log(self, world: World) -> None:
+        state, model = world.server.state, world.model
+        there, found = _views(model.speaking.values()), _views(state.connected())
         if there != found:
             self._report(world, f"there are {found}; by the log there are {there}")
-        away = {who.session: _view(who) for who in model.away.values()}
-        found_away = {
-            session: (person.nick, sorted(person.rooms), person.session)
-            for session, person in state._away.items()
-        }
-        if away != found_away:
-            self._report(world, f"away are {found_away}; by the log {away}")
-        nicks = sorted(model.nicks)
-        if nicks != sorted(state._nicks):
-            self._report(world, f"held are {sorted(state._nicks)}; by the log {nicks}")
-        sessions = sorted(model.sessions)
-        if sessions != sorted(state._sessions):
+        away, found = _views(model.away.values()), _views(state.all_away())
+        if away != found:
+            self._report(world, f"away are {found}; by the log {away}")
+        if model.nicks.keys() != set(inside.nicks(state)):
+            nicks = sorted(inside.nicks(state))
+            self._report(world, f"held are {nicks}; by the log {sorted(model.nicks)}")
+        if model.sessions.keys() != set(inside.sessions(state)):
             self._report(world, "other sessions are known than by the log")
 
     def finished(self, world: World) -> None:
         connected = {person.conn for person in world.people if person.end is not None}
+        wires = world.wires()
         for conn, who in world.model.speaking.items():
-            if conn in world.wires and conn not in connected:
+            if conn in wires and conn not in connected:
                 self._report(world, f"{who.nick} is still there, on connection {conn}", who)
         # Who meant harm may have left lines that are still being taken in at the allowed rate.
-        away = [who.nick for who in world.model.away.values() if who.id in world.wires]
+        away = [who.nick for who in world.model.away.values() if who.id in wires]
         if away:
             self._report(world, f"still away: {away}")
 
@@ -106,5 +110,5 @@ class Sessions(Checker):
             world.violated(self, text)
 
 
-def _view(who: Character) -> tuple[str, list[str], str]:
-    return who.nick, sorted(who.rooms), who.session
+def _views(people: Iterable[Character | Person]) -> dict[int, tuple[str, str, set[str]]]:
+    return {who.conn: (who.nick, who.session, set(who.rooms)) for who in people}

@@ -1,5 +1,5 @@
-"""What a peer may ask, checked as far as it depends on nothing but the request: the proposing half
-of a server's decisions. Rooms and people are the state's.
+"""What a peer may ask, checked as far as it depends on nothing but the request and its connection:
+the proposing half of a server's decisions. Rooms and people are the state's.
 
 A text is sanitised, then measured; a name is folded, and its key travels in the event. What is
 too long is refused, never cut.
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, assert_never
 
+import msgspec
+
 from tcpchat_core import events
 from tcpchat_core.events import Event, Query, Request, Say
-from tcpchat_core.names import MAX_NICK_CHARS, BadName, Name, nick_key, nick_name, room_name
-from tcpchat_core.notices import Reason
+from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_key, nick_name, room_name
+from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 
 # A page of text. UTF-8 has at most four bytes to the character, so this bounds the bytes too.
@@ -23,12 +25,11 @@ MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
 
 
-class Refused(Exception):
-    """A request that depends on nothing but itself and its connection, and cannot be."""
+class _Refused(Exception):
+    """How the parts of `checked` say that a request cannot be. Does not leave this file."""
 
-    def __init__(self, reason: Reason, text: str) -> None:
-        self.reason = reason
-        self.text = text
+    def __init__(self, rejected: Rejected) -> None:
+        self.rejected = rejected
 
 
 class Lookup(NamedTuple):
@@ -37,27 +38,37 @@ class Lookup(NamedTuple):
     query: Query
 
 
-def checked(request: Request, current: Name | None) -> Event | Lookup | None:
+def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected | None:
     """What to propose or to look up, with its texts made safe and its names folded.
 
-    `current` is the room that a request without a room is about. Raises Refused when the request
-    cannot be, whatever the state.
+    `current` is the room that a request without a room is about. `Rejected` when the request
+    cannot be, whatever the state; None when there is nothing to do.
     """
-    if isinstance(request, Say):  # by far the most frequent
-        text = _text(request.text, MAX_TEXT_CHARS, "a message")
-        name = _room(current, request.room)
-        return Say(name.text, text, request.id, request.emote, name.key)
+    try:
+        if isinstance(request, Say):  # by far the most frequent
+            text = _text(request.text, MAX_TEXT_CHARS, "a message")
+            room, key = current if current and not request.room else _room(current, request.room)
+            return Say(room, text, request.id, request.emote, key)
+        return _checked(request, current)
+    except _Refused as refused:
+        tag, id = request.__struct_config__.tag, getattr(request, "id", None)
+        return msgspec.structs.replace(refused.rejected, request=str(tag), id=id)
+
+
+def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
     match request:
+        case Say():
+            raise AssertionError("dealt with above")
         case events.Tell(nick, text, id):
             text = _text(text, MAX_TEXT_CHARS, "a message")
             key = nick_key(nick)
             if not key:
-                raise Refused("no-such-nick", f"there is nobody called {_shown(nick)}")
+                raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
             return events.Tell(_shown(nick), text, id, key)
         case events.Nick(nick):
             new = nick_name(nick)
-            if isinstance(new, BadName):
-                raise Refused(*new)
+            if isinstance(new, Rejected):
+                raise _Refused(new)
             return events.Nick(*new)
         case events.Join(room):
             return events.Join(*_room(current, room))
@@ -83,35 +94,39 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | None:
         case events.Pong():
             return None  # hearing of it was all
         case events.Hello():
-            raise Refused("bad-request", "hello can only be the first request")
+            raise _refused("bad-request", "hello can only be the first request")
         case _:
             assert_never(request)
 
 
 def _text(text: str, max_chars: int, what: str) -> str:
-    """A person's text as others may see it. Raises Refused when it is empty or too long."""
+    """A person's text as others may see it. Raises _Refused when it is empty or too long."""
     text = sanitize(text).rstrip()
     if not text:
-        raise Refused("empty-text", f"{what} has at least one character that can be seen")
+        raise _refused("empty-text", f"{what} has at least one character that can be seen")
     if len(text) > max_chars:
-        raise Refused(
+        raise _refused(
             "too-long", f"{what} has at most {max_chars:,} characters; this one has {len(text):,}"
         )
     return text
 
 
 def _room(current: Name | None, room: str) -> Name:
-    """The room that was named, or the current one. Raises Refused when there is none."""
+    """The room that was named, or the current one. Raises _Refused when there is none."""
     if not room:
         if current is None:
-            raise Refused("no-current-room", "you are in no room yet; /join ROOM first")
+            raise _refused("no-current-room", "you are in no room yet; /join ROOM first")
         return current
     name = room_name(room)
-    if isinstance(name, BadName):
-        raise Refused(*name)
+    if isinstance(name, Rejected):
+        raise _Refused(name)
     return name
 
 
 def _shown(nick: str) -> str:
     """A nick that somebody typed, as an error can repeat it."""
     return sanitize(nick[:MAX_NICK_CHARS])
+
+
+def _refused(reason: Reason, text: str) -> _Refused:
+    return _Refused(Rejected(reason, text))

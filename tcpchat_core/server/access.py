@@ -1,21 +1,27 @@
-"""One password for a whole server, and how often it may be guessed."""
+"""Who may talk: one password for a whole server, how often it may be guessed, and the sessions."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import Final
+
+from tcpchat_core.server.connection import Connection
 
 # After a wrong password its address has to wait, with every connection: a second, then two, four,
 # … at most half a minute. A person who mistypes hardly notices; a guesser has 2,900 tries a day.
 PASSWORD_DELAY_MS: Final = 1_000
 MAX_PASSWORD_DELAY_MS: Final = 30_000
 
+# After that many wrong passwords a connection ends.
+MAX_PASSWORD_FAILURES: Final = 3
+
 # Addresses whose failures are remembered; beyond it the oldest is forgotten.
 MAX_PASSWORD_PEERS: Final = 4_096
 
 
-class Password:
-    """The server's password; "" lets everybody in. Times are in milliseconds, of any clock."""
+class Access:
+    """The server's password; "" lets everybody in. Times are milliseconds of the server's `now`."""
 
     def __init__(self, password: str) -> None:
         self._password = password.encode()
@@ -27,18 +33,26 @@ class Password:
         """Whether there is one to be said."""
         return bool(self._password)
 
-    def next_try_at(self, peer: str) -> int:
-        """When an address may try the next one; 0 when it need not wait."""
-        return self._failures.get(peer, (0, 0))[1]
+    def next_try_at(self, connection: Connection) -> int:
+        """When a connection may try the next one; 0 when it need not wait."""
+        return self._failures.get(connection.peer, (0, 0))[1]
 
-    def is_right(self, password: bytes, peer: str, now: int) -> bool:
-        """Try one, in a time that tells nothing of it. A wrong one is counted for the address."""
+    def admits(self, connection: Connection, password: bytes, now: int) -> bool:
+        """Try a password, in a time that tells nothing of it. A wrong one is counted."""
+        peer = connection.peer
         if hmac.compare_digest(password, self._password):
             self._failures.pop(peer, None)
+            connection.is_admitted = True
             return True
+        connection.failures += 1
         failures = self._failures.pop(peer, (0, 0))[0] + 1
         delay = min(PASSWORD_DELAY_MS << min(failures - 1, 20), MAX_PASSWORD_DELAY_MS)
         self._failures[peer] = (failures, now + delay)
         if len(self._failures) > MAX_PASSWORD_PEERS:
             del self._failures[next(iter(self._failures))]
         return False
+
+
+def session_of(token: str) -> str:
+    """What the state knows a session by: it never sees the token itself."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""The order of answers: each in its turn, behind what its asker proposed before.
+
+A query, or a refusal that needs no entry, waits until all that the same connection has proposed is
+committed; then it is looked up, so that an answer knows of what was done before it was asked.
+"""
+
+from __future__ import annotations
+
+from tcpchat_core.dialects import Reply
+from tcpchat_core.effects import Effect, Send
+from tcpchat_core.notices import Closing, Rejected
+from tcpchat_core.server.connection import Answer, Connection, Waiting
+from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.queries import answer as look_up
+from tcpchat_core.server.rate import Rate
+from tcpchat_core.state import ChatState
+
+
+class Answers:
+    """Gives answers in their turn."""
+
+    def __init__(self, state: ChatState, delivery: Delivery, rate: Rate) -> None:
+        self._state = state
+        self._delivery = delivery
+        self._rate = rate
+
+    def give(self, connection: Connection, answer: Answer, now: int, effects: list[Effect]) -> None:
+        """Give an answer: now, or when what was proposed before is committed."""
+        if connection.is_settled:
+            self._tell(connection, answer, now, effects)
+        else:
+            connection.answers.append(Waiting(connection.proposed, answer))
+
+    def give_waiting(self, connection: Connection, now: int, effects: list[Effect]) -> None:
+        """Give those whose turn it is."""
+        answers = connection.answers
+        ready = 0
+        for number, answer in answers:
+            if number > connection.committed:
+                break
+            ready += 1
+            self._tell(connection, answer, now, effects)
+        del answers[:ready]
+
+    def _tell(
+        self, connection: Connection, answer: Answer, now: int, effects: list[Effect]
+    ) -> None:
+        match answer:
+            case Reply(data):
+                if connection.can_be_told:
+                    effects.append(Send(connection.conn, data))
+            case Rejected() | Closing():
+                self._delivery.tell(connection, answer, None, effects)
+            case query:
+                found = look_up(self._state, connection.conn, query)
+                self._rate.charge_lines(connection, found.cost, now)
+                self._delivery.tell(connection, found.notice, query, effects)

@@ -1,0 +1,135 @@
+"""What a server knows of one connection that is not chat, and the life of a connection.
+
+A connection goes through phases, and each step is legal in some of them only: `MOVES` is the whole
+of it. Whether the peer may be listened to, or told something, depends on nothing but the phase.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final, NamedTuple, TypeAlias
+
+from tcpchat_core.dialects import Flavour, Reader, Reply
+from tcpchat_core.effects import Audience
+from tcpchat_core.events import Query
+from tcpchat_core.names import Name
+from tcpchat_core.notices import Closing, Rejected
+
+
+class Phase(Enum):
+    """Where a connection stands."""
+
+    UNKNOWN = auto()  # nothing has told yet which dialect the peer speaks
+    OPENING = auto()  # it has not said who it is, or not the password
+    OPEN = auto()  # its first event is proposed
+    ENDING = auto()  # its last event is proposed; until that is committed it can be told things
+    LOST = auto()  # the same, but nothing can be sent any more
+    ENDED = auto()
+
+
+class Step(Enum):
+    """What happens to a connection."""
+
+    RECOGNISED = auto()  # its dialect is known
+    OPENED = auto()  # its first event was proposed
+    LEFT = auto()  # its last event was proposed
+    VANISHED = auto()  # the transport is gone
+    FORGOTTEN = auto()  # nothing will be told to it or heard of it again
+
+
+MOVES: Final = {
+    (Phase.UNKNOWN, Step.RECOGNISED): Phase.OPENING,
+    (Phase.OPENING, Step.OPENED): Phase.OPEN,
+    (Phase.OPEN, Step.LEFT): Phase.ENDING,
+    (Phase.OPEN, Step.VANISHED): Phase.LOST,
+    (Phase.ENDING, Step.VANISHED): Phase.LOST,
+    # What is not in the chat yet can be forgotten at once, and so can what is out of it.
+    (Phase.UNKNOWN, Step.FORGOTTEN): Phase.ENDED,
+    (Phase.OPENING, Step.FORGOTTEN): Phase.ENDED,
+    (Phase.OPEN, Step.FORGOTTEN): Phase.ENDED,
+    (Phase.ENDING, Step.FORGOTTEN): Phase.ENDED,
+    (Phase.LOST, Step.FORGOTTEN): Phase.ENDED,
+}
+
+# In these what the peer sends still counts, and in these it can be told things.
+_LISTENING: Final = (Phase.UNKNOWN, Phase.OPENING, Phase.OPEN)
+_SPEAKING: Final = (Phase.OPENING, Phase.OPEN, Phase.ENDING)
+
+# What waits its turn: something to look up, or something already known.
+Answer: TypeAlias = Query | Rejected | Closing | Reply
+
+
+class Waiting(NamedTuple):
+    """An answer that has to wait until the connection's event with a number is committed."""
+
+    number: int
+    answer: Answer
+
+
+class Connection:
+    """One connection. Times are in milliseconds of the server's `now`."""
+
+    __slots__ = (
+        "answers",
+        "can_be_told",
+        "committed",
+        "conn",
+        "current",
+        "failures",
+        "first",
+        "flavour",
+        "heard_at",
+        "is_admitted",
+        "is_listened_to",
+        "is_paused",
+        "is_pinged",
+        "is_timed",
+        "made_at",
+        "peer",
+        "phase",
+        "proposed",
+        "reader",
+        "rooms",
+        "sessions",
+        "token",
+        "unpaid_bytes",
+        "words_us",
+    )
+
+    def __init__(
+        self, conn: int, token: str, peer: str, now: int, flavour: Flavour, *, is_admitted: bool
+    ) -> None:
+        self.conn = conn
+        self.token = token
+        self.peer = peer
+        self.made_at = self.heard_at = now
+        self.phase = Phase.UNKNOWN
+        self.is_listened_to = True  # what the peer sends still counts
+        self.can_be_told = False  # something can be sent to it, in a dialect that it knows
+        self.first = b""  # what it said before its dialect was known
+        self.reader: Reader | None = None  # from OPENING on
+        self.flavour = flavour  # in which it is told things
+        self.is_admitted = is_admitted  # knows the password, if there is one
+        self.failures = 0  # passwords that were wrong
+        self.sessions: tuple[str, ...] = ()  # which it may be holding
+        self.is_pinged = False  # since it was last heard of
+        self.is_paused = False  # nothing is read from it
+        self.is_timed = False  # a timer will have its next line looked at
+        self.words_us = 0  # when what it said so far was due at the allowed rate, in microseconds
+        self.unpaid_bytes = 0  # that were read, and that no line has paid for yet
+        self.proposed = 0  # the numbers of its last event that was proposed, …
+        self.committed = 0  # … and of the last that came back
+        self.answers: list[Waiting] = []
+        self.current: Name | None = None  # the room that text goes to
+        self.rooms: tuple[Audience, ...] = ()  # that it is in here
+
+    def move(self, step: Step) -> None:
+        """Take a step of its life. An illegal one is a mistake in this package (KeyError)."""
+        self.phase = phase = MOVES[self.phase, step]
+        self.is_listened_to = phase in _LISTENING
+        self.can_be_told = phase in _SPEAKING
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that it proposed is committed, so that an answer need not wait."""
+        return self.proposed == self.committed

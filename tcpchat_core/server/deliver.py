@@ -1,0 +1,251 @@
+"""From actions to effects: who is here, in which flavour, and the bytes that tell it.
+
+Theory. A room's members are told the same, but not all in the same way, and not all of them are
+connected to this node. So the people of this node in a room stand in *lanes*, one for each flavour
+in use; joining and leaving changes one lane by one. A notice is encoded once for each lane.
+
+What one author does in a row is told in one broadcast: the bytes are joined, and all that is paid
+for each message is its encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
+
+from tcpchat_core import effects as asked
+from tcpchat_core import notices
+from tcpchat_core.dialects import Flavour
+from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Send, Stream
+from tcpchat_core.events import Entry, Request
+from tcpchat_core.notices import Notice
+from tcpchat_core.server.connection import Connection, Phase
+from tcpchat_core.state import ChatState
+
+# How much of a replay is made at a time: some hundreds of lines. Enough to fill a socket, little
+# enough that nobody else waits for it.
+_PIECE_BYTES: Final = 65_536
+
+# Answers that may be long, and so are made when the peer takes them.
+_LONG: Final = (notices.HistoryPage, notices.Members, notices.RoomList)
+
+
+class Lane(Audience):
+    """Those of a room who are here and have the same flavour."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0  # how many there are, once all effects so far are carried out
+
+
+# What is kept with each audience of the state.
+_Lanes: TypeAlias = dict[Flavour, Lane]
+
+
+class Delivery:
+    """Tells the connections of one node what the state wants them to be told.
+
+    Call `add` with actions, in order, then `flush`: what adjacent broadcasts tell is held back
+    until something else follows.
+    """
+
+    def __init__(
+        self,
+        state: ChatState,
+        connections: dict[int, Connection],
+        forget: Callable[[Connection], None],
+        welcome: Callable[[Connection, notices.Welcome], notices.Welcome],
+    ) -> None:
+        self._state = state
+        self._connections = connections
+        self._forget = forget
+        self._welcome = welcome
+        # What is held back: broadcasts of one author to one audience; None while there are none.
+        self._row: list[Broadcast[Notice]] = []
+        self._audience: Audience | None = None
+        self._author = 0
+
+    # ── Actions ──────────────────────────────────────────────────────────────────────────────
+
+    def add(self, actions: Iterable[Action], entry: Entry, effects: list[Effect]) -> None:
+        """Carry out what came of an entry."""
+        for action in actions:
+            if isinstance(action, Broadcast):
+                if (
+                    action.audience is not self._audience
+                    or action.author != self._author
+                    or action.also
+                ):
+                    if self._audience is not None:
+                        self.flush(effects)
+                    if action.also:
+                        self._tell_all(action, effects)
+                        continue
+                    self._audience, self._author = action.audience, action.author
+                self._row.append(action)
+                continue
+            if self._audience is not None:
+                self.flush(effects)
+            if isinstance(action, Send):
+                connection = self._connections.get(action.conn)
+                if connection is not None:
+                    request = entry.event if entry.conn == action.conn else None
+                    self.tell(connection, action.payload, request, effects)
+            else:
+                self._carry_out(action, effects)
+
+    def _carry_out(
+        self,
+        action: Stream[Notice] | asked.Enter | asked.Leave | Close,
+        effects: list[Effect],
+    ) -> None:
+        connection = self._connections.get(_conn_of(action))
+        if connection is None:
+            return
+        match action:
+            case asked.Enter(audience):
+                connection.rooms = (*connection.rooms, audience)
+                _enter(audience, connection, effects)
+            case asked.Leave(audience):
+                if audience in connection.rooms:
+                    connection.rooms = tuple(
+                        each for each in connection.rooms if each is not audience
+                    )
+                    _leave(audience, connection, effects)
+            case Stream(_, pieces):
+                if connection.can_be_told:
+                    told = _encoded(connection.flavour, self._nick(connection), pieces)
+                    effects.append(Stream(connection.conn, told))
+            case Close():
+                if connection.phase is not Phase.LOST:
+                    effects.append(action)
+                self._forget(connection)
+
+    def flush(self, effects: list[Effect]) -> None:
+        """Tell what was held back."""
+        audience = self._audience
+        if audience is None:
+            return
+        row, self._row, self._audience = self._row, [], None
+        lanes: _Lanes | None = audience.derived
+        if not lanes:
+            return
+        author = self._author
+        own = self._connections.get(author)
+        own_flavour = own.flavour if own is not None else None
+        for flavour, lane in lanes.items():
+            is_own = flavour is own_flavour or flavour == own_flavour
+            payload, receipt = _encode_row(flavour, row, is_own=is_own)
+            effects.append(Broadcast(lane, payload, author, receipt))
+
+    def _tell_all(self, action: Broadcast[Notice], effects: list[Effect]) -> None:
+        """Tell everybody in any of several audiences, once."""
+        by_flavour: dict[Flavour, list[Lane]] = {}
+        for audience in (action.audience, *action.also):
+            lanes: _Lanes = audience.derived or {}
+            for flavour, lane in lanes.items():
+                by_flavour.setdefault(flavour, []).append(lane)
+        own = self._connections.get(action.author)
+        for flavour, (first, *more) in by_flavour.items():
+            is_own = own is not None and own.flavour == flavour
+            payload, receipt = _encode_row(flavour, [action], is_own=is_own)
+            effects.append(Broadcast(first, payload, action.author, receipt, tuple(more)))
+
+    # ── One connection ───────────────────────────────────────────────────────────────────────
+
+    def tell(
+        self,
+        connection: Connection,
+        notice: Notice,
+        request: object,
+        effects: list[Effect],
+    ) -> None:
+        """Tell one connection something, as a rule the answer to its request."""
+        if not connection.can_be_told:
+            return
+        if isinstance(notice, notices.Welcome):
+            notice = self._welcome(connection, notice)
+        flavour, nick = connection.flavour, self._nick(connection)
+        if isinstance(notice, _LONG):
+            effects.append(Stream(connection.conn, _encoded(flavour, nick, [notice], request)))
+        elif payload := flavour.encode_for(nick, notice, request):
+            effects.append(Send(connection.conn, payload))
+
+    def refresh_flavour(self, connection: Connection, effects: list[Effect]) -> None:
+        """A connection's reader may have changed its flavour: then it changes its lanes."""
+        reader = connection.reader
+        if reader is None or reader.flavour == connection.flavour:
+            return
+        for audience in connection.rooms:
+            _leave(audience, connection, effects)
+        connection.flavour = reader.flavour
+        for audience in connection.rooms:
+            _enter(audience, connection, effects)
+
+    def _nick(self, connection: Connection) -> str:
+        person = self._state.person(connection.conn)
+        return person.nick if person is not None else ""
+
+
+def _conn_of(action: Stream[Notice] | asked.Enter | asked.Leave | Close) -> int:
+    return action.conn
+
+
+def _enter(audience: Audience, connection: Connection, effects: list[Effect]) -> None:
+    lanes: _Lanes | None = audience.derived
+    if lanes is None:
+        lanes = audience.derived = {}
+    lane = lanes.get(connection.flavour)
+    if lane is None:
+        lane = lanes[connection.flavour] = Lane()
+    lane.count += 1
+    effects.append(asked.Enter(lane, connection.conn))
+
+
+def _leave(audience: Audience, connection: Connection, effects: list[Effect]) -> None:
+    lanes: _Lanes = audience.derived
+    lane = lanes[connection.flavour]
+    lane.count -= 1
+    if not lane.count:
+        del lanes[connection.flavour]  # nothing is encoded for nobody
+    effects.append(asked.Leave(lane, connection.conn))
+
+
+def _encode_row(
+    flavour: Flavour, row: list[Broadcast[Notice]], *, is_own: bool
+) -> tuple[bytes, bytes]:
+    """What a row tells: to all others, and to its author where that is one of them."""
+    encode, encode_receipt = flavour.encode, flavour.encode_receipt
+    if len(row) == 1:
+        action = row[0]
+        receipt = action.receipt
+        told = encode_receipt(receipt, action.payload) if is_own and receipt is not None else b""
+        return encode(action.payload), told
+    payload = b"".join([encode(action.payload) for action in row])
+    if not is_own:
+        return payload, b""
+    receipts = [
+        encode_receipt(action.receipt, action.payload)
+        for action in row
+        if action.receipt is not None
+    ]
+    return payload, b"".join(receipts)
+
+
+def _encoded(
+    flavour: Flavour, nick: str, told: Iterable[Notice], request: Request | object = None
+) -> Iterator[bytes]:
+    """The bytes of many notices for one person, in pieces, made when they are wanted."""
+    piece: list[bytes] = []
+    size = 0
+    for notice in told:
+        data = flavour.encode_for(nick, notice, request)
+        piece.append(data)
+        size += len(data)
+        if size >= _PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if size:
+        yield b"".join(piece)

@@ -1,0 +1,345 @@
+"""From what peers send to what is proposed: how much of it may be looked at now, and what it asks.
+
+Rule 1: What is too fast, by the price list in `rate`, is not lost: it waits, and nothing more is
+        read meanwhile.
+
+Rule 2: All that one read brings is proposed together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final, TypeAlias
+
+from tcpchat_core import effects as asked
+from tcpchat_core import events, notices
+from tcpchat_core.dialects import Hangup, Item, Reader, Reply
+from tcpchat_core.effects import Close, Effect, Propose
+from tcpchat_core.events import Event, Say
+from tcpchat_core.names import Name, room_name
+from tcpchat_core.notices import Rejected, password_is_needed
+from tcpchat_core.server.access import MAX_PASSWORD_FAILURES, Access, session_of
+from tcpchat_core.server.answers import Answers
+from tcpchat_core.server.connection import Connection, Phase, Step
+from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.propose import Lookup, checked
+from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
+from tcpchat_core.server.timers import Due, Timers
+
+# Looked up once: it is asked for with every message.
+_OPEN: Final = Phase.OPEN
+
+# What one connection does in one go: proposed together at its end.
+_Proposals: TypeAlias = list[Event]
+
+
+class Intake:
+    """Looks at what peers have sent, as far as it may go, and proposes what they ask for."""
+
+    def __init__(
+        self,
+        *,
+        limits: ServerLimits,
+        rate: Rate,
+        access: Access,
+        answers: Answers,
+        delivery: Delivery,
+        timers: Timers,
+        forget: Callable[[Connection], None],
+        rooms_per_person: int,
+    ) -> None:
+        self._limits = limits
+        self._rate = rate
+        self._access = access
+        self._answers = answers
+        self._delivery = delivery
+        self._timers = timers
+        self._forget = forget
+        self._rooms_per_person = rooms_per_person
+
+    def begin(
+        self, connection: Connection, reader: Reader, now: int, effects: list[Effect]
+    ) -> None:
+        """The dialect is known now. A person is greeted, a program has spoken first."""
+        connection.reader = reader
+        connection.move(Step.RECOGNISED)
+        self._delivery.refresh_flavour(connection, effects)
+        items = reader.begin(password_needed=not connection.is_admitted)
+        if connection.first:
+            reader.receive_data(connection.first)
+            connection.first = b""
+        self.proceed(connection, now, effects, items)
+
+    def proceed(
+        self,
+        connection: Connection,
+        now: int,
+        effects: list[Effect],
+        items: Sequence[Item] = (),
+    ) -> None:
+        """Look at what is waiting, as far as it may go; propose what it asks for.
+
+        `items` are what the dialect itself begins with: they come first, and cost nothing.
+        """
+        reader = connection.reader
+        if reader is None:
+            return
+        proposals: _Proposals = []
+        first = connection.proposed + 1
+        in_debt = False
+        if items:
+            self._look_at(connection, items, now, proposals, effects)
+        while reader.waiting and connection.is_listened_to:
+            count = self._spare(connection, now)
+            if count <= 0:
+                break
+            items = reader.requests(count)
+            if reader.flavour is not connection.flavour:
+                self._delivery.refresh_flavour(connection, effects)
+            self._look_at(connection, items, now, proposals, effects)
+            in_debt = self._rate.charge(connection, len(items), now)
+        if proposals:
+            effects.append(Propose(connection.conn, first, tuple(proposals)))
+        if (
+            reader.waiting
+            or in_debt
+            or connection.is_paused
+            or connection.unpaid_bytes >= BYTES_A_LINE
+        ):
+            self._update_reading(connection, now, effects)
+
+    def _update_reading(self, connection: Connection, now: int, effects: list[Effect]) -> None:
+        """Have nothing more read while something waits, or too much was asked for."""
+        reader = connection.reader
+        is_waiting = reader is not None and reader.waiting
+        in_debt = not is_waiting and self._rate.charge(connection, 0, now)
+        must_wait = connection.is_listened_to and (is_waiting or in_debt)
+        if in_debt:  # also who waits already: nobody else comes back to it
+            self._wait(connection, self._rate.next_at(connection))
+        if must_wait != connection.is_paused:
+            connection.is_paused = must_wait
+            effects.append((asked.Pause if must_wait else asked.Resume)(connection.conn))
+
+    def hang_up(
+        self,
+        connection: Connection,
+        reason: str,
+        now: int,
+        effects: list[Effect],
+        *,
+        retry: int | None = None,
+    ) -> None:
+        """The server ends a connection, for a reason that it is told and others are."""
+        proposals: _Proposals = []
+        first = connection.proposed + 1
+        self._hang_up(connection, reason, now, proposals, effects, retry=retry)
+        if proposals:
+            effects.append(Propose(connection.conn, first, tuple(proposals)))
+
+    def lose(self, connection: Connection, reason: str, effects: list[Effect]) -> None:
+        """The transport is gone. What the chat does not know yet is forgotten."""
+        connection.answers.clear()
+        match connection.phase:
+            case Phase.OPEN:
+                proposals: _Proposals = []
+                first = connection.proposed + 1
+                self._propose(connection, events.Disconnect(reason), proposals)
+                connection.move(Step.VANISHED)
+                effects.append(Propose(connection.conn, first, tuple(proposals)))
+            case Phase.ENDING:
+                connection.move(Step.VANISHED)
+            case Phase.UNKNOWN | Phase.OPENING:
+                self._forget(connection)
+
+    # ── How much may be looked at ────────────────────────────────────────────────────────────
+
+    def _spare(self, connection: Connection, now: int) -> int:
+        """How many requests may be looked at now; if none, somebody will come back to it."""
+        if not connection.is_admitted and (until := self._access.next_try_at(connection)) > now:
+            self._wait(connection, until)
+            return 0
+        spare = MAX_OUTSTANDING - connection.proposed + connection.committed
+        if self._rate.is_limited:
+            lines = self._rate.spare_lines(connection, now)
+            if lines <= 0:
+                self._wait(connection, self._rate.next_at(connection))
+                return 0
+            spare = min(spare, lines)
+        if connection.answers:
+            spare = min(spare, MAX_OUTSTANDING - len(connection.answers))
+        # One by one, as long as each may change how the next is read. And when nothing may be
+        # looked at, then until what was proposed is committed.
+        return spare if connection.phase is _OPEN else min(spare, 1)
+
+    def _wait(self, connection: Connection, until: int) -> None:
+        """Have what is waiting looked at later."""
+        if not connection.is_timed:
+            connection.is_timed = True
+            self._timers.set(until, connection.conn, Due.LINES)
+
+    # ── What is asked for ────────────────────────────────────────────────────────────────────
+
+    def _look_at(
+        self,
+        connection: Connection,
+        items: Sequence[Item],
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+    ) -> None:
+        is_open = connection.phase is _OPEN
+        said = 0  # how many events are proposed and not counted yet
+        for item in items:
+            if is_open:
+                if isinstance(item, Say):  # by far the most frequent
+                    event = checked(item, connection.current)
+                    if isinstance(event, Say):
+                        said += 1
+                        proposals.append(event)
+                        continue
+                connection.proposed += said
+                said = 0
+                self._request(connection, item, now, proposals, effects)
+            else:
+                self._first_request(connection, item, now, proposals, effects)
+            if not connection.is_listened_to:
+                return
+        connection.proposed += said
+
+    def _request(
+        self,
+        connection: Connection,
+        item: Item,
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+    ) -> None:
+        match item:
+            case Rejected() | Reply():
+                self._answers.give(connection, item, now, effects)
+                return
+            case Hangup(reason):
+                self._hang_up(connection, reason, now, proposals, effects)
+                return
+            case events.Open():
+                return  # it is open
+        event = checked(item, connection.current)
+        match event:
+            case None:
+                return
+            case Rejected():
+                self._answers.give(connection, event, now, effects)
+                return
+            case Lookup(query):
+                self._answers.give(connection, query, now, effects)
+                return
+            case events.Join(room, key):
+                # Current from now on, also if the join will be refused: what was typed for
+                # this room must not be said to another.
+                connection.current = Name(room, key)
+            case events.Out(key=key) if connection.current and key == connection.current.key:
+                connection.current = None
+        self._propose(connection, event, proposals)
+        if isinstance(event, events.Quit):
+            connection.move(Step.LEFT)
+
+    def _propose(self, connection: Connection, event: Event, proposals: _Proposals) -> None:
+        connection.proposed += 1
+        proposals.append(event)
+
+    # ── Coming and going ─────────────────────────────────────────────────────────────────────
+
+    def _first_request(
+        self,
+        connection: Connection,
+        item: Item,
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+    ) -> None:
+        """Who is not in the chat yet says hello, or something else: then it is in without."""
+        match item:
+            case Reply():
+                self._answers.give(connection, item, now, effects)
+            case Hangup(reason):
+                self._hang_up(connection, reason, now, proposals, effects)
+            case events.Open(password):
+                if self._is_admitted(connection, password, now, proposals, effects):
+                    self._open(connection, events.Connect(), proposals)
+            case events.Hello(password=password):
+                if self._is_admitted(connection, password.encode(), now, proposals, effects):
+                    self._hello(connection, item, proposals)
+            case Rejected() if connection.is_admitted:
+                self._answers.give(connection, item, now, effects)
+            case _ if connection.is_admitted:
+                self._open(connection, events.Connect(), proposals)
+                self._request(connection, item, now, proposals, effects)
+            case _:
+                self._answers.give(connection, password_is_needed(), now, effects)
+
+    def _open(self, connection: Connection, event: Event, proposals: _Proposals) -> None:
+        connection.move(Step.OPENED)
+        self._propose(connection, event, proposals)
+
+    def _hello(self, connection: Connection, hello: events.Hello, proposals: _Proposals) -> None:
+        if not (connection.token and self._limits.grace_ms):
+            self._open(connection, events.Connect(), proposals)
+            return
+        fresh = session_of(connection.token)
+        if not hello.token:
+            connection.sessions = (fresh,)
+            self._open(connection, events.Connect(fresh), proposals)
+            return
+        seen: dict[str, int] = {}
+        for room, seq in islice(hello.seen.items(), self._rooms_per_person):
+            name = room_name(room)
+            if isinstance(name, Name):
+                seen[name.key] = seq
+        connection.sessions = (session_of(hello.token), fresh)
+        resume = events.Resume(*connection.sessions, seen, hello.told)
+        self._open(connection, resume, proposals)
+
+    def _is_admitted(
+        self,
+        connection: Connection,
+        password: bytes,
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+    ) -> bool:
+        """Whether a peer may talk, by what it has said."""
+        if connection.is_admitted:
+            return True
+        if not password:
+            self._answers.give(connection, password_is_needed(), now, effects)
+            return False
+        if self._access.admits(connection, password, now):
+            assert connection.reader is not None, "it has said something"
+            connection.reader.admitted()
+            return True
+        if connection.failures >= MAX_PASSWORD_FAILURES:
+            self._hang_up(connection, "three passwords were wrong", now, proposals, effects)
+        else:
+            wrong = Rejected("wrong-password", "that is not this server's password", "hello")
+            self._answers.give(connection, wrong, now, effects)
+        return False
+
+    def _hang_up(
+        self,
+        connection: Connection,
+        reason: str,
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+        *,
+        retry: int | None = None,
+    ) -> None:
+        if reason:
+            self._answers.give(connection, notices.Closing(reason, retry), now, effects)
+        if connection.phase is Phase.OPEN:
+            self._propose(connection, events.Disconnect(reason), proposals)
+            connection.move(Step.LEFT)
+        else:
+            self._forget(connection)
+            effects.append(Close(connection.conn))

@@ -1,0 +1,372 @@
+"""ServerProtocol: where wire and state meet. Bytes in, effects out; sans I/O.
+
+Call order, for an adapter (docs/embedding.md shows two whole ones):
+
+1. `connection_made(conn, now=…)` once per connection; `conn` is a number never used before.
+2. `receive_data(conn, data, now=…)` with what was read; `receive_eof(conn, now=…)` when the peer
+   will send no more; `connection_lost(conn, now=…)` when the connection is gone, and nothing after
+   that.
+3. For each `Propose` among the effects: put the events into the log, and give the entries to
+   `commit(entries, now=…)`. Entries are committed in the order of the log, on every node.
+4. `handle_timer(now)` when `get_timer()` says so; ask again after every call.
+
+Every call returns the effects to carry out, in order. Calls are cheap and never raise, whatever a
+peer sent. `now` is milliseconds of any clock that does not run backwards; it is used for timers
+only.
+
+Rules:
+
+Rule 1: What depends on the connection (framing, UTF-8, sizes, the syntax and folding of names) is
+        decided when proposing; what depends on rooms and people, by `ChatState` at commit.
+
+Rule 2: Answers keep the order of their questions. A query, or a refusal that needs no entry,
+        waits until what the same connection proposed before it is committed.
+
+Rule 3: A notice is encoded once per flavour in use, however many people get it.
+
+Rule 4: An entry counts once, however often a log delivers it.
+
+This file is the public calls. What they pass through, in the order of a message: `intake` and
+`propose`, then (through the log) `commit` here, the state, and `deliver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from tcpchat_core import events, notices
+from tcpchat_core.dialects import Dialect, choose
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.plain import PlainText
+from tcpchat_core.effects import Action, Close, Effect, Propose, Send
+from tcpchat_core.errors import LocalError
+from tcpchat_core.events import Entry, Event, Say, Tell
+from tcpchat_core.framing import MAX_LINE_BYTES
+from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS
+from tcpchat_core.sanitize import sanitize
+from tcpchat_core.server.access import Access
+from tcpchat_core.server.answers import Answers
+from tcpchat_core.server.connection import Connection, Phase, Step
+from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.intake import Intake
+from tcpchat_core.server.liveness import Liveness
+from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
+from tcpchat_core.server.rate import Rate, ServerLimits
+from tcpchat_core.server.timers import Due, Grace, Graces, Timers
+from tcpchat_core.state import ChatState
+from tcpchat_core.version import VERSION
+
+# A program that speaks first is known by what it says. Whoever is silent for so long is a person
+# who waits for a greeting.
+GREET_AFTER_MS: Final = 500
+
+# How many people one entry may take away after a restart: a few milliseconds of work.
+LAPSE_AT_ONCE: Final = 500
+
+# The fallback, for those whom nobody else recognises, is the last.
+DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), PlainText())
+
+# Looked up once: it is asked for with every message.
+_OPEN: Final = Phase.OPEN
+
+# Called with each committed entry that is not a message, and what came of it: for logs.
+Observer: TypeAlias = Callable[[Entry, list[Action]], None]
+
+
+class ServerProtocol:
+    """One node's server, around one replica of the state. See the module for the call order.
+
+    `server` is the name that `welcome` gives; `motd` are lines for everybody who connects; who
+    does not know `password` (when it is not "") gets no further. `dialects` are those that peers
+    may speak, the fallback last. `observe` is told what people do (not what they say), as it was
+    told to them.
+    """
+
+    def __init__(
+        self,
+        state: ChatState,
+        *,
+        limits: ServerLimits | None = None,
+        server: str = "tcpchat",
+        motd: Iterable[str] = (),
+        password: str = "",
+        dialects: Sequence[Dialect] = DIALECTS,
+        observe: Observer | None = None,
+    ) -> None:
+        self.state = state
+        self.limits = limits = limits or ServerLimits()
+        self._server = server
+        self._motd = tuple(sanitize(line) for line in motd)
+        self._dialects = dialects
+        self._observe = observe
+        self._is_open = not password
+        self._told_limits = _told_limits(state, limits)
+        self._connections: dict[int, Connection] = {}
+        self._timers = Timers(self._connections)
+        self._graces = Graces(self._is_away)
+        self._delivery = Delivery(state, self._connections, self._forget, self._welcome)
+        rate = Rate(limits)
+        self._answers = Answers(state, self._delivery, rate)
+        access = Access(password)
+        self._intake = Intake(
+            limits=limits,
+            rate=rate,
+            access=access,
+            answers=self._answers,
+            delivery=self._delivery,
+            timers=self._timers,
+            forget=self._forget,
+            rooms_per_person=state.limits.rooms_per_person,
+        )
+        self._liveness = Liveness(limits, access, self._intake, self._delivery, self._timers)
+
+    # ── What happens to connections ──────────────────────────────────────────────────────────
+
+    def connection_made(
+        self, conn: int, *, now: int, token: str = "", peer: str = ""
+    ) -> list[Effect]:
+        """A peer connected. It is greeted when it has said, or not said, which dialect it speaks.
+
+        `token` is a new secret of 128 random bits or more for the session that this connection
+        may open; without one it cannot open any. `peer` is its address, "" when that tells
+        nothing; wrong passwords are counted by it. Raises LocalError when `conn` is in use.
+        """
+        if conn in self._connections:
+            raise LocalError(f"connection {conn} was made twice")
+        flavour = self._dialects[-1].flavour
+        self._connections[conn] = Connection(
+            conn, token, peer, now, flavour, is_admitted=self._is_open
+        )
+        self._timers.set(now + GREET_AFTER_MS, conn, Due.CHECK)
+        return []
+
+    def receive_data(self, conn: int, data: bytes, *, now: int) -> list[Effect]:
+        """Bytes came. `data` may be split anywhere."""
+        connection = self._connections.get(conn)
+        if connection is None or not data or not connection.is_listened_to:
+            return []
+        connection.heard_at = now
+        connection.is_pinged = False
+        connection.unpaid_bytes += len(data)
+        effects: list[Effect] = []
+        reader = connection.reader
+        if reader is None:
+            connection.first += data
+            self._recognise(connection, now, effects)
+        else:
+            reader.receive_data(data)
+            self._intake.proceed(connection, now, effects)
+        return effects
+
+    def receive_eof(self, conn: int, *, now: int) -> list[Effect]:
+        """The peer will send no more (it may still read). Its lines still count, then it goes."""
+        connection = self._connections.get(conn)
+        if connection is None or not connection.is_listened_to:
+            return []
+        effects: list[Effect] = []
+        if connection.first:
+            self._recognise(connection, now, effects, silent=True)
+        reader = connection.reader
+        if reader is None:
+            self._intake.hang_up(connection, "", now, effects)
+        else:
+            reader.receive_eof()
+            self._intake.proceed(connection, now, effects)
+        return effects
+
+    def connection_lost(
+        self,
+        conn: int,
+        *,
+        now: int,  # noqa: ARG002 # every call has it
+        reason: str = "connection lost",
+    ) -> list[Effect]:
+        """The connection is gone, or nothing can be sent on it any more."""
+        effects: list[Effect] = []
+        connection = self._connections.get(conn)
+        if connection is not None:
+            self._intake.lose(connection, sanitize(reason), effects)
+        return effects
+
+    def _recognise(
+        self, connection: Connection, now: int, effects: list[Effect], *, silent: bool = False
+    ) -> None:
+        """Find out by its first bytes, or its silence, which dialect a peer speaks; begin then."""
+        dialect = choose(self._dialects, connection.first, silent=silent)
+        if dialect is not None:
+            self._intake.begin(connection, dialect.reader(), now, effects)
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────
+
+    def get_timer(self) -> int | None:
+        """When to call `handle_timer`, on the clock of `now`; None when nothing is due."""
+        due, over = self._timers.next_at(), self._graces.next_at()
+        if due is None or over is None:
+            return due if over is None else over
+        return min(due, over)
+
+    def handle_timer(self, now: int) -> list[Effect]:
+        """Do what is due."""
+        effects: list[Effect] = []
+        for conn, due in self._timers.take_due(now):
+            connection = self._connections[conn]
+            if due is Due.LINES:
+                connection.is_timed = False
+                self._intake.proceed(connection, now, effects)
+            elif connection.phase is Phase.UNKNOWN:
+                self._recognise(connection, now, effects, silent=True)
+                self._liveness.check(connection, now, effects)
+            else:
+                self._liveness.check(connection, now, effects)
+        for session, grace in self._graces.take_due(now):
+            # Should it be resumed before this is committed, the state will know.
+            effects.append(Propose(grace.conn, 0, (events.Expire(session, grace.reason),)))
+        return effects
+
+    # ── The log's side ───────────────────────────────────────────────────────────────────────
+
+    def commit(self, entries: Iterable[Entry], *, now: int) -> list[Effect]:
+        """Apply the log's next entries."""
+        effects: list[Effect] = []
+        handle, add, find = self.state.handle, self._delivery.add, self._connections.get
+        seq = self.state.seq
+        for entry in entries:
+            if entry.seq <= seq:
+                continue  # the log has delivered it before
+            seq = entry.seq
+            actions = handle(entry)
+            event, connection = entry.event, find(entry.conn)
+            add(actions, entry, effects)
+            if connection is not None and entry.number > connection.committed:
+                connection.committed = entry.number
+                if connection.answers or connection.is_paused or connection.phase is not _OPEN:
+                    self._delivery.flush(effects)
+                    self._follow_up(connection, event, now, effects)
+            if not isinstance(event, Say):  # by far the most frequent, and nothing else comes of it
+                self._note(entry, actions, now)
+        self._delivery.flush(effects)
+        return effects
+
+    def _note(self, entry: Entry, actions: list[Action], now: int) -> None:
+        """What an entry means to this node, beside what is told of it."""
+        if self._observe is not None and not isinstance(entry.event, Tell):
+            self._observe(entry, actions)
+        match entry.event:
+            case events.Resume(session):
+                self._graces.end(session)
+            case events.Lapse():
+                self._begin_missing_graces(now)
+
+    def recover(self, *, now: int) -> list[Effect]:
+        """After a restart: arm the graces of all who are away, on this clock."""
+        self._begin_missing_graces(now)
+        return []
+
+    def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
+        """The last words for one connection, in its dialect, when the adapter has to end it.
+
+        b"" for one that was told already.
+        """
+        connection = self._connections.get(conn)
+        if connection is None:
+            return b""
+        return connection.flavour.encode(notices.Closing(sanitize(reason), retry))
+
+    def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
+        """The node goes down: tell everybody, and close. Call nothing for these afterwards.
+
+        `retry` is the time in milliseconds after which clients may come again.
+        """
+        effects: list[Effect] = []
+        for conn, connection in self._connections.items():
+            if connection.phase is not Phase.LOST:
+                effects += [Send(conn, self.closing(conn, reason, retry=retry)), Close(conn)]
+        self._connections.clear()
+        self._timers.clear()
+        self._graces.clear()
+        return effects
+
+    def _follow_up(
+        self, connection: Connection, event: Event, now: int, effects: list[Effect]
+    ) -> None:
+        """What had to wait for the connection's own entry."""
+        self._answers.give_waiting(connection, now, effects)
+        if isinstance(event, events.Disconnect):
+            if connection.phase is Phase.ENDING:
+                effects.append(Close(connection.conn))
+            self._forget(connection)
+            for session in connection.sessions:
+                self._begin_grace(session, connection.conn, event.reason, now)
+        elif connection.is_paused and connection.is_settled:
+            self._intake.proceed(connection, now, effects)
+
+    # ── Sessions ─────────────────────────────────────────────────────────────────────────────
+
+    def _begin_grace(self, session: str, conn: int, reason: str, now: int) -> None:
+        """A connection is gone; its session can be resumed for a while."""
+        if self._is_away(session, conn):
+            until = now + self.limits.grace_ms
+            self._graces.begin(session, Grace(until, conn, reason or "connection lost"))
+
+    def _begin_missing_graces(self, now: int) -> None:
+        for person in self.state.all_away():
+            if person.session not in self._graces:
+                self._begin_grace(person.session, person.conn, person.lost, now)
+
+    def _is_away(self, session: str, conn: int) -> bool:
+        """Whether a session waits to be resumed since this connection was lost."""
+        person = self.state.away(session)
+        return person is not None and person.conn == conn
+
+    # ── Parts ────────────────────────────────────────────────────────────────────────────────
+
+    def _forget(self, connection: Connection) -> None:
+        """The end of every connection here."""
+        connection.move(Step.FORGOTTEN)
+        del self._connections[connection.conn]
+        self._timers.forget()
+
+    def _welcome(self, connection: Connection, welcome: notices.Welcome) -> notices.Welcome:
+        """The state says who you are; the node adds what it is."""
+        return msgspec.structs.replace(
+            welcome,
+            server=self._server,
+            version=VERSION,
+            token=connection.token if connection.sessions else "",
+            motd=self._motd,
+            limits=self._told_limits,
+        )
+
+
+def lapses(state: ChatState, node: int, boot: int) -> list[Propose]:
+    """What a node proposes when it starts its `boot`-th time: all of its earlier boots are over.
+
+    Each takes away at most `LAPSE_AT_ONCE` people, so that none of them holds the others up.
+    """
+    first, end = (events.connection_number(node, each, 0) for each in (0, boot))
+    conns = sorted(person.conn for person in state.connected() if first <= person.conn < end)
+    # The last of each group bounds it.
+    bounds = [*conns[LAPSE_AT_ONCE - 1 :: LAPSE_AT_ONCE], *conns[-1:]]
+    return [
+        Propose(0, 0, (events.Lapse(node, *events.boot_and_count(conn)),))
+        for conn in dict.fromkeys(bounds)
+    ]
+
+
+def _told_limits(state: ChatState, limits: ServerLimits) -> notices.Limits:
+    return notices.Limits(
+        line_bytes=MAX_LINE_BYTES,
+        text_chars=MAX_TEXT_CHARS,
+        text_bytes=MAX_TEXT_BYTES,
+        nick_chars=MAX_NICK_CHARS,
+        room_chars=MAX_ROOM_CHARS,
+        topic_chars=MAX_TOPIC_CHARS,
+        rooms_per_person=state.limits.rooms_per_person,
+        unacknowledged=state.limits.receipts,
+        grace_ms=limits.grace_ms,
+        flood_burst=limits.flood_burst,
+        flood_rate=limits.flood_rate,
+    )

@@ -1,0 +1,98 @@
+"""What happens in rooms: joining, saying, topics, leaving.
+
+Every function is a row of the table in `__init__`: the tables, whose event it is, the event, and
+the time of its entry in ms since the epoch; it returns what is to be done.
+"""
+
+from __future__ import annotations
+
+from tcpchat_core import events, notices
+from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
+from tcpchat_core.notices import Notice, Reason, Rejected, Said, Sent
+from tcpchat_core.state.tables import Person, Room, Tables
+
+
+def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
+    """A message gets the room's next number; its author the receipt in the same place."""
+    room, id = person.rooms.get(event.key), event.id
+    if id is not None and person.receipts and id in person.receipts:
+        return [Send(person.conn, person.receipts[id])]
+    if room is None:
+        return [Send(person.conn, not_in_room("say", event.room, id))]
+    room.seq = seq = room.seq + 1
+    said = Said(room.name, person.nick, event.text, seq, at, event.emote)
+    room.keep(said, tables.limits)
+    receipt = Sent(at, id, room.name, None, seq)
+    if id is not None:
+        person.remember(id, receipt, tables.limits)
+    return [Broadcast(room.audience, said, person.conn, receipt)]
+
+
+def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Action]:
+    """Enter a room, or make it. Who is in it already is told so, and nobody else is."""
+    room = person.rooms.get(event.key) or tables.rooms.get(event.key)
+    limits = tables.limits
+    if room is None or room.key not in person.rooms:
+        if len(person.rooms) >= limits.rooms_per_person:
+            text = f"you are in {len(person.rooms)} rooms; /out of one before you join another"
+            return [rejected(person, "too-many-rooms", text, "join")]
+        if room is None and len(tables.rooms) >= limits.rooms:
+            text = f"the server has all the {len(tables.rooms)} rooms it can hold; join one of them"
+            return [rejected(person, "rooms-full", text, "join")]
+    if room is None:
+        room = tables.rooms[event.key] = Room(event.room, event.key, tables.seq)
+    if room.key in person.rooms:
+        return [Send(person.conn, _entered(tables, room, at, again=True))]
+    room.add(person)
+    joined = notices.Joined(room.name, person.nick, room.seq, at)
+    return [
+        Enter(room.audience, person.conn),
+        Broadcast(room.audience, joined, person.conn, _entered(tables, room, at)),
+    ]
+
+
+def topic(_tables: Tables, person: Person, event: events.Topic, at: int) -> list[Action]:
+    """Set the topic of a room, or clear it."""
+    room = person.rooms.get(event.key)
+    if room is None:
+        return [Send(person.conn, not_in_room("topic", event.room))]
+    room.topic, room.topic_nick, room.topic_at = event.topic or "", person.nick, at
+    told = notices.TopicSet(room.name, room.topic, person.nick, room.seq, at)
+    return [Broadcast(room.audience, told, person.conn, told)]
+
+
+def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Action]:
+    """Leave a room: all who were there hear of it, the leaver too."""
+    room = person.rooms.get(event.key)
+    if room is None:
+        return [Send(person.conn, not_in_room("out", event.room))]
+    tables.leave(person, room)
+    left = notices.Left(room.name, person.nick)
+    own = notices.Left(room.name, person.nick, own=True)
+    return [Broadcast(room.audience, left, person.conn, own), Leave(room.audience, person.conn)]
+
+
+def _entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> notices.Entered:
+    limits = tables.limits
+    return notices.Entered(
+        room.name,
+        room.first_nicks(limits.entered_members),
+        len(room.members),
+        room.seq,
+        at,
+        room.topic,
+        room.messages(None, 0 if again else limits.entered_history),
+        again,
+    )
+
+
+def rejected(
+    person: Person, reason: Reason, text: str, request: str, id: str | None = None
+) -> Send[Notice]:
+    """The answer to what cannot be done."""
+    return Send(person.conn, Rejected(reason, text, request, id))
+
+
+def not_in_room(request: str, room: str, id: str | None = None) -> Rejected:
+    """The refusal of what only members may do."""
+    return Rejected("not-in-room", f"you are not in {room}; /join {room} first", request, id)

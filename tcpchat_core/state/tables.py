@@ -1,0 +1,238 @@
+"""What the state consists of: the limits, the people, the rooms, and who can be found by what.
+
+Plain data with the few steps that keep it consistent. The rules are in the modules beside this
+one: `rooms`, `people`, `sessions`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+from itertools import islice
+
+import msgspec
+
+from tcpchat_core.effects import Audience
+from tcpchat_core.names import GUEST_PREFIX
+from tcpchat_core.notices import Said, Sent, Told
+
+
+class StateLimits(msgspec.Struct, frozen=True):
+    """The bounds that `handle` reads.
+
+    `receipts` is how many messages of one session may be unacknowledged at a time, and twice as
+    many ids are remembered; `inbox` how many direct messages are kept for one session, and
+    `inbox_chars` how many characters of them; `away` how many sessions may be without a connection:
+    beyond it the one that is away longest ends. `gone` is how many connections that are over are
+    remembered, so that an entry of one, taken in again, does not bring it back.
+    """
+
+    rooms_per_person: int = 50
+    rooms: int = 10_000
+    history_messages: int = 200
+    history_chars: int = 65_536
+    entered_history: int = 20
+    entered_members: int = 500
+    receipts: int = 64
+    inbox: int = 100
+    inbox_chars: int = 65_536
+    away: int = 10_000
+    gone: int = 4_096
+
+
+class Person:
+    """One person: a connection, or a session that waits to be resumed. Read-only from outside.
+
+    `id` is the connection that the person came on, and names the person for ever; `conn` is the
+    connection now, or the last one while `away`. `number` is that of the last event of `conn`.
+    """
+
+    __slots__ = (
+        "away",
+        "conn",
+        "id",
+        "inbox",
+        "inbox_chars",
+        "key",
+        "lost",
+        "nick",
+        "number",
+        "receipts",
+        "rooms",
+        "session",
+        "since",
+        "told",
+    )
+
+    def __init__(self, conn: int, nick: str, key: str, session: str) -> None:
+        self.id = conn
+        self.conn = conn
+        self.number = 0
+        self.away = False
+        self.lost = ""  # why the connection was lost, while away
+        self.session = session  # the hash of its token; "" when it cannot be resumed
+        self.nick = nick
+        self.key = key
+        self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
+        self.since: dict[str, int] = {}  # by room key, when resumable: the seq at joining
+        self.told = 0  # how many direct messages it was sent
+        # Of the direct messages the last ones, and of the receipts those with an id. Most people
+        # have neither, so there is no container until there is something in it.
+        self.inbox: deque[Told] | None = None
+        self.inbox_chars = 0
+        self.receipts: dict[str, Sent] | None = None
+
+    def keep(self, told: Told, limits: StateLimits) -> None:
+        """Put a direct message into the inbox; drop the oldest beyond the bounds."""
+        inbox = self.inbox
+        if inbox is None:
+            inbox = self.inbox = deque()
+        inbox.append(told)
+        self.inbox_chars += len(told.text)
+        while len(inbox) > limits.inbox or self.inbox_chars > limits.inbox_chars:
+            self.inbox_chars -= len(inbox.popleft().text)
+
+    def seen(self, told: int) -> None:
+        """Direct messages up to a number were seen: they need not be kept."""
+        inbox = self.inbox
+        while inbox and inbox[0].seq <= told:
+            self.inbox_chars -= len(inbox.popleft().text)
+
+    def remember(self, id: str, receipt: Sent, limits: StateLimits) -> None:
+        """Keep a receipt for when the same id comes again; forget the oldest beyond the bound."""
+        if self.receipts is None:
+            self.receipts = {}
+        self.receipts[id] = receipt
+        # Since the oldest without a receipt came, not only what was said after it may have been
+        # taken in, but also what was said before it: a message that was refused at first, and
+        # whose refusal was lost, comes again. Each is less than a window.
+        if len(self.receipts) > 2 * limits.receipts:
+            del self.receipts[next(iter(self.receipts))]
+
+
+class Room:
+    """One room. Seen from outside the state it is read-only.
+
+    Its messages are numbered on from the log's number of the entry that made the room. So the
+    numbers of a room that vanished and came back go on above its earlier ones, and what a client
+    has seen of its earlier life is never taken for the new one.
+    """
+
+    __slots__ = (
+        "_first_nicks",
+        "audience",
+        "history",
+        "history_chars",
+        "key",
+        "members",
+        "name",
+        "seq",
+        "topic",
+        "topic_at",
+        "topic_nick",
+    )
+
+    def __init__(self, name: str, key: str, seq: int) -> None:
+        self.name = name
+        self.key = key
+        self.members: dict[int, Person] = {}  # by id, in the order of joining
+        self.audience = Audience()  # those who are connected
+        self.seq = seq  # of the last message
+        self.topic = ""
+        self.topic_nick = ""
+        self.topic_at = 0
+        self.history: deque[Said] = deque()
+        self.history_chars = 0
+        self._first_nicks: tuple[str, ...] | None = None
+
+    def nicks(self) -> tuple[str, ...]:
+        """The members' nicks in the order of joining."""
+        return tuple([person.nick for person in self.members.values()])
+
+    def first_nicks(self, limit: int) -> tuple[str, ...]:
+        """The nicks of the first members, at most `limit` of them: in a large room seldom new."""
+        nicks = self._first_nicks
+        if nicks is None or len(nicks) != min(limit, len(self.members)):
+            nicks = tuple([person.nick for person in islice(self.members.values(), limit)])
+            self._first_nicks = nicks
+        return nicks
+
+    def nick_changed(self) -> None:
+        """A member has another nick."""
+        self._first_nicks = None
+
+    def messages(self, before: int | None, limit: int) -> tuple[Said, ...]:
+        """Of the history, the last `limit` messages whose number is below `before`."""
+        end = len(self.history)
+        if before is not None:
+            end = min(end, max(0, end - (self.seq + 1 - before)))
+        return tuple(islice(self.history, max(0, end - max(0, limit)), end))
+
+    def add(self, person: Person) -> None:
+        """Make `person` a member."""
+        self.members[person.id] = person
+        person.rooms[self.key] = self
+        if person.session:
+            person.since[self.key] = self.seq
+
+    def remove(self, person: Person) -> None:
+        """Make `person` a member no more."""
+        del self.members[person.id]
+        del person.rooms[self.key]
+        person.since.pop(self.key, None)
+        self._first_nicks = None
+
+    def keep(self, said: Said, limits: StateLimits) -> None:
+        """Put a message into the history; drop the oldest beyond the bounds."""
+        history = self.history
+        history.append(said)
+        chars = self.history_chars + len(said.text)
+        while len(history) > limits.history_messages or chars > limits.history_chars:
+            chars -= len(history.popleft().text)
+        self.history_chars = chars
+
+
+class Tables:
+    """All that the rules read and change. `seq` is that of the last entry."""
+
+    def __init__(self, epoch: str, limits: StateLimits) -> None:
+        self.epoch = epoch
+        self.limits = limits
+        self.seq = 0
+        self.people: dict[int, Person] = {}  # by connection: those who are not away
+        self.gone: OrderedDict[int, None] = OrderedDict()  # connections that were, oldest first
+        self.sessions: dict[str, Person] = {}
+        # By session, in the order of going. An OrderedDict, because the first goes first: in a
+        # dict, finding it would walk over all that went before.
+        self.away: OrderedDict[str, Person] = OrderedDict()
+        self.nicks: dict[str, Person] = {}
+        self.rooms: dict[str, Room] = {}
+        self.guests = 0  # the highest N ever given
+        self.free_guests: list[int] = []  # a heap of the N below it that are free
+
+    def take_guest_nick(self) -> str:
+        """The guest's nick with the lowest number that is free."""
+        if self.free_guests:
+            number = heapq.heappop(self.free_guests)
+        else:
+            number = self.guests = self.guests + 1
+        return f"{GUEST_PREFIX}{number}"
+
+    def free_nick(self, person: Person) -> None:
+        """Somebody else may have this person's nick."""
+        del self.nicks[person.key]
+        if person.key.startswith(GUEST_PREFIX):
+            heapq.heappush(self.free_guests, int(person.key.removeprefix(GUEST_PREFIX)))
+
+    def disconnect(self, person: Person) -> None:
+        """Nobody speaks on a person's connection any more, nor will anybody again."""
+        del self.people[person.conn]
+        self.gone[person.conn] = None
+        if len(self.gone) > self.limits.gone:
+            self.gone.popitem(last=False)
+
+    def leave(self, person: Person, room: Room) -> None:
+        """Take a member out; a room without members vanishes."""
+        room.remove(person)
+        if not room.members:
+            del self.rooms[room.key]

@@ -1,0 +1,400 @@
+"""Node: one server of the chat, without sockets and without a loop: the mind of every adapter.
+
+It has the log, the protocol and the fan-out, and brings them together: what peers send becomes
+proposals, the log's entries become effects, effects become bytes. A gevent server runs it on
+sockets (server.py), the simulator on a network that breaks; there is no rule of it in either.
+
+Call order: `open` once; `connect` for each connection that was made, `received` with what was read
+(b"" at its end), `writable` when a transport that wanted to know can be written to, `lost` when
+one broke; `end_turn` soon after `Loop.wake` was called; `handle_timer` at the time that
+`Loop.set_timer` was called with; `sweep` now and then. At the end `stop`, then `drop_all`.
+
+Rules:
+
+Rule 1: What is proposed in one turn of the loop goes into the log as one batch, and what comes
+        back of it is sent in one write to each connection.
+
+Rule 2: What a peer is sent goes through the fan-out, all of it.
+
+Rule 3: Nothing is read from a peer whose words have to wait, or that does not take its answers.
+
+Rule 4: A connection ends in one way only, `_forget`, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from tcpchat_core import (
+    Broadcast,
+    Close,
+    Effect,
+    Enter,
+    Entry,
+    Leave,
+    Pause,
+    Propose,
+    Resume,
+    Send,
+    ServerProtocol,
+    Stream,
+    lapses,
+)
+from tcpchat_core.events import connection_number
+from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
+from tcpchat_net.logs import Log
+
+# How long a peer has to take what was sent, and to close its side, after we closed ours.
+LINGER_MS: Final = 2_000
+
+# How often `sweep` is to be called: half a second is soon enough to give up who is stalled.
+SWEEP_MS: Final = 500
+
+
+class Loop(Protocol):
+    """What a node needs of the event loop that it runs on."""
+
+    def wake(self) -> None:
+        """Call `Node.end_turn` when all that was read in this turn is dealt with."""
+
+    def set_timer(self, at: int | None, /) -> None:
+        """Call `Node.handle_timer` at this time, and not at an earlier one; None for never."""
+
+
+class Transport(Protocol):
+    """One connection to a peer, as a node sees it. None of these waits, and `close` ends it."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Write; return how many bytes were taken.
+
+        Raises BlockingIOError when none can be taken now, another OSError when none ever will.
+        """
+
+    def want_writable(self, wanted: bool) -> None:
+        """Whether to call `Node.writable` when bytes can be written again."""
+
+    def want_readable(self, wanted: bool) -> None:
+        """Whether to read, and to call `Node.received`. From the beginning it is wanted."""
+
+    def finish_writing(self) -> None:
+        """Tell the peer that nothing more will be sent. May raise OSError."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@dataclasses.dataclass
+class Counters:
+    """What a node has done since it was opened."""
+
+    connections: int = 0  # that were made
+    reads: int = 0
+    batches: int = 0  # that were proposed
+    entries: int = 0  # that were committed
+    overruns: int = 0  # connections that were given up because they read too slowly
+
+
+class Node:
+    """One node. `number` and `boot` make its connections' numbers unique, over nodes and restarts.
+
+    `clock` gives milliseconds and does not run backwards. Past `max_backlog_bytes` that a peer has
+    not taken, or `stall_timeout_ms` in which it took nothing, it is given up.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        log: Log,
+        loop: Loop,
+        clock: Callable[[], int],
+        *,
+        number: int = 0,
+        boot: int = 1,
+        max_backlog_bytes: int = MAX_BACKLOG_BYTES,
+        stall_timeout_ms: int = STALL_TIMEOUT_MS,
+    ) -> None:
+        self.protocol = protocol
+        self.counters = Counters()
+        self._log = log
+        self._loop = loop
+        self._clock = clock
+        self._number, self._boot = number, boot
+        self._fanout = Fanout(
+            self._wake, max_backlog_bytes=max_backlog_bytes, stall_timeout_ms=stall_timeout_ms
+        )
+        self._connections: dict[int, _Connection] = {}
+        self._lingering: dict[int, tuple[int, _Connection]] = {}
+        self._proposals: list[Propose] = []
+        self._is_awake = False  # `end_turn` will be called
+        self._is_stopped = False
+        self._timer_at: int | None = None
+
+    # ── Life ─────────────────────────────────────────────────────────────────────────────────
+
+    def open(self) -> None:
+        """Begin. What an earlier boot of this node has left behind is over."""
+        self._log.open(self._on_entries)
+        self._proposals += lapses(self.protocol.state, self._number, self._boot)
+        self._carry_out(self.protocol.recover(now=self._clock()))
+        self._wake()
+
+    def stop(self, reason: str, *, retry: int | None = None) -> None:
+        """Tell everybody, and close when that is written. `retry`: see `ServerProtocol.stop`.
+
+        What was read before is proposed first; what the log delivers afterwards is for the next
+        boot.
+        """
+        self._propose()
+        self._is_stopped = True
+        self._carry_out(self.protocol.stop(reason, retry=retry))
+        self._wake()
+
+    def drop_all(self) -> None:
+        """Close what is left, whether everything was written or not."""
+        for connection in tuple(self._connections.values()):
+            self._forget(connection)
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How many bytes wait for slow peers, counted as if nothing were shared."""
+        return self._fanout.backlog_bytes
+
+    # ── What happens to connections ──────────────────────────────────────────────────────────
+
+    def connect(self, transport: Transport, *, token: str, peer: str) -> int:
+        """A connection was made; returns its number. At its end the transport is closed.
+
+        `token` and `peer` are as in `ServerProtocol.connection_made`.
+        """
+        self.counters.connections += 1
+        conn = connection_number(self._number, self._boot, self.counters.connections)
+        connection = _Connection(self, conn, transport)
+        self._connections[conn] = connection
+        self._fanout.add(conn, connection)
+        self._carry_out(
+            self.protocol.connection_made(conn, now=self._clock(), token=token, peer=peer)
+        )
+        self._wake()
+        return conn
+
+    def received(self, conn: int, data: bytes) -> None:
+        """A peer sent bytes, or (b"") will send no more."""
+        connection = self._connections.get(conn)
+        if connection is None:
+            return
+        self.counters.reads += 1
+        if conn in self._lingering:  # what comes now is of no interest, but its end is
+            if not data:
+                self._forget(connection)
+            return
+        if data:
+            effects = self.protocol.receive_data(conn, data, now=self._clock())
+        else:
+            connection.hold(_Held.ENDED)
+            effects = self.protocol.receive_eof(conn, now=self._clock())
+        self._carry_out(effects)
+        self._wake()  # also without effects: there may be another timer
+
+    def writable(self, conn: int) -> None:
+        """A transport that wanted to know can be written to again."""
+        self._fanout.writable(conn, self._clock())
+
+    def lost(self, conn: int, reason: str = "connection lost") -> None:
+        """A connection broke."""
+        connection = self._connections.get(conn)
+        if connection is not None:
+            self._lost(connection, reason)
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────
+
+    def end_turn(self) -> None:
+        """Propose, commit and send what this turn has brought."""
+        try:
+            self._propose()
+        finally:
+            self._is_awake = False  # what is written may call for another turn
+        self._fanout.flush(self._clock())
+        at = self.protocol.get_timer()
+        if at != self._timer_at:
+            self._timer_at = at
+            self._loop.set_timer(at)
+
+    def handle_timer(self) -> None:
+        """The time has come that the loop was told of."""
+        self._timer_at = None
+        self._carry_out(self.protocol.handle_timer(self._clock()))
+        self._wake()
+
+    def sweep(self) -> None:
+        """Give up who has taken nothing for too long, and who does not close its side."""
+        now = self._clock()
+        self._fanout.check_stalls(now)
+        for until, connection in tuple(self._lingering.values()):
+            if now >= until:
+                self._forget(connection)
+
+    # ── Effects ──────────────────────────────────────────────────────────────────────────────
+
+    def _propose(self) -> None:
+        while self._proposals:  # a log that commits at once may bring more of them
+            batch, self._proposals = self._proposals, []
+            self.counters.batches += 1
+            self._log.propose(batch)
+
+    def _on_entries(self, entries: Sequence[Entry]) -> None:
+        if self._is_stopped:
+            return  # everybody has had the last words
+        seen = self.protocol.state.seq
+        self._carry_out(self.protocol.commit(entries, now=self._clock()))
+        self.counters.entries += self.protocol.state.seq - seen
+        self._wake()
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        fanout = self._fanout
+        for effect in effects:
+            # On the way of a message `isinstance`, which is several times as fast as `match`.
+            if isinstance(effect, Broadcast):
+                fanout.broadcast(
+                    effect.audience,
+                    effect.payload,
+                    effect.author,
+                    effect.receipt or b"",
+                    effect.also,
+                )
+            elif isinstance(effect, Propose):
+                self._proposals.append(effect)
+                self._wake()
+            elif isinstance(effect, Send):
+                fanout.send(effect.conn, effect.payload)
+            else:
+                self._carry_out_rare(effect)
+
+    def _carry_out_rare(self, effect: Effect) -> None:
+        match effect:
+            case Stream(conn, pieces):
+                self._fanout.stream(conn, pieces)
+            case Enter(audience, conn):
+                self._fanout.enter(audience, conn)
+            case Leave(audience, conn):
+                self._fanout.leave(audience, conn)
+            case Pause(conn):
+                if connection := self._connections.get(conn):
+                    connection.hold(_Held.PAUSED)
+            case Resume(conn):
+                if connection := self._connections.get(conn):
+                    connection.release(_Held.PAUSED)
+            case Close(conn):
+                self._fanout.close(conn)
+            case _:
+                raise AssertionError(f"{effect} is carried out elsewhere")
+
+    def _wake(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._loop.wake()
+
+    def _lost(self, connection: _Connection, reason: str = "connection lost") -> None:
+        self._forget(connection)
+        self._carry_out(
+            self.protocol.connection_lost(connection.conn, now=self._clock(), reason=reason)
+        )
+
+    def _overrun(self, connection: _Connection) -> None:
+        self.counters.overruns += 1
+        closing = self.protocol.closing(connection.conn, "you read too slowly", retry=0)
+        self._fanout.last_words(connection.conn, closing)
+        self._lost(connection, "read too slowly")
+
+    def _linger(self, connection: _Connection) -> None:
+        """All is written: close our side, and read on until the peer closes its own.
+
+        Closing a socket that has unread input resets it, and the peer may lose our last words.
+        """
+        try:
+            connection.transport.finish_writing()
+        except OSError:
+            self._forget(connection)
+            return
+        if _Held.ENDED in connection.held:  # it has closed its side already
+            self._forget(connection)
+            return
+        self._fanout.remove(connection.conn)
+        connection.release(~_Held(0))
+        self._lingering[connection.conn] = (self._clock() + LINGER_MS, connection)
+
+    def _forget(self, connection: _Connection) -> None:
+        """The one end of every connection: of its transport, its outbox and its place here."""
+        if self._connections.pop(connection.conn, None) is None:
+            return
+        self._lingering.pop(connection.conn, None)
+        self._fanout.remove(connection.conn)
+        connection.hold(_Held.ENDED)
+        connection.transport.close()
+
+
+class _Held(enum.Flag):
+    """Why nothing is read from a connection."""
+
+    PAUSED = enum.auto()  # what it has said has to wait
+    OWED = enum.auto()  # it does not take its answers
+    ENDED = enum.auto()  # nothing more will come
+
+
+class _Connection:
+    """What a node knows of one connection; the fan-out's `Transport`."""
+
+    __slots__ = ("conn", "held", "node", "transport")
+
+    def __init__(self, node: Node, conn: int, transport: Transport) -> None:
+        self.node = node
+        self.conn = conn
+        self.transport = transport
+        self.held = _Held(0)  # why nothing is read from it now
+
+    @property
+    def write(self) -> Callable[[bytes | memoryview], int]:
+        """As the transport's."""
+        return self.transport.write
+
+    def hold(self, reason: _Held) -> None:
+        """Read nothing from it, for this reason."""
+        if not self.held:
+            self.transport.want_readable(False)
+        self.held |= reason
+
+    def release(self, reasons: _Held) -> None:
+        """These are reasons no more: if there are no others, read again."""
+        was_held, self.held = self.held, self.held & ~reasons
+        if was_held and not self.held:
+            self.transport.want_readable(True)
+
+    def want_writable(self, wanted: bool) -> None:
+        """The fan-out has more to write than the peer takes, or has written it."""
+        self.transport.want_writable(wanted)
+
+    def owes(self, owes: bool, /) -> None:
+        """It does not take its answers, or does again."""
+        if owes:
+            self.hold(_Held.OWED)
+        else:
+            self.release(_Held.OWED)
+
+    def failed(self) -> None:
+        """A write failed."""
+        self.node._lost(self)
+
+    def overrun(self) -> None:
+        """The peer reads too slowly."""
+        self.node._overrun(self)
+
+    def finished(self) -> None:
+        """All is written that was sent before the end."""
+        self.node._linger(self)

@@ -1,0 +1,112 @@
+"""A node that starts again: what an earlier boot left behind is over, or waits to be resumed."""
+
+from __future__ import annotations
+
+from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events, lapses, notices
+from tcpchat_core.events import boot_and_count, connection_number
+from tcpchat_core.server.protocol import LAPSE_AT_ONCE
+from tests.core.harness import HELLO, MemoryServer, entry, join, session
+from tests.core.test_server import resume
+
+LIMITS = ServerLimits(flood_rate=0, grace_ms=60_000)
+
+
+def conn(count: int, *, node: int = 3, boot: int = 1) -> int:
+    """The number of a connection."""
+    return connection_number(node, boot, count)
+
+
+def test_a_number_of_a_connection_says_where_and_when_it_was_made() -> None:
+    assert connection_number(1, 2, 3) == (1 << 48) + (2 << 32) + 3
+    assert boot_and_count(connection_number(65_535, 7, 2**32 - 1)) == (7, 2**32 - 1)
+
+
+def before_the_restart() -> ChatState:
+    """Ada has a session, Bob has none, and Cleo is on another node; all are in the lobby."""
+    state = ChatState()
+    people = ((conn(1), "ada"), (conn(2), ""), (conn(1, node=4), ""))
+    for who, token in people:
+        for event in (events.Connect(session(token) if token else ""), join("lobby")):
+            state.handle(entry(state.seq + 1, who, event))
+    return state
+
+
+def restarted(state: ChatState) -> MemoryServer:
+    """The node's second boot, which has recovered."""
+    server = MemoryServer(ServerProtocol(ChatState.restore(state.snapshot()), limits=LIMITS))
+    server.log = [entry(seq + 1, 0, events.Quit()) for seq in range(state.seq)]
+    server.carry_out(server.protocol.recover(now=server.now))
+    server.carry_out(lapses(server.protocol.state, 3, 2))
+    return server
+
+
+def test_after_a_restart_who_had_a_session_is_away_and_others_are_gone() -> None:
+    server = restarted(before_the_restart())
+    room = server.protocol.state.room("lobby")
+    assert room is not None
+    assert room.nicks() == ("guest-1", "guest-3")
+    assert server.protocol.state.person(conn(1, node=4)) is not None
+    assert server.protocol.state.away(session("ada")) is not None
+
+
+def test_a_session_of_an_earlier_boot_goes_on_and_has_missed_nothing() -> None:
+    state = before_the_restart()
+    server = restarted(state)
+    late = conn(1, boot=2)
+    heard = resume(server, late, "ada", "fresh")
+    assert isinstance(heard[0], notices.Resumed)
+    server.wait(LIMITS.grace_ms)
+    assert not any(isinstance(each.event, events.Expire) for each in server.log)
+
+
+def test_a_session_of_an_earlier_boot_expires_after_a_grace_from_the_restart_on() -> None:
+    server = restarted(before_the_restart())
+    server.wait(LIMITS.grace_ms - 1)
+    assert server.protocol.state.away(session("ada")) is not None
+    server.wait(1)
+    assert server.protocol.state.away(session("ada")) is None
+    assert server.log[-1].event == events.Expire(session("ada"), "the server restarted")
+
+
+def test_who_was_away_before_a_restart_has_a_grace_too() -> None:
+    state = before_the_restart()
+    state.handle(entry(state.seq + 1, conn(1), events.Disconnect("cable pulled")))
+    server = restarted(state)
+    server.wait(LIMITS.grace_ms)
+    assert server.log[-1].event == events.Expire(session("ada"), "cable pulled")
+
+
+def test_many_lapse_in_groups_and_nobody_is_left() -> None:
+    state = ChatState()
+    for count in range(1, 2 * LAPSE_AT_ONCE + 2):
+        state.handle(entry(count, conn(count), events.Connect()))
+    proposed = lapses(state, 3, 2)
+    assert len(proposed) == 3
+    for seq, propose in enumerate(proposed, state.seq + 1):
+        before = state.people
+        (committed,) = propose.entries(seq, 0)
+        state.handle(committed)
+        assert before - state.people <= LAPSE_AT_ONCE
+    assert state.people == 0
+
+
+def test_the_first_boot_has_nothing_to_lapse() -> None:
+    assert lapses(ChatState(), 3, 1) == []
+
+
+def test_people_of_another_node_that_lapses_are_given_a_grace_here() -> None:
+    server = MemoryServer(ServerProtocol(ChatState(), limits=LIMITS))
+    server.connect(1)
+    server.send(1, HELLO)
+    server.ask(1, join("lobby"))
+    server.read(1)
+    elsewhere = conn(1, node=4)
+    seq = len(server.log)
+    for event in (events.Connect(session("eve")), join("lobby"), events.Lapse(4, 1, 1, "it died")):
+        seq += 1
+        who = 0 if isinstance(event, events.Lapse) else elsewhere
+        server.log.append(entry(seq, who, event))
+        server.carry_out(server.protocol.commit(server.log[-1:], now=server.now))
+    assert [type(each) for each in server.told(1)] == [notices.Joined]
+    server.wait(LIMITS.grace_ms)
+    assert server.told(1)[-1] == notices.Gone("guest-2", "it died")

@@ -1,0 +1,17 @@
+"""Same log, same state: who reads the log from its beginning ends in the state that the node has,
+whatever way its entries took, and so does who began with a snapshot.
+"""
+
+from __future__ import annotations
+
+from tcpchat_core import ChatState
+from tests.sim.world import Checker, World
+
+
+class SameState(Checker):
+    def finished(self, world: World) -> None:
+        replica = ChatState(epoch="simulated", limits=world.config.state_limits)
+        for entry in world.entries:
+            replica.handle(entry)
+        if replica.snapshot() != world.server.state.snapshot():
+            world.violated(self, "the same log gives another state")

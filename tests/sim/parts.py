@@ -1,0 +1,32 @@
+"""What a simulation is made of: what ships. Whoever wants to see a promise broken puts another
+part in the place of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tcpchat_core import ChatState, ClientProtocol, Dialect, ServerProtocol
+from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.plain import PlainText
+from tcpchat_net.logs import OnEntries
+from tcpchat_net.node import Node
+from tests.core.third_dialect import Netstrings
+
+
+def as_it_comes(on_entries: OnEntries) -> OnEntries:
+    """Nothing is between a log and its node."""
+    return on_entries
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts. `between` is what stands between a log and the node that reads it."""
+
+    state: type[ChatState] = ChatState
+    protocol: type[ServerProtocol] = ServerProtocol
+    node: type[Node] = Node
+    client: type[ClientProtocol] = ClientProtocol
+    dialects: Sequence[Dialect] = (JsonLines(), Netstrings(), PlainText())
+    between: Callable[[OnEntries], OnEntries] = as_it_comes
