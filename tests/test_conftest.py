@@ -23,4 +23,3 @@ def test_no_property_keeps_its_examples(request: pytest.FixtureRequest) -> None:
 
 def test_what_ci_tries_is_no_matter_of_chance() -> None:
     assert settings.get_profile("ci").derandomize
-    assert not settings.get_profile("tcpchat").derandomize

@@ -28,11 +28,6 @@ class Access:
         # By address: how many wrong ones in a row, and when the next may be tried.
         self._failures: dict[str, tuple[int, int]] = {}
 
-    @property
-    def is_set(self) -> bool:
-        """Whether there is one to be said."""
-        return bool(self._password)
-
     def next_try_at(self, connection: Connection) -> int:
         """When a connection may try the next one; 0 when it need not wait."""
         return self._failures.get(connection.peer, (0, 0))[1]

@@ -47,7 +47,7 @@ class Answers:
     ) -> None:
         match answer:
             case Reply(data):
-                if connection.can_be_told:
+                if connection.can_be_told:  # pragma: no branch # else its end has come meanwhile
                     effects.append(Send(connection.conn, data))
             case Rejected() | Closing():
                 self._delivery.tell(connection, answer, None, effects)

@@ -109,16 +109,15 @@ class Delivery:
                 connection.rooms = (*connection.rooms, audience)
                 _enter(audience, connection, effects)
             case asked.Leave(audience):
-                if audience in connection.rooms:
-                    connection.rooms = tuple(
-                        each for each in connection.rooms if each is not audience
-                    )
-                    _leave(audience, connection, effects)
+                connection.rooms = tuple(
+                    [each for each in connection.rooms if each is not audience]
+                )
+                _leave(audience, connection, effects)
             case Stream(_, pieces):
                 if connection.can_be_told:
                     told = _encoded(connection.flavour, self._nick(connection), pieces)
                     effects.append(Stream(connection.conn, told))
-            case Close():
+            case _:
                 if connection.phase is not Phase.LOST:
                     effects.append(action)
                 self._forget(connection)

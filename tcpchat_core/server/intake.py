@@ -83,8 +83,7 @@ class Intake:
         `items` are what the dialect itself begins with: they come first, and cost nothing.
         """
         reader = connection.reader
-        if reader is None:
-            return
+        assert reader is not None, "something has told which dialect it is"
         proposals: _Proposals = []
         first = connection.proposed + 1
         in_debt = False

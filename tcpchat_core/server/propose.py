@@ -56,9 +56,8 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
 
 
 def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
+    assert not isinstance(request, Say), "dealt with above"
     match request:
-        case Say():
-            raise AssertionError("dealt with above")
         case events.Tell(nick, text, id):
             text = _text(text, MAX_TEXT_CHARS, "a message")
             key = nick_key(nick)

@@ -173,6 +173,11 @@ def test_a_dialect_is_chosen_by_the_first_bytes_or_by_silence(
     assert (chosen.name if chosen else None) == found
 
 
+def test_anything_at_all_can_be_typed() -> None:
+    assert PlainText().recognises(b"x")
+    assert PlainText().recognises(b"") is None
+
+
 def test_a_dialect_that_cannot_make_up_its_mind_is_not_waited_for() -> None:
     class Undecided(Netstrings):
         def recognises(self, first: bytes) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events, lapses, notices
 from tcpchat_core.events import boot_and_count, connection_number
 from tcpchat_core.server.protocol import LAPSE_AT_ONCE
-from tests.core.harness import HELLO, MemoryServer, entry, join, session
+from tests.core.harness import HELLO, MemoryServer, entry, join, say, session
 from tests.core.test_server import resume
 
 LIMITS = ServerLimits(flood_rate=0, grace_ms=60_000)
@@ -88,6 +88,26 @@ def test_many_lapse_in_groups_and_nobody_is_left() -> None:
         state.handle(committed)
         assert before - state.people <= LAPSE_AT_ONCE
     assert state.people == 0
+
+
+def test_who_is_lost_again_before_its_session_is_resumed_is_told_nothing() -> None:
+    server = restarted(before_the_restart())
+    assert server.protocol.state.epoch == "0"
+    server.protocol.state.handle(
+        entry(server.protocol.state.seq + 1, conn(1, node=4), say("lobby", "missed"))
+    )
+    server.log.append(entry(len(server.log) + 1, conn(1, node=4), events.Quit()))
+    late = conn(1, boot=2)
+    server.delayed = True
+    server.connect(late, token="fresh")
+    server.ask(late, events.Hello("ada", {"lobby": 0}))
+    server.lose(late)
+    server.lose(late)
+    assert [type(each.events[0]) for each in server.proposed] == [events.Resume, events.Disconnect]
+    server.commit_next()
+    server.commit_next()
+    assert server.read(late) == b""
+    assert server.closed == []
 
 
 def test_the_first_boot_has_nothing_to_lapse() -> None:
