@@ -340,7 +340,7 @@ class Gatekeeper(Serving):
 
 
 def test_a_subclass_decides_who_comes_in_as_with_any_server_of_gevents() -> None:
-    with Gatekeeper(max_clients=2) as server:
+    with Gatekeeper(max_clients=2) as server, server.peers:
         assert isinstance(server, StreamServer)
         server.start()
         assert (server.server_host, server.server_port) == server.address
