@@ -206,6 +206,8 @@ def test_somebody_is_ignored_and_shown_again(server: Server) -> None:
         ada.wait_for("Troll is ignored")
         troll.enter("first")
         troll.wait_for("troll: first")
+        ada.enter("is it quiet?")
+        ada.wait_for(r"ada: is it quiet\?$")  # … and what was said before it has come to ada, too
         ada.enter("/unignore troll")
         ada.wait_for("troll is shown again")
         troll.enter("second")
