@@ -170,8 +170,10 @@ def parse_line(line: str) -> Request | Rejected | None:
     `line` is text without its line end. A line that begins with one slash is a command; `//` says
     a text that begins with a slash; anything else is said to the current room.
     """
-    if line[:1] != "/":
-        return events.Say("", line) if line and not line.isspace() else None
+    if not line or line.isspace():
+        return None
+    if line[0] != "/":
+        return events.Say("", line)
     if line.startswith("//"):
         return events.Say("", line[1:])
     word, _, rest = line[1:].partition(" ")

@@ -11,8 +11,8 @@ one broke; `end_turn` soon after `Loop.wake` was called; `handle_timer` at the t
 
 Rules:
 
-Rule 1: What is proposed in one turn of the loop goes into the log as one batch, and what comes
-        back of it is sent in one write to each connection.
+Rule 1: What is proposed in one turn of the loop goes into the log as one batch, or as a few when it
+        is much, and what comes back of it is sent in one write to each connection.
 
 Rule 2: What a peer is sent goes through the fan-out, all of it.
 
@@ -49,6 +49,10 @@ from tcpchat_net.logs import Log
 
 # How long a peer has to take what was sent, and to close its side, after we closed ours.
 LINGER_MS: Final = 2_000
+
+# How many proposals are worth waiting for: of more, the first are no longer in the processor's
+# cache when the last is there.
+MAX_BATCH: Final = 16
 
 # How often `sweep` is to be called: half a second is soon enough to give up who is stalled.
 SWEEP_MS: Final = 500
@@ -202,6 +206,8 @@ class Node:
             effects = self.protocol.receive_eof(conn, now=self._clock())
         self._carry_out(effects)
         self._wake()  # also without effects: there may be another timer
+        if len(self._proposals) >= MAX_BATCH:
+            self._propose()
 
     def writable(self, conn: int) -> None:
         """A transport that wanted to know can be written to again."""

@@ -16,7 +16,7 @@ last one is the fallback, for peers that are silent or that nobody recognises.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -28,7 +28,13 @@ MAX_FIRST_BYTES = 64
 
 
 class Flavour(msgspec.Struct, frozen=True):
-    """How notices are written. Each function returns whole lines; b"" when there is none."""
+    """How notices are written. Each function returns whole lines; b"" when there is none.
+
+    `acknowledges` is whether an author is told that its message was taken in: where it is not,
+    no receipt of a message is encoded.
+    """
+
+    acknowledges: ClassVar[bool] = True
 
     def encode(self, notice: Notice) -> bytes:
         """What everybody is told."""

@@ -27,20 +27,18 @@ _HTTP = (b" HTTP/1.1", b" HTTP/1.0")
 
 
 class Plain(Flavour, frozen=True):
-    """Lines for people."""
+    """Lines for people. They see what they type."""
+
+    acknowledges = False
 
     def encode(self, notice: Notice) -> bytes:
         """The lines that tell the notice; none for a receipt, since one sees what one types."""
         if isinstance(notice, Said):  # by far the most frequent, and its receipt
-            return (_said(notice) + "\n").encode()
+            return _said(notice, "\n").encode()
         if isinstance(notice, Sent):
             return b""
         lines = _lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
-
-    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:  # noqa: ARG002 # it is not repeated
-        """Nothing for a message: one sees what one types."""
-        return b"" if isinstance(receipt, Sent) else self.encode(receipt)
 
 
 PLAIN: Final = Plain()
@@ -89,7 +87,7 @@ class PlainReader(LineReader):
         """The same, of many at once."""
         if self._is_first or self._asks_password:
             return super().decode_all(lines)
-        return [item for item in decode_lines(lines) if item is not None]
+        return [*decode_lines(lines)]
 
     def _decode_opening(self, line: bytes) -> Item | None:
         """The first line, and those that are taken for the password."""
@@ -128,28 +126,32 @@ _NO_WEB_SERVER = Hangup("this is a chat, not a web server")
 
 def decode_line(line: bytes) -> Request | Rejected | None:
     """What one typed line asks for, without its end; None for an empty one. Never raises."""
-    return decode_lines([line])[0]
+    items = decode_lines([line])
+    return items[0] if items else None
 
 
-def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected | None]:
-    """What each typed line asks for. A paste is decoded in one go, unless it is not all UTF-8."""
+def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected]:
+    """What typed lines ask for, without those that ask for nothing.
+
+    A paste is decoded in one go, unless it is not all UTF-8.
+    """
     together = b"\n".join(lines)
     try:
         text = together.decode()
     except UnicodeDecodeError:
         if len(lines) == 1:
             return [Rejected("bad-line", "a line must be UTF-8 text")]
-        return [decode_line(line) for line in lines]
+        return [item for line in lines for item in decode_lines([line])]
     typed = text.split("\n")
     if "\r" in text or "\0" in text:
         typed = [line.rstrip("\r\0") for line in typed]  # telnet's way to write CR (RFC 854)
-    return [parse_line(line) for line in typed]
+    return [item for line in typed if (item := parse_line(line)) is not None]
 
 
-def _said(said: Said) -> str:
+def _said(said: Said, end: str = "") -> str:
     if said.emote:
-        return f"[{said.room}] * {said.nick} {said.text}"
-    return f"[{said.room}] {said.nick}: {said.text}"
+        return f"[{said.room}] * {said.nick} {said.text}{end}"
+    return f"[{said.room}] {said.nick}: {said.text}{end}"
 
 
 def _names(nicks: tuple[str, ...], count: int) -> str:

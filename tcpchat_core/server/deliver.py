@@ -4,7 +4,7 @@ Theory. A room's members are told the same, but not all in the same way, and not
 connected to this node. So the people of this node in a room stand in *lanes*, one for each flavour
 in use; joining and leaving changes one lane by one. A notice is encoded once for each lane.
 
-What one author does in a row is told in one broadcast: the bytes are joined, and all that is paid
+What one author says in a row is told in one broadcast: the bytes are joined, and all that is paid
 for each message is its encoding.
 """
 
@@ -18,7 +18,7 @@ from tcpchat_core import notices
 from tcpchat_core.dialects import Flavour
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Send, Stream
 from tcpchat_core.events import Entry, Request
-from tcpchat_core.notices import Notice
+from tcpchat_core.notices import Notice, Said
 from tcpchat_core.server.connection import Connection, Phase
 from tcpchat_core.state import ChatState
 
@@ -47,8 +47,8 @@ _Lanes: TypeAlias = dict[Flavour, Lane]
 class Delivery:
     """Tells the connections of one node what the state wants them to be told.
 
-    Call `add` with actions, in order, then `flush`: what adjacent broadcasts tell is held back
-    until something else follows.
+    Call `add` with actions, in order, then `flush`: messages are held back until something else
+    follows.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Delivery:
         self._connections = connections
         self._forget = forget
         self._welcome = welcome
-        # What is held back: broadcasts of one author to one audience; None while there are none.
+        # What is held back: messages of one author to one audience; None while there are none.
         self._row: list[Broadcast[Notice]] = []
         self._audience: Audience | None = None
         self._author = 0
@@ -73,21 +73,17 @@ class Delivery:
         """Carry out what came of an entry."""
         for action in actions:
             if isinstance(action, Broadcast):
-                if (
-                    action.audience is not self._audience
-                    or action.author != self._author
-                    or action.also
-                ):
-                    if self._audience is not None:
+                said = action.payload
+                if isinstance(said, Said):
+                    if action.audience is not self._audience or action.author != self._author:
                         self.flush(effects)
-                    if action.also:
-                        self._tell_all(action, effects)
-                        continue
-                    self._audience, self._author = action.audience, action.author
-                self._row.append(action)
+                        self._audience, self._author = action.audience, action.author
+                    self._row.append(action)
+                else:
+                    self.flush(effects)
+                    self._tell_all(action, effects)
                 continue
-            if self._audience is not None:
-                self.flush(effects)
+            self.flush(effects)
             if isinstance(action, Send):
                 connection = self._connections.get(action.conn)
                 if connection is not None:
@@ -135,9 +131,11 @@ class Delivery:
         own = self._connections.get(author)
         own_flavour = own.flavour if own is not None else None
         for flavour, lane in lanes.items():
-            is_own = flavour is own_flavour or flavour == own_flavour
-            payload, receipt = _encode_row(flavour, row, is_own=is_own)
-            effects.append(Broadcast(lane, payload, author, receipt))
+            encode, receipts = flavour.encode, b""
+            payload = b"".join([encode(action.payload) for action in row])
+            if flavour.acknowledges and (flavour is own_flavour or flavour == own_flavour):
+                receipts = b"".join([_receipt(flavour, action) for action in row])
+            effects.append(Broadcast(lane, payload, author, receipts))
 
     def _tell_all(self, action: Broadcast[Notice], effects: list[Effect]) -> None:
         """Tell everybody in any of several audiences, once."""
@@ -149,7 +147,8 @@ class Delivery:
         own = self._connections.get(action.author)
         for flavour, (first, *more) in by_flavour.items():
             is_own = own is not None and own.flavour == flavour
-            payload, receipt = _encode_row(flavour, [action], is_own=is_own)
+            receipt = _receipt(flavour, action) if is_own else b""
+            payload = flavour.encode(action.payload)
             effects.append(Broadcast(first, payload, action.author, receipt, tuple(more)))
 
     # ── One connection ───────────────────────────────────────────────────────────────────────
@@ -212,25 +211,10 @@ def _leave(audience: Audience, connection: Connection, effects: list[Effect]) ->
     effects.append(asked.Leave(lane, connection.conn))
 
 
-def _encode_row(
-    flavour: Flavour, row: list[Broadcast[Notice]], *, is_own: bool
-) -> tuple[bytes, bytes]:
-    """What a row tells: to all others, and to its author where that is one of them."""
-    encode, encode_receipt = flavour.encode, flavour.encode_receipt
-    if len(row) == 1:
-        action = row[0]
-        receipt = action.receipt
-        told = encode_receipt(receipt, action.payload) if is_own and receipt is not None else b""
-        return encode(action.payload), told
-    payload = b"".join([encode(action.payload) for action in row])
-    if not is_own:
-        return payload, b""
-    receipts = [
-        encode_receipt(action.receipt, action.payload)
-        for action in row
-        if action.receipt is not None
-    ]
-    return payload, b"".join(receipts)
+def _receipt(flavour: Flavour, action: Broadcast[Notice]) -> bytes:
+    """What a broadcast tells its author."""
+    receipt = action.receipt
+    return flavour.encode_receipt(receipt, action.payload) if receipt is not None else b""
 
 
 def _encoded(

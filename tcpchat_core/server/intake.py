@@ -188,23 +188,21 @@ class Intake:
         effects: list[Effect],
     ) -> None:
         is_open = connection.phase is _OPEN
-        said = 0  # how many events are proposed and not counted yet
+        before = connection.proposed - len(proposals)
         for item in items:
             if is_open:
                 if isinstance(item, Say):  # by far the most frequent
                     event = checked(item, connection.current)
                     if isinstance(event, Say):
-                        said += 1
                         proposals.append(event)
                         continue
-                connection.proposed += said
-                said = 0
+                connection.proposed = before + len(proposals)
                 self._request(connection, item, now, proposals, effects)
             else:
                 self._first_request(connection, item, now, proposals, effects)
             if not connection.is_listened_to:
                 return
-        connection.proposed += said
+        connection.proposed = before + len(proposals)
 
     def _request(
         self,

@@ -47,8 +47,8 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
     try:
         if isinstance(request, Say):  # by far the most frequent
             text = _text(request.text, MAX_TEXT_CHARS, "a message")
-            room, key = current if current and not request.room else _room(current, request.room)
-            return Say(room, text, request.id, request.emote, key)
+            name = _room(current, request.room) if request.room or current is None else current
+            return Say(name.text, text, request.id, request.emote, name.key)
         return _checked(request, current)
     except _Refused as refused:
         tag, id = request.__struct_config__.tag, getattr(request, "id", None)

@@ -231,22 +231,31 @@ class ServerProtocol:
     def commit(self, entries: Iterable[Entry], *, now: int) -> list[Effect]:
         """Apply the log's next entries."""
         effects: list[Effect] = []
-        handle, add, find = self.state.handle, self._delivery.add, self._connections.get
-        seq = self.state.seq
+        state = self.state
+        handle, add, find = state.handle, self._delivery.add, self._connections.get
+        # Whose entry the last one was, while nothing can have changed for it.
+        conn: int | None = None
+        connection: Connection | None = None
         for entry in entries:
-            if entry.seq <= seq:
+            event = entry.event
+            if isinstance(event, Say):  # by far the most frequent, and nothing else comes of it
+                add(handle(entry), entry, effects)
+            elif entry.seq > state.seq:
+                actions = handle(entry)
+                add(actions, entry, effects)
+                self._note(entry, actions, now)
+                conn = None
+            else:
                 continue  # the log has delivered it before
-            seq = entry.seq
-            actions = handle(entry)
-            event, connection = entry.event, find(entry.conn)
-            add(actions, entry, effects)
+            if entry.conn is not conn:
+                conn = entry.conn
+                connection = find(conn)
             if connection is not None and entry.number > connection.committed:
                 connection.committed = entry.number
                 if connection.answers or connection.is_paused or connection.phase is not _OPEN:
                     self._delivery.flush(effects)
                     self._follow_up(connection, event, now, effects)
-            if not isinstance(event, Say):  # by far the most frequent, and nothing else comes of it
-                self._note(entry, actions, now)
+                    conn = None
         self._delivery.flush(effects)
         return effects
 

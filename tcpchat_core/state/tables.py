@@ -187,7 +187,9 @@ class Room:
         history = self.history
         history.append(said)
         chars = self.history_chars + len(said.text)
-        while len(history) > limits.history_messages or chars > limits.history_chars:
+        if len(history) > limits.history_messages:
+            chars -= len(history.popleft().text)
+        while chars > limits.history_chars:
             chars -= len(history.popleft().text)
         self.history_chars = chars
 

@@ -162,7 +162,7 @@ def test_tab_completes_commands_nicks_and_rooms(server: Server) -> None:
             ada.wait_until(lambda completed=completed: ada.prompt == completed, completed)  # type: ignore[misc] # mypy infers no type for a default
             ada.type("\x15")  # Ctrl-U
             ada.wait_until(lambda: ada.prompt == "lobby>")
-        assert other.prompt == "lobby>"
+        other.wait_until(lambda: other.prompt == "lobby>", "the other's prompt, as it was")
 
 
 def test_a_pasted_wall_is_asked_about_once_and_can_be_stopped(server: Server) -> None:

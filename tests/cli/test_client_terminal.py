@@ -183,6 +183,7 @@ def test_a_long_text_is_wrapped_under_its_own_beginning(server: Server) -> None:
     with join(server, "ada") as ada, join(server, "bob", columns=40) as bob:
         ada.enter("some words " * 6)
         bob.wait_for("ada: some words")
+        bob.wait_until(lambda: sum(row.count("words") for row in bob.rows) == 6, "all of it")
         first = next(row for row in bob.rows if "ada: some" in row)
         indent = first.index("some")
         at = bob.rows.index(first)
