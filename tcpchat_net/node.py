@@ -313,6 +313,9 @@ class Node:
             self.protocol.connection_lost(connection.conn, now=self._clock(), reason=reason)
         )
 
+    def _owes(self, connection: _Connection, owes: bool) -> None:
+        self.protocol.owes(connection.conn, owes, now=self._clock())
+
     def _overrun(self, connection: _Connection) -> None:
         self.counters.overruns += 1
         closing = self.protocol.closing(connection.conn, "you read too slowly", retry=0)
@@ -388,6 +391,7 @@ class _Connection:
 
     def owes(self, owes: bool, /) -> None:
         """It does not take its answers, or does again."""
+        self.node._owes(self, owes)
         if owes:
             self.hold(_Held.OWED)
         else:

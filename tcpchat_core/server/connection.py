@@ -81,6 +81,7 @@ class Connection:
         "heard_at",
         "is_admitted",
         "is_listened_to",
+        "is_owed",
         "is_paused",
         "is_pinged",
         "is_timed",
@@ -113,7 +114,8 @@ class Connection:
         self.failures = 0  # passwords that were wrong
         self.sessions: tuple[str, ...] = ()  # which it may be holding
         self.is_pinged = False  # since it was last heard of
-        self.is_paused = False  # nothing is read from it
+        self.is_paused = False  # nothing is read from it, because what it has said has to wait
+        self.is_owed = False  # nothing is read from it, because it does not take its answers
         self.is_timed = False  # a timer will have its next line looked at
         self.words_us = 0  # when what it said so far was due at the allowed rate, in microseconds
         self.unpaid_bytes = 0  # that were read, and that no line has paid for yet

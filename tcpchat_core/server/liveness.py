@@ -67,8 +67,8 @@ class Liveness:
         assert reader is not None, "a dialect gives a reader"
         if not reader.answers_pings:
             return None  # a person may be silent as long as it likes
-        if connection.is_paused:  # nothing can be heard of one that is not read from
-            connection.heard_at = now
+        if connection.is_paused or connection.is_owed:
+            connection.heard_at = now  # nothing can be heard of one that is not read from
         elif connection.is_pinged:  # hearing of it would have cleared this
             self._intake.hang_up(connection, "ping timeout", now, effects, retry=0)
             return None

@@ -191,6 +191,16 @@ class ServerProtocol:
             self._intake.lose(connection, sanitize(reason), effects)
         return effects
 
+    def owes(self, conn: int, owes: bool, *, now: int) -> None:
+        """The adapter reads nothing from a connection that does not take a `Stream`, or does again.
+
+        Its silence meanwhile is not its own.
+        """
+        connection = self._connections.get(conn)
+        if connection is not None:
+            connection.is_owed, connection.is_pinged = owes, False
+            connection.heard_at = now
+
     def _recognise(
         self, connection: Connection, now: int, effects: list[Effect], *, silent: bool = False
     ) -> None:

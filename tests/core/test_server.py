@@ -769,6 +769,21 @@ def test_any_bytes_are_a_sign_of_life() -> None:
     assert server.told(1) == []
 
 
+def test_the_silence_of_one_that_is_not_read_from_for_what_it_is_owed_does_not_count() -> None:
+    server = programs(1)
+    server.wait(90_000)
+    server.protocol.owes(1, True, now=server.now)
+    server.protocol.owes(2, True, now=server.now)  # which there is not
+    server.wait(600_000)
+    assert server.closed == []
+    server.protocol.owes(1, False, now=server.now)
+    server.told(1)
+    server.wait(90_000)
+    assert server.told(1) == [notices.Pinged()]
+    server.wait(60_000)
+    assert server.closed == [1]
+
+
 def test_a_person_may_be_silent_for_as_long_as_it_likes() -> None:
     server, _ = typed()
     server.wait_until_nothing_is_due()

@@ -279,6 +279,23 @@ def test_who_is_owed_more_than_the_bound_is_not_given_up_while_it_takes_it() -> 
     assert len([n for n in back.told() if isinstance(n, notices.Said)]) == 100
 
 
+def test_who_is_not_read_from_for_what_it_is_owed_is_not_held_to_be_silent() -> None:
+    limits = ServerLimits(flood_rate=0, ping_after_ms=90_000, drop_after_ms=150_000)
+    host = Host(ServerProtocol(ChatState(), limits=limits))
+    back = a_session_with_much_to_hear(host, 100)
+    for _ in range(50):
+        host.wait(9_000)
+        host.allow(back, 500)
+    assert not back.is_read  # so an answer to a ping would not be heard
+    host.allow(back, None)
+    host.wait(89_000)
+    told = back.told()
+    assert not [notice for notice in told if isinstance(notice, notices.Closing)]
+    assert len([notice for notice in told if isinstance(notice, notices.Said)]) == 100
+    host.wait(70_000)  # from now on it can be heard, and says nothing
+    assert [type(notice) for notice in back.told()] == [notices.Pinged, notices.Closing]
+
+
 def test_who_is_paused_for_two_reasons_is_read_from_when_both_are_over() -> None:
     host = Host(ServerProtocol(ChatState(), limits=ServerLimits(flood_burst=4, flood_rate=1)))
     ada = host.connect()
