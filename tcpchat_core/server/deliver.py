@@ -73,8 +73,7 @@ class Delivery:
         """Carry out what came of an entry."""
         for action in actions:
             if isinstance(action, Broadcast):
-                said = action.payload
-                if isinstance(said, Said):
+                if isinstance(action.payload, Said) and not action.also:
                     if action.audience is not self._audience or action.author != self._author:
                         self.flush(effects)
                         self._audience, self._author = action.audience, action.author
