@@ -25,7 +25,7 @@ from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.events import connection_number
 from tcpchat_net.logs import Log, OnEntries
 from tcpchat_net.logs.memory import MemoryLog
-from tcpchat_net.node import LINGER_MS
+from tcpchat_net.node import LINGER_MS, MAX_BATCH
 from tests.net.hosting import HELLO, Host, Wire, far_away
 from tests.net.naive_host import NaiveHost
 
@@ -131,6 +131,24 @@ def test_what_is_read_in_one_turn_is_one_batch_and_one_write_to_each() -> None:
     assert host.turns == turns + 2
     assert [wire.writes for wire in host.wires] == [1, 1, 1]
     assert cleo.lines() == ["[tea] ada: one", "[tea] ada: two", "[tea] bob: three"]
+
+
+def test_what_many_say_in_one_turn_is_a_few_batches_and_one_write_to_each() -> None:
+    host = Host()
+    people = [host.person(f"p{n}", "tea") for n in range(MAX_BATCH + 1)]
+    turns, batches = host.turns, host.node.counters.batches
+    for wire in people:
+        wire.read()
+        wire.writes = 0
+    for wire in people:
+        host.give(wire, b"hello\n")
+    host.run()
+    assert host.turns == turns + 1
+    assert host.node.counters.batches == batches + 2
+    for n, wire in enumerate(people):
+        assert wire.writes == 1
+        others = [each for each in range(len(people)) if each != n]
+        assert wire.lines() == [f"[tea] p{each}: hello" for each in others]
 
 
 def test_what_a_node_has_done_is_counted() -> None:
