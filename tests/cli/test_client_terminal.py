@@ -75,7 +75,7 @@ def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: S
 def test_what_is_not_given_is_asked_for_with_the_rooms_there_are(server: Server) -> None:
     with join(server, "ada") as ada, Terminal([CLIENT, server.address]) as bob:
         ada.enter("/topic tea at four")
-        ada.wait_for("tea at four")
+        ada.wait_for("topic of lobby: tea at four")
         bob.wait_for(r"^Nickname \[guest-1\]:")
         bob.enter("bob")
         bob.wait_for(r"lobby +1 person +tea at four$")
