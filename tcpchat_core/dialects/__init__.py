@@ -38,7 +38,7 @@ class Flavour(msgspec.Struct, frozen=True):
 
     def encode(self, notice: Notice) -> bytes:
         """What everybody is told."""
-        raise NotImplementedError
+        raise NotImplementedError  # each flavour has its own; a Struct cannot be an ABC
 
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:  # noqa: ARG002 # for those that name them
         """What one person is told, whose nick this is: as a rule the answer to `request`.

@@ -38,7 +38,7 @@ class LineReader:
 
     def decode(self, line: bytes) -> Item | None:
         """What one line, without its end, asks for; None when that is nothing."""
-        raise NotImplementedError
+        raise NotImplementedError  # it is what makes a dialect; all else is shared
 
     def decode_all(self, lines: Sequence[bytes]) -> list[Item]:
         """What lines ask for, without those that ask for nothing."""

@@ -188,7 +188,7 @@ class Intake:
         effects: list[Effect],
     ) -> None:
         is_open = connection.phase is _OPEN
-        before = connection.proposed - len(proposals)
+        before = connection.proposed - len(proposals)  # the number of its last event before these
         for item in items:
             if is_open:
                 if isinstance(item, Say):  # by far the most frequent

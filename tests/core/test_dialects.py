@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tcpchat_core import ChatState, Flavour, ServerLimits, ServerProtocol, events, notices
 from tcpchat_core.dialects import MAX_FIRST_BYTES, choose
-from tcpchat_core.dialects.jsonl import JsonLines
+from tcpchat_core.dialects.jsonl import Json, JsonLines
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_core.server import DIALECTS
@@ -224,6 +224,19 @@ def test_the_end_of_first_bytes_that_tell_nothing_is_an_end() -> None:
     memory.eof(1)
     assert memory.closed == [1]
     assert memory.lines(1)[-1] == "! bad-line: the last line had no end, so it was not taken in"
+
+
+@pytest.mark.parametrize("acknowledges", [True, False])
+def test_an_author_is_sent_receipts_where_its_flavour_acknowledges(
+    acknowledges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Json, "acknowledges", acknowledges)
+    memory = talking()
+    memory.read(2)
+    memory.read(3)
+    memory.ask(3, events.Say("lobby", "hello"))
+    assert [type(notice) for notice in memory.told(3)] == [notices.Sent] * acknowledges
+    assert memory.lines(2)[-1].endswith(": hello")
 
 
 def test_the_parts_that_a_dialect_has_to_give_have_no_default() -> None:
