@@ -27,7 +27,7 @@ from tcpchat_core.server.queries import MAX_ROOMS_LISTED
 from tcpchat_core.server.rate import (
     MAX_OUTSTANDING,
 )
-from tests.core.harness import HELLO, MemoryServer, entry, join, session
+from tests.core.harness import HELLO, MemoryServer, entry, join, say, session
 
 GREETING = "* Welcome to tcpchat. You are guest-1. /join ROOM to start, /help for more."
 
@@ -618,6 +618,22 @@ def test_entries_of_connections_on_another_node_are_delivered_to_those_here() ->
     assert [type(notice) for notice in server.told(1)] == [notices.Joined, notices.Gone]
     assert server.read(900) == b""
     assert server.closed == []
+
+
+def test_what_is_said_where_nobody_is_from_this_node_is_told_to_nobody() -> None:
+    server = programs(1)
+    server.ask(1, join("lobby"))
+    server.read(1)
+    elsewhere: list[Event] = [
+        *(events.Connect(), join("den"), join("lobby")),
+        *(say("den", "not for you"), say("lobby", "for you")),
+    ]
+    entries = [entry(seq, 900, event) for seq, event in enumerate(elsewhere, 3)]
+    server.carry_out(server.protocol.commit(entries, now=0))
+    joined, said = server.told(1)
+    assert isinstance(joined, notices.Joined)
+    assert isinstance(said, notices.Said)
+    assert said.text == "for you"
 
 
 # ── Too fast ─────────────────────────────────────────────────────────────────────────────────
