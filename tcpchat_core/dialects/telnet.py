@@ -19,8 +19,6 @@ def strip_telnet(data: bytes, pending: bytes) -> tuple[bytes, bytes]:
     """
     if pending:
         data = pending + data
-    if IAC not in data:
-        return data, b""
     text = bytearray()
     at = 0
     while (start := data.find(IAC, at)) >= 0:

@@ -24,6 +24,7 @@ from tcpchat_core import (
     events,
     notices,
 )
+from tcpchat_core.client.protocol import MAX_NOTICE_BYTES
 from tcpchat_core.dialects.jsonl import JSON, decode_request, encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
@@ -366,6 +367,12 @@ def test_a_message_that_is_refused_for_an_unknown_reason_is_refused() -> None:
 def test_a_notice_of_a_known_type_that_is_broken_or_of_no_type_is_an_error(line: bytes) -> None:
     with pytest.raises(RemoteError, match="does not speak tcpchat's protocol"):
         in_lobby("ada").receive_data(line + b"\n")
+
+
+def test_a_line_that_never_ends_is_an_error_before_it_fills_the_memory() -> None:
+    client = in_lobby("ada")
+    with pytest.raises(RemoteError, match="a line of more than"):
+        client.receive_data(b"x" * (MAX_NOTICE_BYTES + 2))
 
 
 def test_who_greets_with_an_unknown_type_is_no_plain_greeting() -> None:

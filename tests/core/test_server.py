@@ -145,6 +145,17 @@ def test_telnet_negotiation_is_no_text() -> None:
     assert server.lines(1)[1:] == ["* You joined lobby (1 here: guest-1)."]
 
 
+def test_of_a_paste_only_the_lines_that_cannot_be_read_are_refused() -> None:
+    server, _ = typed("/join lobby")
+    server.send(1, b"/me waves\n\xe9\n")
+    server.send(1, b"x" * 40_000 + b"\n/leave\n")
+    assert server.lines(1) == [
+        "! bad-line: a line must be UTF-8 text",
+        "! bad-line: a line has at most 32,768 bytes; this one was thrown away",
+        "* You left lobby",
+    ]
+
+
 def test_the_message_of_the_day_is_sanitised() -> None:
     server = MemoryServer(ServerProtocol(ChatState(), motd=["\x1b[31mred", "two"]))
     server.connect(1)
@@ -564,6 +575,15 @@ def test_a_query_of_somebody_whose_entry_was_not_their_connect_finds_no_room() -
     assert rejections(server.told(1)) == [("not-in-room", "who", None)]
 
 
+def test_an_answer_of_more_than_is_sent_at_a_time_arrives_whole() -> None:
+    server = programs(1)
+    said = [say("lobby", "€" * 2000) for _ in range(11)]
+    server.ask(1, join("lobby"), *said, events.History("lobby", limit=11))
+    *_, page = server.told(1)
+    assert isinstance(page, notices.HistoryPage)
+    assert [shown.text for shown in page.messages] == [each.text for each in said]
+
+
 def test_the_list_of_rooms_is_bounded_and_counts_the_rest() -> None:
     server = programs(12)
     per_person = server.protocol.state.limits.rooms_per_person
@@ -798,6 +818,17 @@ def test_the_silence_of_one_that_is_not_read_from_for_what_it_is_owed_does_not_c
     assert server.told(1) == [notices.Pinged()]
     server.wait(60_000)
     assert server.closed == [1]
+
+
+def test_who_is_on_the_way_out_is_not_asked_whether_it_is_there() -> None:
+    server = programs(1)
+    server.delayed = True
+    server.ask(1, events.Quit())
+    server.wait(600_000)
+    assert server.told(1) == []
+    assert server.closed == []
+    server.commit_next()
+    assert server.told(1) == [notices.Closing("bye")]
 
 
 def test_a_person_may_be_silent_for_as_long_as_it_likes() -> None:
