@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ def values_of(hint: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any
         return st.dictionaries(keys, values, max_size=3)
     if get_origin(hint) is tuple:
         return st.lists(values_of(get_args(hint)[0], texts), max_size=3).map(tuple)
-    if get_origin(hint) is types.UnionType:
+    if get_origin(hint) in (Union, types.UnionType):  # `Annotated[…] | None` is the older of them
         return st.one_of([values_of(option, texts) for option in get_args(hint)])
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return structs(hint, texts)
