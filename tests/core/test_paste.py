@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,14 +66,17 @@ def _server(limits: ServerLimits) -> MemoryServer:
     return server
 
 
-@given(
-    pieces=_pieces,
-    limits=st.sampled_from((ServerLimits(flood_rate=0), ServerLimits(flood_burst=5, flood_rate=2))),
-    pauses=st.booleans(),
-)
-def test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one(
-    pieces: list[tuple[int, list[bytes]]], limits: ServerLimits, pauses: bool
-) -> None:
+PASTES: dict[str, st.SearchStrategy[Any]] = {
+    "pieces": _pieces,
+    "limits": st.sampled_from(
+        (ServerLimits(flood_rate=0), ServerLimits(flood_burst=5, flood_rate=2))
+    ),
+    "pauses": st.booleans(),
+}
+
+
+def check_pastes(pieces: list[tuple[int, list[bytes]]], limits: ServerLimits, pauses: bool) -> None:
+    """Lines that come at once are told as if they came one by one."""
     one_by_one, at_once = _server(limits), _server(limits)
     for conn, lines in pieces:
         # What is longer than a line pays for is charged with the read that brought it.
@@ -90,6 +95,11 @@ def test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one(
     assert at_once.output == one_by_one.output
     assert at_once.log == one_by_one.log
     assert at_once.closed == one_by_one.closed
+
+
+@given(**PASTES)
+def test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one(**paste: Any) -> None:
+    check_pastes(**paste)
 
 
 def _committed(server: MemoryServer, conn: int, *lines: bytes) -> list[Effect]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tcpchat_core import (
@@ -539,11 +539,11 @@ BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     ),
     (
         a_paste_is_not_charged,
-        test_paste.test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one,
+        QUICK(given(**test_paste.PASTES)(test_paste.check_pastes)),
     ),
     (
         of_a_paste_the_lines_that_may_not_go_are_lost,
-        test_paste.test_lines_that_come_at_once_are_told_as_if_they_came_one_by_one,
+        QUICK(given(**test_paste.PASTES)(test_paste.check_pastes)),
     ),
     (
         of_a_paste_the_lines_that_may_not_go_are_lost,

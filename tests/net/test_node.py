@@ -739,7 +739,13 @@ class Forgetful(MemoryLog):
 @pytest.mark.parametrize("log", [Reordering, Late, Stuttering, Forgetful])
 def test_the_property_sees_a_broken_log(log: type[MemoryLog]) -> None:
     @given(STEPS)
-    @settings(max_examples=300, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(
+        max_examples=300,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+    )
     def check(steps: Steps) -> None:
         check_against_plain_loop(steps, lambda host: log(host.wall_ms))
 
