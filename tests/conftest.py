@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # ── Properties ───────────────────────────────────────────────────────────────────────────────────
 
@@ -28,6 +28,17 @@ settings.register_profile(
 )
 # The same examples in each run, so that what is red in CI is red for whoever repeats it.
 settings.register_profile("ci", settings.get_profile("tcpchat"), derandomize=True)
+# For code that is broken on purpose: the first failure is enough and is not made small. It is the
+# same in each run, so that whether it is seen depends on nothing but the code.
+settings.register_profile(
+    "broken",
+    settings.get_profile("tcpchat"),
+    max_examples=200,
+    phases=[Phase.generate],
+    derandomize=True,
+    report_multiple_bugs=False,
+    print_blob=False,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tcpchat"))
 
 # ── The shell that the tests are started from ────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 
 from tcpchat_core import Audience, Broadcast
 from tcpchat_net import Fanout
@@ -30,14 +30,7 @@ def test_the_check_sees_a_broken_fanout(fault: Fault) -> None:
     everywhere = [CONNS] * len(ROOMS)
 
     @given(memberships, steps)
-    @settings(
-        max_examples=1_000,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        print_blob=False,
-    )
+    @settings(settings.get_profile("broken"), max_examples=1_000)
     def check(members: Any, todo: Any) -> None:
         check_fanout(fault.make, members, todo)
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpchat_core import (
@@ -739,13 +739,7 @@ class Forgetful(MemoryLog):
 @pytest.mark.parametrize("log", [Reordering, Late, Stuttering, Forgetful])
 def test_the_property_sees_a_broken_log(log: type[MemoryLog]) -> None:
     @given(STEPS)
-    @settings(
-        max_examples=300,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-    )
+    @settings(settings.get_profile("broken"), max_examples=300)
     def check(steps: Steps) -> None:
         check_against_plain_loop(steps, lambda host: log(host.wall_ms))
 
