@@ -6,6 +6,7 @@ wrong. A request for "here" has an empty room; whoever knows the current room fi
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from tcpchat_core.sanitize import sanitize
 
 # How alike two words must be for the one to be offered in place of the other (0 to 1).
 _LIKENESS = 0.5
+
+_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 
 class Usage(Exception):
@@ -79,6 +82,27 @@ def _history(rest: str) -> Request:
     if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6 and int(rest) > 0):
         raise Usage
     return events.History("", limit=int(rest))
+
+
+def _search(rest: str) -> Request:
+    """`WORDS [in ROOM] [from NICK] [since DATE]`, the last three in any order."""
+    words = rest.split()
+    given: dict[str, str] = {}
+    while len(words) > 2 and words[-2].lower() in ("in", "from", "since"):
+        *words, what, value = words
+        if what.lower() in given:
+            raise Usage
+        given[what.lower()] = value
+    if not words:
+        raise Usage
+    since = 0
+    if "since" in given:
+        try:
+            day = dt.date.fromisoformat(given["since"])
+        except ValueError:
+            raise Usage from None
+        since = (day.toordinal() - _EPOCH_DAY) * 86_400_000
+    return events.Search(" ".join(words), given.get("in", ""), given.get("from", ""), since)
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -151,6 +175,13 @@ COMMANDS: tuple[Command, ...] = (
         "show the last N messages of the current room (20 when you give no number)",
         _history,
         "/history 50",
+    ),
+    Command(
+        ("search", "find"),
+        "WORDS [in ROOM] [from NICK] [since DATE]",
+        "find what was said in the rooms you are in, newest first (a date is like 2026-01-31)",
+        _search,
+        "/search tea from ada since 2026-01-31",
     ),
     Command(
         ("help", "?"),

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from tcpchat_core.archive import Inquiry
 from tcpchat_core.events import Entry, Event
 from tcpchat_core.notices import Notice
 
@@ -137,6 +138,14 @@ class Resume(msgspec.Struct, frozen=True):
     conn: int
 
 
+class Look(msgspec.Struct, frozen=True):
+    """Look into the archive, and call `ServerProtocol.found` with `ticket` and what is there."""
+
+    conn: int
+    ticket: int
+    inquiry: Inquiry
+
+
 class Close(msgspec.Struct, frozen=True):
     """Deliver what `conn` was sent so far, then close it."""
 
@@ -156,5 +165,6 @@ Effect: TypeAlias = (
     | Leave
     | Pause
     | Resume
+    | Look
     | Close
 )

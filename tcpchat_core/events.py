@@ -187,6 +187,27 @@ class Lapse(EventBase, frozen=True):
     reason: str = "the server restarted"
 
 
+class Configure(EventBase, frozen=True):
+    """What the server's owner has set: the bounds of the state, and the rooms that always exist.
+
+    `limits` are fields of `StateLimits` (others stay as they are), `rooms` pairs of a name and its
+    key. The entry's own `conn` means nothing.
+    """
+
+    limits: dict[str, int] = {}
+    rooms: tuple[tuple[str, str], ...] = ()
+
+
+class Forget(EventBase, frozen=True):
+    """What was said before this time (ms since the epoch) is kept no longer.
+
+    Nobody is told. A message that somebody missed and that is forgotten is told as a gap. The
+    entry's own `conn` means nothing.
+    """
+
+    before: Number
+
+
 # ── Queries: nothing changes, nothing is logged ──────────────────────────────────────────────
 
 
@@ -210,6 +231,22 @@ class History(EventBase, frozen=True):
     key: str = ""
 
 
+class Search(EventBase, frozen=True):
+    """Where was this said? The newest `limit` messages with all of `words`.
+
+    Of all rooms that I am in, or of `room`; by everybody, or by `nick`; of all times, or since
+    `since`.
+    """
+
+    words: str
+    room: str = ""
+    nick: str = ""
+    since: Number = 0
+    limit: Number = 20
+    key: str = ""
+    nick_key: str = ""
+
+
 class Ping(EventBase, frozen=True):
     """Are you there?"""
 
@@ -230,11 +267,24 @@ class Help(EventBase, frozen=True):
 
 # Every event that may stand in a log.
 Event: TypeAlias = (
-    Connect | Resume | Disconnect | Expire | Lapse | Nick | Join | Say | Tell | Topic | Out | Quit
+    Connect
+    | Resume
+    | Disconnect
+    | Expire
+    | Lapse
+    | Configure
+    | Forget
+    | Nick
+    | Join
+    | Say
+    | Tell
+    | Topic
+    | Out
+    | Quit
 )
 
 # Every request that only reads.
-Query: TypeAlias = Rooms | Who | History | Topic | Ping | Help
+Query: TypeAlias = Rooms | Who | History | Search | Topic | Ping | Help
 
 # Every request that a peer may send, in any dialect.
 Request: TypeAlias = (
@@ -249,6 +299,7 @@ Request: TypeAlias = (
     | Rooms
     | Who
     | History
+    | Search
     | Ping
     | Pong
     | Help

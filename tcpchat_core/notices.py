@@ -35,6 +35,7 @@ Reason: TypeAlias = Literal[
     "rooms-full",
     "empty-text",
     "too-long",
+    "unavailable",
 ]
 
 
@@ -213,10 +214,18 @@ class Members(NoticeBase, frozen=True, tag="who"):
 
 
 class HistoryPage(NoticeBase, frozen=True, tag="history"):
-    """Messages of a room, oldest first."""
+    """Messages of a room, oldest first; `more` when there are older ones."""
 
     room: str
     messages: tuple[Said, ...]
+    more: bool = False
+
+
+class SearchResults(NoticeBase, frozen=True, tag="found"):
+    """The newest messages that match, newest first; `more` when there are older ones."""
+
+    messages: tuple[Said, ...]
+    more: bool = False
 
 
 class HelpText(NoticeBase, frozen=True, tag="help"):
@@ -264,6 +273,12 @@ class Gap(NoticeBase, frozen=True):
     oldest: int
 
 
+class Announced(NoticeBase, frozen=True):
+    """The server says something to everybody who is connected."""
+
+    text: str
+
+
 class Closing(NoticeBase, frozen=True):
     """The server closes this connection. `retry`: milliseconds after which to come again."""
 
@@ -285,12 +300,14 @@ Notice: TypeAlias = (
     | RoomList
     | Members
     | HistoryPage
+    | SearchResults
     | HelpText
     | Rejected
     | Pinged
     | Ponged
     | Resumed
     | Gap
+    | Announced
     | Closing
 )
 

@@ -38,6 +38,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Rooms: notices.RoomList,
     events.Who: notices.Members,
     events.History: notices.HistoryPage,
+    events.Search: notices.SearchResults,
     events.Ping: notices.Ponged,
     events.Help: notices.HelpText,
 }

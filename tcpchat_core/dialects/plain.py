@@ -6,6 +6,7 @@ with `* ` or `! `, and neither brackets nor blanks can stand in a name.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final, assert_never
 
@@ -121,6 +122,9 @@ class PlainText:
         return PlainReader()
 
 
+# Of the year 9999: what comes later cannot be written as a date.
+_LAST_SECOND: Final = 253_402_300_799
+
 _NO_WEB_SERVER = Hangup("this is a chat, not a web server")
 
 
@@ -146,6 +150,12 @@ def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected]:
     if "\r" in text or "\0" in text:
         typed = [line.rstrip("\r\0") for line in typed]  # telnet's way to write CR (RFC 854)
     return [item for line in typed if (item := parse_line(line)) is not None]
+
+
+def _time(at: int) -> str:
+    """A time of the log, for people: UTC, to the minute."""
+    seconds = min(max(at // 1_000, 0), _LAST_SECOND)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M}"
 
 
 def _said(said: Said, end: str = "") -> str:
@@ -210,8 +220,15 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
                 *(_said(said) for said in messages),
                 "* That was the history.",
             ]
+        case notices.SearchResults(messages, more):
+            return [
+                *(f"* {_time(said.at)} {_said(said)}" for said in messages),
+                *(["* … and older ones"] if more else []),
+            ] or ["* Nothing was found."]
         case notices.HelpText(lines):
             return [f"* {line}" for line in lines]
+        case notices.Announced(text):
+            return [f"* {text}"]
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
         # Sessions are of the other dialect; what has no line here is not for people to read.

@@ -6,11 +6,15 @@ committed; then it is looked up, so that an answer knows of what was done before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
+
 from tcpchat_core.dialects import Reply
-from tcpchat_core.effects import Effect, Send
-from tcpchat_core.notices import Closing, Rejected
-from tcpchat_core.server.connection import Answer, Connection, Waiting
+from tcpchat_core.effects import Effect, Look, Send
+from tcpchat_core.notices import Closing, Rejected, Said
+from tcpchat_core.server.connection import Answer, Connection, Looking, Waiting
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.queries import Found, with_found
 from tcpchat_core.server.queries import answer as look_up
 from tcpchat_core.server.rate import Rate
 from tcpchat_core.state import ChatState
@@ -19,8 +23,12 @@ from tcpchat_core.state import ChatState
 class Answers:
     """Gives answers in their turn."""
 
-    def __init__(self, state: ChatState, delivery: Delivery, rate: Rate) -> None:
+    def __init__(
+        self, state: ChatState, delivery: Delivery, rate: Rate, *, has_archive: bool
+    ) -> None:
         self._state = state
+        self._has_archive = has_archive
+        self._tickets = count(1)
         self._delivery = delivery
         self._rate = rate
 
@@ -36,7 +44,7 @@ class Answers:
         answers = connection.answers
         ready = 0
         for number, answer in answers:
-            if number > connection.committed:
+            if number > connection.committed or connection.looking is not None:
                 break
             ready += 1
             self._tell(connection, answer, now, effects)
@@ -52,6 +60,28 @@ class Answers:
             case Rejected() | Closing():
                 self._delivery.tell(connection, answer, None, effects)
             case query:
-                found = look_up(self._state, connection.conn, query)
+                found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
                 self._rate.charge_lines(connection, found.cost, now)
-                self._delivery.tell(connection, found.notice, query, effects)
+                if isinstance(found, Found):
+                    self._delivery.tell(connection, found.notice, query, effects)
+                else:
+                    connection.looking = looking = Looking(next(self._tickets), found)
+                    effects.append(Look(connection.conn, looking.ticket, found.inquiry))
+
+    def found(
+        self,
+        connection: Connection,
+        ticket: int,
+        messages: Sequence[Said] | None,
+        now: int,
+        effects: list[Effect],
+    ) -> None:
+        """Give the answer that the archive was asked for, and those behind it."""
+        looking = connection.looking
+        if looking is None or looking.ticket != ticket:
+            return
+        connection.looking = None
+        self._delivery.tell(
+            connection, with_found(looking.wanted, messages), looking.wanted.query, effects
+        )
+        self.give_waiting(connection, now, effects)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
+from tcpchat_core.archive import Inquiry
 from tcpchat_core.dialects import Flavour, Reader, Reply
 from tcpchat_core.effects import Audience
-from tcpchat_core.events import Query
+from tcpchat_core.events import History, Query, Search
 from tcpchat_core.names import Name
-from tcpchat_core.notices import Closing, Rejected
+from tcpchat_core.notices import Closing, Rejected, Said
 
 
 class Phase(Enum):
@@ -66,6 +67,27 @@ class Waiting(NamedTuple):
     answer: Answer
 
 
+class Looking(NamedTuple):
+    """What the archive was asked for a connection."""
+
+    ticket: int
+    wanted: Wanted
+
+
+class Wanted(NamedTuple):
+    """What the archive has to be asked for an answer.
+
+    It costs so many lines of the asker's rate. `shown` are the messages that come behind it, which
+    are known already.
+    """
+
+    inquiry: Inquiry
+    cost: int
+    query: History | Search
+    room: str
+    shown: tuple[Said, ...] = ()
+
+
 class Connection:
     """One connection. Times are in milliseconds of the server's `now`."""
 
@@ -85,6 +107,7 @@ class Connection:
         "is_paused",
         "is_pinged",
         "is_timed",
+        "looking",
         "made_at",
         "peer",
         "phase",
@@ -122,6 +145,7 @@ class Connection:
         self.proposed = 0  # the numbers of its last event that was proposed, …
         self.committed = 0  # … and of the last that came back
         self.answers: list[Waiting] = []
+        self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
 
@@ -133,5 +157,5 @@ class Connection:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that it proposed is committed, so that an answer need not wait."""
-        return self.proposed == self.committed
+        """Whether all that it proposed is committed and answered: the next answer need not wait."""
+        return self.proposed == self.committed and self.looking is None

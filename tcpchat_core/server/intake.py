@@ -155,6 +155,8 @@ class Intake:
 
     def _spare(self, connection: Connection, now: int) -> int:
         """How many requests may be looked at now; if none, somebody will come back to it."""
+        if connection.looking is not None:
+            return 0
         if not connection.is_admitted and (until := self._access.next_try_at(connection)) > now:
             self._wait(connection, until)
             return 0

@@ -23,6 +23,8 @@ MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 # One line of a wide terminal, with room to spare.
 MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
+# Some words. More would be a text, and each costs a look into the index.
+MAX_SEARCH_CHARS = 200
 
 
 class _Refused(Exception):
@@ -88,6 +90,19 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
         case events.History(room, before, limit):
             name = _room(current, room)
             return Lookup(events.History(name.text, before, limit, name.key))
+        case events.Search(words, room, nick, since, limit):
+            words = sanitize(words).strip()
+            if not any(map(str.isalnum, words)):
+                raise _refused("bad-usage", "search for a word, of letters or digits")
+            if len(words) > MAX_SEARCH_CHARS:
+                raise _refused("too-long", f"search for at most {MAX_SEARCH_CHARS} characters")
+            name = _room(None, room) if room else Name("", "")
+            author = nick_key(nick) if nick else ""
+            if nick and not author:
+                raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
+            return Lookup(
+                events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
+            )
         case events.Rooms() | events.Ping() | events.Help():
             return Lookup(request)
         case events.Pong():

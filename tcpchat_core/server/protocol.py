@@ -38,6 +38,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from tcpchat_core import events, notices
+from tcpchat_core.archive import Archived
 from tcpchat_core.dialects import Dialect, choose
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
@@ -46,9 +47,11 @@ from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Say, Tell
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS
+from tcpchat_core.notices import Said
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.answers import Answers
+from tcpchat_core.server.archiving import what_was_said
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.intake import Intake
@@ -56,7 +59,8 @@ from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
 from tcpchat_core.server.rate import Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
-from tcpchat_core.state import ChatState
+from tcpchat_core.state import ChatState, StateLimits
+from tcpchat_core.state.rooms import configured
 from tcpchat_core.version import VERSION
 
 # A program that speaks first is known by what it says. Whoever is silent for so long is a person
@@ -95,6 +99,8 @@ class ServerProtocol:
         password: str = "",
         dialects: Sequence[Dialect] = DIALECTS,
         observe: Observer | None = None,
+        archive: Callable[[Archived], None] | None = None,
+        configuration: events.Configure | None = None,
     ) -> None:
         self.state = state
         self.limits = limits = limits or ServerLimits()
@@ -102,14 +108,17 @@ class ServerProtocol:
         self._motd = tuple(sanitize(line) for line in motd)
         self._dialects = dialects
         self._observe = observe
+        self._archive = archive
+        self._configuration = configuration
         self._is_open = not password
-        self._told_limits = _told_limits(state, limits)
+        bounds = state.limits if configuration is None else configured(state.limits, configuration)
+        self._told_limits = _told_limits(bounds, limits)
         self._connections: dict[int, Connection] = {}
         self._timers = Timers(self._connections)
         self._graces = Graces(self._is_away)
         self._delivery = Delivery(state, self._connections, self._forget, self._welcome)
         rate = Rate(limits)
-        self._answers = Answers(state, self._delivery, rate)
+        self._answers = Answers(state, self._delivery, rate, has_archive=archive is not None)
         access = Access(password)
         self._intake = Intake(
             limits=limits,
@@ -119,7 +128,7 @@ class ServerProtocol:
             delivery=self._delivery,
             timers=self._timers,
             forget=self._forget,
-            rooms_per_person=state.limits.rooms_per_person,
+            rooms_per_person=bounds.rooms_per_person,
         )
         self._liveness = Liveness(limits, access, self._intake, self._delivery, self._timers)
 
@@ -192,9 +201,8 @@ class ServerProtocol:
         return effects
 
     def owes(self, conn: int, owes: bool, *, now: int) -> None:
-        """The adapter reads nothing from a connection that does not take a `Stream`, or does again.
-
-        Its silence meanwhile is not its own.
+        """The adapter reads nothing from a connection, or does again: it does not take a `Stream`,
+        or the log can take in nothing more. Its silence meanwhile is not its own.
         """
         connection = self._connections.get(conn)
         if connection is not None:
@@ -243,13 +251,17 @@ class ServerProtocol:
         effects: list[Effect] = []
         state = self.state
         handle, add, find = state.handle, self._delivery.add, self._connections.get
+        archive = self._archive
         # Whose entry the last one was, while nothing can have changed for it.
         conn: int | None = None
         connection: Connection | None = None
         for entry in entries:
             event = entry.event
             if isinstance(event, Say):  # by far the most frequent, and nothing else comes of it
-                add(handle(entry), entry, effects)
+                actions = handle(entry)
+                add(actions, entry, effects)
+                if archive is not None and (said := what_was_said(state, entry, actions)):
+                    archive(said)
             elif entry.seq > state.seq:
                 actions = handle(entry)
                 add(actions, entry, effects)
@@ -269,6 +281,18 @@ class ServerProtocol:
         self._delivery.flush(effects)
         return effects
 
+    def found(
+        self, conn: int, ticket: int, messages: Sequence[Said] | None, *, now: int
+    ) -> list[Effect]:
+        """The archive has looked (`Look`): messages, newest first; None when it could not."""
+        effects: list[Effect] = []
+        connection = self._connections.get(conn)
+        if connection is not None:
+            self._answers.found(connection, ticket, messages, now, effects)
+            if connection.is_paused and connection.is_settled:
+                self._intake.proceed(connection, now, effects)
+        return effects
+
     def _note(self, entry: Entry, actions: list[Action], now: int) -> None:
         """What an entry means to this node, beside what is told of it."""
         if self._observe is not None and not isinstance(entry.event, Tell):
@@ -280,9 +304,14 @@ class ServerProtocol:
                 self._begin_missing_graces(now)
 
     def recover(self, *, now: int) -> list[Effect]:
-        """After a restart: arm the graces of all who are away, on this clock."""
+        """Begin: arm the graces of all who are away, on this clock, and have the log know what the
+        owner has set, unless it does.
+        """
         self._begin_missing_graces(now)
-        return []
+        wanted = self._configuration
+        if wanted is None or wanted == self.state.configuration:
+            return []
+        return [Propose(0, 0, (wanted,))]
 
     def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
         """The last words for one connection, in its dialect, when the adapter has to end it.
@@ -293,6 +322,16 @@ class ServerProtocol:
         if connection is None:
             return b""
         return connection.flavour.encode(notices.Closing(sanitize(reason), retry))
+
+    def announce(self, text: str) -> list[Effect]:
+        """Tell everybody who is connected to this node something. It is in no order of the log."""
+        notice = notices.Announced(sanitize(text))
+        return [
+            Send(conn, connection.flavour.encode(notice))
+            for conn, connection in self._connections.items()
+            # Not before its welcome: until then it may not even know its dialect.
+            if connection.can_be_told and connection.committed
+        ]
 
     def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
         """The node goes down: tell everybody, and close. Call nothing for these afterwards.
@@ -375,7 +414,7 @@ def lapses(state: ChatState, node: int, boot: int) -> list[Propose]:
     ]
 
 
-def _told_limits(state: ChatState, limits: ServerLimits) -> notices.Limits:
+def _told_limits(bounds: StateLimits, limits: ServerLimits) -> notices.Limits:
     return notices.Limits(
         line_bytes=MAX_LINE_BYTES,
         text_chars=MAX_TEXT_CHARS,
@@ -383,8 +422,8 @@ def _told_limits(state: ChatState, limits: ServerLimits) -> notices.Limits:
         nick_chars=MAX_NICK_CHARS,
         room_chars=MAX_ROOM_CHARS,
         topic_chars=MAX_TOPIC_CHARS,
-        rooms_per_person=state.limits.rooms_per_person,
-        unacknowledged=state.limits.receipts,
+        rooms_per_person=bounds.rooms_per_person,
+        unacknowledged=bounds.receipts,
         grace_ms=limits.grace_ms,
         flood_burst=limits.flood_burst,
         flood_rate=limits.flood_rate,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
 from tcpchat_core import events, notices
+from tcpchat_core.archive import Matches, Page, Place
 from tcpchat_core.commands import help_lines
 from tcpchat_core.events import Query
-from tcpchat_core.notices import Notice, Rejected
-from tcpchat_core.state import ChatState
+from tcpchat_core.notices import Notice, Rejected, Said
+from tcpchat_core.server.connection import Wanted
+from tcpchat_core.state import ChatState, Room
 from tcpchat_core.state.rooms import not_in_room
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
@@ -20,6 +23,17 @@ MAX_ROOMS_LISTED: Final = 500
 _ITEMS_A_LINE: Final = 500
 
 
+# How many messages are given at a time: a hundred screens are enough to begin with.
+MAX_MESSAGES: Final = 500
+
+# What the archive is asked costs so many lines: it is read from a disk, and for one at a time.
+_LOOK_LINES: Final = 2
+
+NO_ARCHIVE: Final = Rejected(
+    "unavailable", "this server keeps no archive that could be searched", "search"
+)
+
+
 class Found(NamedTuple):
     """An answer, and how many lines of the asker's rate it has cost beyond its own."""
 
@@ -27,9 +41,11 @@ class Found(NamedTuple):
     cost: int = 0
 
 
-def answer(state: ChatState, conn: int, query: Query) -> Found:
+def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> Found | Wanted:
     """Look up what a connection asks for."""
     match query:
+        case events.Search():
+            return _search(state, conn, query) if has_archive else Found(NO_ARCHIVE)
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED)
             return Found(listed, (len(listed.rooms) + listed.more) // _ITEMS_A_LINE)
@@ -39,14 +55,57 @@ def answer(state: ChatState, conn: int, query: Query) -> Found:
             lines = help_lines(command)
             return Found(lines if isinstance(lines, Rejected) else notices.HelpText(lines))
         case events.Who() | events.Topic() | events.History():
-            return _about_room(state, conn, query)
+            return _about_room(state, conn, query, has_archive=has_archive)
         case _:
             assert_never(query)
 
 
+def with_found(wanted: Wanted, messages: Sequence[Said] | None) -> Notice:
+    """The answer to what the archive was asked for, with what it has found, newest first."""
+    query, limit = wanted.query, wanted.inquiry.limit
+    if messages is None:
+        text = "what was said earlier cannot be read now; try again later"
+        return Rejected("unavailable", text, str(query.__struct_config__.tag))
+    shown, more = tuple(messages[:limit]), len(messages) > limit
+    if isinstance(query, events.Search):
+        return notices.SearchResults(shown, more)
+    return notices.HistoryPage(wanted.room, (*reversed(shown), *wanted.shown), more)
+
+
+def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted:
+    person = state.person(conn)
+    rooms = person.rooms if person else {}
+    if query.key:
+        if query.key not in rooms:
+            return Found(not_in_room("search", query.room))
+        rooms = {query.key: rooms[query.key]}
+    places = tuple([Place(key, room.born) for key, room in rooms.items()])
+    limit = max(1, min(query.limit, MAX_MESSAGES))
+    words = tuple(query.words.split())
+    return Wanted(
+        Matches(places, words, query.nick_key, query.since, limit), _LOOK_LINES, query, ""
+    )
+
+
+def _history(room: Room, query: events.History, *, has_archive: bool) -> Found | Wanted:
+    limit = max(0, min(query.limit, MAX_MESSAGES))
+    messages = room.messages(query.before, limit)
+    cost = len(messages) // _ITEMS_A_LINE
+    before = messages[0].seq if messages else min(query.before or room.seq + 1, room.seq + 1)
+    is_first = before <= room.born + 1
+    if len(messages) == limit or is_first or not has_archive:
+        return Found(notices.HistoryPage(room.name, messages, has_archive and not is_first), cost)
+    page = Page(Place(room.key, room.born), before, limit - len(messages))
+    return Wanted(page, _LOOK_LINES, query, room.name, messages)
+
+
 def _about_room(
-    state: ChatState, conn: int, query: events.Who | events.Topic | events.History
-) -> Found:
+    state: ChatState,
+    conn: int,
+    query: events.Who | events.Topic | events.History,
+    *,
+    has_archive: bool,
+) -> Found | Wanted:
     person = state.person(conn)
     room = person.rooms.get(query.key) if person else None
     if room is None:
@@ -60,9 +119,8 @@ def _about_room(
             return Found(
                 notices.TopicSet(room.name, room.topic, room.topic_nick, room.seq, room.topic_at)
             )
-        case events.History(_, before, limit):
-            messages = room.messages(before, limit)
-            return Found(notices.HistoryPage(room.name, messages), len(messages) // _ITEMS_A_LINE)
+        case events.History():
+            return _history(room, query, has_archive=has_archive)
         case _:
             assert_never(query)
 

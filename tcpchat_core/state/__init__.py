@@ -36,6 +36,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import msgspec
+
 from tcpchat_core import events
 from tcpchat_core.effects import Action
 from tcpchat_core.events import Entry, Event
@@ -66,6 +68,13 @@ class ChatState:
     def limits(self) -> StateLimits:
         """The bounds that `handle` reads."""
         return self._tables.limits
+
+    @property
+    def configuration(self) -> events.Configure:
+        """What the owner has set."""
+        standing = [(room.name, room.key) for room in self._tables.rooms.values() if room.standing]
+        limits = msgspec.structs.asdict(self._tables.limits)
+        return events.Configure(limits, tuple(sorted(standing)))
 
     @property
     def seq(self) -> int:
@@ -128,6 +137,15 @@ class ChatState:
             person.number = number
         return HANDLERS[type(event)](tables, person, event, entry.at)
 
+    def forget(self, before: int) -> None:
+        """Keep nothing that was said before a time (ms since the epoch), as `events.Forget` does.
+
+        Not an entry, so it is for one state only: for the oldest snapshot behind a log that ends
+        there. What is replayed on it comes to the same state as without, from the next such entry
+        on.
+        """
+        self._tables.forget(before)
+
     # ── The whole state as a value ───────────────────────────────────────────────────────────
 
     def snapshot(self) -> bytes:
@@ -164,6 +182,8 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Resume: people.nothing,
     events.Expire: people.nothing,
     events.Lapse: people.nothing,
+    events.Configure: people.nothing,
+    events.Forget: people.nothing,
 }
 
 # What each event does that is of nobody who is here. All others do nothing then.
@@ -174,4 +194,6 @@ ARRIVALS: Final[dict[type[Event], Callable[[Tables, Entry, Any], list[Action]]]]
     events.Resume: sessions.resume,
     events.Expire: sessions.expire,
     events.Lapse: sessions.lapse,
+    events.Configure: rooms.configure,
+    events.Forget: rooms.forget,
 }

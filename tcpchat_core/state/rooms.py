@@ -6,10 +6,13 @@ the time of its entry in ms since the epoch; it returns what is to be done.
 
 from __future__ import annotations
 
+import msgspec
+
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
+from tcpchat_core.events import Entry
 from tcpchat_core.notices import Notice, Reason, Rejected, Said, Sent
-from tcpchat_core.state.tables import Person, Room, Tables
+from tcpchat_core.state.tables import LIMITS, Person, Room, StateLimits, Tables
 
 
 def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
@@ -70,6 +73,34 @@ def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Act
     left = notices.Left(room.name, person.nick)
     own = notices.Left(room.name, person.nick, own=True)
     return [Broadcast(room.audience, left, person.conn, own), Leave(room.audience, person.conn)]
+
+
+def configured(limits: StateLimits, event: events.Configure) -> StateLimits:
+    """The bounds, where the owner has set them."""
+    known = {name: event.limits[name] for name in LIMITS if name in event.limits}
+    return msgspec.structs.replace(limits, **known)
+
+
+def configure(tables: Tables, _entry: Entry, event: events.Configure) -> list[Action]:
+    """Other bounds, and other rooms that always exist. Nobody is told."""
+    tables.limits = configured(tables.limits, event)
+    standing = dict.fromkeys([key for _, key in event.rooms])
+    for name, key in event.rooms:
+        room = tables.rooms.get(key)
+        if room is None:
+            room = tables.rooms[key] = Room(name, key, tables.seq)
+        room.standing = True
+    for room in [room for room in tables.rooms.values() if room.standing]:
+        if room.key not in standing:
+            room.standing = False
+            tables.sweep(room)
+    return []
+
+
+def forget(tables: Tables, _entry: Entry, event: events.Forget) -> list[Action]:
+    """What was said before some time is kept no longer."""
+    tables.forget(event.before)
+    return []
 
 
 def _entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> notices.Entered:

@@ -19,6 +19,8 @@ class _RoomRecord(msgspec.Struct, array_like=True):
     topic_nick: str
     topic_at: int
     history: list[Said]
+    born: int
+    standing: bool
 
 
 class _PersonRecord(msgspec.Struct, array_like=True):
@@ -90,6 +92,8 @@ def _room_record(room: Room) -> _RoomRecord:
         room.topic_nick,
         room.topic_at,
         list(room.history),
+        room.born,
+        room.standing,
     )
 
 
@@ -135,6 +139,7 @@ def _loaded(record: _Snapshot) -> Tables:
             tables.people[person.conn] = person
     for kept in record.rooms:
         room = tables.rooms[kept.key] = Room(kept.name, kept.key, kept.seq)
+        room.born, room.standing = kept.born, kept.standing
         room.topic, room.topic_nick = kept.topic, kept.topic_nick
         room.topic_at = kept.topic_at
         room.history.extend(kept.history)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 from itertools import islice
+from typing import Final
 
 import msgspec
 
@@ -38,6 +39,10 @@ class StateLimits(msgspec.Struct, frozen=True):
     inbox_chars: int = 65_536
     away: int = 10_000
     gone: int = 4_096
+
+
+# The names of the bounds.
+LIMITS: Final = StateLimits.__struct_fields__
 
 
 class Person:
@@ -98,6 +103,12 @@ class Person:
         while inbox and inbox[0].seq <= told:
             self.inbox_chars -= len(inbox.popleft().text)
 
+    def forget(self, before: int) -> None:
+        """Keep no direct message of before a time."""
+        inbox = self.inbox
+        while inbox and inbox[0].at < before:
+            self.inbox_chars -= len(inbox.popleft().text)
+
     def remember(self, id: str, receipt: Sent, limits: StateLimits) -> None:
         """Keep a receipt for when the same id comes again; forget the oldest beyond the bound."""
         if self.receipts is None:
@@ -121,12 +132,14 @@ class Room:
     __slots__ = (
         "_first_nicks",
         "audience",
+        "born",
         "history",
         "history_chars",
         "key",
         "members",
         "name",
         "seq",
+        "standing",
         "topic",
         "topic_at",
         "topic_nick",
@@ -137,7 +150,9 @@ class Room:
         self.key = key
         self.members: dict[int, Person] = {}  # by id, in the order of joining
         self.audience = Audience()  # those who are connected
+        self.born = seq  # the number of the entry that made it
         self.seq = seq  # of the last message
+        self.standing = False  # it exists also while nobody is in it
         self.topic = ""
         self.topic_nick = ""
         self.topic_at = 0
@@ -187,11 +202,17 @@ class Room:
         history = self.history
         history.append(said)
         chars = self.history_chars + len(said.text)
-        if len(history) > limits.history_messages:
+        while len(history) > limits.history_messages:
             chars -= len(history.popleft().text)
         while chars > limits.history_chars:
             chars -= len(history.popleft().text)
         self.history_chars = chars
+
+    def forget(self, before: int) -> None:
+        """Keep no message of before a time."""
+        history = self.history
+        while history and history[0].at < before:
+            self.history_chars -= len(history.popleft().text)
 
 
 class Tables:
@@ -233,8 +254,19 @@ class Tables:
         if len(self.gone) > self.limits.gone:
             self.gone.popitem(last=False)
 
+    def forget(self, before: int) -> None:
+        """Keep nothing that was said before a time (ms since the epoch)."""
+        for room in self.rooms.values():
+            room.forget(before)
+        for person in (*self.people.values(), *self.away.values()):
+            person.forget(before)
+
     def leave(self, person: Person, room: Room) -> None:
-        """Take a member out; a room without members vanishes."""
+        """Take a member out; a room without members vanishes, unless it is a standing one."""
         room.remove(person)
-        if not room.members:
+        self.sweep(room)
+
+    def sweep(self, room: Room) -> None:
+        """A room vanishes when nothing keeps it."""
+        if not (room.members or room.standing):
             del self.rooms[room.key]

@@ -17,6 +17,7 @@ from tcpchat_core import (
     Entry,
     Event,
     Leave,
+    Look,
     Name,
     Notice,
     Pause,
@@ -32,6 +33,7 @@ from tcpchat_core import (
     room_name,
 )
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
+from tcpchat_core.notices import Said
 
 HELLO = b'{"type":"hello"}\n'
 
@@ -150,6 +152,7 @@ class MemoryServer:
         self.output: dict[int, bytearray] = {}
         self.closed: list[int] = []
         self.paused: set[int] = set()  # the connections that nothing is to be read from
+        self.looks: list[Look] = []  # what the archive was asked
         self.now = 0
 
     def connect(self, conn: int, *, token: str = "", peer: str = "") -> None:
@@ -166,6 +169,13 @@ class MemoryServer:
         """A peer sends requests, in JSON Lines."""
         for request in requests:
             self.send(conn, encode_request(request))
+
+    def find(self, *found: Said, failed: bool = False) -> None:
+        """The archive has found this for the first who asked, or could not look."""
+        look = self.looks.pop(0)
+        messages = None if failed else found
+        effects = self.protocol.found(look.conn, look.ticket, messages, now=self.now)
+        self.carry_out(effects)
 
     def eof(self, conn: int) -> None:
         """A peer will send no more."""
@@ -225,6 +235,8 @@ class MemoryServer:
                     self.paused.add(conn)
                 case Resume(conn):
                     self.paused.remove(conn)
+                case Look():
+                    self.looks.append(effect)
                 case Close(conn):
                     self.closed.append(conn)
         return list(effects)

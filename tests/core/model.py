@@ -13,6 +13,7 @@ import msgspec
 
 from tcpchat_core import Entry, Name, Notice, StateLimits, events, notices
 from tcpchat_core.notices import Reason, Rejected, RoomInfo, RoomState, Said, Sent
+from tcpchat_core.server.queries import NO_ARCHIVE
 
 
 @dataclass(eq=False)
@@ -307,6 +308,8 @@ class Model:
                         for room in map(self.rooms.__getitem__, order)
                     )
                 )
+            case events.Search():
+                return NO_ARCHIVE
             case events.Who(key=key) | events.History(key=key) | events.Topic(key=key):
                 person = self.connected(conn)
                 if person is None or key not in person.rooms:

@@ -40,6 +40,10 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/topic tea at four", events.Topic("", "tea at four")),
     ("/history", events.History("")),
     ("/history 7", events.History("", limit=7)),
+    ("/search tea for two", events.Search("tea for two")),
+    ("/find tea in Lobby from ada", events.Search("tea", "Lobby", "ada")),
+    ("/search tea since 1970-01-02 in a", events.Search("tea", "a", since=86_400_000)),
+    ("/search in from since", events.Search("in", nick="since")),
     ("/help", events.Help("")),
     ("/? msg", events.Help("msg")),
 ]
@@ -81,6 +85,10 @@ def test_the_example_of_a_command_is_a_line_that_it_takes(command: Command) -> N
         ("/history 1_0", "history"),
         ("/history ٣", "history"),
         ("/history 1234567", "history"),
+        ("/search", "search"),
+        ("/search tea in a in b", "search"),
+        ("/search tea since tomorrow", "search"),
+        ("/search tea since 2026-02-30 in lobby", "search"),
         ("/help a b", "help"),
     ],
 )

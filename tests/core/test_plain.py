@@ -84,6 +84,15 @@ TOLD: list[tuple[Notice, list[str]]] = [
             "* That was the history.",
         ],
     ),
+    (notices.SearchResults(()), ["* Nothing was found."]),
+    (
+        notices.SearchResults((HELLO, WAVES), more=True),
+        [
+            "* 1970-01-01 00:00 [lobby] ada: hello",
+            "* 1970-01-01 00:00 [lobby] * ada waves",
+            "* … and older ones",
+        ],
+    ),
     (notices.HelpText(("one", "two")), ["* one", "* two"]),
     (
         Rejected("nick-in-use", "the nickname ada is taken", "nick"),
@@ -93,6 +102,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Resumed("ada", (), "0"), []),
     (notices.Gap("lobby", 7), []),
     (notices.Ponged("1"), ["* pong"]),
+    (notices.Announced("the disk is full"), ["* the disk is full"]),
     (notices.Closing("restart", 1000), ["* Closing: restart"]),
 ]
 

@@ -1,0 +1,55 @@
+"""What a server asks its archive: all that was said, of which the state holds the last only.
+
+The core decides what somebody may see; an archive finds it. Both answers are messages, the newest
+`limit + 1` of those that match, newest first: one more than are shown tells that there are more.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from tcpchat_core.notices import Said
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A room in its present life: messages up to the number `born` are of an earlier one.
+
+    `born` is also the number of the log's entry that made the room.
+    """
+
+    key: str
+    born: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The messages of a room whose numbers are below `before`."""
+
+    place: Place
+    before: int
+    limit: int
+
+
+class Matches(msgspec.Struct, frozen=True):
+    """The messages in `places` that have all of `words`, by the author with the key `author` (""
+    for anybody), from the time `since` on (ms since the epoch).
+    """
+
+    places: tuple[Place, ...]
+    words: tuple[str, ...]
+    author: str
+    since: int
+    limit: int
+
+
+Inquiry: TypeAlias = Page | Matches
+
+
+class Archived(msgspec.Struct, frozen=True, gc=False):
+    """One message for the archive: the number of its entry, and the keys of room and author."""
+
+    id: int
+    key: str
+    author: str
+    said: Said

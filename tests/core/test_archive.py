@@ -1,0 +1,241 @@
+"""What the archive is asked, and in which place among a connection's answers its own is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcpchat_core import ChatState, ServerLimits, ServerProtocol, StateLimits, events, notices
+from tcpchat_core.archive import Archived, Matches, Page, Place
+from tcpchat_core.notices import Notice, Rejected, Said
+from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer, entry, join, say
+
+
+class Archiving(MemoryServer):
+    """A server with an archive, which remembers so many messages itself."""
+
+    def __init__(self, *, remembers: int = 3, limits: ServerLimits = NO_FLOOD_LIMIT) -> None:
+        self.kept: list[Archived] = []
+        state = ChatState(limits=StateLimits(history_messages=remembers))
+        super().__init__(ServerProtocol(state, limits=limits, archive=self.kept.append))
+
+    def program(self, conn: int, *rooms: str) -> None:
+        """A program comes, and joins some rooms."""
+        self.connect(conn)
+        self.send(conn, HELLO)
+        self.ask(conn, *map(join, rooms))
+        self.read(conn)
+
+    def everything(self, room: str) -> list[Said]:
+        """All that was said in a room, newest first."""
+        return [kept.said for kept in reversed(self.kept) if kept.key == room]
+
+
+def texts(notice: Notice) -> list[str]:
+    assert isinstance(notice, notices.HistoryPage | notices.SearchResults)
+    return [said.text for said in notice.messages]
+
+
+def talking(*said: str, limits: ServerLimits = NO_FLOOD_LIMIT) -> Archiving:
+    """Program 1 has said this in the lobby."""
+    server = Archiving(limits=limits)
+    server.program(1, "lobby")
+    server.ask(1, *(say("lobby", text) for text in said))
+    server.read(1)
+    return server
+
+
+def test_what_is_said_in_rooms_is_archived_by_its_entry_and_nothing_else_is() -> None:
+    server = talking("one")
+    server.ask(
+        1,
+        events.Nick("ada"),
+        events.Say("lobby", "two", emote=True),
+        events.Tell("ada", "psst"),
+        events.Topic("lobby", "tea"),
+        say("elsewhere", "refused"),
+        say("lobby", "again", id="7"),
+        say("lobby", "again", id="7"),
+    )
+    assert [(kept.key, kept.author, kept.said.text) for kept in server.kept] == [
+        ("lobby", "guest-1", "one"),
+        ("lobby", "ada", "two"),
+        ("lobby", "ada", "again"),
+    ]
+    for kept in server.kept:
+        said = server.log[kept.id - 1].event
+        assert isinstance(said, events.Say)
+        assert said.text == kept.said.text
+
+
+def test_a_page_that_the_state_remembers_is_answered_at_once() -> None:
+    server = talking("a", "b", "c", "d")
+    server.ask(1, events.History("lobby", limit=2))
+    (page,) = server.told(1)
+    assert texts(page) == ["c", "d"]
+    assert isinstance(page, notices.HistoryPage)
+    assert page.more
+    assert server.looks == []
+
+
+def test_the_rest_of_a_page_is_looked_up_and_told_with_what_is_remembered() -> None:
+    server = talking(*"abcdefg")
+    born = server.log[1].seq
+    server.ask(1, events.History("lobby", limit=5), events.Ping())
+    assert server.told(1) == []
+    (look,) = server.looks
+    assert look.inquiry == Page(Place("lobby", born), born + 5, 2)
+    server.find(*server.everything("lobby")[3:6])
+    page, pong = server.told(1)
+    assert texts(page) == ["c", "d", "e", "f", "g"]
+    assert isinstance(page, notices.HistoryPage)
+    assert page.more
+    assert pong == notices.Ponged()
+
+
+def test_a_rooms_first_message_is_the_end_of_its_pages() -> None:
+    server = talking(*"abcd")
+    born = server.log[1].seq
+    server.ask(1, events.History("lobby", before=born + 3, limit=5))
+    server.find(*server.everything("lobby")[3:])
+    (page,) = server.told(1)
+    assert isinstance(page, notices.HistoryPage)
+    assert texts(page) == ["a", "b"]
+    assert not page.more
+    server.ask(1, events.History("lobby", before=born + 1))
+    assert server.told(1) == [notices.HistoryPage("lobby", ())]
+    assert server.looks == []
+
+
+def test_without_an_archive_a_page_is_what_the_state_remembers() -> None:
+    server = MemoryServer(ServerProtocol(ChatState(limits=StateLimits(history_messages=2))))
+    server.connect(1)
+    server.send(1, HELLO)
+    server.ask(1, join("lobby"), *(say("lobby", text) for text in "abc"))
+    server.read(1)
+    server.ask(1, events.History("lobby"), events.Search("tea"))
+    page, refused = server.told(1)
+    assert texts(page) == ["b", "c"]
+    assert isinstance(page, notices.HistoryPage)
+    assert not page.more
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, refused.request) == ("unavailable", "search")
+
+
+def test_a_search_is_for_the_rooms_one_is_in_and_of_their_present_life() -> None:
+    server = Archiving()
+    server.program(1, "lobby", "tea")
+    server.program(2, "secret")
+    server.ask(1, events.Search("Two  words", nick="ADA", since=5, limit=7))
+    (look,) = server.looks
+    people = {room.key: room.born for room in server.protocol.state.rooms()}
+    places = (Place("lobby", people["lobby"]), Place("tea", people["tea"]))
+    assert look.inquiry == Matches(places, ("Two", "words"), "ada", 5, 7)
+    server.find(Said("lobby", "ada", "words, two", 9, 9))
+    assert server.told(1) == [
+        notices.SearchResults((Said("lobby", "ada", "words, two", 9, 9),), more=False)
+    ]
+    server.ask(1, events.Search("a", room="Tea"), events.Search("a", room="secret"))
+    (look,) = server.looks
+    assert isinstance(look.inquiry, Matches)
+    assert look.inquiry.places == (Place("tea", people["tea"]),)
+    server.find()
+    found, refused = server.told(1)
+    assert found == notices.SearchResults(())
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "not-in-room"
+
+
+@pytest.mark.parametrize(
+    ("search", "reason"),
+    [
+        (events.Search("!?"), "bad-usage"),
+        (events.Search(""), "bad-usage"),
+        (events.Search("x" * 201), "too-long"),
+        (events.Search("x", room="a:b"), "bad-name"),
+        (events.Search("x", nick="  "), "no-such-nick"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_with_a_sentence(
+    search: events.Search, reason: str
+) -> None:
+    server = talking()
+    server.ask(1, search)
+    (refused,) = server.told(1)
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, refused.request) == (reason, "search")
+    assert server.looks == []
+
+
+def test_while_the_archive_looks_nothing_more_of_that_connection_is_looked_at() -> None:
+    server = talking()
+    server.program(2, "lobby")
+    server.read(1)
+    server.ask(1, events.Search("tea"), say("lobby", "after it"))
+    assert 1 in server.paused
+    assert [notice for notice in server.told(2) if isinstance(notice, Said)] == []
+    server.ask(2, say("lobby", "meanwhile"))
+    (said,) = server.told(1)
+    assert isinstance(said, Said)
+    server.find()
+    found, _receipt = server.told(1)
+    assert found == notices.SearchResults(())
+    assert 1 not in server.paused
+    assert "after it" in [kept.said.text for kept in server.kept]
+
+
+def test_what_the_archive_cannot_answer_is_refused_and_the_next_is_answered() -> None:
+    server = talking()
+    server.ask(1, events.Search("tea"), events.Ping())
+    server.find(failed=True)
+    refused, pong = server.told(1)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "unavailable"
+    assert pong == notices.Ponged()
+
+
+def test_an_answer_for_somebody_who_is_gone_or_did_not_ask_is_for_nobody() -> None:
+    server = talking()
+    server.ask(1, events.Search("tea"))
+    (look,) = server.looks
+    assert server.protocol.found(1, look.ticket + 1, (), now=0) == []
+    server.lose(1)
+    assert server.protocol.found(1, look.ticket, (), now=0) == []
+    assert server.told(1) == []
+
+
+def test_a_look_into_the_archive_costs_what_two_lines_cost() -> None:
+    server = talking(limits=ServerLimits(flood_burst=4, flood_rate=1))
+    server.wait(60_000)
+    server.ask(1, events.Search("tea"))
+    server.find()
+    server.told(1)
+    server.ask(1, events.Ping("1"), events.Ping("2"))
+    assert server.told(1) == [notices.Ponged("1")]
+
+
+def test_what_somebody_says_who_is_gone_is_not_archived() -> None:
+    server = talking()
+    ghost = entry(server.protocol.state.seq + 1, 99, events.Say("lobby", "boo", key="lobby"))
+    server.carry_out(server.protocol.commit([ghost], now=0))
+    assert server.kept == []
+
+
+def test_behind_a_look_the_answers_of_one_commit_wait_for_it() -> None:
+    server = talking()
+    server.delayed = True
+    server.ask(1, say("lobby", "first", id="1"), events.Search("tea"), events.Ping())
+    server.commit_next()
+    assert [type(notice) for notice in server.told(1)] == [notices.Sent]
+    server.find()
+    assert server.told(1) == [notices.SearchResults(()), notices.Ponged()]
+
+
+def test_an_announcement_is_told_to_all_who_can_be_told() -> None:
+    server = talking()
+    server.connect(2)  # it has not spoken yet, so nobody knows its dialect
+    server.delayed = True
+    server.connect(3)
+    server.send(3, HELLO)  # it is not welcomed yet
+    server.carry_out(server.protocol.announce("the disk\x1b is full"))
+    assert server.told(1) == [notices.Announced("the disk is full")]
+    assert server.output[2] == server.output[3] == b""
