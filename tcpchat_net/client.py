@@ -178,8 +178,21 @@ class ChatClient:
     def history(
         self, room: str, *, before: int | None = None, limit: int = 20
     ) -> notices.HistoryPage:
-        """What was said last in a room that this client is in."""
+        """What was said last in a room that this client is in, or before a message.
+
+        As long as the page says `more`, there is one before it: ask for what was said before the
+        `seq` of its first message.
+        """
         return self._ask(events.History(room, before, limit), notices.HistoryPage)
+
+    def search(
+        self, words: str, *, room: str = "", nick: str = "", since: int = 0, limit: int = 20
+    ) -> notices.SearchResults:
+        """What was said with all of these words in the rooms that this client is in, newest first.
+
+        Of one room only, by one person only, from a time on (ms since the epoch).
+        """
+        return self._ask(events.Search(words, room, nick, since, limit), notices.SearchResults)
 
     def ping(self) -> notices.Ponged:
         """Wait until the server has dealt with all that was asked so far."""

@@ -35,6 +35,7 @@ from tcpchat_core import (
     Enter,
     Entry,
     Leave,
+    Look,
     Pause,
     Propose,
     Resume,
@@ -43,9 +44,11 @@ from tcpchat_core import (
     Stream,
     lapses,
 )
+from tcpchat_core.archive import Inquiry
 from tcpchat_core.events import connection_number
+from tcpchat_core.notices import Said
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
-from tcpchat_net.logs import Log
+from tcpchat_net.logs import Archive, Log
 
 # How long a peer has to take what was sent, and to close its side, after we closed ours.
 LINGER_MS: Final = 2_000
@@ -53,6 +56,14 @@ LINGER_MS: Final = 2_000
 # How many proposals are worth waiting for: of more, the first are no longer in the processor's
 # cache when the last is there.
 MAX_BATCH: Final = 16
+
+# How many events may wait for the log before nothing more is read from those who propose some:
+# some megabytes as a rule, 130 at the very most.
+MAX_WAITING: Final = 16_384
+
+# What everybody is told when nothing can be kept, and when it can again.
+STUCK: Final = "the server's disk is full: what you say waits until there is room"
+UNSTUCK: Final = "there is room again: what was waiting is being said"
 
 # How often `sweep` is to be called: half a second is soon enough to give up who is stalled.
 SWEEP_MS: Final = 500
@@ -115,6 +126,7 @@ class Node:
         loop: Loop,
         clock: Callable[[], int],
         *,
+        archive: Archive | None = None,
         number: int = 0,
         boot: int = 1,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
@@ -123,6 +135,7 @@ class Node:
         self.protocol = protocol
         self.counters = Counters()
         self._log = log
+        self._archive = archive
         self._loop = loop
         self._clock = clock
         self._number, self._boot = number, boot
@@ -132,6 +145,9 @@ class Node:
         self._connections: dict[int, _Connection] = {}
         self._lingering: dict[int, tuple[int, _Connection]] = {}
         self._proposals: list[Propose] = []
+        self._is_stuck = False  # the log can take in nothing
+        self._is_held_up = False  # who proposes something is not read from until it is taken in
+        self._held_up: list[_Connection] = []
         self._is_awake = False  # `end_turn` will be called
         self._is_stopped = False
         self._timer_at: int | None = None
@@ -204,10 +220,25 @@ class Node:
         else:
             connection.hold(_Held.ENDED)
             effects = self.protocol.receive_eof(conn, now=self._clock())
+        count = len(self._proposals)
         self._carry_out(effects)
         self._wake()  # also without effects: there may be another timer
+        if self._is_held_up and len(self._proposals) > count:
+            connection.hold(_Held.LOG)
+            self._held_up.append(connection)
         if len(self._proposals) >= MAX_BATCH:
             self._propose()
+
+    def log_is_stuck(self, is_stuck: bool) -> None:
+        """Nothing can be taken in for some time (the disk is full), or it can again.
+
+        Everybody is told. Who has said something is not read from meanwhile; questions are
+        answered.
+        """
+        self._is_stuck = is_stuck
+        self._carry_out(self.protocol.announce(STUCK if is_stuck else UNSTUCK))
+        self._check_log()
+        self._wake()
 
     def writable(self, conn: int) -> None:
         """A transport that wanted to know can be written to again."""
@@ -254,6 +285,8 @@ class Node:
             batch, self._proposals = self._proposals, []
             self.counters.batches += 1
             self._log.propose(batch)
+        if self._log.waiting > MAX_WAITING:
+            self._is_held_up = True
 
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         if self._is_stopped:
@@ -261,6 +294,8 @@ class Node:
         seen = self.protocol.state.seq
         self._carry_out(self.protocol.commit(entries, now=self._clock()))
         self.counters.entries += self.protocol.state.seq - seen
+        if self._is_held_up:
+            self._check_log()
         self._wake()
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
@@ -297,10 +332,31 @@ class Node:
             case Resume(conn):
                 if connection := self._connections.get(conn):
                     connection.release(_Held.PAUSED)
+            case Look(conn, ticket, inquiry):
+                self._look(conn, ticket, inquiry)
             case Close(conn):
                 self._fanout.close(conn)
             case _:
                 raise AssertionError(f"{effect} is carried out elsewhere")
+
+    def _check_log(self) -> None:
+        """Read again from those who had to wait, when the log has taken in enough."""
+        self._is_held_up = self._is_stuck or self._log.waiting > MAX_WAITING // 2
+        if not self._is_held_up:
+            held_up, self._held_up = self._held_up, []
+            for connection in held_up:
+                connection.release(_Held.LOG)
+
+    def _look(self, conn: int, ticket: int, inquiry: Inquiry) -> None:
+        assert self._archive is not None, "nobody looks where there is none"
+
+        def found(messages: Sequence[Said] | None) -> None:
+            if not self._is_stopped:
+                now = self._clock()
+                self._carry_out(self.protocol.found(conn, ticket, messages, now=now))
+                self._wake()
+
+        self._archive.look(inquiry, found)
 
     def _wake(self) -> None:
         if not self._is_awake:
@@ -352,9 +408,14 @@ class Node:
 class _Held(enum.Flag):
     """Why nothing is read from a connection."""
 
+    LOG = enum.auto()  # the log has to take in first what there is
     PAUSED = enum.auto()  # what it has said has to wait
     OWED = enum.auto()  # it does not take its answers
     ENDED = enum.auto()  # nothing more will come
+
+
+# What `ServerProtocol.owes` is told of.
+_UNHEARD: Final = _Held.LOG | _Held.OWED
 
 
 class _Connection:
@@ -375,15 +436,23 @@ class _Connection:
 
     def hold(self, reason: _Held) -> None:
         """Read nothing from it, for this reason."""
-        if not self.held:
+        was_held, self.held = self.held, self.held | reason
+        if not was_held:
             self.transport.want_readable(False)
-        self.held |= reason
+        self._tell_unheard(was_held)
 
     def release(self, reasons: _Held) -> None:
         """These are reasons no more: if there are no others, read again."""
         was_held, self.held = self.held, self.held & ~reasons
         if was_held and not self.held:
             self.transport.want_readable(True)
+        self._tell_unheard(was_held)
+
+    def _tell_unheard(self, was_held: _Held) -> None:
+        """While it cannot be heard for our reasons, its silence is not its own."""
+        is_unheard = bool(self.held & _UNHEARD)
+        if is_unheard != bool(was_held & _UNHEARD):
+            self.node._owes(self, is_unheard)
 
     def want_writable(self, wanted: bool) -> None:
         """The fan-out has more to write than the peer takes, or has written it."""
@@ -391,7 +460,6 @@ class _Connection:
 
     def owes(self, owes: bool, /) -> None:
         """It does not take its answers, or does again."""
-        self.node._owes(self, owes)
         if owes:
             self.hold(_Held.OWED)
         else:

@@ -50,7 +50,7 @@ from tcpchat_net.admission import (
 )
 from tcpchat_net.connection import Connection
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS
-from tcpchat_net.logs import Log
+from tcpchat_net.logs import Archive, Log
 from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.node import SWEEP_MS, Node
 from tcpchat_net.proxy_protocol import (
@@ -141,6 +141,7 @@ class ChatServer(StreamServer):
         port: int = 0,
         *,
         log: Log | None = None,
+        archive: Archive | None = None,
         number: int = 0,
         boot: int = 0,
         complain: Callable[[str], None] | None = None,
@@ -160,6 +161,7 @@ class ChatServer(StreamServer):
             log or MemoryLog(),
             self._turns,
             monotonic_ms,
+            archive=archive,
             number=number,
             boot=boot,
             max_backlog_bytes=max_backlog_bytes,

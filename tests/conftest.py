@@ -6,10 +6,15 @@ the tests are started from, and not on how busy the machine is.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 import time
+from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # ── Properties ───────────────────────────────────────────────────────────────────────────────────
@@ -55,6 +60,18 @@ for name in list(os.environ):
 
 # Names are looked up that do not exist. Where no name server answers, that ends soon all the same.
 os.environ |= {"RES_OPTIONS": "timeout:1 attempts:1", "LOCALDOMAIN": ""}
+
+# What a server keeps is not kept where whoever runs the tests has theirs; each test has its own.
+_folders = tempfile.mkdtemp(prefix="tcpchat-tests-")
+_numbers = count()
+atexit.register(shutil.rmtree, _folders, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def own_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for what the servers of a test keep; it is made when one keeps something."""
+    monkeypatch.setenv("XDG_DATA_HOME", os.path.join(_folders, str(next(_numbers))))
+
 
 # Days begin at the same time everywhere.
 os.environ["TZ"] = "UTC"

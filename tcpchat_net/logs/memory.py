@@ -31,6 +31,11 @@ class MemoryLog:
         """Begin to deliver."""
         self._on_entries = on_entries
 
+    @property
+    def waiting(self) -> int:
+        """Nothing waits."""
+        return 0
+
     def propose(self, batch: Sequence[Propose]) -> None:
         """Number the events and deliver them."""
         assert self._on_entries is not None, "the log is not open"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.cli.serving import environment
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
 
 
@@ -27,7 +28,9 @@ class Server(NamedTuple):
 
 def start_server(*arguments: str) -> Server:
     """Start the installed tcpchat-server; it listens when this returns."""
-    process = subprocess.Popen([SERVER, *arguments], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [SERVER, *arguments], stdout=subprocess.PIPE, text=True, env=environment()
+    )
     assert process.stdout is not None
     first = process.stdout.readline()
     assert first.startswith("tcpchat-server: listening on ")

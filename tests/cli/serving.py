@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
@@ -15,10 +16,20 @@ from tests.cli.terminal import LIMIT_SECONDS, SERVER
 
 FIRST_WORDS = "tcpchat-server: listening on "
 
-# Without the settings of whoever runs the tests.
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("TCPCHAT_", "NO_C"))
-}
+# Servers of one test keep what is said in folders of their own, unless it says otherwise.
+_servers = count()
+
+
+def environment() -> dict[str, str]:
+    """For a server: without the settings of whoever runs the tests."""
+    return {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TCPCHAT_", "NO_C"))
+        },
+        "XDG_DATA_HOME": os.path.join(os.environ["XDG_DATA_HOME"], f"server-{next(_servers)}"),
+    }
 
 
 class Talker:
@@ -59,14 +70,16 @@ class ServerProcess:
     Its log goes to a file: a pipe that nobody reads would be full one day, and the server wait.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        env = {**environment(), **(env or {})}
+        self.data_home = Path(env["XDG_DATA_HOME"])
         self._log = TemporaryFile("w+")  # noqa: SIM115 # it is open for as long as this
         self.process = subprocess.Popen(
             [SERVER, *arguments],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=ENVIRONMENT,
+            env=env,
         )
 
     def __enter__(self) -> Self:

@@ -33,6 +33,8 @@ from tests.net.naive_host import NaiveHost
 class HeldLog:
     """A log that delivers when the test says so."""
 
+    waiting = 0
+
     def __init__(self, _host: Host) -> None:
         self.batches: list[list[Propose]] = []
         self.entries: list[Entry] = []

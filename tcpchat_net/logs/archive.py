@@ -1,0 +1,478 @@
+"""The archive: everything that was said in rooms, to page through and to search.
+
+It is a projection of the log, in a file of its own: taken away, it is built again as far as the log
+reaches. It is behind the log by moments and may never hold it up. Direct messages are not in it.
+
+Rule 1: A message is known by the log's number of its entry. What comes again changes nothing.
+
+Rule 2: Who asks says for which rooms, and since which number in each: a room that vanished and came
+        back is another room, with other people in it, and shows them nothing of its earlier life.
+
+All of it waits for the disk: call it from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, assert_never
+
+from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
+from tcpchat_core.notices import Said
+from tcpchat_net.logs import Host, OnFound
+from tcpchat_net.logs.store import MAX_SEQ, sync_folder
+
+ARCHIVE_NAME: Final = "archive.db"
+
+FORMAT: Final = 1
+APPLICATION_ID: Final = 0x74637061  # "tcpa"
+
+# How many messages may wait for the disk, and how many characters they may have: some tens of
+# megabytes.
+MAX_WAITING: Final = 50_000
+MAX_WAITING_CHARS: Final = 16 * 1024 * 1024
+
+# How often what waits is stored, and how much of it at a time. To index a message costs as much as
+# to deliver it to some people: with many at once it is half of that, and when thousands are said in
+# a second, those who talk go first.
+STORE_EVERY_MS: Final = 250
+STORED_AT_A_TIME: Final = 1_000
+
+_TABLES: Final = f"""
+    BEGIN;
+    PRAGMA application_id = {APPLICATION_ID};
+    PRAGMA user_version = {FORMAT};
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        room TEXT NOT NULL,
+        nick TEXT NOT NULL,
+        author TEXT NOT NULL,
+        text TEXT NOT NULL,
+        emote INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX by_room ON message (key, seq);
+    CREATE VIRTUAL TABLE words USING fts5 (
+        names, text, content = '', columnsize = 0,
+        tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE name (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE reached (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+    INSERT INTO reached VALUES (1, 0);
+    COMMIT;
+"""
+
+# What is in the index, too.
+_INDEXED: Final = "id, key, author, text"
+
+_COLUMNS: Final = "message.room, message.nick, message.text, message.seq, message.at, message.emote"
+
+
+# How many messages are looked at or forgotten in one step: some ten milliseconds.
+_MESSAGES_AT_A_TIME: Final = 1_000
+
+# How many pages of the index are merged in one step.
+_PAGES_AT_A_TIME: Final = 500
+
+
+class ArchiveError(Exception):
+    """The archive cannot be used. Says why, in one sentence."""
+
+
+class DamagedError(ArchiveError):
+    """The file holds no archive, or no longer."""
+
+
+class ArchiveStore:
+    """The archive in a folder. Call `open` first and `close` last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ARCHIVE_NAME
+        self._db: sqlite3.Connection | None = None
+
+    def open(self, last: int = MAX_SEQ) -> None:
+        """Open the file, or make it; forget what is beyond the entry `last` of the log.
+
+        (A power cut may have taken the end of a log that does not wait for the disk. Its numbers
+        will be given to other things.) Raises ArchiveError.
+        """
+        with self._explained():
+            self._db = db = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False
+            )
+            is_new = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            if not is_new:
+                self._check_format(db)
+            db.execute("PRAGMA journal_mode = WAL")
+            # It can be built again, so the system may write when it likes.
+            db.execute("PRAGMA synchronous = NORMAL")
+            # What is past its time is gone from the file, and not only from the tables.
+            db.execute("PRAGMA secure_delete = ON")
+            if is_new:
+                db.executescript(_TABLES)
+                self._sync_folder()
+        if self.reached() > last:
+            beyond = f"SELECT {_INDEXED} FROM message WHERE id > ? LIMIT ?"
+            while self._forget(beyond, (last, _MESSAGES_AT_A_TIME)):
+                pass
+            with self._explained(), self._transaction() as db:
+                db.execute("UPDATE reached SET seq = ?", (last,))
+
+    def open_to_read(self) -> None:
+        """Open the file only to read what it has, also while a server writes to it.
+
+        Raises ArchiveError.
+        """
+        if not self.path.exists():
+            raise ArchiveError(f"there is no archive in {self.path.parent}")
+        with self._explained():
+            self._db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+            self._check_format(self._db)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def put_aside(self) -> Path:
+        """Give a file that is damaged another name, so that a new one can be made; which name."""
+        self.close()
+        aside = self.path.with_name(f"{self.path.name}.damaged")
+        for ending in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        return self.path.replace(aside)
+
+    def _sync_folder(self) -> None:
+        try:
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise ArchiveError(f"cannot write to {self.path.parent}: {error.strerror}") from error
+
+    def _check_format(self, db: sqlite3.Connection) -> None:
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise DamagedError(f"{self.path} is not an archive of tcpchat")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise ArchiveError(
+                f"{self.path} was written by a newer tcpchat (its format is {found}, this one"
+                f" reads up to {FORMAT}); update tcpchat, or give another folder with --data"
+            )
+
+    def reached(self) -> int:
+        """The number of the last entry of the log that was looked at."""
+        with self._explained():
+            return int(self._connection.execute("SELECT seq FROM reached").fetchone()[0])
+
+    def add(self, messages: Sequence[Archived], reached: int) -> None:
+        """Take in what was said, up to the entry `reached`."""
+        with self._explained(), self._transaction() as db:
+            known = self.reached()
+            self._add(db, [kept for kept in messages if kept.id > known])
+            db.execute("UPDATE reached SET seq = max(seq, ?)", (reached,))
+
+    def _add(self, db: sqlite3.Connection, messages: Sequence[Archived]) -> None:
+        rows = [
+            (
+                kept.id,
+                kept.key,
+                kept.said.seq,
+                kept.said.at,
+                kept.said.room,
+                kept.said.nick,
+                kept.author,
+                kept.said.text,
+                int(kept.said.emote),
+            )
+            for kept in messages
+        ]
+        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        names = {key for row in rows for key in ("r" + row[1], "a" + row[6])}
+        db.executemany("INSERT OR IGNORE INTO name (key) VALUES (?)", [(key,) for key in names])
+        numbers = {key: self._number(key) for key in names}
+        db.executemany(
+            "INSERT INTO words (rowid, names, text) VALUES (?, ?, ?)",
+            [(row[0], f"{numbers['r' + row[1]]} {numbers['a' + row[6]]}", row[7]) for row in rows],
+        )
+
+    def find(self, inquiry: Inquiry) -> list[Said]:
+        """The newest messages that match, newest first: one more than were asked for, if any."""
+        with self._explained():
+            match inquiry:
+                case Page(place, before, limit):
+                    return self._page(place, before, limit + 1)
+                case Matches():
+                    return self._matches(inquiry, inquiry.limit + 1)
+                case _:
+                    assert_never(inquiry)
+
+    def _page(self, place: Place, before: int, count: int) -> list[Said]:
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE key = ? AND seq > ? AND seq < ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (place.key, place.born, before, count),
+        )
+        return [_said(row) for row in rows]
+
+    def _matches(self, sought: Matches, count: int) -> list[Said]:
+        born = {place.key: place.born for place in sought.places}
+        numbers = [number for key in born if (number := self._number("r" + key))]
+        if not numbers:
+            return []
+        rooms = " OR ".join(map(str, numbers))
+        parts = [f"names : ({rooms})", *(f"text : {_phrase(word)}" for word in sought.words)]
+        if sought.author:
+            parts.append(f"names : {self._number('a' + sought.author)}")
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS}, message.key FROM words"
+            " JOIN message ON message.id = words.rowid WHERE words MATCH ?"
+            " AND words.rowid > ? AND message.at >= ? ORDER BY words.rowid DESC",
+            (" AND ".join(parts), min(born.values()), sought.since),
+        )
+        matching = (_said(row[:6]) for row in rows if row[3] > born[row[6]])
+        return list(islice(matching, count))
+
+    def _number(self, key: str) -> int:
+        row = self._connection.execute("SELECT number FROM name WHERE key = ?", (key,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def everything(self, key: str, after: int = 0) -> list[Said]:
+        """The next messages of a room whose numbers are above `after`, of all its lives."""
+        with self._explained():
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM message WHERE key = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (key, after, _MESSAGES_AT_A_TIME),
+            )
+            return [_said(row) for row in rows]
+
+    def count(self, key: str) -> int:
+        """How many messages of a room there are."""
+        with self._explained():
+            rows = self._connection.execute("SELECT count(*) FROM message WHERE key = ?", (key,))
+            return int(rows.fetchone()[0])
+
+    # ── What is past its time ────────────────────────────────────────────────────────────────
+
+    def trim(self, before: int) -> bool:
+        """Forget some messages of before a time (ms since the epoch); whether there were any."""
+        # Later entries have later times, so it is enough to look at the first ones.
+        return self._forget(
+            f"SELECT {_INDEXED} FROM (SELECT * FROM message ORDER BY id LIMIT ?) WHERE at < ?",
+            (_MESSAGES_AT_A_TIME, before),
+        )
+
+    def merge(self) -> bool:
+        """Do a part of what makes the index one piece; whether anything was left to do.
+
+        Words of what was forgotten stand in the index until it is: a deletion is a mark in it.
+        """
+        with self._explained(), self._transaction() as db:
+            before = db.total_changes
+            db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (_PAGES_AT_A_TIME,))
+            # Less than two is what SQLite says when there was nothing: fts5.html, 6.8.
+            return db.total_changes - before >= 2
+
+    def begin_merge(self) -> None:
+        """Have the next calls of `merge` make the index one piece."""
+        with self._explained(), self._transaction() as db:
+            db.execute("INSERT INTO words (words, rank) VALUES ('usermerge', 2)")
+            db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (-_PAGES_AT_A_TIME,))
+
+    def checkpoint(self) -> None:
+        """Have all that is written in the one file, and nothing beside it."""
+        with self._explained():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def vacuum(self) -> None:
+        """Make the file as small as it can be. It waits for all of it to be written."""
+        self.begin_merge()
+        while self.merge():
+            pass
+        with self._explained():
+            self._connection.execute("VACUUM")
+        self.checkpoint()
+
+    def back_up(self, target: Path) -> None:
+        """Write a copy of the file as it is now."""
+        with self._explained(), contextlib.closing(sqlite3.connect(target)) as copy:
+            self._connection.backup(copy)
+
+    def _forget(self, query: str, arguments: tuple[int, int]) -> bool:
+        """Forget the messages that a query gives; whether it gave any."""
+        with self._explained(), self._transaction() as db:
+            rows = db.execute(query, arguments).fetchall()
+            # The index holds no texts, so it has to be told what was in it.
+            db.executemany(
+                "INSERT INTO words (words, rowid, names, text) VALUES ('delete', ?, ?, ?)",
+                [
+                    (id, f"{self._number('r' + key)} {self._number('a' + author)}", text)
+                    for id, key, author, text in rows
+                ],
+            )
+            db.executemany("DELETE FROM message WHERE id = ?", [row[:1] for row in rows])
+        return bool(rows)
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        assert self._db is not None, "the archive is not open"
+        return self._db
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise DamagedError(f"{self.path} is damaged ({error})") from error
+            raise ArchiveError(f"cannot use {self.path}: {error}") from error
+
+
+def _said(row: tuple[str, str, str, int, int, int]) -> Said:
+    room, nick, text, seq, at, emote = row
+    return Said(room, nick, text, seq, at, bool(emote))
+
+
+def _phrase(text: str) -> str:
+    """A text as the index is asked for it: nothing in it is an operator."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+class ArchiveKeeper:
+    """An archive, for a node. What is to be kept collects, and is stored now and then.
+
+    When it cannot keep up, or cannot write, or was behind the log at the start, it `is_behind`:
+    what is to be kept is left to the log, nothing can be found, and somebody has to fill it from
+    the log (`catching_up`, `caught_up`). `failed` is called with the reason each time it falls
+    behind.
+    """
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        host: Host,
+        failed: Callable[[str], None],
+        *,
+        is_behind: bool = False,
+    ) -> None:
+        self.store = store
+        self.host = host
+        self.is_behind = is_behind
+        self._failed = failed
+        self._waiting: list[Archived] = []
+        self._waiting_chars = 0
+        self._is_busy = False
+        self._is_collecting = not is_behind
+
+    def keep(self, archived: Archived) -> None:
+        """Keep a message, soon."""
+        if not self._is_collecting:
+            return
+        self._waiting.append(archived)
+        self._waiting_chars += len(archived.said.text)
+        if len(self._waiting) > MAX_WAITING or self._waiting_chars > MAX_WAITING_CHARS:
+            self._fall_behind("it cannot keep up with what is said")
+        else:
+            self._store_soon()
+
+    def flush(self) -> None:
+        """Store all that waits, without waiting for it."""
+        if not self.is_behind:
+            taken = self._taken()
+            self.host.run(lambda: self._add(taken), lambda _error: None)
+
+    def look(self, inquiry: Inquiry, found: OnFound) -> None:
+        """Find messages, then call `found`."""
+        if self.is_behind:
+            found(None)
+            return
+        messages: list[Said] = []
+        taken = self._taken()
+
+        def find() -> None:
+            self._add(taken)
+            messages.extend(self.store.find(inquiry))
+
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, ArchiveError):
+                self._fall_behind(str(error))
+            found(messages if error is None else None)
+
+        self.host.run(find, done)
+
+    # ── Falling behind, and catching up ──────────────────────────────────────────────────────
+
+    def catching_up(self) -> None:
+        """From here on collect: all that the log has now is being put into the store."""
+        self._drop_waiting()
+        self._is_collecting = True
+
+    def caught_up(self) -> None:
+        """It is in the store. What was collected meanwhile comes behind it."""
+        if self._is_collecting:
+            self.is_behind = False
+            self._store_soon()
+
+    def _fall_behind(self, why: str) -> None:
+        self._drop_waiting()
+        self._is_collecting = False
+        if not self.is_behind:
+            self.is_behind = True
+            self._failed(f"the archive is behind, and is filled from the log: {why}")
+
+    def _drop_waiting(self) -> None:
+        self._waiting.clear()
+        self._waiting_chars = 0
+
+    # ── Writing ──────────────────────────────────────────────────────────────────────────────
+
+    def _store_soon(self) -> None:
+        if self._waiting and not (self._is_busy or self.is_behind):
+            self._is_busy = True
+            self.host.after(STORE_EVERY_MS, self._store)
+
+    def _store(self) -> None:
+        if self.is_behind:  # what it collects comes behind what it is being filled with
+            self._is_busy = False
+            return
+        taken = self._taken(STORED_AT_A_TIME)
+        self.host.run(lambda: self._add(taken), self._stored)
+
+    def _taken(self, most: int | None = None) -> list[Archived]:
+        """Take what waits, the oldest of it. Not in the thread, for more is coming meanwhile."""
+        taken = self._waiting[:most]
+        del self._waiting[:most]
+        self._waiting_chars -= sum([len(archived.said.text) for archived in taken])
+        return taken
+
+    def _add(self, taken: Sequence[Archived]) -> None:
+        """In the thread of the archive."""
+        if taken:
+            self.store.add(taken, taken[-1].id)
+
+    def _stored(self, error: BaseException | None) -> None:
+        self._is_busy = False
+        if error is None:
+            self._store_soon()
+        elif isinstance(error, ArchiveError):
+            self._fall_behind(str(error))
+        else:
+            raise error

@@ -1,0 +1,309 @@
+"""The file that a log is kept in: SQLite, one row a batch.
+
+A row holds a whole batch (see `records`): a row for each entry is no faster to write, and slower to
+read. There is exactly one connection to the file (with two, SQLite 3.7 to 3.51.2 can lose what was
+written while one of them starts the WAL anew), and it locks out all others: two servers on one
+folder would each give the same numbers to other things.
+
+Nothing here waits for anything but the disk, and all of it does: call it from a thread of its own.
+
+Rule 1: `append` returns when the disk has the batch. Should the power fail then, it is there.
+
+Rule 2: What could not be written because the disk is full is not there, and may be tried again.
+        After any other failure nobody knows what the disk has: nothing is tried again, and the
+        truth is what the next start finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+# The number of the format: of the tables, and of what the records in them mean.
+FORMAT: Final = 1
+
+LOG_NAME: Final = "log.db"
+
+# How a file says that it is one of ours: "tcpc".
+APPLICATION_ID: Final = 0x74637063
+
+# How long one who finds the file locked waits before it says so: a server that was stopped just now
+# may be busy with its last write.
+LOCK_TIMEOUT_S: Final = 2.0
+
+# How many rows are read or removed at a time: as a rule some ten kilobytes, and some milliseconds
+# for which what is said has to wait.
+ROWS_AT_A_TIME: Final = 200
+
+# No entry has a higher number: SQLite's integers end there.
+MAX_SEQ: Final = 2**63 - 1
+
+_TABLES: Final = f"""
+    BEGIN;
+    PRAGMA application_id = {APPLICATION_ID};
+    PRAGMA user_version = {FORMAT};
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
+    CREATE TABLE log (
+        last INTEGER PRIMARY KEY, first INTEGER NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL
+    ) STRICT;
+    COMMIT;
+"""
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk know which names there are in a folder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class StoreError(Exception):
+    """A folder cannot be used for a log, or no longer. Says in one sentence what to do."""
+
+
+class FullError(StoreError):
+    """There is no room for what was to be written, and nothing of it was."""
+
+
+class Batch(NamedTuple):
+    """One row: a record of the entries `first` to `last`, taken in at `at` (ms since the epoch)."""
+
+    first: int
+    last: int
+    at: int
+    record: bytes
+
+
+class Store:
+    """The log of one node, in a folder. Call `open` first and `close` last.
+
+    With `is_synced` false the system may keep what was written in its memory: a power cut loses
+    the last half minute, a kill loses nothing.
+    """
+
+    def __init__(self, folder: Path, *, is_synced: bool = True) -> None:
+        self.folder = folder
+        self._path = folder / LOG_NAME
+        self._is_synced = is_synced
+        self._db: sqlite3.Connection | None = None
+
+    # ── Opening ──────────────────────────────────────────────────────────────────────────────
+
+    def open(self) -> None:
+        """Open the file, or make it. Raises StoreError for one that cannot be used, as it is."""
+        self._make_folder()
+        with self._explained("open"):
+            self._db = db = sqlite3.connect(
+                self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            is_new = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            if not is_new:
+                self._check_format(db)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._is_synced else 'NORMAL'}")
+            # What is past its time is gone from the file, and not only from the tables.
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("PRAGMA trusted_schema = OFF")
+            if is_new:
+                db.executescript(_TABLES)
+            # A write takes the lock for good: from here on nobody else can open it.
+            self.set_meta("opened", "1")
+        if is_new:
+            try:
+                sync_folder(self.folder)
+            except OSError as error:
+                raise StoreError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise StoreError(f"{self.folder} is a file; give a folder with --data") from None
+        except OSError as error:
+            raise StoreError(
+                f"cannot make the folder {self.folder}: {error.strerror};"
+                " give another with --data, or --in-memory to keep nothing"
+            ) from error
+        if not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+            raise StoreError(
+                f"the folder {self.folder} cannot be written to by this user;"
+                " give another with --data, or --in-memory to keep nothing"
+            )
+
+    def _check_format(self, db: sqlite3.Connection) -> None:
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise StoreError(
+                f"{self._path} is not a log of tcpchat; give another folder with --data"
+            )
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise StoreError(
+                f"{self._path} was written by a newer tcpchat (its format is {found}, this one"
+                f" reads up to {FORMAT}); update tcpchat, or give another folder with --data"
+            )
+
+    # ── What is kept beside the log ──────────────────────────────────────────────────────────
+
+    def meta(self, key: str) -> str | None:
+        """What is kept under a name."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep something under a name."""
+        with self._explained("write to"):
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def all_meta(self) -> list[tuple[str, str]]:
+        """All names, and what is kept under them."""
+        with self._explained("read"):
+            return self._connection.execute("SELECT key, value FROM meta").fetchall()
+
+    # ── The log ──────────────────────────────────────────────────────────────────────────────
+
+    def append(self, batch: Batch) -> None:
+        """Write one batch behind the others. Raises FullError, or StoreError when all is over."""
+        with self._explained("write to"):
+            self._connection.execute(
+                "INSERT INTO log (last, first, at, record) VALUES (?, ?, ?, ?)",
+                (batch.last, batch.first, batch.at, batch.record),
+            )
+
+    def first(self) -> int:
+        """The number of the first entry; 1 when there is none."""
+        with self._explained("read"):
+            row = self._connection.execute("SELECT first FROM log ORDER BY last LIMIT 1").fetchone()
+        return 1 if row is None else int(row[0])
+
+    def append_all(self, batches: Sequence[Batch]) -> None:
+        """Write many batches at once, into a copy."""
+        with self._explained("write to"):
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT INTO log (first, last, at, record) VALUES (?, ?, ?, ?)", batches
+            )
+            self._connection.execute("COMMIT")
+
+    def last(self) -> tuple[int, int]:
+        """The number of the last entry and its time; 0 and 0 when there is none."""
+        with self._explained("read"):
+            row = self._connection.execute(
+                "SELECT last, at FROM log ORDER BY last DESC LIMIT 1"
+            ).fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def read(self, after: int, upto: int = MAX_SEQ) -> list[Batch]:
+        """The next batches, of entries above `after` and up to `upto`, in order; [] at the end."""
+        with self._explained("read"):
+            rows = self._connection.execute(
+                "SELECT first, last, at, record FROM log WHERE last > ? AND last <= ?"
+                " ORDER BY last LIMIT ?",
+                (after, upto, ROWS_AT_A_TIME),
+            ).fetchall()
+        return [Batch(*row) for row in rows]
+
+    def read_all(self, after: int) -> Iterator[Batch]:
+        """All batches with entries beyond `after`."""
+        while batches := self.read(after):
+            yield from batches
+            after = batches[-1].last
+
+    def last_before(self, at: int) -> int:
+        """The number of the last entry that was taken in before a time.
+
+        When that is none of those here, it is the number before theirs. (By bisection, for later
+        entries have later times and there is no index of times.)
+        """
+        high, last_at = self.last()
+        if last_at < at:
+            return high
+        low = self.first() - 1
+        while low < high:
+            middle = (low + high) // 2
+            first, last, taken_at = self._row_of(middle + 1)
+            if taken_at < at:
+                low = last
+            else:
+                high = first - 1
+        return low
+
+    def _row_of(self, seq: int) -> tuple[int, int, int]:
+        """The first row with an entry from the number `seq` on: its first, its last, its time."""
+        with self._explained("read"):
+            row = self._connection.execute(
+                "SELECT first, last, at FROM log WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
+            ).fetchone()
+        return (row[0], row[1], row[2])
+
+    def cut(self, upto: int) -> bool:
+        """Forget some batches whose entries are not beyond `upto`; whether there were any.
+
+        Their bytes are overwritten. The last batch of the log stays, whatever it is: the numbers
+        go on from it.
+        """
+        with self._explained("write to"):
+            cursor = self._connection.execute(
+                "DELETE FROM log WHERE last IN (SELECT last FROM log WHERE last <= ?"
+                " AND last < (SELECT max(last) FROM log) ORDER BY last LIMIT ?)",
+                (upto, ROWS_AT_A_TIME),
+            )
+        return cursor.rowcount > 0
+
+    def checkpoint(self) -> None:
+        """Have all that is written in the one file, on the disk, and nothing beside it."""
+        with self._explained("write to"):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def vacuum(self) -> None:
+        """Make the file as small as it can be. It waits for all of it to be written."""
+        with self._explained("write to"):
+            self._connection.execute("VACUUM")
+        self.checkpoint()
+
+    # ── Errors ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        assert self._db is not None, "the store is not open"
+        return self._db
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explanation(what, error) from error
+
+    def _explanation(self, what: str, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0)
+        match code & 0xFF:
+            case sqlite3.SQLITE_FULL:
+                return FullError(
+                    f"there is no room left on the disk of {self.folder}; make room, or give"
+                    " another folder with --data"
+                )
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return StoreError(
+                    f"another tcpchat-server uses the folder {self.folder}; stop it, or use"
+                    " another folder (--data)"
+                )
+            case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+                return StoreError(
+                    f"{self._path} is damaged ({error}); put a backup in its place, or give another"
+                    " folder with --data"
+                )
+            case _:
+                return StoreError(f"cannot {what} {self._path}: {error}")

@@ -1,0 +1,306 @@
+"""Upkeep: what a log needs while its server runs, so that the next start is quick and the disk is
+not filled for ever.
+
+A folder holds the log, and two snapshots: the *base*, behind which the log begins, and the newest
+one, from which a start goes on. Each round does what is due:
+
+- An archive that is behind is filled from the log.
+- A new snapshot is written when many entries, or a day, have passed since the last.
+- With a time for which things are kept, what is past it is forgotten: by the state
+  (`events.Forget`), by the log, whose base moves on, and by the archive.
+
+Rule 1: The log is cut only behind a snapshot that the disk has. However a round ends, the next
+        start finds a snapshot and every entry behind it.
+
+Rule 2: Nothing here holds the log up for longer than the reading of some rows.
+
+Rule 3: What a snapshot says of a time that is past is nothing: it is written after the state has
+        forgotten it, and the one before it is removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tcpchat_core import Propose, events
+from tcpchat_net.logs import Host, snapshots
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper
+from tcpchat_net.logs.chores import Chore, Step, start
+from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.memory import wall_ms
+from tcpchat_net.logs.replayer import END, Program, ReplayError, Task, packed
+from tcpchat_net.logs.store import FullError, Store, StoreError
+
+# How many entries a start may have to replay: some tenths of a second.
+SNAPSHOT_EVERY: Final = 200_000
+# … or how long a snapshot may be the newest, when anything has happened since.
+SNAPSHOT_EVERY_MS: Final = 24 * 60 * 60 * 1_000
+
+# How often it is looked what is due.
+ROUND_MS: Final = 60_000
+
+# How late what is past its time may be forgotten: a tenth of the time, and a day at most.
+LATENESS: Final = 10
+MAX_LATENESS_MS: Final = 24 * 60 * 60 * 1_000
+
+# How long to wait before it is looked again whether an entry has been taken in.
+WAIT_MS: Final = 50
+
+
+class Upkeep:
+    """The upkeep of a log and its archive. Call `begin` when the log is open.
+
+    `host` is where the log does its writing, `aside` another one for what would hold it up.
+    `replay` starts a replay beside the server. What was said is kept for `keep_ms`; for ever, if
+    that is None. `every` is how many entries a start may have to replay. `complain` is told what
+    did not work and will be tried again; `failed` is called with what ended the log. `progress` is
+    told which entry a replay has reached, and its last.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        log: DurableLog,
+        archive: ArchiveKeeper,
+        *,
+        host: Host,
+        aside: Host,
+        replay: Callable[[Task], Program],
+        keep_ms: int | None,
+        every: int = SNAPSHOT_EVERY,
+        complain: Callable[[str], None],
+        failed: Callable[[StoreError], None],
+        clock: Callable[[], int] = wall_ms,
+        progress: Callable[[int, int], None] = lambda _reached, _last: None,
+    ) -> None:
+        self._store = store
+        self._folder = store.folder
+        self._log = log
+        self._host, self._aside = host, aside
+        self._replay = replay
+        self._archive = archive
+        self._keep_ms = keep_ms
+        self._every = every
+        self._complain = complain
+        self._failed = failed
+        self._clock = clock
+        self._progress = progress
+        self._round_ms = ROUND_MS
+        if keep_ms is not None:
+            self._lateness_ms = min(keep_ms // LATENESS, MAX_LATENESS_MS)
+            self._round_ms = max(1, min(ROUND_MS, self._lateness_ms))
+        self._taken_at = clock()
+        self._forgotten_at: int | None = None
+        self._chore: Chore | None = None
+        self._rounds = 0
+        self._is_resting = False  # between two rounds
+        self._backups: deque[tuple[Path, Callable[[Exception | None], None]]] = deque()
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Look what is due, again and again."""
+        self._is_resting = False
+        self._rounds += 1
+        self._chore = self._round()
+        start(self._chore, self._host, self._ended)
+
+    def back_up(self, target: Path, done: Callable[[Exception | None], None]) -> None:
+        """Write a copy of the folder into an empty one, soon; then call `done`.
+
+        (It is a part of a round, so that nothing is cut off meanwhile.)
+        """
+        self._backups.append((target, done))
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Look now what is due."""
+        if self._is_resting:
+            self.begin()
+
+    def stop(self) -> None:
+        """Begin nothing more, and let go of what is half done."""
+        self._is_over = True
+        if self._chore is not None:
+            self._chore.close()
+
+    def _ended(self, error: Exception | None) -> None:
+        if self._is_over:
+            return
+        match error:
+            case None:
+                pass
+            case FullError() | ReplayError() | ArchiveError() | OSError():
+                self._complain(f"the upkeep of the log is tried again later: {error}")
+            case StoreError():
+                self._is_over = True
+                self._failed(error)
+                return
+            case _:
+                raise error
+        if self._backups:
+            self.begin()
+            return
+        self._is_resting = True
+        rounds = self._rounds
+        self._host.after(self._round_ms, partial(self._next, rounds))
+
+    def _next(self, rounds: int) -> None:
+        """Begin the next round, unless it was begun before its time."""
+        if rounds == self._rounds and not self._is_over:
+            self.begin()
+
+    # ── One round ────────────────────────────────────────────────────────────────────────────
+
+    def _round(self) -> Chore:
+        folder, now = self._folder, self._clock()
+        while self._backups:
+            yield from self._back_up_next()
+        first = yield Step(self._host, self._store.first)
+        yield Step(self._aside, partial(snapshots.remove_useless, folder, first))
+        if self._archive.is_behind:
+            yield from self._fill_archive()
+        if self._keep_ms is not None and (
+            self._forgotten_at is None or now - self._forgotten_at >= self._lateness_ms
+        ):
+            yield from self._forget(now - self._keep_ms)
+            self._forgotten_at = self._taken_at = now
+            return
+        newest = yield Step(self._aside, partial(snapshots.newest_whole, folder))
+        passed = self._log.seq - newest
+        if passed >= self._every or (passed and now - self._taken_at >= SNAPSHOT_EVERY_MS):
+            yield from self._take_newest()
+            self._taken_at = now
+
+    def compact(self) -> Chore:
+        """Make the folder as small as it can be: what was said, and the state of now."""
+        if self._archive.is_behind:
+            yield from self._fill_archive()
+        # Also when nothing is to be forgotten: the log's last entry stays, and is to say nothing.
+        yield from self._forget(0 if self._keep_ms is None else self._clock() - self._keep_ms)
+        store, upto = self._store, self._log.seq
+        yield from self._snapshot(upto)
+        while (yield Step(self._host, partial(store.cut, upto))):
+            pass
+        yield Step(self._aside, partial(snapshots.keep_only, self._folder, upto))
+        yield Step(self._host, store.vacuum)
+        yield Step(self._archive.host, self._archive.store.vacuum)
+
+    def _back_up_next(self) -> Chore:
+        target, done = self._backups.popleft()
+        try:
+            yield from self.copy(target)
+        except (StoreError, ArchiveError, OSError) as error:
+            done(error)
+        else:
+            done(None)
+
+    def copy(self, target: Path) -> Chore:
+        """Write a copy of the folder, as it is now, into a folder that is empty."""
+        store, upto = self._store, self._log.seq
+        copy = Store(target)
+        yield Step(self._aside, copy.open)
+        try:
+            for key, value in (yield Step(self._host, store.all_meta)):
+                yield Step(self._aside, partial(copy.set_meta, key, value))
+            listed = yield Step(self._aside, partial(snapshots.listed, self._folder))
+            for _, path in listed:
+                yield Step(self._aside, partial(shutil.copy2, path, target))
+            after = 0
+            while batches := (yield Step(self._host, partial(store.read, after, upto))):
+                after = batches[-1].last
+                yield Step(self._aside, partial(copy.append_all, batches))
+        finally:
+            copy.close()
+        archive = self._archive
+        yield Step(archive.host, partial(archive.store.back_up, target / archive.store.path.name))
+
+    def _take_newest(self) -> Chore:
+        """Write a snapshot of now, in place of the newest one."""
+        folder, upto = self._folder, self._log.seq
+        (base, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
+        yield from self._snapshot(upto)
+        yield Step(self._aside, partial(snapshots.keep_only, folder, base, upto))
+
+    def _forget(self, before: int) -> Chore:
+        """Forget what was said before a time, everywhere."""
+        # First the state, then what is written of it.
+        self._log.propose([Propose(0, 0, (events.Forget(before),))])
+        promised = self._log.promised
+        while self._log.seq < promised:
+            yield WAIT_MS
+        yield from self._take_newest()
+        yield from self._move_base(before)
+        yield from self._trim_archive(before)
+
+    def _move_base(self, before: int) -> Chore:
+        """Have the log begin where a time begins."""
+        folder, store = self._folder, self._store
+        listed = yield Step(self._aside, partial(snapshots.listed, folder))
+        base, newest = listed[0][0], listed[-1][0]
+        last = yield Step(self._host, partial(store.last_before, before))
+        upto = min(max(base, last), newest)
+        if upto < newest:
+            yield from self._snapshot(upto, before)
+        while (yield Step(self._host, partial(store.cut, upto))):
+            pass
+        yield Step(self._aside, partial(snapshots.keep_only, folder, upto, newest))
+        yield Step(self._host, store.checkpoint)
+
+    def _trim_archive(self, before: int) -> Chore:
+        self._archive.flush()  # what waits for it may be past its time, too
+        archive = self._archive.store
+        host = self._archive.host
+        while (yield Step(host, partial(archive.trim, before))):
+            pass
+        yield Step(host, archive.begin_merge)
+        while (yield Step(host, archive.merge)):
+            pass
+        yield Step(host, archive.checkpoint)
+
+    def _fill_archive(self) -> Chore:
+        """Replay what the archive lacks, as far as the log and its snapshots reach."""
+        folder, archive = self._folder, self._archive
+        reached = yield Step(archive.host, archive.store.reached)
+        start = yield Step(self._aside, partial(snapshots.newest_whole, folder, reached))
+        if start is None:
+            (start, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
+        yield from self._replayed(Task(str(folder), start, fills=True), self._log.seq)
+        archive.caught_up()
+
+    # ── Replaying ────────────────────────────────────────────────────────────────────────────
+
+    def _snapshot(self, upto: int, forget: int = 0) -> Chore:
+        """Write the snapshot of an entry that the log has, which is the last of its row."""
+        folder = self._folder
+        start = yield Step(self._aside, partial(snapshots.newest_whole, folder, upto))
+        yield from self._replayed(Task(str(folder), start, forget=forget), upto)
+
+    def _replayed(self, task: Task, upto: int) -> Chore:
+        """Have the batches behind a snapshot, up to an entry, replayed beside the server."""
+        program = yield Step(self._aside, partial(self._replay, task))
+        try:
+            after = yield from self._hand_over(program, task.start, upto)
+            if task.fills:
+                # From here on the archive collects itself, so what there is now is the rest.
+                self._archive.catching_up()
+                yield from self._hand_over(program, after, self._log.seq)
+            # A log that does not wait for the disk is not to end before its snapshot.
+            yield Step(self._host, self._store.checkpoint)
+            yield Step(self._aside, partial(program.write, END))
+            yield Step(self._aside, program.finish)
+        finally:
+            program.kill()
+
+    def _hand_over(self, program: Program, after: int, upto: int) -> Generator[Step, Any, int]:
+        """Give a replay all batches of some entries; returns the number of the last."""
+        while batches := (yield Step(self._host, partial(self._store.read, after, upto))):
+            after = batches[-1].last
+            self._progress(after, upto)
+            data = b"".join(map(packed, batches))
+            yield Step(self._aside, partial(program.write, data))
+        return after

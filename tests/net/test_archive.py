@@ -1,0 +1,154 @@
+"""The archive's file against a naive list of all that was said."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tcpchat_core.archive import Archived, Matches, Page, Place
+from tcpchat_core.notices import Said
+from tcpchat_net.logs.archive import (
+    ARCHIVE_NAME,
+    ArchiveError,
+    ArchiveStore,
+    DamagedError,
+)
+
+ROOMS = ("lobby", "tea", "кухня")
+PEOPLE = ("ada", "bob", "zoë")
+WORDS = ("tea", "Tea", "four", "café", "cafe", "don't", "a-b", "OR", "NOT", '"', "*", "чай")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ArchiveStore]:
+    opened = ArchiveStore(tmp_path)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def archived(id: int, room: str, nick: str, text: str) -> Archived:
+    """Something that was said; its number in the room is that of its entry."""
+    return Archived(id, room, nick, Said(room, nick, text, id, 1_000 * id))
+
+
+def said(messages: list[tuple[int, int, list[int]]]) -> list[Archived]:
+    return [
+        archived(
+            id,
+            ROOMS[room],
+            PEOPLE[person],
+            " ".join(WORDS[word] for word in words) or "x",
+        )
+        for id, (room, person, words) in enumerate(messages, 1)
+    ]
+
+
+def words_of(text: str) -> list[str]:
+    """As the index has them: runs of letters and digits, without case and accents."""
+    bare = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(char for char in bare if not unicodedata.combining(char))
+    return re.findall(r"[^\W_]+", bare)
+
+
+def contains(text: str, word: str) -> bool:
+    """Whether a text has the word; one with punctuation in it is several words in a row."""
+    has, wanted = words_of(text), words_of(word)
+    return any(has[at : at + len(wanted)] == wanted for at in range(len(has) - len(wanted) + 1))
+
+
+MESSAGES = st.lists(
+    st.tuples(
+        st.integers(0, len(ROOMS) - 1),
+        st.integers(0, len(PEOPLE) - 1),
+        st.lists(st.integers(0, len(WORDS) - 1), max_size=4),
+    ),
+    max_size=30,
+)
+
+
+SEARCHES = st.builds(
+    Matches,
+    st.builds(
+        lambda rooms, born: tuple(Place(room, born) for room in sorted(rooms)),
+        st.sets(st.sampled_from(ROOMS), min_size=1),
+        st.integers(0, 20),
+    ),
+    st.lists(st.sampled_from([word for word in WORDS if words_of(word)]), min_size=1).map(tuple),
+    st.sampled_from(["", *PEOPLE]),
+    st.integers(0, 20_000),
+    st.integers(1, 5),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(messages=MESSAGES, sought=SEARCHES, trimmed=st.integers(0, 15_000))
+def test_a_search_finds_what_a_look_at_everything_finds(
+    messages: list[tuple[int, int, list[int]]],
+    sought: Matches,
+    trimmed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    born = {place.key: place.born for place in sought.places}
+    everything = said(messages)
+    store = ArchiveStore(tmp_path_factory.mktemp("archive"))
+    store.open()
+    store.add(everything, len(everything))
+    while store.trim(trimmed):
+        pass
+    store.begin_merge()
+    while store.merge():
+        pass
+    expected = [
+        kept.said
+        for kept in reversed(everything)
+        if kept.key in born
+        and kept.said.seq > born[kept.key]
+        and kept.said.at >= max(sought.since, trimmed)
+        and sought.author in ("", kept.author)
+        and all(contains(kept.said.text, word) for word in sought.words)
+    ]
+    assert store.find(sought) == expected[: sought.limit + 1]
+    for place in sought.places:
+        page = store.find(Page(place, 15, sought.limit))
+        before = [
+            kept.said
+            for kept in reversed(everything)
+            if kept.key == place.key and place.born < kept.said.seq < 15 and kept.said.at >= trimmed
+        ]
+        assert page == before[: sought.limit + 1]
+    store.close()
+
+
+def test_what_comes_again_is_there_once(store: ArchiveStore) -> None:
+    store.add([archived(1, "lobby", "ada", "tea"), archived(2, "lobby", "ada", "four")], 2)
+    store.add([archived(2, "lobby", "ada", "four"), archived(3, "lobby", "ada", "milk")], 3)
+    assert [each.text for each in store.everything("lobby")] == ["tea", "four", "milk"]
+    assert store.reached() == 3
+
+
+def test_who_only_reads_is_told_when_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="there is no archive"):
+        ArchiveStore(tmp_path).open_to_read()
+
+
+def test_a_file_that_is_no_archive_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / ARCHIVE_NAME).write_bytes(b"nothing of ours" * 400)
+    with pytest.raises(DamagedError):
+        ArchiveStore(tmp_path).open()
+
+
+def test_an_archive_of_a_newer_tcpchat_is_refused_and_not_put_aside(tmp_path: Path) -> None:
+    store = ArchiveStore(tmp_path)
+    store.open()
+    store._connection.execute("PRAGMA user_version = 9")
+    store.close()
+    with pytest.raises(ArchiveError, match="newer tcpchat") as refused:
+        ArchiveStore(tmp_path).open()
+    assert not isinstance(refused.value, DamagedError)
