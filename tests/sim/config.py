@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, fields
 
 from tcpchat_core import ServerLimits, StateLimits
+from tcpchat_net.logs.durable import RETRY_MS
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Config:
     log_delay: int  # until a proposal is taken in, at most; 0 is a log that delivers at once
     log_late: int  # … and from then until it is delivered
     log_again: float  # how likely a delivery repeats what was delivered before
+    kept: bool  # whether the log is one that is kept on a disk
+    disk_ms: int  # how long the disk takes for a write, at most
+    full_at: int  # when the disk is full; 0 for never
+    full_for: int  # … and for how long
+    disk_fails: bool  # whether the node ends because its disk fails
     restart_at: int  # when the node dies and comes back; 0 for never
     restart_for: int  # how long it takes
     is_told: bool  # whether it says goodbye before
@@ -52,10 +58,18 @@ class Config:
     def drawn(cls, seed: int) -> Config:
         """The configuration of a seed."""
         draw = random.Random(f"configuration of {seed}")
+        disk = random.Random(f"disk of {seed}")
         ping_after = draw.choice((3_000, 6_000, 15_000))
         rate = draw.choice((0, 5, 5, 20))
         log_delay = draw.choice((0, 0, 20, 300))
         safety = draw.choice((10_000, 20_000, 40_000))
+        kept = not log_delay and disk.random() < 0.45
+        disk_ms = disk.choice((0, 2, 30, 300)) if kept else 0
+        full_at = disk.choice((0, 0, disk.randint(1_000, safety - 6_000))) if kept else 0
+        full_for = disk.choice((200, 3_000)) if full_at else 0
+        # From its place in the log to its delivery: what the disk is busy with, the write, and its
+        # end; with a full disk also the waiting for room, and a try more.
+        disk_time = 4 * disk_ms + (full_for + RETRY_MS + 4 * disk_ms if full_at else 0)
         # It is back before the faults are over.
         restart_at = draw.choice((0, 0, 0, draw.randint(3_000, safety - 3_000)))
         return cls(
@@ -82,9 +96,15 @@ class Config:
             stall_timeout=draw.choice((2_000, 10_000)),
             read_bytes=draw.choice((64, 4_096, 65_536)),
             password=draw.choice(("", "", "", "", "sesame")),
-            log_delay=log_delay,
-            log_late=draw.choice((0, 20, 300)) if log_delay else 0,
+            # It has to wait for the write before its own.
+            log_delay=log_delay or disk_time,
+            log_late=draw.choice((0, 20, 300)) if log_delay else disk_time,
             log_again=draw.choice((0.0, 0.1, 0.5)) if log_delay else 0.0,
+            kept=kept,
+            disk_ms=disk_ms,
+            full_at=full_at,
+            full_for=full_for,
+            disk_fails=disk.random() < 0.3,
             restart_at=restart_at,
             restart_for=draw.choice((0, 500, 3_000)),
             is_told=draw.random() < 0.3,

@@ -54,6 +54,11 @@ class UnreliableLog:
         """What was taken in, and is not delivered yet."""
         return self.entries[self._delivered :]
 
+    @property
+    def waiting(self) -> int:
+        """Who proposes does not wait for this one: its bound is that of each connection."""
+        return 0
+
     def open(self, on_entries: OnEntries) -> None:
         """Begin to deliver."""
         self._on_entries = on_entries

@@ -11,6 +11,7 @@ from tcpchat_core import ChatState, ClientProtocol, Dialect, ServerProtocol
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_net.logs import OnEntries
+from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.node import Node
 from tests.core.third_dialect import Netstrings
 
@@ -27,6 +28,8 @@ class Parts:
     state: type[ChatState] = ChatState
     protocol: type[ServerProtocol] = ServerProtocol
     node: type[Node] = Node
+    durable: type[DurableLog] = DurableLog
     client: type[ClientProtocol] = ClientProtocol
     dialects: Sequence[Dialect] = (JsonLines(), Netstrings(), PlainText())
     between: Callable[[OnEntries], OnEntries] = as_it_comes
+    epoch: Callable[[], str] = lambda: "simulated"

@@ -12,6 +12,7 @@ from tests.sim.checkers.healthy import Healthy
 from tests.sim.checkers.liveness import Liveness
 from tests.sim.checkers.nothing_outside import NothingOutside
 from tests.sim.checkers.nothing_twice import NothingTwice
+from tests.sim.checkers.on_disk import OnDisk
 from tests.sim.checkers.one_order import OneOrder
 from tests.sim.checkers.receipts import Receipts
 from tests.sim.checkers.replay import Replay
@@ -37,6 +38,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Liveness,
     Flavours,
     SameState,
+    OnDisk,
 )
 
 

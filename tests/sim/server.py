@@ -12,6 +12,7 @@ from typing import Final
 
 from tcpchat_core import ChatState, Entry
 from tcpchat_net.logs import Log, OnEntries
+from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.node import SWEEP_MS
 from tests.sim.clock import Clock
 from tests.sim.config import Config
@@ -94,6 +95,7 @@ class Server:
         state: ChatState,
         log: Log,
         boot: int,
+        archive: ArchiveKeeper | None = None,
     ) -> None:
         self.clock = clock
         self.config = config
@@ -102,13 +104,18 @@ class Server:
         self.is_deaf = False  # it is stopped: nobody is accepted, and no entry is for it
         self.is_dead = False
         self.protocol = parts.protocol(
-            state, limits=config.limits, password=config.password, dialects=parts.dialects
+            state,
+            limits=config.limits,
+            password=config.password,
+            dialects=parts.dialects,
+            archive=None if archive is None else archive.keep,
         )
         self.node = parts.node(
             self.protocol,
             log,
             self,
             lambda: clock.now,
+            archive=archive,
             number=NODE,
             boot=boot,
             max_backlog_bytes=config.max_backlog_bytes,
@@ -173,6 +180,11 @@ class TappedLog:
         self._between = parts.between
         self._tap = tap
         self.propose = log.propose
+
+    @property
+    def waiting(self) -> int:
+        """As the log's."""
+        return self._log.waiting
 
     def open(self, on_entries: OnEntries) -> None:
         """Begin to deliver, to both."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,12 +27,14 @@ from tcpchat_core import (
     Entry,
     Notice,
     Pause,
+    Propose,
     Received,
     Send,
     ServerProtocol,
     Stream,
     events,
 )
+from tcpchat_core.archive import Archived
 from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects import Item
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
@@ -47,13 +50,18 @@ from tcpchat_core.state import ARRIVALS, HANDLERS, Person
 from tcpchat_core.state.tables import Tables
 from tcpchat_net import node as node_module
 from tcpchat_net.fanout import Fanout
-from tcpchat_net.logs import OnEntries
+from tcpchat_net.logs import OnEntries, snapshots
+from tcpchat_net.logs.archive import ArchiveKeeper
+from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.records import entries_of
+from tcpchat_net.logs.store import Batch, FullError
+from tests.sim import disk as disk_module
 from tests.sim.parts import Parts
 from tests.sim.promises import CHECKERS, simulate
 from tests.sim.world import name_of
 
 # A breakage has to show within so many simulations.
-WITHIN = 60
+WITHIN = 120
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], Parts]
@@ -682,6 +690,67 @@ def who_leaves_a_room_is_still_sent_to(patch: Patch) -> Parts:
     return Parts()
 
 
+# ── Of the log that is kept ──────────────────────────────────────────────────────────────────
+
+
+def entries_are_delivered_before_they_are_written(_: Patch) -> Parts:
+    class Eager(DurableLog):
+        def _put(self, row: Batch, batch: list[Propose]) -> None:
+            assert self._on_entries is not None
+            self._on_entries(entries_of(batch, row.first, row.at))
+            super()._put(row, batch)
+
+    return Parts(durable=Eager)
+
+
+def a_full_disk_loses_a_batch(_: Patch) -> Parts:
+    class Careless(DurableLog):
+        def _written(self, row: Batch, batch: list[Propose], error: BaseException | None) -> None:
+            if isinstance(error, FullError):
+                self.waiting -= row.last - row.first + 1
+                self._is_writing = False
+            else:
+                super()._written(row, batch, error)
+
+    return Parts(durable=Careless)
+
+
+def a_restart_begins_another_epoch(patch: Patch) -> Parts:
+    read = snapshots.read
+
+    def changed(path: Path) -> snapshots.Snapshot | None:
+        found = read(path)
+        if found is not None:
+            found.state._tables.epoch = "another"
+        return found
+
+    patch.setattr(snapshots, "read", changed)
+    return Parts()
+
+
+def a_restart_forgets_that_its_earlier_life_is_over(patch: Patch) -> Parts:
+    patch.setattr(node_module, "lapses", lambda *_: [])
+    return Parts()
+
+
+def the_graces_of_who_is_away_on_the_disk_are_not_armed(_: Patch) -> Parts:
+    class Forgetful(ServerProtocol):
+        def _begin_missing_graces(self, _now: int) -> None:
+            """Whoever is away may stay so."""
+
+    return Parts(protocol=Forgetful)
+
+
+def the_archive_misses_what_comes_while_it_writes(patch: Patch) -> Parts:
+    class Deaf(ArchiveKeeper):
+        def keep(self, archived: Archived) -> None:
+            if not self._is_busy:
+                super().keep(archived)
+
+    patch.setattr(disk_module, "ArchiveKeeper", Deaf)
+    return Parts()
+
+
 MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
@@ -725,6 +794,12 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (outboxes_have_no_bound, "bounds"),
     (everybody_waits_for_the_slowest, "healthy"),
     (who_leaves_a_room_is_still_sent_to, "nothing_outside"),
+    (entries_are_delivered_before_they_are_written, "on_disk"),
+    (a_full_disk_loses_a_batch, "liveness"),
+    (a_restart_begins_another_epoch, "same_state"),
+    (a_restart_forgets_that_its_earlier_life_is_over, "sessions"),
+    (the_graces_of_who_is_away_on_the_disk_are_not_armed, "sessions"),
+    (the_archive_misses_what_comes_while_it_writes, "on_disk"),
 ]
 
 

@@ -19,9 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tcpchat_core import ChatState, Entry
+from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import MemoryLog
 from tests.sim.clock import Clock
 from tests.sim.config import Config
+from tests.sim.disk import Disk, Kept
 from tests.sim.logs import UnreliableLog
 from tests.sim.model import Model
 from tests.sim.network import Link, Way
@@ -64,6 +66,9 @@ class Checker:
     def committed(self, world: World, entries: Sequence[Entry]) -> None:
         """Entries were delivered for the first time, and the model knows them."""
 
+    def started(self, world: World, found: Sequence[Entry]) -> None:
+        """A node starts, and has found these entries on its disk."""
+
     def sampled(self, world: World) -> None:
         """Some time has passed."""
 
@@ -87,11 +92,11 @@ class World:
         self._early: dict[int, Entry] = {}  # delivered before what has a lower number
         self._snapshot = b""
         self._far_log: UnreliableLog | None = None
+        self.disk = Disk(config, self.clock) if config.kept else None
+        self.kept: Kept | None = None  # what the boot of now has on it
         self.servers: list[Server] = []  # all boots of the node
         self.down_from = self.down_until = -1
-        self.server = self._serve(
-            parts.state(epoch="simulated", limits=config.state_limits), boot=1
-        )
+        self.server = self._serve(self._fresh(), boot=1)
         self.faulty = True
         self.faults: Counter[str] = Counter()
         self.violations: list[Violation] = []
@@ -158,6 +163,15 @@ class World:
 
     def run(self) -> None:
         """All of it. What was found is in `violations`."""
+        try:
+            self._run_checked()
+        finally:
+            if self.kept is not None:
+                self.kept.die()
+            if self.disk is not None:
+                self.disk.remove()
+
+    def _run_checked(self) -> None:
         self.clock.after(self._until_fault(), self._fault)
         self.clock.after(0, self._sample)
         if self.config.restart_at:
@@ -258,8 +272,11 @@ class World:
     def _serve(self, state: ChatState, boot: int) -> Server:
         """Start a node on what its log has left."""
         config, clock = self.config, self.clock
-        log: MemoryLog | UnreliableLog
-        if config.log_delay:
+        log: MemoryLog | UnreliableLog | DurableLog
+        if self.disk is not None:
+            self.kept = Kept(self.disk, self.parts, self._fresh, self._now, self._disk_failed)
+            state, log = self.kept.state, self.kept.log
+        elif config.log_delay:
             log = self._far_log = UnreliableLog(
                 self.draw,
                 clock.after,
@@ -272,9 +289,30 @@ class World:
         else:
             log = MemoryLog(self._now, seq=len(self.entries))
         tapped = TappedLog(log, self.parts, self._delivered)
-        server = Server(clock, self.draw, config, self.parts, state=state, log=tapped, boot=boot)
+        server = Server(
+            clock,
+            self.draw,
+            config,
+            self.parts,
+            state=state,
+            log=tapped,
+            boot=boot,
+            archive=self.kept.keeper if self.kept else None,
+        )
         self.servers.append(server)
+        if self.kept is not None:
+            self.kept.is_stuck = server.node.log_is_stuck
+            self.kept.upkeep.begin()
         return server
+
+    def _fresh(self) -> ChatState:
+        """The state of before the first entry."""
+        return self.parts.state(epoch=self.parts.epoch(), limits=self.config.state_limits)
+
+    def _disk_failed(self) -> None:
+        """The log is over, and so is its node."""
+        if not self.server.is_dead:
+            self._die()
 
     def _now(self) -> int:
         return EPOCH + self.clock.now
@@ -298,8 +336,16 @@ class World:
         if config.is_told:
             clock.at(config.restart_at - 200, self._say_goodbye)
         clock.at(self.draw.randint(0, config.restart_at), self._take_snapshot)
-        clock.at(config.restart_at, self._die)
-        clock.at(config.restart_at + config.restart_for, self._restart)
+        if self.disk is None or not config.disk_fails or config.is_told:
+            clock.at(config.restart_at, self._die)
+        else:
+            clock.at(config.restart_at, self._break_disk)
+
+    def _break_disk(self) -> None:
+        """The next write fails. Should there be none, the node dies all the same."""
+        assert self.disk is not None
+        self.disk.fails = True
+        self.clock.after(1_000, self._disk_failed)
 
     def _take_snapshot(self) -> None:
         self._snapshot = self.server.state.snapshot()
@@ -314,6 +360,9 @@ class World:
         if self.down_from < 0:
             self.down_from = self.clock.now
         self.server.die()
+        if self.kept is not None:
+            self.kept.die()
+        self.clock.after(self.config.restart_for, self._restart)
         for link in self.links:
             if not link.server.is_closed:
                 link.server.close()
@@ -321,7 +370,13 @@ class World:
                 self.clock.after(self.config.latency, link.client.reset)
 
     def _restart(self) -> None:
-        """The node comes back, with a snapshot and what its log has taken in since."""
+        """The node comes back, with what its log has taken in."""
+        if self.disk is not None:
+            self.disk.fails = False
+            self._read_disk(self.disk)
+            self.server = self._serve(self._fresh(), boot=self.server.boot + 1)
+            self.down_until = self.clock.now
+            return
         state = self.parts.state.restore(self._snapshot)
         if self._far_log is not None:
             self._far_log.close()
@@ -330,6 +385,13 @@ class World:
             state.handle(entry)
         self.server = self._serve(state, boot=self.server.boot + 1)
         self.down_until = self.clock.now
+
+    def _read_disk(self, disk: Disk) -> None:
+        """What is on the disk is what counts, also where nobody was told of it any more."""
+        found = disk.entries()
+        for checker in self.checkers:
+            checker.started(self, found)
+        self._delivered(found[len(self.entries) :])
 
     def is_disturbed(self, at: int) -> bool:
         """Whether the node was down at a time, or just before: then nobody is connected."""
