@@ -67,10 +67,10 @@ class Journal:
             match action:
                 case Send(conn, notices.Welcome(nick)):
                     self._nicks[conn] = nick
-                    note("connected", conn=conn, nick=nick)
+                    note("connected", conn=_shown(conn), nick=nick)
                 case Send(conn, notices.Resumed(nick)):
                     self._nicks[conn] = nick
-                    note("resumed", conn=conn, nick=nick)
+                    note("resumed", conn=_shown(conn), nick=nick)
                 case Send(conn, notices.Closing()):
                     self._nicks.pop(conn, None)
                 case (
@@ -78,18 +78,24 @@ class Journal:
                     | Broadcast(author=conn, receipt=notices.Renamed(old, new, own=True))
                 ) if old != new:
                     self._nicks[conn] = new
-                    note("renamed", conn=conn, nick=old, to=new)
+                    note("renamed", conn=_shown(conn), nick=old, to=new)
                 case Broadcast(_, notices.Joined(room, nick), conn):
-                    note("joined", conn=conn, nick=nick, room=room)
+                    note("joined", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Left(room, nick), conn):
-                    note("left", conn=conn, nick=nick, room=room)
+                    note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):
                     self._nicks.pop(conn, None)
-                    note("gone", conn=conn, nick=nick)
+                    note("gone", conn=_shown(conn), nick=nick)
                 case _:
                     pass
         if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
-            note("lost", conn=entry.conn, nick=self._nicks.pop(entry.conn))
+            note("lost", conn=_shown(entry.conn), nick=self._nicks.pop(entry.conn))
+
+
+def _shown(conn: int) -> str:
+    """A connection, for people: of which start of the server, and the how manieth since."""
+    boot, count = events.boot_and_count(conn)
+    return f"{boot}.{count}"
 
 
 def _time(record: logging.LogRecord) -> dt.datetime:

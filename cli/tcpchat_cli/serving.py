@@ -11,18 +11,30 @@ import signal
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import gevent
+import msgspec
 from gevent.event import Event
 
 from tcpchat_cli import console
 from tcpchat_cli.arguments import DEFAULT_PORT, die, show_address
+from tcpchat_cli.keeping import Kept, data_folder, open_folder
 from tcpchat_cli.settings import PROGRAM, Settings, SettingsError, read_settings
-from tcpchat_core import ChatState, ServerLimits, ServerProtocol, StateLimits
+from tcpchat_core import (
+    ChatState,
+    Name,
+    ServerLimits,
+    ServerProtocol,
+    StateLimits,
+    events,
+    room_name,
+)
 from tcpchat_net import ChatServer
 from tcpchat_net.admission import affordable_clients, origin
+from tcpchat_net.logs.store import StoreError
 from tcpchat_net.tls import TlsError, server_context
 
 # How long everybody has to take what was sent before the server ends.
@@ -44,14 +56,15 @@ def run() -> None:
     except SettingsError as error:
         die(PROGRAM, str(error))
     console.set_up(settings.log_level)
-    server = _server(settings)
+    asked = Event()
+    server, kept = _server(settings, asked.set)
     _calm_garbage_collection()
     try:
         server.start()
     except OSError as error:
         die(PROGRAM, _why_not(settings.host, settings.port, error))
-
-    asked = Event()
+    if kept is not None:
+        kept.serve(server)
 
     def ask_to_stop() -> None:
         if asked.is_set():
@@ -61,17 +74,26 @@ def run() -> None:
     gevent.signal_handler(signal.SIGINT, ask_to_stop)
     gevent.signal_handler(signal.SIGTERM, ask_to_stop)
     gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings)
-    _announce(*server.address[:2], tls=server.tls is not None)
+    _announce(*server.address[:2], tls=server.tls is not None, kept=kept)
     asked.wait()
     console.note("stopping", connections=server.connections)
-    server.stop(timeout=STOP_TIMEOUT_S)
+    if kept is None or kept.failure is None:
+        server.stop(timeout=STOP_TIMEOUT_S)
+    else:
+        server.stop(timeout=STOP_TIMEOUT_S, reason="what is said cannot be kept any more")
+    if kept is not None:
+        kept.close()
+        if kept.failure is not None:
+            die(PROGRAM, f"{kept.failure}; look after the disk, then start again")
 
 
 # ── From settings to a server ────────────────────────────────────────────────────────────────────
 
 
-def _server(settings: Settings) -> ChatServer:
-    """The server that the settings describe; with one that cannot be, the end of the program."""
+def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer, Kept | None]:
+    """The server that the settings describe, and what it keeps; for one that cannot be, the end of
+    the program. `failed` is called when what is said cannot be kept any more.
+    """
     motd = _read_motd(settings.motd) if settings.motd else ()
     password = _read_password(settings.password_file) if settings.password_file else ""
     try:
@@ -90,14 +112,13 @@ def _server(settings: Settings) -> ChatServer:
             f"only {max_clients} clients are let in, not {settings.max_clients}:"
             " the system allows this process no more descriptors (ulimit -n)"
         )
-    state = ChatState(
-        epoch=secrets.token_hex(8),  # numbers of an earlier run mean nothing in this one
-        limits=StateLimits(
-            rooms_per_person=settings.rooms_per_person,
-            rooms=settings.max_rooms,
-            history_messages=settings.history,
-        ),
+    wanted = StateLimits(
+        rooms_per_person=settings.rooms_per_person,
+        rooms=settings.max_rooms,
+        history_messages=settings.history,
     )
+    standing = [name for room in settings.rooms if isinstance(name := room_name(room), Name)]
+    configuration = events.Configure(msgspec.structs.asdict(wanted), tuple(sorted(standing)))
     limits = ServerLimits(
         flood_burst=settings.flood_burst,
         flood_rate=settings.flood_rate,
@@ -105,9 +126,22 @@ def _server(settings: Settings) -> ChatServer:
         drop_after_ms=_ms(settings.drop_after),
         grace_ms=_ms(settings.grace),
     )
+    kept = None if settings.in_memory else _kept(settings, wanted, failed)
+    if kept is None:
+        state, boot = ChatState(epoch=secrets.token_hex(8), limits=wanted), 1
+    else:
+        state, boot = kept.folder.state, kept.folder.boot
     observe = console.Journal().observe if console.is_told(logging.INFO) else None
-    return ChatServer(
-        ServerProtocol(state, limits=limits, motd=motd, password=password, observe=observe),
+    server = ChatServer(
+        ServerProtocol(
+            state,
+            limits=limits,
+            motd=motd,
+            password=password,
+            observe=observe,
+            configuration=configuration,
+            archive=None if kept is None else kept.archive.keep,
+        ),
         settings.host,
         settings.port,
         complain=console.complain,
@@ -116,8 +150,24 @@ def _server(settings: Settings) -> ChatServer:
         max_backlog_bytes=settings.max_backlog,
         stall_timeout_ms=_ms(settings.stall_timeout),
         tls=tls,
+        log=None if kept is None else kept.log,
+        archive=None if kept is None else kept.archive,
+        boot=boot,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
     )
+    return server, kept
+
+
+def _kept(settings: Settings, limits: StateLimits, failed: Callable[[], None]) -> Kept:
+    """Go on where the server before this one has ended."""
+    is_synced = settings.durability == "disk"
+    if not is_synced:
+        console.complain("durability is os: a power cut may lose what was said in the last seconds")
+    try:
+        folder = open_folder(data_folder(settings), is_synced=is_synced, limits=limits)
+    except StoreError as error:
+        die(PROGRAM, str(error))
+    return Kept(folder, settings, failed)
 
 
 def _ms(seconds: float) -> int:
@@ -196,7 +246,7 @@ def _why_not(host: str, port: int, error: OSError) -> str:
             return f"cannot listen on {where}: {error.strerror or error}"
 
 
-def _announce(host: str, port: int, *, tls: bool) -> None:
+def _announce(host: str, port: int, *, tls: bool, kept: Kept | None) -> None:
     shown = show_address(host, port)
     client = ["tcpchat-client", *(["--tls"] if tls else [])]
     if port != DEFAULT_PORT:
@@ -206,6 +256,7 @@ def _announce(host: str, port: int, *, tls: bool) -> None:
         f"{PROGRAM}: listening on {shown}",
         f"join:  {' '.join(client)}",
         f"  or:  {plain}",
+        f"kept:  {'nothing' if kept is None else kept.folder.store.folder}",
         "stop:  Ctrl-C",
     ]
     try:

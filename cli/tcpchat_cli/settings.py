@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
 import msgspec
 
 from tcpchat_cli.arguments import DEFAULT_HOST, DEFAULT_PORT, Parser
-from tcpchat_core import VERSION
+from tcpchat_core import VERSION, Name, room_name
 
 PROGRAM: Final = "tcpchat-server"
 
@@ -110,12 +110,44 @@ class Switch(NamedTuple):
         return isinstance(value, bool)
 
 
-class Networks(NamedTuple):
-    """A setting that is a list of addresses and networks: with commas in a flag."""
+_UNITS: Final = MappingProxyType({"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000})
+
+# The longest: a hundred years.
+_MAX_DAYS: Final = 36_500
+
+
+class Duration(NamedTuple):
+    """A setting that is a length of time, or `forever`."""
 
     help: str
-    metavar: str = "NETWORKS"
-    expected: str = "a list of addresses or networks, such as 127.0.0.1 and 10.0.0.0/8"
+    metavar: str = "TIME"
+    expected: str = "forever, or a time such as 90d, 12h, 30m or 60s"
+
+    def parse(self, given: str) -> str:
+        """The value of a flag."""
+        return given
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return isinstance(value, str) and (value == "forever" or duration_ms(value) is not None)
+
+
+def duration_ms(value: str) -> int | None:
+    """How many milliseconds a duration has; None for `forever`, and for what is none."""
+    number, unit = value[:-1], _UNITS.get(value[-1:])
+    if unit is None or not (number.isascii() and number.isdecimal()) or len(number) > 12:
+        return None
+    ms = int(number) * unit
+    return ms if 0 < ms <= _MAX_DAYS * _UNITS["d"] else None
+
+
+class Several(NamedTuple):
+    """A setting that is a list, with commas in a flag; `is_one` tells what may stand in it."""
+
+    help: str
+    metavar: str
+    expected: str
+    is_one: Callable[[object], bool]
 
     def parse(self, given: str) -> tuple[str, ...]:
         """The value of a flag."""
@@ -123,7 +155,11 @@ class Networks(NamedTuple):
 
     def allows(self, value: object) -> bool:
         """Whether it may have this value."""
-        return isinstance(value, list | tuple) and all(map(_is_network, value))
+        return isinstance(value, list | tuple) and all(map(self.is_one, value))
+
+
+def _is_room(value: object) -> bool:
+    return isinstance(value, str) and isinstance(room_name(value), Name)
 
 
 def _is_network(value: object) -> bool:
@@ -145,6 +181,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         DEFAULT_PORT
     )
     motd: Annotated[str, Text("text that everybody who connects is shown", "FILE")] = ""
+    data: Annotated[str, Text("folder where what is said is kept", "DIR")] = ""
+    in_memory: Annotated[
+        bool, Switch("keep nothing, whatever data says: all is over when the server ends")
+    ] = False
+    durability: Annotated[
+        str,
+        Text(
+            "disk: a receipt means it is on the disk; os: a power cut may lose some seconds",
+            "WHERE",
+            ("disk", "os"),
+        ),
+    ] = "disk"
+    keep: Annotated[str, Duration("how long what is said is kept")] = "forever"
+    rooms: Annotated[
+        tuple[str, ...],
+        Several(
+            "rooms that always exist, also while nobody is in them",
+            "ROOMS",
+            "a list of rooms, such as lobby and help",
+            _is_room,
+        ),
+    ] = ()
     log_level: Annotated[
         str, Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error"))
     ] = "info"
@@ -160,7 +218,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     proxy_protocol: Annotated[
         tuple[str, ...],
-        Networks("proxies whose connections begin with a header of the PROXY protocol"),
+        Several(
+            "proxies whose connections begin with a header of the PROXY protocol",
+            "NETWORKS",
+            "a list of addresses or networks, such as 127.0.0.1 and 10.0.0.0/8",
+            _is_network,
+        ),
     ] = ()
 
     max_clients: Annotated[int, Whole("connections in all", "connections", 1, 1_000_000)] = 10_000
@@ -195,7 +258,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
 
 
-_Setting = Text | Whole | Number | Switch | Networks
+_Valued = Text | Whole | Number | Duration | Several
+_Setting = _Valued | Switch
 
 
 def _table() -> Mapping[str, _Setting]:
@@ -234,6 +298,8 @@ def _parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Group chat over TCP, for people who live in a terminal.",
+        epilog="tcpchat-server replay, backup, export and compact look after what is kept"
+        " (each has a --help of its own).",
         # What is not given is not there: the file or the default has a say then.
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -254,7 +320,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _argument(setting: Text | Whole | Number | Networks) -> Any:  # what argparse calls a type
+def _argument(
+    setting: Text | Whole | Number | Duration | Several,
+) -> Any:  # what argparse calls a type
     def parse(given: str) -> object:
         value = setting.parse(given)
         if not setting.allows(value):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.serving import (
-    ENVIRONMENT,
     FIRST_WORDS,
     ServerProcess,
     Talker,
+    environment,
     listening,
     port_of,
     run_server,
@@ -28,11 +28,18 @@ def test_the_first_lines_say_where_it_listens_and_how_to_join() -> None:
     with listening() as (server, address):
         host, _, port = address.rpartition(":")
         assert host == "127.0.0.1"
-        assert [server.read_line() for _ in range(3)] == [
+        assert [server.read_line() for _ in range(4)] == [
             f"join:  tcpchat-client {address}",
             f"  or:  nc {host} {port}",
+            f"kept:  {server.data_home}/tcpchat-server",
             "stop:  Ctrl-C",
         ]
+
+
+def test_the_first_lines_say_when_nothing_is_kept() -> None:
+    with listening("--in-memory") as (server, _address):
+        assert [server.read_line() for _ in range(4)][2:] == ["kept:  nothing", "stop:  Ctrl-C"]
+        assert not server.data_home.exists()
 
 
 # ── What is wrong is said in one sentence ────────────────────────────────────────────────────
@@ -120,11 +127,11 @@ def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() 
         assert line.startswith("time=")
     rest = re.sub(r"time=\S+ level=info ", "", log).splitlines()
     assert rest[:5] == [
-        "event=connected conn=1 nick=guest-1",
-        "event=renamed conn=1 nick=guest-1 to=ada",
-        "event=joined conn=1 nick=ada room=lobby",
-        "event=left conn=1 nick=ada room=lobby",
-        "event=gone conn=1 nick=ada",
+        "event=connected conn=1.1 nick=guest-1",
+        "event=renamed conn=1.1 nick=guest-1 to=ada",
+        "event=joined conn=1.1 nick=ada room=lobby",
+        "event=left conn=1.1 nick=ada room=lobby",
+        "event=gone conn=1.1 nick=ada",
     ]
 
 
@@ -140,11 +147,11 @@ def test_the_log_tells_of_sessions_that_are_lost_and_resumed() -> None:
             ada.read_until('{"type":"closing"')
         log = server.log_so_far()
     assert [line.partition("event=")[2] for line in log.splitlines()] == [
-        "connected conn=1 nick=guest-1",
-        "lost conn=1 nick=guest-1",
-        "resumed conn=2 nick=guest-1",
-        "joined conn=2 nick=guest-1 room=lobby",
-        "gone conn=2 nick=guest-1",
+        "connected conn=1.1 nick=guest-1",
+        "lost conn=1.1 nick=guest-1",
+        "resumed conn=1.2 nick=guest-1",
+        "joined conn=1.2 nick=guest-1 room=lobby",
+        "gone conn=1.2 nick=guest-1",
     ]
 
 
@@ -224,7 +231,7 @@ def test_a_reader_that_takes_only_the_first_line_does_not_end_it() -> None:
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
 def test_it_serves_also_when_nobody_reads_what_it_writes(redirection: str) -> None:
     script = f"exec {SERVER} --port 0 {redirection}"
-    process = subprocess.Popen(["sh", "-c", script], env=ENVIRONMENT)
+    process = subprocess.Popen(["sh", "-c", script], env=environment())
     try:
         while process.poll() is None and not (port := port_of(process.pid)):
             os.sched_yield()

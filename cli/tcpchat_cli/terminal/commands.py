@@ -35,6 +35,7 @@ class Local(NamedTuple):
 
 
 LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
+    LocalCommand("older", "", "show what was said before (or press PageUp)", "/older"),
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
     LocalCommand("clear", "", "clear the screen", "/clear"),
@@ -48,6 +49,7 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 KEYS = (
     "Tab completes commands, nicks and rooms; Up and Ctrl-R find what you typed before",
     "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
+    "PageUp shows what was said before, page by page",
 )
 
 

@@ -11,6 +11,7 @@ from tcpchat_cli.terminal.commands import command_names
 from tcpchat_cli.terminal.settings import CHANGEABLE
 
 _OF_ROOMS = {"join", "room", "out", "leave", "part", "who", "names"}
+_SEARCHES = {"search", "find"}
 _OF_NICKS = {"msg", "tell", "ignore"}
 
 
@@ -51,6 +52,10 @@ class ChatCompleter(Completer):
         if command in _OF_ROOMS and first:
             yield from self._rooms()
         elif command in _OF_NICKS and first:
+            yield from (f"{nick} " for nick in self._nicks())
+        elif command in _SEARCHES and earlier[-1].lower() == "in":
+            yield from (f"{room} " for room in self._rooms())
+        elif command in _SEARCHES and earlier[-1].lower() == "from":
             yield from (f"{nick} " for nick in self._nicks())
         elif command == "unignore" and first:
             yield from self._ignored()

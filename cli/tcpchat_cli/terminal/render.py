@@ -72,6 +72,19 @@ class Renderer:
                 lines = iter([*self._new_day(sent.at), Line(head, _plain(text))])
         return [self._timed(line) for line in lines]
 
+    def older(self, page: notices.HistoryPage) -> list[Line]:
+        """What was said before what was shown, with a mark above and below."""
+        room = _name(page.room)
+        if not page.messages:
+            return [self.system(f"{room} begins here: nothing was said before")]
+        above = f"{len(page.messages)} said before in {room}"
+        below = "PageUp shows what was said before that"
+        lines = [marker(above if page.more else f"{room} begins here")]
+        for said in page.messages[-MAX_LINES:]:
+            lines += [self._timed(line) for line in self._said(said)]
+        lines += [self._timed(line) for line in self._new_day(None)]
+        return [*lines, marker(below if page.more else f"that was all from before in {room}")]
+
     def system(self, text: str) -> Line:
         """A line in the program's own voice."""
         return self._timed(system([("", text)]))
@@ -129,8 +142,12 @@ class Renderer:
             case notices.Members(room, nicks):
                 many = len(nicks)
                 yield system([("", f"{many} in {_name(room)}: "), *nick_list(nicks, many)])
-            case notices.HistoryPage(room, messages):
-                yield from self._history(room, messages)
+            case notices.HistoryPage():
+                yield from self._history(notice)
+            case notices.SearchResults():
+                yield from self._found(notice)
+            case notices.Announced(text):
+                yield system([("class:error", text)])
             case notices.HelpText(lines):
                 for text in lines[:MAX_LINES]:
                     yield system([("", text)])
@@ -166,7 +183,8 @@ class Renderer:
         if entered.topic:
             yield system([("", f"topic of {room}: {entered.topic}")], entered.at)
 
-    def _history(self, room: str, messages: tuple[Said, ...]) -> Iterator[Line]:
+    def _history(self, page: notices.HistoryPage) -> Iterator[Line]:
+        room, messages = page.room, page.messages
         if not messages:
             yield system([("", f"nothing was said in {_name(room)} yet")])
             return
@@ -174,7 +192,25 @@ class Renderer:
         for said in messages[-MAX_LINES:]:
             yield from self._said(said)
         yield from self._new_day(None)
-        yield system([("", "that was the history")])
+        more = "; PageUp shows what was said before" if page.more else ""
+        yield system([("", f"that was the history{more}")])
+
+    def _found(self, found: notices.SearchResults) -> Iterator[Line]:
+        if not found.messages:
+            yield system([("", "nothing was found")])
+            return
+        yield system([("", f"{len(found.messages)} found, newest first:")])
+        for said in found.messages[:MAX_LINES]:
+            when = _when(said.at)
+            head = [
+                ("class:system", f"{when:%Y-%m-%d %H:%M} " if when else "---- "),
+                ("class:room", f"[{_name(said.room)}] "),
+                *([("", "* "), _nick(said.nick)] if said.emote else [_nick(said.nick), ("", ":")]),
+                ("", " "),
+            ]
+            yield Line(head, _plain(said.text))
+        if found.more:
+            yield system([("", "… and older ones")])
 
     def _new_day(self, at: int | None) -> Iterator[Line]:
         """A line of its own when the day changes."""

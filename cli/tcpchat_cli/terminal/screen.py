@@ -66,6 +66,8 @@ class Screen:
         self._folding: asyncio.TimerHandle | None = None
         # When the connection was lost: the epoch, and the last number seen in each room.
         self._seen: tuple[str, dict[str, int]] = ("", {})
+        self._oldest: dict[str, int] = {}  # by room, the number of the oldest message shown
+        self._older = ""  # the room of which what was said before is asked for
         self._paste: Paste | None = None
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
@@ -138,6 +140,8 @@ class Screen:
                 return self._renderer.lines(notice)
             case notices.Entered():
                 return self._entered_again(notice)
+            case notices.HistoryPage():
+                return self._page(notice)
             case notices.Closing():
                 return []  # what ends the conversation is told at its end
             case _:
@@ -175,6 +179,11 @@ class Screen:
                 self._unsent.pop(id, None)
                 if self._paste and self._paste.waits_for == id:
                     self._paste = None
+            case notices.Rejected(request="history"):
+                self._older = ""
+            case notices.Entered(room, seq=seq, history=history, again=False):
+                self._unread.pop(room, None)
+                self._oldest[room] = history[0].seq if history else seq + 1
             case notices.Left(room, own=True) | notices.Entered(room):
                 self._unread.pop(room, None)
             case notices.RoomList(rooms):
@@ -234,6 +243,26 @@ class Screen:
         changes, self._changes = self._changes, []
         return presence.told(changes, self._renderer)
 
+    # ── What was said before ─────────────────────────────────────────────────────────────────
+
+    def _show_older(self) -> None:
+        """Ask for the page before the oldest message that was shown of the current room."""
+        room = self._connection.current
+        if room in self._connection.protocol.rooms and not self._older:
+            self._older = room
+            self._send(events.History(room, before=self._oldest.get(room)))
+
+    def _page(self, page: notices.HistoryPage) -> list[Line]:
+        """A page of what was said: the one that was asked for by PageUp, or any other."""
+        room, messages = page.room, page.messages
+        oldest = self._oldest.get(room)
+        if messages:
+            self._oldest[room] = min(messages[0].seq, oldest or messages[0].seq)
+        if self._older != room:
+            return self._renderer.lines(page)
+        self._older = ""
+        return self._renderer.older(page)
+
     # ── What is typed ────────────────────────────────────────────────────────────────────────
 
     def _entered(self, line: str) -> None:
@@ -280,6 +309,8 @@ class Screen:
             case "unignore":
                 found = self._ignored.pop(_key(rest), None)
                 self._tell(f"{rest} is shown again" if found else f"{rest} was not ignored")
+            case "older":
+                self._show_older()
             case "clear":
                 self._display.clear()
             case "set":
@@ -342,6 +373,7 @@ class Screen:
             bindings.add("escape", str(number))(lambda _, n=number: self._look_at_number(n))
         bindings.add("c-n")(lambda _: self._step(1))
         bindings.add("c-p")(lambda _: self._step(-1))
+        bindings.add("pageup")(lambda _: self._show_older())
         bindings.add(Keys.BracketedPaste)(self._pasted)
         # While the question is open, keys answer it and do nothing else.
         bindings.add(Keys.Any, filter=asked)(lambda _: None)

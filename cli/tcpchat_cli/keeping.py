@@ -1,0 +1,199 @@
+"""What tcpchat-server keeps in a folder: opened, gone on with, and closed well."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import gevent
+import platformdirs
+
+from tcpchat_cli import console
+from tcpchat_cli.arguments import die
+from tcpchat_cli.control import ControlServer
+from tcpchat_cli.progress import progress
+from tcpchat_cli.settings import Settings, duration_ms
+from tcpchat_core import ChatState, StateLimits
+from tcpchat_net import ChatServer
+from tcpchat_net.log_thread import Child, LogThread
+from tcpchat_net.logs import Host, snapshots
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore, DamagedError
+from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.recovery import Recovered, recover
+from tcpchat_net.logs.store import LOG_NAME, Store, StoreError
+from tcpchat_net.logs.upkeep import Upkeep
+from tcpchat_net.server import monotonic_ms
+
+# A start has the next number, and after the last one of 16 bits the first again: by then nobody is
+# left of the one that had it.
+MAX_BOOT: Final = 65_535
+
+# How long what was proposed may take to be written when the server ends. With a disk that is full
+# it may never be.
+_FINISH_MS: Final = 5_000
+
+
+def data_folder(settings: Settings) -> Path:
+    """Where what is said is kept."""
+    if settings.data:
+        return Path(settings.data).absolute()
+    return Path(platformdirs.user_data_dir("tcpchat-server", appauthor=False))
+
+
+class Folder(NamedTuple):
+    """A folder that is open, and what its log comes to."""
+
+    store: Store
+    archive: ArchiveStore
+    state: ChatState
+    is_behind: bool
+    boot: int
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.archive.close()
+        self.store.close()
+
+
+def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = None) -> Folder:
+    """Open a folder, or make it, and come to the state that its log has. Raises StoreError.
+
+    `limits` are those of a new log.
+    """
+    store, archive = Store(folder, is_synced=is_synced), ArchiveStore(folder)
+    try:
+        store.open()
+        epoch = store.meta("epoch")
+        if epoch is None:  # it names the log: numbers of another one mean nothing in it
+            epoch = secrets.token_hex(8)
+            store.set_meta("epoch", epoch)
+        boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
+        store.set_meta("boot", str(boot))
+        _open_archive(archive, store.last()[0])
+        with progress("reading the log") as report:
+            recovered = recover(
+                store, lambda: ChatState(epoch=epoch, limits=limits), archive, progress=report
+            )
+        _keep_base(folder, recovered)
+    except StoreError:
+        store.close()
+        raise
+    except ArchiveError as error:
+        store.close()
+        raise StoreError(str(error)) from error
+    return Folder(store, archive, *recovered, boot)
+
+
+def _open_archive(archive: ArchiveStore, last: int) -> None:
+    try:
+        archive.open(last)
+    except DamagedError as error:
+        aside = archive.put_aside()
+        console.complain(f"{error}; it is now {aside.name}, and a new one is filled from the log")
+        archive.open(last)
+
+
+def _keep_base(folder: Path, recovered: Recovered) -> None:
+    """The log begins behind a snapshot: without one, behind the state of now."""
+    if not snapshots.listed(folder):
+        try:
+            snapshots.write(folder, recovered.state)
+        except OSError as error:
+            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+class Kept:
+    """What a server has to keep what is said. Call `serve` when it has begun, and `close` at last.
+
+    `failed` is called when the log cannot go on: the server has to end then.
+    """
+
+    def __init__(self, folder: Folder, settings: Settings, failed: Callable[[], None]) -> None:
+        self.folder = folder
+        self.failure: StoreError | None = None
+        self._ended = failed
+        self._threads = [LogThread() for _ in range(3)]
+        disk, archive, aside = self._threads
+        self.log = DurableLog(folder.store, disk, failed=self._failed)
+        self.archive = ArchiveKeeper(
+            folder.archive, archive, console.complain, is_behind=folder.is_behind
+        )
+        self._upkeep = Upkeep(
+            folder.store,
+            self.log,
+            self.archive,
+            host=disk,
+            aside=aside,
+            replay=Child,
+            keep_ms=duration_ms(settings.keep),
+            complain=console.complain,
+            failed=self._failed,
+        )
+        self._control = ControlServer(folder.store.folder, {"backup": self._back_up})
+
+    def serve(self, server: ChatServer) -> None:
+        """The server has begun."""
+        self.log.full = lambda is_full: _tell_full(server, is_full)
+        self._upkeep.begin()
+        self._control.start()
+
+    def close(self) -> None:
+        """Write what is to be written, note what the log has come to, and let go of the folder."""
+        self._control.close()
+        self._upkeep.stop()
+        deadline = monotonic_ms() + _FINISH_MS
+        while self.log.waiting and self.failure is None and monotonic_ms() < deadline:
+            gevent.sleep(0.01)
+        self.archive.flush()
+        for thread in self._threads:
+            thread.finish()
+        if self.failure is None:
+            state = self.folder.state
+            try:
+                self.folder.store.set_meta("ended", f"{state.seq} {state.digest()}")
+            except StoreError as error:
+                console.complain(str(error))
+        self.folder.close()
+
+    def _failed(self, error: StoreError) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._ended()
+
+    def _back_up(self, target: str, done: Callable[[Exception | None], None]) -> None:
+        self._upkeep.back_up(Path(target), done)
+
+
+def _tell_full(server: ChatServer, is_full: bool) -> None:
+    console.complain("the disk is full: nothing is taken in" if is_full else "there is room again")
+    server.node.log_is_stuck(is_full)
+
+
+class Here(Host):
+    """The `Host` of a program that has nothing else to do."""
+
+    def run(
+        self, function: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Call `function`, then `done`."""
+        try:
+            function()
+        except (StoreError, ArchiveError, OSError, sqlite3.Error) as error:
+            done(error)
+        else:
+            done(None)
+
+    def after(self, _ms: int, _callback: Callable[[], None], /) -> None:
+        """Nothing waits here: what a full disk does not take is an error."""
+        raise StoreError("there is no room left on the disk")
+
+
+def existing(program: str, folder: str) -> Path:
+    """A folder that a log is in; otherwise the end of the program, with a sentence."""
+    path = Path(folder).absolute()
+    if not (path / LOG_NAME).is_file():
+        die(program, f"there is no log in {folder}; give the folder that the server keeps")
+    return path

@@ -1,0 +1,63 @@
+"""A bar for what takes longer than a second, where there is somebody to see it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+# Called with how much is done, and how much there is to do.
+Report: TypeAlias = Callable[[int, int], None]
+
+# What is done sooner needs no bar.
+_SHOWN_AFTER_S: Final = 1.0
+
+# How often the bar is drawn: a call costs less than a look at the clock.
+_DRAWN_EVERY_S: Final = 0.1
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Report]:
+    """Show on stderr how far something is, if that is a terminal; gone at the end."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    # It is seldom needed, and takes longer to import than all of a small server.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=False,
+    )
+    task = bar.add_task(doing)
+    drawn_at = time.monotonic() + _SHOWN_AFTER_S - _DRAWN_EVERY_S
+    is_shown = False
+
+    def report(done: int, of: int) -> None:
+        nonlocal drawn_at, is_shown
+        if time.monotonic() - drawn_at < _DRAWN_EVERY_S:
+            return
+        if not is_shown:
+            is_shown = True
+            bar.start()
+        bar.update(task, completed=done, total=of, refresh=True)
+        drawn_at = time.monotonic()
+
+    try:
+        yield report
+    finally:
+        if is_shown:
+            bar.stop()

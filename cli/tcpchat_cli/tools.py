@@ -1,0 +1,312 @@
+"""tcpchat-server's commands for what it keeps: replay, backup, export, compact."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from tcpchat_cli import control
+from tcpchat_cli.arguments import Parser, die
+from tcpchat_cli.keeping import Here, existing, open_folder
+from tcpchat_cli.progress import Report, progress
+from tcpchat_cli.settings import PROGRAM, Duration, duration_ms
+from tcpchat_core import ChatState, Entry, Name, room_name
+from tcpchat_net.logs import snapshots
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
+from tcpchat_net.logs.chores import finish
+from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.records import decode_batch, entries_of
+from tcpchat_net.logs.replayer import InProcess, ReplayError
+from tcpchat_net.logs.store import MAX_SEQ, Store, StoreError
+from tcpchat_net.logs.upkeep import Upkeep
+
+# What can go wrong with a folder; each says so in a sentence.
+_ERRORS: Final = (StoreError, ArchiveError, ReplayError)
+
+
+def run(argv: Sequence[str]) -> None:
+    """Do what a command line says, whose first word is the name of a tool."""
+    name, *arguments = argv
+    if name not in TOOLS:
+        Parser(prog=PROGRAM).error(f"there is no {name!r}; there are {', '.join(TOOLS)}")
+    try:
+        TOOLS[name](f"{PROGRAM} {name}", arguments)
+    except _ERRORS as error:
+        die(PROGRAM, str(error))
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as error:
+        die(PROGRAM, f"{error.filename or 'the disk'}: {error.strerror or error}")
+
+
+# ── replay ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _replay(program: str, argv: Sequence[str]) -> None:
+    parser = Parser(
+        prog=program,
+        description="Run the log of a folder again, and tell what it comes to.",
+        epilog="The exit status is 1 when that is not what was recorded on the way.",
+    )
+    _add_folder(parser)
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--until", metavar="SEQ", type=_seq, help="stop after this entry")
+    until.add_argument(
+        "--at", metavar="TIME", type=_time, help="stop at this time, such as 2026-01-31T12:00"
+    )
+    given = parser.parse_args(argv)
+    store = Store(existing(PROGRAM, given.folder))
+    store.open()
+    try:
+        recorded = {seq: snapshots.digest_of(path) for seq, path in snapshots.listed(store.folder)}
+        ended, _, digest = (store.meta("ended") or "").partition(" ")
+        if digest:
+            recorded[int(ended)] = digest
+        with progress("replaying") as report:
+            state, at, wrong = _replayed(store, recorded, given, report)
+        _show(state, at, [seq for seq in recorded if seq <= state.seq], wrong)
+    finally:
+        store.close()
+    if wrong:
+        die(
+            PROGRAM,
+            f"the log does not come to what was recorded after the entry {wrong[0]}:"
+            " one of them was changed, or tcpchat was",
+        )
+
+
+def _replayed(
+    store: Store, recorded: dict[int, str], given: argparse.Namespace, report: Report
+) -> tuple[ChatState, int, list[int]]:
+    """The state at the end, its time, and after which entries it was not what was recorded."""
+    until, until_at = given.until or MAX_SEQ, given.at or MAX_SEQ
+    first = store.first()
+    listed = [found for found in snapshots.listed(store.folder) if found[0] >= first - 1]
+    base = snapshots.read(listed[0][1]) if listed else None
+    state = ChatState(epoch=store.meta("epoch") or "0") if base is None else base.state
+    if until < state.seq:
+        raise StoreError(f"the log in {store.folder} begins with the entry {state.seq + 1}")
+    last, at, wrong = store.last()[0], 0, []
+    for batch in store.read_all(state.seq):
+        if batch.first > state.seq + 1:
+            raise StoreError(
+                f"the entries between {state.seq} and {batch.first} are missing in {store.folder}"
+            )
+        if batch.at > until_at or batch.first > until:
+            break
+        for entry in entries_of(decode_batch(batch.record), batch.first, batch.at):
+            if entry.seq > until:
+                break
+            state.handle(entry)
+            if entry.seq in recorded and state.digest() != recorded[entry.seq]:
+                wrong.append(entry.seq)
+        at = batch.at
+        report(state.seq, last)
+    return state, at, wrong
+
+
+def _show(state: ChatState, at: int, checked: Sequence[int], wrong: Sequence[int]) -> None:
+    away = sum(1 for _ in state.all_away())
+    print(f"entry    {state.seq}, {_shown_time(at)}" if at else f"entry    {state.seq}")
+    print(f"digest   {state.digest()}")
+    print(f"recorded {len(checked)} digests, {len(wrong)} of them another")
+    print(f"people   {state.people} connected, {away} away")
+    for room in state.rooms():
+        topic = f", topic: {room.topic}" if room.topic else ""
+        print(f"room     {room.name}: {len(room.members)} people{topic}")
+
+
+# ── backup ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _backup(program: str, argv: Sequence[str]) -> None:
+    parser = Parser(
+        prog=program,
+        description="Write a copy of a folder into a tar file, also while a server uses it.",
+        epilog="To restore it: make an empty folder and tar -xf FILE -C FOLDER.",
+    )
+    _add_folder(parser)
+    parser.add_argument("file", metavar="FILE", help="the file to write")
+    given = parser.parse_args(argv)
+    folder, file = existing(PROGRAM, given.folder), Path(given.file).absolute()
+    if file.exists():
+        die(PROGRAM, f"{given.file} is there already; give the name of a new file")
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as made:
+        copy = Path(made) / "data"
+        copy.mkdir(mode=0o700)
+        try:
+            refusal = control.ask(folder, "backup", str(copy))
+        except OSError:  # nobody serves it
+            with _Opened(folder) as opened:
+                opened.back_up(copy)
+            refusal = None
+        if refusal is not None:
+            die(PROGRAM, refusal)
+        unfinished = Path(made) / file.name
+        with tarfile.open(unfinished, "w") as tar:
+            for path in sorted(copy.iterdir()):
+                tar.add(path, path.name)
+        os.link(unfinished, file)  # which fails when somebody else made one meanwhile
+    print(f"{given.file}: {file.stat().st_size:,} bytes")
+
+
+# ── export ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _export(program: str, argv: Sequence[str]) -> None:
+    parser = Parser(
+        prog=program, description="Print all that was said in a room, also while a server runs."
+    )
+    _add_folder(parser)
+    parser.add_argument("--room", required=True, metavar="ROOM", help="the room")
+    parser.add_argument(
+        "--format", choices=("text", "jsonl"), default="text", help="a line a message (text)"
+    )
+    given = parser.parse_args(argv)
+    folder = existing(PROGRAM, given.folder)
+    room = room_name(given.room)
+    if not isinstance(room, Name):
+        die(PROGRAM, f"--room {given.room}: {room.text}")
+    archive = ArchiveStore(folder)
+    archive.open_to_read()
+    try:
+        count = archive.count(room.key)
+        if not count:
+            die(PROGRAM, f"nothing is kept in {given.folder} that was said in {given.room}")
+        with progress("exporting") as report:
+            done = after = 0
+            while messages := archive.everything(room.key, after):
+                for said in messages:
+                    if given.format == "jsonl":
+                        line = msgspec.json.encode(said).decode()
+                    else:
+                        who = f"* {said.nick}" if said.emote else f"{said.nick}:"
+                        line = f"{_shown_time(said.at)} {who} {said.text}"
+                    print(line)
+                after = messages[-1].seq
+                done += len(messages)
+                report(done, count)
+        sys.stdout.flush()
+    finally:
+        archive.close()
+
+
+# ── compact ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compact(program: str, argv: Sequence[str]) -> None:
+    parser = Parser(
+        prog=program,
+        description="Make a folder as small as it can be: what was said stays, how the log came to"
+        " it is forgotten. No server may use it meanwhile.",
+    )
+    _add_folder(parser)
+    keep = Duration("forget what was said longer ago than this")
+    parser.add_argument("--keep", metavar=keep.metavar, help=keep.help, default="forever")
+    given = parser.parse_args(argv)
+    if not keep.allows(given.keep):
+        parser.error(f"argument --keep: {given.keep!r} is not {keep.expected}")
+    folder = existing(PROGRAM, given.folder)
+    before = _size(folder)
+    with progress("compacting") as report, _Opened(folder, given.keep, report) as opened:
+        opened.compact()
+    print(f"{given.folder}: {before:,} bytes before, {_size(folder):,} now")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+class _Opened:
+    """A folder that no server uses, and its upkeep."""
+
+    def __init__(
+        self, path: Path, keep: str = "forever", report: Report = lambda _done, _all: None
+    ) -> None:
+        host = Here()
+        self._folder = folder = open_folder(path, is_synced=True)
+        log = DurableLog(folder.store, host, failed=_raise)
+        log.open(self._handle)
+        archive = ArchiveKeeper(
+            folder.archive, host, lambda why: die(PROGRAM, why), is_behind=folder.is_behind
+        )
+        self._upkeep = Upkeep(
+            folder.store,
+            log,
+            archive,
+            host=host,
+            aside=host,
+            replay=InProcess,
+            keep_ms=duration_ms(keep),
+            complain=lambda why: die(PROGRAM, why),
+            failed=_raise,
+            progress=report,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._folder.close()
+
+    def _handle(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._folder.state.handle(entry)
+
+    def back_up(self, target: Path) -> None:
+        """Write a copy into an empty folder."""
+        finish(self._upkeep.copy(target))
+
+    def compact(self) -> None:
+        """Make it as small as it can be."""
+        finish(self._upkeep.compact())
+
+
+def _raise(error: StoreError) -> None:
+    raise error
+
+
+# ── What they have in common ─────────────────────────────────────────────────────────────────────
+
+
+def _add_folder(parser: Parser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="the folder that the server keeps")
+
+
+def _seq(given: str) -> int:
+    if given.isascii() and given.isdecimal() and len(given) < 19 and int(given):
+        return int(given)
+    raise argparse.ArgumentTypeError(f"{given!r} is not the number of an entry, such as 1000")
+
+
+def _time(given: str) -> int:
+    """A time as people write it, in UTC unless it says otherwise, as ms since the epoch."""
+    try:
+        time = dt.datetime.fromisoformat(given)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not a time such as 2026-01-31 or 2026-01-31T12:00"
+        ) from None
+    return round((time if time.tzinfo else time.replace(tzinfo=dt.UTC)).timestamp() * 1_000)
+
+
+def _shown_time(at: int) -> str:
+    return f"{dt.datetime.fromtimestamp(at / 1_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+TOOLS: Final[dict[str, Callable[[str, Sequence[str]], None]]] = {
+    "replay": _replay,
+    "backup": _backup,
+    "export": _export,
+    "compact": _compact,
+}
