@@ -17,11 +17,13 @@ NINES = [0, 50, 90, 99, 99.9, 99.99]
 COLORS = {
     "tcpchat": "tab:blue",
     "tcpchat-before": "tab:olive",
+    "tcpchat-kept": "tab:pink",
     "tcpchat-jsonl": "tab:cyan",
     "tcpchat-tls": "tab:purple",
     "tcpchat-stalled": "navy",
     "c-loop": "black",
     "redis": "tab:red",
+    "redis-kept": "salmon",
     "inspircd": "tab:orange",
     "ngircd": "tab:brown",
     "nats": "tab:green",
@@ -38,7 +40,9 @@ def draw(report: Report, directory: Path) -> list[str]:
     ]
     growing = [one for one in delivering if one.name.startswith("growth-")]
     filling = [one for one in delivering if one.name.startswith("full-")]
-    single = [one for one in delivering if one not in growing and one not in filling]
+    keeping = [one for one in delivering if one.name.startswith("kept-")]
+    families = (*growing, *filling, *keeping)
+    single = [one for one in delivering if one not in families]
     drawn = []
     compared = [one for one in single if one.subject == "tcpchat"]
     if compared:
@@ -47,7 +51,9 @@ def draw(report: Report, directory: Path) -> list[str]:
     if growing:
         drawn.append(_growth(growing, directory / "growth.svg"))
     if filling:
-        drawn.append(_full(filling, directory / "full.svg"))
+        drawn.append(_by_rate(filling, "each to 49 others", directory / "full.svg"))
+    if keeping:
+        drawn.append(_by_rate(keeping, "each to one other", directory / "kept.svg"))
     return drawn
 
 
@@ -140,10 +146,10 @@ def _growth(workloads: list[WorkloadReport], path: Path) -> str:
     return _save(picture, path)
 
 
-def _full(workloads: list[WorkloadReport], path: Path) -> str:
-    """Latency against messages a second, until the process is full."""
+def _by_rate(workloads: list[WorkloadReport], to: str, path: Path) -> str:
+    """Latency against messages a second."""
     picture, axes = _axes()
-    rates = [int(workload.name.removeprefix("full-")) for workload in workloads]
+    rates = [int(workload.name.rpartition("-")[2]) for workload in workloads]
     for system in dict.fromkeys(one.system for each in workloads for one in each.systems):
         for percentile, style in (("50", "-"), ("99", "--")):
             values = [
@@ -156,7 +162,7 @@ def _full(workloads: list[WorkloadReport], path: Path) -> str:
             axes.plot(rates, values, style, marker="o", color=COLORS[system], label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("messages a second, each to 49 others")
+    axes.set_xlabel(f"messages a second, {to}")
     axes.set_ylabel("latency, ms (log)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

@@ -8,6 +8,7 @@ no sessions that outlast a connection.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -166,6 +167,31 @@ REDIS = Dialect(
     echo=True,
 )
 
+# A message goes into a stream and to who has subscribed, in one step: with `appendfsync always`
+# nothing leaves Redis before the stream is on the disk.
+_APPEND_AND_PUBLISH = (
+    b"redis.call('XADD', 'log', '*', 'm', ARGV[1]) return redis.call('PUBLISH', KEYS[1], ARGV[1])"
+)
+_SHA = hashlib.sha1(_APPEND_AND_PUBLISH, usedforsecurity=False).hexdigest()
+
+REDIS_KEPT = replace(
+    REDIS,
+    login=lambda _nick, room: [
+        (
+            b"*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%d\r\n" % len(_APPEND_AND_PUBLISH)
+            + _APPEND_AND_PUBLISH
+            + b"\r\n",
+            _SHA.encode(),
+        ),
+        (f"HELLO 3\r\nSUBSCRIBE {room}\r\n".encode(), b"subscribe\r\n"),
+    ],
+    frame=lambda room: (
+        f"*5\r\n$7\r\nEVALSHA\r\n$40\r\n{_SHA}\r\n$1\r\n1\r\n"
+        f"${len(room)}\r\n{room}\r\n$64\r\n".encode(),
+        b"\r\n",
+    ),
+)
+
 NATS = Dialect(
     login=lambda _nick, room: [
         (
@@ -200,10 +226,19 @@ def _tcpchat(launch: Launch, program: str = "tcpchat-server") -> list[str]:
         "--drop-after": "7200",
         "--grace": "0",  # who goes is gone, as everywhere else
     }
+    flags = _tcpchat_flags(program)
     for flag, value in wanted.items():
-        if flag in _tcpchat_flags(program):
+        if flag in flags:
             command += [flag, value]
+    if "--in-memory" in flags:
+        command.append("--in-memory")
     return command
+
+
+def _tcpchat_kept(launch: Launch) -> list[str]:
+    """With a log on the disk on which temporary files are."""
+    command = [part for part in _tcpchat(launch) if part != "--in-memory"]
+    return [*command, "--data", str(launch.directory / "data")]
 
 
 def _tcpchat_before(launch: Launch) -> list[str]:
@@ -288,6 +323,12 @@ def _redis(launch: Launch) -> list[str]:
     ]
 
 
+def _redis_kept(launch: Launch) -> list[str]:
+    command = _redis(launch)
+    command[command.index("--appendonly") + 1] = "yes"
+    return [*command, "--appendfsync", "always", "--dir", str(launch.directory)]
+
+
 def _nats(launch: Launch) -> list[str]:
     config = launch.directory / "nats.conf"
     config.write_text(
@@ -311,6 +352,15 @@ SYSTEMS = {
             "tcpchat-server, plain dialect",
             PLAIN,
             _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-kept",
+            "tcpchat-server, plain dialect; what is said is on the disk before anybody is told",
+            PLAIN,
+            _tcpchat_kept,
             "tcpchat-server",
             "pip install -e .",
             announces=True,
@@ -357,6 +407,14 @@ SYSTEMS = {
             "Redis pub/sub, RESP3; authors get their own messages too",
             REDIS,
             _redis,
+            "redis-server",
+            "Debian: apt-get install redis-server",
+        ),
+        System(
+            "redis-kept",
+            "Redis, `appendfsync always`: each message goes into a stream, and to who subscribed",
+            REDIS_KEPT,
+            _redis_kept,
             "redis-server",
             "Debian: apt-get install redis-server",
         ),

@@ -253,8 +253,24 @@ def exodus() -> list[Workload]:
     ]
 
 
+def kept() -> list[Workload]:
+    """More and more messages a second, each on the disk before anybody is told of it, or not."""
+    return [
+        Workload(
+            f"kept-{rate}",
+            f"400 people in pairs, {rate:,} messages a second in all",
+            rooms=200,
+            members=2,
+            talkers=1,
+            rate=rate,
+            systems=("tcpchat", "tcpchat-kept", "redis-kept"),
+        )
+        for rate in (100, 1_000, 10_000, 30_000)
+    ]
+
+
 # Workloads that are many, in one word.
-FAMILIES = {"growth": growth, "full": full, "exodus": exodus}
+FAMILIES = {"growth": growth, "full": full, "exodus": exodus, "kept": kept}
 
 
 def quick(workload: Workload) -> Workload:

@@ -123,3 +123,28 @@ def test_without_a_compiler_the_suite_says_what_to_install(tmp_path: Path) -> No
     assert done.returncode == 1
     assert done.stderr.startswith("benchmarks: loadgen.c is compiled at run time: install a C")
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_folder_costs_is_measured(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.kept", "--quick"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for part in ("recovery", "stall", "until the server listens", "a page of history", "log.db"):
+        assert part in done.stdout
+
+
+def test_a_server_that_keeps_what_is_said_is_measured_beside_one_that_does_not(
+    tmp_path: Path,
+) -> None:
+    done = run_suite(tmp_path, "--quick", "pairs", "--against", "tcpchat-kept")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (workload,) = report_in(tmp_path).workloads
+    assert [one.system for one in workload.systems] == ["tcpchat", "tcpchat-kept"]
+    assert all(one.delivered and not (one.faults or one.trouble) for one in workload.systems)
