@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -163,14 +164,56 @@ def rooms(address: str) -> str:
         return svg(ada, *LIGHT)
 
 
+def restart(address: str, kill: Callable[[], None], start: Callable[[], None]) -> str:
+    """A conversation through a kill -9 of the server."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada")
+        grace = _join(stack, address, "grace")
+        ada.wait_for("grace joined")
+        ada.enter("shall we meet at four?")
+        grace.wait_for("at four")
+        grace.enter("four is fine. I bring the cake")
+        ada.wait_for("the cake")
+        kill()
+        for terminal in (ada, grace):
+            terminal.wait_for("reconnecting$")
+        ada.enter("the lemon one, please")
+        ada.wait_for("^… the lemon one")
+        start()
+        for terminal in (ada, grace):
+            terminal.wait_for("the connection is back")
+            terminal.wait_for("ada: the lemon one")
+        grace.enter("lemon it is")
+        ada.wait_for("lemon it is")
+        ada.enter("/search cake")
+        ada.wait_for("found, newest first")
+        ada.wait_for("connected$")
+        return svg(ada, *DARK)
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home  # nobody's own settings are to be in the picture
+        os.environ["XDG_DATA_HOME"] = str(Path(home) / "data")
         for draw in (chat, rooms):
             with running_server("--flood-rate", "0") as server:
                 (folder / f"{draw.__name__}.svg").write_text(draw(server.address), encoding="utf-8")
+        with ExitStack() as stack:
+            arguments = ("--data", str(Path(home) / "kept"), "--log-level", "warning")
+            server = stack.enter_context(running_server(*arguments))
+
+            def kill() -> None:
+                server.process.kill()
+                server.process.wait()
+
+            def start() -> None:
+                port = server.address.rpartition(":")[2]
+                stack.enter_context(running_server("--port", port, *arguments))
+
+            picture = restart(server.address, kill, start)
+        (folder / "restart.svg").write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ REQUEST_SECTIONS = sections(PAGE["Requests"], 3)
 NOTICE_SECTIONS = sections(PAGE["Notices"], 3)
 REASON_SECTIONS = sections(PAGE["Reasons"], 3)
 
-# The server's own field, explained once for all requests.
-SERVER_FIELD = "key"
+# The server's own fields, explained once for all requests.
+SERVER_FIELDS = ("key", "nick_key")
 
 TYPES = [
     *((f"Requests / {tag}", REQUEST_SECTIONS, tag, type) for tag, type in REQUESTS.items()),
@@ -111,7 +111,7 @@ def _rows(type: Any) -> dict[str, tuple[str, str]]:
     return {
         f"`{field.encode_name}`": (_wire_type(field.type), _default(field))
         for field in info.fields
-        if field.encode_name != SERVER_FIELD
+        if field.encode_name not in SERVER_FIELDS
     }
 
 
@@ -168,7 +168,8 @@ def test_each_field_is_explained_with_its_type_and_default(
 
 
 def test_the_field_that_is_the_servers_own_is_explained_once() -> None:
-    assert f"`{SERVER_FIELD}`" in PAGE["The JSON Lines dialect"]
+    for field in SERVER_FIELDS:
+        assert f"`{field}`" in PAGE["The JSON Lines dialect"]
 
 
 # ── Examples ─────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +185,7 @@ def _unknown_fields(example: Any, value: Any) -> list[str]:
     """The fields of an example that its type does not have; decoding ignores such."""
     match value:
         case msgspec.Struct():
-            known = {"type", *value.__struct_fields__} - {SERVER_FIELD}
+            known = {"type", *value.__struct_fields__} - set(SERVER_FIELDS)
             return [name for name in example if name not in known] + [
                 unknown
                 for name in example
