@@ -138,7 +138,10 @@ class Kept:
         """The server has begun."""
         self.log.full = lambda is_full: _tell_full(server, is_full)
         self._upkeep.begin()
-        self._control.start()
+        try:
+            self._control.start()
+        except OSError as error:
+            console.complain(f"backup cannot reach this server: {error.strerror or error}")
 
     def close(self) -> None:
         """Write what is to be written, note what the log has come to, and let go of the folder."""
