@@ -91,7 +91,8 @@ def _history(room: Room, query: events.History, *, has_archive: bool) -> Found |
     limit = max(0, min(query.limit, MAX_MESSAGES))
     messages = room.messages(query.before, limit)
     cost = len(messages) // _ITEMS_A_LINE
-    before = messages[0].seq if messages else min(query.before or room.seq + 1, room.seq + 1)
+    asked = room.seq + 1 if query.before is None else query.before
+    before = messages[0].seq if messages else min(asked, room.seq + 1)
     is_first = before <= room.born + 1
     if len(messages) == limit or is_first or not has_archive:
         return Found(notices.HistoryPage(room.name, messages, has_archive and not is_first), cost)

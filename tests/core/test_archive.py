@@ -106,6 +106,14 @@ def test_a_rooms_first_message_is_the_end_of_its_pages() -> None:
     assert server.looks == []
 
 
+@pytest.mark.parametrize("before", [0, -1])
+def test_before_the_first_number_of_all_there_is_nothing(before: int) -> None:
+    server = talking(*"abcd")
+    server.ask(1, events.History("lobby", before=before))
+    assert server.told(1) == [notices.HistoryPage("lobby", ())]
+    assert server.looks == []
+
+
 def test_without_an_archive_a_page_is_what_the_state_remembers() -> None:
     server = MemoryServer(ServerProtocol(ChatState(limits=StateLimits(history_messages=2))))
     server.connect(1)
