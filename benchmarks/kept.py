@@ -32,7 +32,7 @@ from tcpchat_net.logs.archive import ARCHIVE_NAME, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.recovery import recover
-from tcpchat_net.logs.store import LOG_NAME, Batch, Store
+from tcpchat_net.logs.store import LOG_NAME, MAX_SEQ, Batch, Store
 from tcpchat_net.logs.upkeep import SNAPSHOT_EVERY, Upkeep
 
 MESSAGES: Final = 1_000_000
@@ -215,13 +215,18 @@ def _places(folder: Folder, count: int) -> tuple[Place, ...]:
 
 INQUIRIES: Final[dict[str, Callable[[Folder], Inquiry]]] = {
     "two words, in ten rooms": lambda folder: Matches(
-        _places(folder, min(10, len(folder.rooms))), tuple(folder.text(2).split()), "", 0, 20
+        _places(folder, min(10, len(folder.rooms))),
+        tuple(folder.text(2).split()),
+        "",
+        0,
+        20,
+        MAX_SEQ,
     ),
     "the most frequent word, in one room": lambda folder: Matches(
-        _places(folder, 1), ("word0",), "", 0, 20
+        _places(folder, 1), ("word0",), "", 0, 20, MAX_SEQ
     ),
     "a word, by one person": lambda folder: Matches(
-        _places(folder, 1), (folder.text(1),), "guest-7", 0, 20
+        _places(folder, 1), (folder.text(1),), "guest-7", 0, 20, MAX_SEQ
     ),
     "a page of history": lambda folder: Page(_places(folder, 1)[0], 900_000, 100),
 }

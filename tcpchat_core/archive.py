@@ -34,6 +34,9 @@ class Page(msgspec.Struct, frozen=True):
 class Matches(msgspec.Struct, frozen=True):
     """The messages in `places` that have all of `words`, by the author with the key `author` (""
     for anybody), from the time `since` on (ms since the epoch).
+
+    Only those of the log's entries up to the number `upto`: what an asker who leaves does not hear
+    any more may be in the archive before it looks.
     """
 
     places: tuple[Place, ...]
@@ -41,6 +44,7 @@ class Matches(msgspec.Struct, frozen=True):
     author: str
     since: int
     limit: int
+    upto: int
 
 
 Inquiry: TypeAlias = Page | Matches

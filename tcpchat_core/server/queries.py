@@ -82,9 +82,8 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
     places = tuple([Place(key, room.born) for key, room in rooms.items()])
     limit = max(1, min(query.limit, MAX_MESSAGES))
     words = tuple(query.words.split())
-    return Wanted(
-        Matches(places, words, query.nick_key, query.since, limit), _LOOK_LINES, query, ""
-    )
+    sought = Matches(places, words, query.nick_key, query.since, limit, state.seq)
+    return Wanted(sought, _LOOK_LINES, query, "")
 
 
 def _history(room: Room, query: events.History, *, has_archive: bool) -> Found | Wanted:

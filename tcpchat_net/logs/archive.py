@@ -231,8 +231,9 @@ class ArchiveStore:
         rows = self._connection.execute(
             f"SELECT {_COLUMNS}, message.key FROM words"
             " JOIN message ON message.id = words.rowid WHERE words MATCH ?"
-            " AND words.rowid > ? AND message.at >= ? ORDER BY words.rowid DESC",
-            (" AND ".join(parts), min(born.values()), sought.since),
+            " AND words.rowid > ? AND words.rowid <= ? AND message.at >= ?"
+            " ORDER BY words.rowid DESC",
+            (" AND ".join(parts), min(born.values()), sought.upto, sought.since),
         )
         matching = (_said(row[:6]) for row in rows if row[3] > born[row[6]])
         return list(islice(matching, count))

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tcpchat_core import ChatState, ServerLimits, ServerProtocol, StateLimits, events, notices
+from tcpchat_core import (
+    ChatState,
+    Entry,
+    ServerLimits,
+    ServerProtocol,
+    StateLimits,
+    events,
+    notices,
+)
 from tcpchat_core.archive import Archived, Matches, Page, Place
 from tcpchat_core.notices import Notice, Rejected, Said
 from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer, entry, join, say
@@ -137,7 +145,8 @@ def test_a_search_is_for_the_rooms_one_is_in_and_of_their_present_life() -> None
     (look,) = server.looks
     people = {room.key: room.born for room in server.protocol.state.rooms()}
     places = (Place("lobby", people["lobby"]), Place("tea", people["tea"]))
-    assert look.inquiry == Matches(places, ("Two", "words"), "ada", 5, 7)
+    upto = server.protocol.state.seq
+    assert look.inquiry == Matches(places, ("Two", "words"), "ada", 5, 7, upto)
     server.find(Said("lobby", "ada", "words, two", 9, 9))
     assert server.told(1) == [
         notices.SearchResults((Said("lobby", "ada", "words, two", 9, 9),), more=False)
@@ -151,6 +160,22 @@ def test_a_search_is_for_the_rooms_one_is_in_and_of_their_present_life() -> None
     assert found == notices.SearchResults(())
     assert isinstance(refused, Rejected)
     assert refused.reason == "not-in-room"
+
+
+def test_a_search_is_of_what_was_said_before_its_turn_and_not_of_what_came_in_with_it() -> None:
+    server = Archiving()
+    server.program(1, "lobby")
+    server.program(2, "lobby")
+    server.delayed = True
+    server.ask(1, say("lobby", "tea"), events.Search("tea"), events.Out("lobby"))
+    server.ask(2, say("lobby", "tea for those who are here"))
+    batch: list[Entry] = []
+    for propose in server.proposed:
+        batch += propose.entries(server.protocol.state.seq + 1 + len(batch), 0)
+    server.carry_out(server.protocol.commit(batch, now=0))
+    (look,) = server.looks
+    assert isinstance(look.inquiry, Matches)
+    assert look.inquiry.upto == batch[0].seq
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ SEARCHES = st.builds(
     st.sampled_from(["", *PEOPLE]),
     st.integers(0, 20_000),
     st.integers(1, 5),
+    st.integers(0, 40),
 )
 
 
@@ -111,6 +112,7 @@ def test_a_search_finds_what_a_look_at_everything_finds(
         if kept.key in born
         and kept.said.seq > born[kept.key]
         and kept.said.at >= max(sought.since, trimmed)
+        and kept.id <= sought.upto
         and sought.author in ("", kept.author)
         and all(contains(kept.said.text, word) for word in sought.words)
     ]
