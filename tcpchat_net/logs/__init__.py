@@ -47,7 +47,10 @@ class Archive(Protocol):
         """Keep a message, soon. Does not wait for it."""
 
     def look(self, inquiry: Inquiry, found: OnFound) -> None:
-        """Find messages, among them all that were to be kept before; then call `found`."""
+        """Find messages, among them all that were to be kept before; then call `found`.
+
+        Never before it returns: what the asker is to be told first is not all sent yet.
+        """
 
 
 class Log(Protocol):

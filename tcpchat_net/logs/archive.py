@@ -403,7 +403,7 @@ class ArchiveKeeper:
     def look(self, inquiry: Inquiry, found: OnFound) -> None:
         """Find messages, then call `found`."""
         if self.is_behind:
-            found(None)
+            self.host.after(0, lambda: found(None))
             return
         messages: list[Said] = []
         taken = self._taken()
