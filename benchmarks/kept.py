@@ -130,7 +130,7 @@ def recovery_per_s(folder: Folder) -> float:
         if seq:
             path.rename(path.with_suffix(".aside"))
     begin = time.perf_counter()
-    state = recover(store, ChatState, archive).state
+    state = recover(store, ChatState, archive, complain=sys.exit).state
     took = time.perf_counter() - begin
     for path in folder.folder.glob("*.aside"):
         path.rename(path.with_suffix(".bin"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,10 +18,10 @@ from tcpchat_cli.settings import Settings, duration_ms
 from tcpchat_core import ChatState, StateLimits
 from tcpchat_net import ChatServer
 from tcpchat_net.log_thread import Child, LogThread
-from tcpchat_net.logs import Host, snapshots
+from tcpchat_net.logs import Host
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore, DamagedError
 from tcpchat_net.logs.durable import DurableLog
-from tcpchat_net.logs.recovery import Recovered, recover
+from tcpchat_net.logs.recovery import recover
 from tcpchat_net.logs.store import LOG_NAME, Store, StoreError
 from tcpchat_net.logs.upkeep import Upkeep
 from tcpchat_net.server import monotonic_ms
@@ -70,39 +69,31 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
         if epoch is None:  # it names the log: numbers of another one mean nothing in it
             epoch = secrets.token_hex(8)
             store.set_meta("epoch", epoch)
-        boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
-        store.set_meta("boot", str(boot))
-        _open_archive(archive, store.last()[0])
+        _open_archive(archive)
         with progress("reading the log") as report:
             recovered = recover(
-                store, lambda: ChatState(epoch=epoch, limits=limits), archive, progress=report
+                store,
+                lambda: ChatState(epoch=epoch, limits=limits),
+                archive,
+                complain=console.complain,
+                progress=report,
             )
-        _keep_base(folder, recovered)
-    except StoreError:
-        store.close()
-        raise
-    except ArchiveError as error:
+        boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
+        store.set_meta("boot", str(boot))
+    except (StoreError, ArchiveError) as error:
+        archive.close()
         store.close()
         raise StoreError(str(error)) from error
     return Folder(store, archive, *recovered, boot)
 
 
-def _open_archive(archive: ArchiveStore, last: int) -> None:
+def _open_archive(archive: ArchiveStore) -> None:
     try:
-        archive.open(last)
+        archive.open()
     except DamagedError as error:
         aside = archive.put_aside()
         console.complain(f"{error}; it is now {aside.name}, and a new one is filled from the log")
-        archive.open(last)
-
-
-def _keep_base(folder: Path, recovered: Recovered) -> None:
-    """The log begins behind a snapshot: without one, behind the state of now."""
-    if not snapshots.listed(folder):
-        try:
-            snapshots.write(folder, recovered.state)
-        except OSError as error:
-            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+        archive.open()
 
 
 class Kept:
@@ -184,7 +175,7 @@ class Here(Host):
         """Call `function`, then `done`."""
         try:
             function()
-        except (StoreError, ArchiveError, OSError, sqlite3.Error) as error:
+        except StoreError as error:
             done(error)
         else:
             done(None)

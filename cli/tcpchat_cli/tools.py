@@ -24,8 +24,7 @@ from tcpchat_net.logs import snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.chores import finish
 from tcpchat_net.logs.durable import DurableLog
-from tcpchat_net.logs.records import decode_batch, entries_of
-from tcpchat_net.logs.replayer import InProcess, ReplayError
+from tcpchat_net.logs.replayer import InProcess, ReplayError, entries_behind
 from tcpchat_net.logs.store import MAX_SEQ, Store, StoreError
 from tcpchat_net.logs.upkeep import Upkeep
 
@@ -93,18 +92,18 @@ def _replayed(
     first = store.first()
     listed = [found for found in snapshots.listed(store.folder) if found[0] >= first - 1]
     base = snapshots.read(listed[0][1]) if listed else None
-    state = ChatState(epoch=store.meta("epoch") or "0") if base is None else base.state
+    state = base or ChatState(epoch=store.meta("epoch") or "0")
     if until < state.seq:
         raise StoreError(f"the log in {store.folder} begins with the entry {state.seq + 1}")
     last, at, wrong = store.last()[0], 0, []
     for batch in store.read_all(state.seq):
-        if batch.first > state.seq + 1:
-            raise StoreError(
-                f"the entries between {state.seq} and {batch.first} are missing in {store.folder}"
-            )
         if batch.at > until_at or batch.first > until:
             break
-        for entry in entries_of(decode_batch(batch.record), batch.first, batch.at):
+        try:
+            entries = entries_behind(state, batch)
+        except ValueError as error:
+            raise StoreError(f"the log in {store.folder} cannot be read: {error}") from error
+        for entry in entries:
             if entry.seq > until:
                 break
             state.handle(entry)
@@ -153,6 +152,7 @@ def _backup(program: str, argv: Sequence[str]) -> None:
         if refusal is not None:
             die(PROGRAM, refusal)
         unfinished = Path(made) / file.name
+        unfinished.touch(mode=0o600)  # direct messages are in it
         with tarfile.open(unfinished, "w") as tar:
             for path in sorted(copy.iterdir()):
                 tar.add(path, path.name)
@@ -173,11 +173,10 @@ def _export(program: str, argv: Sequence[str]) -> None:
         "--format", choices=("text", "jsonl"), default="text", help="a line a message (text)"
     )
     given = parser.parse_args(argv)
-    folder = existing(PROGRAM, given.folder)
     room = room_name(given.room)
     if not isinstance(room, Name):
         die(PROGRAM, f"--room {given.room}: {room.text}")
-    archive = ArchiveStore(folder)
+    archive = ArchiveStore(Path(given.folder).absolute())
     archive.open_to_read()
     try:
         count = archive.count(room.key)

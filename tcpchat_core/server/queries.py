@@ -94,7 +94,8 @@ def _history(room: Room, query: events.History, *, has_archive: bool) -> Found |
     before = messages[0].seq if messages else min(asked, room.seq + 1)
     is_first = before <= room.born + 1
     if len(messages) == limit or is_first or not has_archive:
-        return Found(notices.HistoryPage(room.name, messages, has_archive and not is_first), cost)
+        more = has_archive and bool(messages) and not is_first
+        return Found(notices.HistoryPage(room.name, messages, more), cost)
     page = Page(Place(room.key, room.born), before, limit - len(messages))
     return Wanted(page, _LOOK_LINES, query, room.name, messages)
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Final, assert_never
 
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_net.logs import Host, OnFound
-from tcpchat_net.logs.store import MAX_SEQ, sync_folder
+from tcpchat_net.logs.store import sync_folder
 
 ARCHIVE_NAME: Final = "archive.db"
 
@@ -95,12 +95,8 @@ class ArchiveStore:
         self.path = folder / ARCHIVE_NAME
         self._db: sqlite3.Connection | None = None
 
-    def open(self, last: int = MAX_SEQ) -> None:
-        """Open the file, or make it; forget what is beyond the entry `last` of the log.
-
-        (A power cut may have taken the end of a log that does not wait for the disk. Its numbers
-        will be given to other things.) Raises ArchiveError.
-        """
+    def open(self) -> None:
+        """Open the file, or make it. Raises ArchiveError."""
         with self._explained():
             self._db = db = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False
@@ -116,12 +112,6 @@ class ArchiveStore:
             if is_new:
                 db.executescript(_TABLES)
                 self._sync_folder()
-        if self.reached() > last:
-            beyond = f"SELECT {_INDEXED} FROM message WHERE id > ? LIMIT ?"
-            while self._forget(beyond, (last, _MESSAGES_AT_A_TIME)):
-                pass
-            with self._explained(), self._transaction() as db:
-                db.execute("UPDATE reached SET seq = ?", (last,))
 
     def open_to_read(self) -> None:
         """Open the file only to read what it has, also while a server writes to it.
@@ -129,7 +119,9 @@ class ArchiveStore:
         Raises ArchiveError.
         """
         if not self.path.exists():
-            raise ArchiveError(f"there is no archive in {self.path.parent}")
+            raise ArchiveError(
+                f"there is no archive in {self.path.parent}; give the folder that the server keeps"
+            )
         with self._explained():
             self._db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
             self._check_format(self._db)
@@ -147,6 +139,15 @@ class ArchiveStore:
         for ending in ("-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
         return self.path.replace(aside)
+
+    def copy_aside(self) -> Path:
+        """Write a copy of the file beside it; which name it has."""
+        names = (self.path.with_name(f"{self.path.name}.copy-{number}") for number in count(1))
+        aside = next(path for path in names if not path.exists())
+        unfinished = self.path.with_name(f"{self.path.name}.tmp")
+        unfinished.unlink(missing_ok=True)
+        self.back_up(unfinished)
+        return unfinished.replace(aside)
 
     def _sync_folder(self) -> None:
         try:
@@ -266,6 +267,14 @@ class ArchiveStore:
             f"SELECT {_INDEXED} FROM (SELECT * FROM message ORDER BY id LIMIT ?) WHERE at < ?",
             (_MESSAGES_AT_A_TIME, before),
         )
+
+    def forget_beyond(self, last: int) -> None:
+        """Forget all beyond an entry of the log: their numbers will be given to other things."""
+        beyond = f"SELECT {_INDEXED} FROM message WHERE id > ? LIMIT ?"
+        while self._forget(beyond, (last, _MESSAGES_AT_A_TIME)):
+            pass
+        with self._explained(), self._transaction() as db:
+            db.execute("UPDATE reached SET seq = ?", (last,))
 
     def merge(self) -> bool:
         """Do a part of what makes the index one piece; whether anything was left to do.

@@ -2,12 +2,16 @@
 
 The last snapshot, then every entry behind it. Nothing is told of them to anybody: who was connected
 then is not any more, and the first thing that the node proposes is that they are gone (`Lapse`).
+
+Rule: Nothing in the folder is removed or replaced before all of the log has been read. What cannot
+      be gone on with is refused as it is.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from tcpchat_core import ChatState
@@ -34,17 +38,19 @@ def recover(
     fresh: Callable[[], ChatState],
     archive: ArchiveStore,
     *,
+    complain: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda _reached, _last: None,
 ) -> Recovered:
-    """The state that the log in a store comes to; an archive that lacks little is brought up to it.
+    """The state that the log in a store comes to, in a folder that can be gone on with.
 
-    `fresh` makes the state of before the first entry. `progress` is told, now and then, which entry
-    has been reached and which is the last. Raises StoreError, and ArchiveError.
+    An archive that lacks little is brought up to the log. `fresh` makes the state of before the
+    first entry. `complain` is told what was not as it should be. `progress` is told, now and then,
+    which entry has been reached and which is the last. Raises StoreError, and ArchiveError.
     """
     # No cycles are made here, and to look for them in a state that grows would take a third of it.
     gc.disable()
     try:
-        return _recovered(store, fresh, archive, progress)
+        return _recovered(store, fresh, archive, complain, progress)
     finally:
         gc.enable()
 
@@ -53,11 +59,14 @@ def _recovered(
     store: Store,
     fresh: Callable[[], ChatState],
     archive: ArchiveStore,
+    complain: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Recovered:
     last, _ = store.last()
-    state = _start(store, last) or fresh()
     known = archive.reached()
+    _check_ends(store, last, archive, known)
+    state, damaged = _start(store)
+    state = state or fresh()
     is_behind = known < state.seq or last - known > MAX_LACKING
     said: list[Archived] = []
     for batch in store.read_all(state.seq):
@@ -68,11 +77,22 @@ def _recovered(
         progress(state.seq, last)
     if not is_behind:
         archive.add(said, state.seq)
+    if known > last:
+        # A power cut takes the end of a log that does not wait for the disk.
+        copy = archive.copy_aside()
+        complain(
+            f"the archive had what was said after the log's last entry {last}, and has forgotten"
+            f" it; a copy of it as it was is {copy.name}"
+        )
+        archive.forget_beyond(last)
+    for path in damaged:
+        complain(f"{path} is damaged; it is now {snapshots.put_aside(path).name}")
+    _keep_base(store.folder, fresh)
     return Recovered(state, is_behind)
 
 
-def _start(store: Store, last: int) -> ChatState | None:
-    """The state of the last snapshot; None when all begins with the log."""
+def _check_ends(store: Store, last: int, archive: ArchiveStore, known: int) -> None:
+    """Refuse a log that is older than what stands beside it."""
     listed = snapshots.listed(store.folder)
     if listed and listed[-1][0] > last:
         raise StoreError(
@@ -80,8 +100,25 @@ def _start(store: Store, last: int) -> ChatState | None:
             f" {listed[-1][0]}: they are of different times; put a backup in the folder's place,"
             " or take the newer snapshots away"
         )
-    snapshot = snapshots.newest(store.folder)
-    return None if snapshot is None else snapshot.state
+    if known and not last:
+        raise StoreError(
+            f"the log in {store.folder} is empty, and {archive.path.name} has what was said up to"
+            f" the entry {known}; put a backup in the folder's place, or give another with --data"
+        )
+
+
+def _start(store: Store) -> tuple[ChatState | None, list[Path]]:
+    """The state of the last snapshot that is whole, and the damaged ones that were found.
+
+    None when all begins with the log.
+    """
+    damaged: list[Path] = []
+    for _, path in reversed(snapshots.listed(store.folder)):
+        state = snapshots.read(path)
+        if state is not None:
+            return state, damaged
+        damaged.append(path)
+    return None, damaged
 
 
 def _replayed(store: Store, state: ChatState, batch: Batch, known: int) -> list[Archived]:
@@ -92,3 +129,12 @@ def _replayed(store: Store, state: ChatState, batch: Batch, known: int) -> list[
             f"the log in {store.folder} cannot be read: {error}; put a backup in the folder's"
             " place, or give another with --data"
         ) from error
+
+
+def _keep_base(folder: Path, fresh: Callable[[], ChatState]) -> None:
+    """The log begins behind a snapshot: one that was read from its first entry on, behind that."""
+    if not snapshots.listed(folder):
+        try:
+            snapshots.write(folder, fresh())
+        except OSError as error:
+            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error

@@ -15,13 +15,13 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
-from tcpchat_core import ChatState
+from tcpchat_core import ChatState, Entry
 from tcpchat_core.archive import Archived
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_net.logs import snapshots
@@ -78,16 +78,16 @@ def replay(task: Task, data: BinaryIO) -> None:
     """Do it. Raises ReplayError."""
     folder = Path(task.folder)
     try:
-        found = snapshots.read(snapshots.path_of(folder, task.start))
-        if found is None:
+        state = snapshots.read(snapshots.path_of(folder, task.start))
+        if state is None:
             raise ReplayError(f"the snapshot of {task.start} in {folder} is damaged")
         if task.fills:
-            _fill(ArchiveStore(folder), found.state, data)
+            _fill(ArchiveStore(folder), state, data)
         else:
-            for _ in _replayed(found.state, data):
+            for _ in _replayed(state, data):
                 pass
-            found.state.forget(task.forget)
-            snapshots.write(folder, found.state)
+            state.forget(task.forget)
+            snapshots.write(folder, state)
     except (ArchiveError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error
 
@@ -115,15 +115,23 @@ def _replayed(state: ChatState, data: BinaryIO, known: int = 0) -> Iterator[Arch
         yield from replay_batch(state, Batch(first, last, at, data.read(size)), known)
 
 
-def replay_batch(state: ChatState, batch: Batch, known: int) -> Iterator[Archived]:
-    """Have a state handle a batch; gives what was said in it beyond the entry `known`.
+def entries_behind(state: ChatState, batch: Batch) -> list[Entry]:
+    """The entries of a batch, for a state to go on with.
 
-    Raises ValueError when there are entries between the two.
+    Raises ValueError when there are entries between the two, or the batch is damaged.
     """
     if batch.first > state.seq + 1:
         raise ValueError(f"the entries between {state.seq} and {batch.first} are missing")
+    return entries_of(decode_batch(batch.record), batch.first, batch.at)
+
+
+def replay_batch(state: ChatState, batch: Batch, known: int) -> Iterator[Archived]:
+    """Have a state handle a batch; gives what was said in it beyond the entry `known`.
+
+    Raises ValueError, as `entries_behind`.
+    """
     handle = state.handle
-    for entry in entries_of(decode_batch(batch.record), batch.first, batch.at):
+    for entry in entries_behind(state, batch):
         actions = handle(entry)
         if entry.seq > known and (archived := what_was_said(state, entry, actions)):
             yield archived
@@ -132,9 +140,8 @@ def replay_batch(state: ChatState, batch: Batch, known: int) -> Iterator[Archive
 class InProcess:
     """A replay in this process: for who has nobody else to serve meanwhile."""
 
-    def __init__(self, task: Task, run: Callable[[Task, BinaryIO], None] = replay) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
-        self._run = run
         self._data = bytearray()
 
     def write(self, data: bytes) -> None:
@@ -143,7 +150,7 @@ class InProcess:
 
     def finish(self) -> None:
         """Do it."""
-        self._run(self._task, io.BytesIO(self._data))
+        replay(self._task, io.BytesIO(self._data))
 
     def kill(self) -> None:
         """Let go of what was handed over."""

@@ -1,8 +1,8 @@
 """Snapshots in a folder: each a state, by the number of its last entry, with its digest.
 
 A snapshot is written beside the others, and has its name only when the disk has all of it: one that
-can be seen is whole. Should the disk have damaged it all the same, its digest tells, and the one
-before it is taken.
+can be seen is whole. Should the disk have damaged it all the same, its digest tells; then the one
+before it is taken, and the damaged one is put aside.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from tcpchat_core import ChatState
 from tcpchat_net.logs.store import MAX_SEQ, sync_folder
@@ -20,14 +20,6 @@ _NAME: Final = re.compile(r"snapshot-([0-9]{20})\.bin")
 
 # So many bytes of SHA-256 come before the state.
 _DIGEST_BYTES: Final = 32
-
-
-class Snapshot(NamedTuple):
-    """A state as it was after the entry `seq`, and its digest in hexadecimal."""
-
-    seq: int
-    state: ChatState
-    digest: str
 
 
 def write(folder: Path, state: ChatState) -> Path:
@@ -49,22 +41,16 @@ def path_of(folder: Path, seq: int) -> Path:
     return folder / f"snapshot-{seq:020}.bin"
 
 
-def newest(folder: Path, upto: int = MAX_SEQ) -> Snapshot | None:
-    """The last snapshot that is whole, of those of at most the entry `upto`; None without one."""
-    for seq, path in reversed(listed(folder)):
-        if seq <= upto and (snapshot := read(path)) is not None:
-            return snapshot
-    return None
-
-
-def read(path: Path) -> Snapshot | None:
-    """A snapshot; None for a file that is none, or no longer."""
+def read(path: Path) -> ChatState | None:
+    """The state of a snapshot; None for a file that is none, or no longer."""
     with path.open("rb") as file:
         digest, data = file.read(_DIGEST_BYTES), file.read()
     if hashlib.sha256(data).digest() != digest:
         return None
-    state = ChatState.restore(data)
-    return Snapshot(state.seq, state, digest.hex())
+    try:
+        return ChatState.restore(data)
+    except ValueError:
+        return None
 
 
 def digest_of(path: Path) -> str:
@@ -81,10 +67,20 @@ def newest_whole(folder: Path, upto: int = MAX_SEQ) -> int | None:
     return None
 
 
+def oldest_whole(folder: Path) -> int | None:
+    """The number of the first snapshot that is whole, without reading it in."""
+    return next((seq for seq, path in listed(folder) if _is_whole(path)), None)
+
+
 def _is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         digest = file.read(_DIGEST_BYTES)
         return hashlib.file_digest(file, "sha256").digest() == digest
+
+
+def put_aside(path: Path) -> Path:
+    """Give a file that is damaged another name, which no snapshot has; which name."""
+    return path.replace(path.with_suffix(".damaged"))
 
 
 def listed(folder: Path) -> list[tuple[int, Path]]:

@@ -23,10 +23,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# The number of the format: of the tables, and of what the records in them mean.
+# The number of the format: of the tables, of the snapshots, and of what the records mean.
 FORMAT: Final = 1
 
 LOG_NAME: Final = "log.db"
+
+# What there is in a folder only beside a log. To begin a new one would give the numbers of what was
+# said to other things.
+_BESIDE_A_LOG: Final = (f"{LOG_NAME}-wal", "archive.db", "snapshot-*.bin")
 
 # How a file says that it is one of ours: "tcpc".
 APPLICATION_ID: Final = 0x74637063
@@ -98,13 +102,17 @@ class Store:
     def open(self) -> None:
         """Open the file, or make it. Raises StoreError for one that cannot be used, as it is."""
         self._make_folder()
+        if not self._path.exists():
+            self._check_is_new()
         with self._explained("open"):
             self._db = db = sqlite3.connect(
                 self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             is_new = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-            if not is_new:
+            if is_new:
+                self._check_is_new()
+            else:
                 self._check_format(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._is_synced else 'NORMAL'}")
@@ -142,6 +150,14 @@ class Store:
                 f"the folder {self.folder} cannot be written to by this user;"
                 " give another with --data, or --in-memory to keep nothing"
             )
+
+    def _check_is_new(self) -> None:
+        for name in _BESIDE_A_LOG:
+            for found in self.folder.glob(name):
+                raise StoreError(
+                    f"{self.folder} has a {found.name} and no log ({LOG_NAME}) that it belongs to;"
+                    " put a backup in the folder's place, or give another with --data"
+                )
 
     def _check_format(self, db: sqlite3.Connection) -> None:
         if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

@@ -34,7 +34,7 @@ from tcpchat_net.logs.chores import Chore, Step, start
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import wall_ms
 from tcpchat_net.logs.replayer import END, Program, ReplayError, Task, packed
-from tcpchat_net.logs.store import FullError, Store, StoreError
+from tcpchat_net.logs.store import MAX_SEQ, FullError, Store, StoreError
 
 # How many entries a start may have to replay: some tenths of a second.
 SNAPSHOT_EVERY: Final = 200_000
@@ -50,6 +50,10 @@ MAX_LATENESS_MS: Final = 24 * 60 * 60 * 1_000
 
 # How long to wait before it is looked again whether an entry has been taken in.
 WAIT_MS: Final = 50
+
+
+class NoSnapshotError(ReplayError):
+    """There is no snapshot to go on from."""
 
 
 class Upkeep:
@@ -170,7 +174,7 @@ class Upkeep:
             yield from self._forget(now - self._keep_ms)
             self._forgotten_at = self._taken_at = now
             return
-        newest = yield Step(self._aside, partial(snapshots.newest_whole, folder))
+        newest = yield from self._newest_whole()
         passed = self._log.seq - newest
         if passed >= self._every or (passed and now - self._taken_at >= SNAPSHOT_EVERY_MS):
             yield from self._take_newest()
@@ -222,8 +226,8 @@ class Upkeep:
     def _take_newest(self) -> Chore:
         """Write a snapshot of now, in place of the newest one."""
         folder, upto = self._folder, self._log.seq
-        (base, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
         yield from self._snapshot(upto)
+        (base, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
         yield Step(self._aside, partial(snapshots.keep_only, folder, base, upto))
 
     def _forget(self, before: int) -> Chore:
@@ -245,7 +249,10 @@ class Upkeep:
         last = yield Step(self._host, partial(store.last_before, before))
         upto = min(max(base, last), newest)
         if upto < newest:
-            yield from self._snapshot(upto, before)
+            try:
+                yield from self._snapshot(upto, before)
+            except NoSnapshotError:  # the base is damaged, so nobody can go on from there
+                upto = newest
         while (yield Step(self._host, partial(store.cut, upto))):
             pass
         yield Step(self._aside, partial(snapshots.keep_only, folder, upto, newest))
@@ -268,7 +275,9 @@ class Upkeep:
         reached = yield Step(archive.host, archive.store.reached)
         start = yield Step(self._aside, partial(snapshots.newest_whole, folder, reached))
         if start is None:
-            (start, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
+            start = yield Step(self._aside, partial(snapshots.oldest_whole, folder))
+        if start is None:
+            raise self._no_snapshot()
         yield from self._replayed(Task(str(folder), start, fills=True), self._log.seq)
         archive.caught_up()
 
@@ -276,9 +285,21 @@ class Upkeep:
 
     def _snapshot(self, upto: int, forget: int = 0) -> Chore:
         """Write the snapshot of an entry that the log has, which is the last of its row."""
-        folder = self._folder
-        start = yield Step(self._aside, partial(snapshots.newest_whole, folder, upto))
-        yield from self._replayed(Task(str(folder), start, forget=forget), upto)
+        start = yield from self._newest_whole(upto)
+        yield from self._replayed(Task(str(self._folder), start, forget=forget), upto)
+
+    def _newest_whole(self, upto: int = MAX_SEQ) -> Generator[Step, Any, int]:
+        """The number of the last snapshot that is whole, and at most `upto`."""
+        seq = yield Step(self._aside, partial(snapshots.newest_whole, self._folder, upto))
+        if seq is None:
+            raise self._no_snapshot()
+        return int(seq)
+
+    def _no_snapshot(self) -> NoSnapshotError:
+        return NoSnapshotError(
+            f"no snapshot in {self._folder} is whole; start the server again, which reads all of"
+            " the log"
+        )
 
     def _replayed(self, task: Task, upto: int) -> Chore:
         """Have the batches behind a snapshot, up to an entry, replayed beside the server."""

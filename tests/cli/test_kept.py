@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -201,6 +202,29 @@ def test_a_damaged_log_is_refused(kept: Path) -> None:
     assert "is damaged" in refused(kept)
 
 
+@pytest.mark.parametrize("data", [None, b""])
+def test_a_log_that_was_lost_is_not_begun_anew(data: bytes | None, kept: Path) -> None:
+    (kept / "log.db").unlink()
+    if data is not None:
+        (kept / "log.db").write_bytes(data)
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    assert "and no log (log.db) that it belongs to; put a backup" in refused(kept)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert tool("export", kept, "--room", "lobby")[1].count("\n") == 3
+    assert tool("replay", kept)[0] == tool("compact", kept)[0] == 1
+
+
+def test_a_snapshot_that_is_no_state_is_put_aside(kept: Path) -> None:
+    snapshot = kept / f"snapshot-{0:020}.bin"
+    snapshot.write_bytes(hashlib.sha256(b"{}").digest() + b"{}")
+    with serving(kept) as (server, address):
+        with client(address, "bob") as bob:
+            bob.join("lobby")
+        log = stop(server)
+    assert f"{snapshot.name} is damaged; it is now {snapshot.stem}.damaged" in log
+    assert tool("replay", kept)[0] == 0
+
+
 def test_a_damaged_archive_is_put_aside_and_filled_again(kept: Path) -> None:
     (kept / "archive.db").write_bytes(b"?" * 5_000)
     with serving(kept) as (server, address):
@@ -284,6 +308,7 @@ def test_a_backup_without_a_server_is_the_same(kept: Path, tmp_path: Path) -> No
     status, output, _ = tool("backup", kept, file)
     assert status == 0
     assert output.startswith(f"{file}: ")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     restore(file, other)
     assert fields(tool("replay", other)[1])["digest"] == fields(tool("replay", kept)[1])["digest"]
     assert names(tmp_path) >= {"data", "restored", "backup.tar"}
@@ -381,7 +406,7 @@ def test_compact_forgets_what_is_past_its_time(kept: Path) -> None:
         (["export", "DIR"], 2, "the following arguments are required: --room"),
         (["export", "DIR", "--room", "tea"], 1, "that was said in tea"),
         (["export", "DIR", "--room", "a:b"], 1, "a room name cannot contain"),
-        (["export", "nowhere", "--room", "tea"], 1, "there is no log in nowhere"),
+        (["export", "/nowhere", "--room", "tea"], 1, "there is no archive in /nowhere; give"),
         (["compact", "DIR", "--keep", "soon"], 2, "'soon' is not forever, or a time such as 90d"),
         (["compact", "nowhere"], 1, "there is no log in nowhere"),
         (["rewind", "DIR"], 2, "there is no 'rewind'; there are replay, backup, export, compact"),

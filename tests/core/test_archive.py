@@ -122,6 +122,12 @@ def test_before_the_first_number_of_all_there_is_nothing(before: int) -> None:
     assert server.looks == []
 
 
+def test_a_page_of_no_messages_has_no_more() -> None:
+    server = talking(*"abcd")
+    server.ask(1, events.History("lobby", limit=0))
+    assert server.told(1) == [notices.HistoryPage("lobby", ())]
+
+
 def test_without_an_archive_a_page_is_what_the_state_remembers() -> None:
     server = MemoryServer(ServerProtocol(ChatState(limits=StateLimits(history_messages=2))))
     server.connect(1)

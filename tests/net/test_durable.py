@@ -184,7 +184,8 @@ def test_a_snapshot_and_the_rest_come_to_what_the_whole_log_comes_to(
         state.handle(entry)
     archive = ArchiveStore(folder)
     archive.open()
-    assert recover(store, ChatState, archive).state.digest() == state.digest()
+    recovered = recover(store, ChatState, archive, complain=pytest.fail)
+    assert recovered.state.digest() == state.digest()
     archive.close()
     store.close()
 

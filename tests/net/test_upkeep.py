@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,9 +22,9 @@ from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.recovery import MAX_LACKING, recover
-from tcpchat_net.logs.replayer import InProcess, ReplayError, Task
-from tcpchat_net.logs.store import FullError, Store, StoreError
-from tcpchat_net.logs.upkeep import ROUND_MS, SNAPSHOT_EVERY_MS, Upkeep
+from tcpchat_net.logs.replayer import InProcess, Program, ReplayError, Task
+from tcpchat_net.logs.store import LOG_NAME, FullError, Store, StoreError
+from tcpchat_net.logs.upkeep import ROUND_MS, SNAPSHOT_EVERY, SNAPSHOT_EVERY_MS, WAIT_MS, Upkeep
 from tests.core.harness import START_MS, STEP_MS, random_log
 from tests.net.disk import Host
 
@@ -37,18 +38,30 @@ class Crash(BaseException):
 class Server:
     """One start of a server on a folder, without people and sockets: log, archive, upkeep."""
 
-    def __init__(self, folder: Path, *, keep_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep_ms: int | None = None,
+        every: int = SNAPSHOT_EVERY,
+        replay: Callable[[Task], Program] = InProcess,
+    ) -> None:
         self.folder = folder
         self.now = START_MS
         self.host = Host()
         self.store, self.archive_store = Store(folder), ArchiveStore(folder)
         self.store.open()
-        self.archive_store.open(self.store.last()[0])
-        recovered = recover(self.store, ChatState, self.archive_store)
-        self.state = recovered.state
-        if not snapshots.listed(folder):
-            snapshots.write(folder, self.state)
+        self.archive_store.open()
         self.complaints: list[str] = []
+        try:
+            recovered = recover(
+                self.store, ChatState, self.archive_store, complain=self.complaints.append
+            )
+        except StoreError:
+            self.archive_store.close()
+            self.store.close()
+            raise
+        self.state = recovered.state
         self.failures: list[StoreError] = []
         self.log = DurableLog(
             self.store, self.host, failed=self.failures.append, clock=lambda: self.now
@@ -63,8 +76,9 @@ class Server:
             self.keeper,
             host=self.host,
             aside=self.host,
-            replay=InProcess,
+            replay=replay,
             keep_ms=keep_ms,
+            every=every,
             complain=self.complaints.append,
             failed=self.failures.append,
             clock=lambda: self.now,
@@ -92,7 +106,7 @@ class Server:
         """One round of the upkeep, from its beginning to its end."""
         self.upkeep.begin()
         self.work()
-        while not (self.upkeep._is_resting or self.failures):  # it waits for the log
+        while any(ms == WAIT_MS for ms, _ in self.host.timers):  # it waits for the log
             self.host.pass_time()
             self.work()
 
@@ -271,11 +285,8 @@ def test_a_snapshot_is_taken_when_a_day_has_passed_and_something_has_happened(
     server.close()
 
 
-def test_a_snapshot_is_taken_when_there_is_much_to_replay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = Server(tmp_path)
-    monkeypatch.setattr(server.upkeep, "_every", 10)
+def test_a_snapshot_is_taken_when_there_is_much_to_replay(tmp_path: Path) -> None:
+    server = Server(tmp_path, every=10)
     server.take_in(chat(9))
     server.round()
     assert server.newest == 0
@@ -416,7 +427,29 @@ def test_an_archive_does_not_know_what_the_log_has_lost(tmp_path: Path) -> None:
     server = Server(tmp_path)
     assert "never was" not in [said.text for said in server.said()]
     assert server.archive_store.reached() == 20
+    (complaint,) = server.complaints
+    assert "a copy of it as it was is archive.db.copy-1" in complaint
     server.close()
+    (tmp_path / "archive.db.copy-1").rename(server.archive_store.path)
+    server.archive_store.open()
+    assert server.archive_store.everything("lobby")[-1].text == "never was"
+    server.archive_store.close()
+
+
+def test_an_archive_beyond_a_log_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:
+    before = talked_in(tmp_path)
+    before.store.open()
+    before.store.cut(70)
+    before.store.close()
+    snapshots.path_of(tmp_path, 60).unlink()
+    before.archive_store.open()
+    before.archive_store.add(
+        [Archived(90, "lobby", "ada", Said("lobby", "ada", "the last", 89, 0))], 90
+    )
+    with pytest.raises(StoreError, match="are missing"):
+        Server(tmp_path)
+    assert before.archive_store.everything("lobby", 80)[-1].text == "the last"
+    before.archive_store.close()
 
 
 # ── When something is wrong ──────────────────────────────────────────────────────────────────
@@ -426,20 +459,22 @@ class Broken(InProcess):
     """A replay of which nothing comes."""
 
     def finish(self) -> None:
+        """It was killed."""
         raise ReplayError("it was killed")
 
 
-def test_a_snapshot_that_cannot_be_taken_is_complained_of_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = Server(tmp_path)
+def test_a_snapshot_that_cannot_be_taken_is_complained_of_and_tried_again(tmp_path: Path) -> None:
+    programs = iter([Broken, InProcess])
+
+    def replay(task: Task) -> Program:
+        return next(programs)(task)
+
+    server = Server(tmp_path, replay=replay)
     server.take_in(chat(10))
     server.now += SNAPSHOT_EVERY_MS
-    monkeypatch.setattr(server.upkeep, "_replay", Broken)
     server.round()
     assert server.complaints == ["the upkeep of the log is tried again later: it was killed"]
     assert server.newest == 0
-    monkeypatch.setattr(server.upkeep, "_replay", InProcess)
     server.round()
     assert server.newest == 10
     server.close()
@@ -466,19 +501,135 @@ def test_a_log_that_cannot_be_cut_ends_the_server_unless_its_disk_is_full(
     server.close()
 
 
-def test_a_damaged_snapshot_is_not_begun_with(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.take_in(random_log(5, 60))
+def a_bit_flipped(data: bytes) -> bytes:
+    """What a disk may do."""
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+
+
+def no_state(_data: bytes) -> bytes:
+    """Something else, and its digest."""
+    return hashlib.sha256(b"{}").digest() + b"{}"
+
+
+def talked_in(folder: Path, keep_ms: int | None = None) -> Server:
+    """A server that has ended, with a base and a newer snapshot; more was said after both."""
+    server = Server(folder, keep_ms=keep_ms)
+    server.take_in(chat(60))
     server.now += SNAPSHOT_EVERY_MS
     server.round()
+    server.take_in(chat(20, first=61))
+    server.keeper.flush()
+    server.work()
     server.close()
-    path = snapshots.path_of(tmp_path, 60)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    again = Server(tmp_path)
+    return server
+
+
+@pytest.mark.parametrize("damage", [a_bit_flipped, no_state])
+@pytest.mark.parametrize("damaged", [{60}, {0}, {0, 60}])
+def test_a_damaged_snapshot_is_put_aside_and_the_upkeep_goes_on(
+    damaged: set[int], damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    before = talked_in(tmp_path)
+    aside: dict[Path, bytes] = {}
+    for seq in damaged:
+        path = snapshots.path_of(tmp_path, seq)
+        path.write_bytes(aside.setdefault(path.with_suffix(".damaged"), damage(path.read_bytes())))
+    server = Server(tmp_path)
+    assert server.state.digest() == before.state.digest()
+    if 60 in damaged:
+        assert len(server.complaints) == len(damaged)
+        assert {path: path.read_bytes() for path in tmp_path.glob("*.damaged")} == aside
+    server.complaints.clear()
+    server.now = before.now + SNAPSHOT_EVERY_MS
+    server.take_in(chat(5, first=100))
+    server.now += SNAPSHOT_EVERY_MS
+    server.round()
+    assert (server.complaints, server.newest) == ([], 85)
+    server.close()
+
+
+def test_a_base_that_is_damaged_makes_room_for_the_newest_snapshot(tmp_path: Path) -> None:
+    before = talked_in(tmp_path, keep_ms=HOUR_MS)
+    base = snapshots.path_of(tmp_path, before.base)
+    base.write_bytes(a_bit_flipped(base.read_bytes()))
+    server = Server(tmp_path, keep_ms=HOUR_MS)
+    server.now = before.now + HOUR_MS // 2
+    server.take_in(chat(5, first=100))
+    server.now += 2 * HOUR_MS // 3
+    server.round()
+    assert server.complaints == []
+    assert server.base == server.newest == server.state.seq
+    server.close()
+    again = Server(tmp_path, keep_ms=HOUR_MS)
     assert again.state.digest() == server.state.digest()
     again.close()
+
+
+def test_snapshots_that_are_damaged_while_the_server_runs_are_complained_of(tmp_path: Path) -> None:
+    before = talked_in(tmp_path)
+    server = Server(tmp_path)
+    server.now = before.now
+    for _, path in snapshots.listed(tmp_path):
+        path.write_bytes(a_bit_flipped(path.read_bytes()))
+    server.round()
+    (complaint,) = server.complaints
+    assert "no snapshot in" in complaint
+    assert server.failures == []
+    server.close()
+    again = Server(tmp_path)
+    assert again.state.digest() == before.state.digest()
+    again.close()
+
+
+def beside_a_log(folder: Path) -> dict[str, bytes]:
+    """What a folder holds but for the log, by name."""
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if not path.name.startswith(LOG_NAME)
+    }
+
+
+def lost(log: Path) -> None:
+    log.unlink()
+
+
+def emptied(log: Path) -> None:
+    log.write_bytes(b"")
+
+
+def begun_anew(log: Path) -> None:
+    """Another log, of which nothing is in use yet."""
+    log.unlink()
+    made = Store(log.parent / "elsewhere")
+    made.open()
+    made.close()
+    (log.parent / "elsewhere" / log.name).rename(log)
+    (log.parent / "elsewhere").rmdir()
+
+
+@pytest.mark.parametrize("harm", [lost, emptied, begun_anew])
+@pytest.mark.parametrize("beside", ["archive.db", "snapshot-*.bin", "*"])
+def test_a_log_that_was_lost_is_not_begun_anew(
+    harm: Callable[[Path], None], beside: str, tmp_path: Path
+) -> None:
+    talked_in(tmp_path)
+    for path in tmp_path.iterdir():
+        if path.name != LOG_NAME and not path.match(beside):
+            path.unlink()
+    harm(tmp_path / LOG_NAME)
+    before = beside_a_log(tmp_path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="put a backup in the folder's place"):
+            Server(tmp_path)
+        assert beside_a_log(tmp_path).items() >= before.items()
+
+
+def test_what_is_left_of_a_log_is_not_begun_anew_either(tmp_path: Path) -> None:
+    (tmp_path / f"{LOG_NAME}-wal").write_bytes(b"all that was said")
+    with pytest.raises(StoreError, match="put a backup in the folder's place"):
+        Server(tmp_path)
+    assert files(tmp_path) == b"all that was said"
 
 
 def test_a_log_that_ends_before_its_snapshot_is_refused(tmp_path: Path) -> None:

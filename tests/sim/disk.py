@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from tcpchat_core import ChatState, Entry
-from tcpchat_net.logs import snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.recovery import recover
@@ -137,11 +136,9 @@ class Kept:
     ) -> None:
         self.store, self._archive = SickStore(disk), ArchiveStore(disk.folder)
         self.store.open()
-        self._archive.open(self.store.last()[0])
-        recovered = recover(self.store, fresh, self._archive)
+        self._archive.open()
+        recovered = recover(self.store, fresh, self._archive, complain=lambda _why: None)
         self.state = recovered.state
-        if not snapshots.listed(disk.folder):
-            snapshots.write(disk.folder, self.state)
         self._hosts = host, aside, library = SimHost(disk), SimHost(disk), SimHost(disk)
         self.log = parts.durable(
             self.store, host, failed=lambda _error: failed(), full=self._full, clock=now

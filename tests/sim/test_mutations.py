@@ -718,11 +718,11 @@ def a_full_disk_loses_a_batch(_: Patch) -> Parts:
 def a_restart_begins_another_epoch(patch: Patch) -> Parts:
     read = snapshots.read
 
-    def changed(path: Path) -> snapshots.Snapshot | None:
-        found = read(path)
-        if found is not None:
-            found.state._tables.epoch = "another"
-        return found
+    def changed(path: Path) -> ChatState | None:
+        state = read(path)
+        if state is not None:
+            state._tables.epoch = "another"
+        return state
 
     patch.setattr(snapshots, "read", changed)
     return Parts()
