@@ -125,7 +125,6 @@ def recovery_per_s(folder: Folder) -> float:
     """Entries a second that a start replays, from the first one on."""
     store, archive = Store(folder.folder), ArchiveStore(folder.folder)
     store.open()
-    archive.open()
     for seq, path in snapshots.listed(folder.folder):
         if seq:
             path.rename(path.with_suffix(".aside"))

@@ -19,7 +19,7 @@ from tcpchat_core import ChatState, StateLimits
 from tcpchat_net import ChatServer
 from tcpchat_net.log_thread import Child, LogThread
 from tcpchat_net.logs import Host
-from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore, DamagedError
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.recovery import recover
 from tcpchat_net.logs.store import LOG_NAME, Store, StoreError
@@ -69,7 +69,6 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
         if epoch is None:  # it names the log: numbers of another one mean nothing in it
             epoch = secrets.token_hex(8)
             store.set_meta("epoch", epoch)
-        _open_archive(archive)
         with progress("reading the log") as report:
             recovered = recover(
                 store,
@@ -85,15 +84,6 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
         store.close()
         raise StoreError(str(error)) from error
     return Folder(store, archive, *recovered, boot)
-
-
-def _open_archive(archive: ArchiveStore) -> None:
-    try:
-        archive.open()
-    except DamagedError as error:
-        aside = archive.put_aside()
-        console.complain(f"{error}; it is now {aside.name}, and a new one is filled from the log")
-        archive.open()
 
 
 class Kept:

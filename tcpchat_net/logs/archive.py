@@ -137,7 +137,8 @@ class ArchiveStore:
         self.close()
         aside = self.path.with_name(f"{self.path.name}.damaged")
         for ending in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + ending).replace(f"{aside}{ending}")
         return self.path.replace(aside)
 
     def copy_aside(self) -> Path:

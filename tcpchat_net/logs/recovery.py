@@ -3,8 +3,8 @@
 The last snapshot, then every entry behind it. Nothing is told of them to anybody: who was connected
 then is not any more, and the first thing that the node proposes is that they are gone (`Lapse`).
 
-Rule: Nothing in the folder is removed or replaced before all of the log has been read. What cannot
-      be gone on with is refused as it is.
+Rule: Nothing that was said is removed before all of the log has been read, and what is damaged only
+      gets another name. What cannot be gone on with is refused as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from tcpchat_core import ChatState
 from tcpchat_core.archive import Archived
 from tcpchat_net.logs import snapshots
-from tcpchat_net.logs.archive import ArchiveStore
+from tcpchat_net.logs.archive import ArchiveStore, DamagedError
 from tcpchat_net.logs.replayer import SAID_AT_A_TIME, replay_batch
 from tcpchat_net.logs.store import Batch, Store, StoreError
 
@@ -43,7 +43,8 @@ def recover(
 ) -> Recovered:
     """The state that the log in a store comes to, in a folder that can be gone on with.
 
-    An archive that lacks little is brought up to the log. `fresh` makes the state of before the
+    The store is open; the archive is opened, and one that lacks little is brought up to the log.
+    `fresh` makes the state of before the
     first entry. `complain` is told what was not as it should be. `progress` is told, now and then,
     which entry has been reached and which is the last. Raises StoreError, and ArchiveError.
     """
@@ -62,6 +63,7 @@ def _recovered(
     complain: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Recovered:
+    _open_archive(archive, complain)
     last, _ = store.last()
     known = archive.reached()
     _check_ends(store, last, archive, known)
@@ -89,6 +91,15 @@ def _recovered(
         complain(f"{path} is damaged; it is now {snapshots.put_aside(path).name}")
     _keep_base(store.folder, fresh)
     return Recovered(state, is_behind)
+
+
+def _open_archive(archive: ArchiveStore, complain: Callable[[str], None]) -> None:
+    try:
+        archive.open()
+    except DamagedError as error:
+        aside = archive.put_aside()
+        complain(f"{error}; it is now {aside.name}, and a new one is filled from the log")
+        archive.open()
 
 
 def _check_ends(store: Store, last: int, archive: ArchiveStore, known: int) -> None:

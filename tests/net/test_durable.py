@@ -183,7 +183,6 @@ def test_a_snapshot_and_the_rest_come_to_what_the_whole_log_comes_to(
     for entry in whole[cut:]:
         state.handle(entry)
     archive = ArchiveStore(folder)
-    archive.open()
     recovered = recover(store, ChatState, archive, complain=pytest.fail)
     assert recovered.state.digest() == state.digest()
     archive.close()

@@ -51,7 +51,6 @@ class Server:
         self.host = Host()
         self.store, self.archive_store = Store(folder), ArchiveStore(folder)
         self.store.open()
-        self.archive_store.open()
         self.complaints: list[str] = []
         try:
             recovered = recover(

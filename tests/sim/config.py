@@ -31,6 +31,10 @@ class Config:
     restart_at: int  # when the node dies and comes back; 0 for never
     restart_for: int  # how long it takes
     is_told: bool  # whether it says goodbye before
+    deaths: tuple[int, ...]  # when it dies besides, of those whose log is kept
+    dies_at_step: bool  # … just before or just after something that the disk does
+    keep_ms: int | None  # for how long what is said is kept; None for ever
+    harms: bool  # whether something happens to the archive while nobody uses it
     people: int  # who speak JSON Lines, through faults
     healthy: int  # who never meet a fault
     plain: int
@@ -72,6 +76,7 @@ class Config:
         disk_time = 4 * disk_ms + (full_for + RETRY_MS + 4 * disk_ms if full_at else 0)
         # It is back before the faults are over.
         restart_at = draw.choice((0, 0, 0, draw.randint(3_000, safety - 3_000)))
+        deaths = disk.choice((0, 1, 2, 4)) if kept else 0
         return cls(
             seed=seed,
             limits=ServerLimits(
@@ -108,13 +113,18 @@ class Config:
             restart_at=restart_at,
             restart_for=draw.choice((0, 500, 3_000)),
             is_told=draw.random() < 0.3,
+            deaths=tuple(disk.randint(2_000, safety - 5_000) for _ in range(deaths)),
+            dies_at_step=disk.random() < 0.6,
+            # When there are no faults any more, everybody hears everything in less.
+            keep_ms=disk.choice((None, None, 8_000, 21_000)) if kept else None,
+            harms=disk.random() < 0.7,
             people=draw.randint(2, 7),
             healthy=draw.randint(1, 3),
             plain=draw.randint(0, 2),
             marked=draw.choice((0, 1, 1, 2)),
             hostile=draw.randint(0, 3),
             # A paste does not outlive its connection.
-            pasters=0 if restart_at else draw.choice((0, 0, 1)),
+            pasters=0 if restart_at else draw.choice((0, 0, 1)) and int(not deaths),
             rooms=draw.randint(1, 3),
             latency=draw.choice((0, 5, 50)),
             jitter=draw.choice((0, 10, 100)),

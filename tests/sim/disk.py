@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from tcpchat_core import ChatState, Entry
-from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
+from tcpchat_net.logs import snapshots
+from tcpchat_net.logs.archive import ARCHIVE_NAME, ArchiveError, ArchiveStore
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.recovery import recover
 from tcpchat_net.logs.replayer import InProcess, ReplayError
 from tcpchat_net.logs.store import Batch, FullError, Store, StoreError
-from tcpchat_net.logs.upkeep import Upkeep
 from tests.sim.clock import Clock
 from tests.sim.config import Config
 from tests.sim.parts import Parts
@@ -37,12 +37,52 @@ class Disk:
         self.config, self.clock = config, clock
         self.draw = random.Random(f"disk in {config.seed}")
         self.fails = False
+        self.lost = 0  # what was said up to this entry the archive may lack
+        self._death: tuple[int, Callable[[], None]] | None = None
+        self._older = b""  # the archive as it was at an earlier death
 
     @property
     def is_full(self) -> bool:
         """Whether there is no room now."""
         full_at = self.config.full_at
         return bool(full_at) and full_at <= self.clock.now < full_at + self.config.full_for
+
+    def die_after(self, steps: int, die: Callable[[], None]) -> None:
+        """Have the node die at the end of so many more things that are done with the disk."""
+        self._death = (steps, die)
+
+    def step(self) -> None:
+        """Something is about to be done, or was done just now."""
+        if self._death is not None:
+            steps, die = self._death
+            self._death = (steps - 1, die) if steps else None
+            if not steps:
+                die()
+
+    def harm_archive(self) -> None:
+        """Something happens to the archive, or nothing; nobody uses it meanwhile."""
+        path = self.folder / ARCHIVE_NAME
+        now = path.read_bytes()
+        match self.draw.choice(("", "gone", "damaged", "older", "older")):
+            case "gone":
+                path.unlink()
+            case "damaged":
+                path.write_bytes(b"?" * len(now))
+            case "older" if self._older:
+                path.write_bytes(self._older)
+            case _:
+                self._older = now
+                return
+        # It is filled as far as the log reaches, and that is back to the oldest snapshot.
+        self.lost = self.snapshots()[0]
+
+    def snapshots(self) -> list[int]:
+        """The numbers of all snapshots, the oldest first."""
+        return [seq for seq, _ in snapshots.listed(self.folder)]
+
+    def files(self) -> bytes:
+        """All that stands in the files."""
+        return b"".join(path.read_bytes() for path in sorted(self.folder.iterdir()))
 
     def entries(self) -> list[Entry]:
         """All that the log holds; nobody may use it meanwhile."""
@@ -103,6 +143,7 @@ class SimHost:
         done: Callable[[BaseException | None], None],
         told_in: int,
     ) -> None:
+        self._disk.step()
         if self.is_dead:
             return
         failure: BaseException | None = None
@@ -110,6 +151,7 @@ class SimHost:
             function()
         except (StoreError, ArchiveError, ReplayError, OSError) as error:
             failure = error
+        self._disk.step()
         clock = self._disk.clock
         self._told_at = max(self._told_at, clock.now + told_in)
         clock.at(self._told_at, partial(self._unless_dead, partial(done, failure)))
@@ -136,7 +178,6 @@ class Kept:
     ) -> None:
         self.store, self._archive = SickStore(disk), ArchiveStore(disk.folder)
         self.store.open()
-        self._archive.open()
         recovered = recover(self.store, fresh, self._archive, complain=lambda _why: None)
         self.state = recovered.state
         self._hosts = host, aside, library = SimHost(disk), SimHost(disk), SimHost(disk)
@@ -144,17 +185,17 @@ class Kept:
             self.store, host, failed=lambda _error: failed(), full=self._full, clock=now
         )
         self.is_stuck: Callable[[bool], None] = lambda _is_stuck: None
-        self.keeper = ArchiveKeeper(
+        self.keeper = parts.keeper(
             self._archive, library, lambda _why: None, is_behind=recovered.is_behind
         )
-        self.upkeep = Upkeep(
+        self.upkeep = parts.upkeep(
             self.store,
             self.log,
             self.keeper,
             host=host,
             aside=aside,
             replay=InProcess,
-            keep_ms=None,
+            keep_ms=disk.config.keep_ms,
             every=SNAPSHOT_EVERY,
             complain=lambda _why: None,
             failed=lambda _error: failed(),
@@ -168,6 +209,7 @@ class Kept:
         """From here on nothing is done, and nothing that was done is told."""
         for host in self._hosts:
             host.is_dead = True
+        self.upkeep.stop()
         self.store.close()
         self._archive.close()
 

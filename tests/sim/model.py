@@ -50,14 +50,18 @@ class Life:
     members: dict[int, Stay] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
 
-    def kept_from(self, place: int, limits: StateLimits) -> int:
-        """The number of the oldest message that the history holds just after a place."""
+    def kept_from(self, place: int, limits: StateLimits, since: int) -> int:
+        """The number of the oldest message that the history holds just after a place.
+
+        What was said before the time `since` is forgotten.
+        """
         chars = count = 0
         oldest = self.base + 1 + sum(1 for message in self.messages if message.place < place)
         for message in reversed(self.messages):
             if message.place < place:
                 chars, count = chars + len(message.text), count + 1
-                if count > limits.history_messages or chars > limits.history_chars:
+                is_beyond = count > limits.history_messages or chars > limits.history_chars
+                if is_beyond or message.at < since:
                     break
                 oldest = message.seq
         return oldest
@@ -106,6 +110,7 @@ class Model:
         self.directs: dict[str, Direct] = {}
         self.said_again: list[str] = []  # texts that the log holds twice under two ids
         self.resumed: dict[int, tuple[int, int]] = {}  # by connection: place, id of the person
+        self.forgotten: dict[int, int] = {}  # by place: what was said before which time
 
     def apply(self, entry: Entry) -> None:
         """One entry of the log."""
@@ -127,6 +132,8 @@ class Model:
                     for lost in tuple(self.speaking.values()):
                         if first <= lost.conn <= last:
                             self._disconnect(lost, entry)
+                case events.Forget(before):
+                    self.forgotten[place] = before
             return
         match event:
             case events.Nick():
@@ -148,6 +155,13 @@ class Model:
                 self._depart(who, place, entry.at, "quit")
             case events.Disconnect():
                 self._disconnect(who, entry)
+
+    def kept_since(self, place: int | None = None) -> int:
+        """What was said before this time is forgotten, just after a place, or now."""
+        return max(
+            (before for at, before in self.forgotten.items() if place is None or at <= place),
+            default=0,
+        )
 
     def stays_in(self, person: int, life: Life) -> Iterator[Stay]:
         """When somebody was in a room."""

@@ -11,7 +11,9 @@ from tcpchat_core import ChatState, ClientProtocol, Dialect, ServerProtocol
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_net.logs import OnEntries
+from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.upkeep import Upkeep
 from tcpchat_net.node import Node
 from tests.core.third_dialect import Netstrings
 
@@ -29,6 +31,8 @@ class Parts:
     protocol: type[ServerProtocol] = ServerProtocol
     node: type[Node] = Node
     durable: type[DurableLog] = DurableLog
+    keeper: type[ArchiveKeeper] = ArchiveKeeper
+    upkeep: type[Upkeep] = Upkeep
     client: type[ClientProtocol] = ClientProtocol
     dialects: Sequence[Dialect] = (JsonLines(), Netstrings(), PlainText())
     between: Callable[[OnEntries], OnEntries] = as_it_comes

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tcpchat_core import Notice
+from tcpchat_core import Notice, events
 from tests.sim.network import End, Link
 
 if TYPE_CHECKING:
@@ -53,6 +53,19 @@ class Wire:
     def conn(self) -> int:
         """The server's number for the connection; 0 before it is accepted."""
         return self.link.conn if self.link else 0
+
+
+@dataclass
+class Question:
+    """What somebody asked the archive, and what came of it. Places are those of the log."""
+
+    query: events.History | events.Search
+    person: int
+    place: int  # of the last entry when it was asked
+    shown: frozenset[str]  # all that was said and had been shown by then
+    answer: Notice | None = None
+    answered: int = 0  # the place of the last entry when the answer came
+    at: int = 0  # when it came
 
 
 class Frame(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +13,7 @@ from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.events import Request
 from tests.core.third_dialect import netstring, take_frames
-from tests.sim.peers import Diary, Frame, Peer, Shown, Wire
+from tests.sim.peers import Diary, Frame, Peer, Question, Shown, Wire
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -48,9 +50,13 @@ class Person(Peer):
         self.failures = 0
         self.texts: dict[str, str] = {}  # by id
         self.said = 0
+        self._questions: deque[Question] = deque()  # on this connection, and not answered
+        self._wonders = random.Random(f"what {name} of {world.config.seed} wonders")
         self.clock.after(self.draw.randint(0, 1_000), self.dial)
         self.clock.after(1_000, self._tick)
         self.clock.after(self._pause(), self._act)
+        if world.config.kept and not self.steady:
+            self.clock.after(1_000, self._wonder)
 
     def _new_protocol(self) -> ClientProtocol:
         return self.world.parts.client(password=self.world.config.password)
@@ -68,6 +74,7 @@ class Person(Peer):
         self.wire = Wire(self.link, claim.seen, claim.told)
         self.world.all_wires.append(self.wire)
         self._tap = b""
+        self._questions.clear()
         self.write(hello)
 
     def disconnected(self) -> None:
@@ -116,6 +123,14 @@ class Person(Peer):
                 self._opened()
             case notices.Said(text=text) | notices.Told(text=text):
                 pass
+            case (
+                notices.HistoryPage()
+                | notices.SearchResults()
+                | notices.Rejected(request="history" | "search")
+            ):
+                question = self._questions.popleft()
+                question.answer, question.at = notice, self.clock.now
+                question.answered = len(self.world.entries)
             case notices.Sent(id=str(id)):
                 text = self.texts.get(id, "")
             case notices.Rejected("nick-in-use"):
@@ -161,8 +176,17 @@ class Person(Peer):
 
     def ask(self, request: Request) -> None:
         """Ask for something, if there is a connection."""
-        if self.open:
-            self.write(self.protocol.request(request))
+        if not self.open:
+            return
+        self.write(self.protocol.request(request))
+        if isinstance(request, events.History | events.Search) and self.diary is not None:
+            shown = [
+                shown.text for shown in self.diary.shown if isinstance(shown.notice, notices.Said)
+            ]
+            place = len(self.world.entries)
+            question = Question(request, self.diary.person, place, frozenset(shown))
+            self._questions.append(question)
+            self.world.questions.append(question)
 
     def say(self, room: str, text: str = "") -> str:
         """Say something new to a room; returns what."""
@@ -190,6 +214,28 @@ class Person(Peer):
         if not rooms or len(self.protocol.unacknowledged) >= MAX_UNACKNOWLEDGED:
             return
         self.act(rooms)
+
+    def _wonder(self) -> None:
+        """Ask the archive something, now and then."""
+        if self.retired or not self.world.faulty:
+            return
+        draw = self._wonders
+        self.clock.after(draw.randint(100, 3_000), self._wonder)
+        if not self.protocol.rooms:
+            return
+        view = draw.choice(list(self.protocol.rooms.values()))
+        match draw.randrange(3):
+            case 0:
+                before = view.seq + 1 - draw.randint(0, 40)
+                self.ask(events.History(view.name, before=before, limit=draw.randint(1, 8)))
+            case 1:
+                self.ask(events.History(view.name, limit=draw.randint(1, 8)))
+            case _:
+                words = draw.choice(self.world.people).name
+                if draw.random() < 0.5:
+                    words += f".{draw.randint(1, 9)}"
+                room = draw.choice(("", view.name))
+                self.ask(events.Search(words, room, limit=draw.randint(1, 6)))
 
     def act(self, rooms: list[str]) -> None:
         """Do one thing, for which there are these rooms."""

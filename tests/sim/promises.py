@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.sim.checkers.archive import Archive
 from tests.sim.checkers.bounds import Bounds
 from tests.sim.checkers.direct_messages import DirectMessages
 from tests.sim.checkers.exactly_once import ExactlyOnce
@@ -39,6 +40,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Flavours,
     SameState,
     OnDisk,
+    Archive,
 )
 
 

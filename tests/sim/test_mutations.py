@@ -34,7 +34,7 @@ from tcpchat_core import (
     Stream,
     events,
 )
-from tcpchat_core.archive import Archived
+from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects import Item
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
@@ -50,12 +50,14 @@ from tcpchat_core.state import ARRIVALS, HANDLERS, Person
 from tcpchat_core.state.tables import Tables
 from tcpchat_net import node as node_module
 from tcpchat_net.fanout import Fanout
-from tcpchat_net.logs import OnEntries, snapshots
+from tcpchat_net.logs import OnEntries, OnFound, snapshots
 from tcpchat_net.logs.archive import ArchiveKeeper
+from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.records import entries_of
 from tcpchat_net.logs.store import Batch, FullError
-from tests.sim import disk as disk_module
+from tcpchat_net.logs.upkeep import Upkeep
+from tests.sim.config import Config
 from tests.sim.parts import Parts
 from tests.sim.promises import CHECKERS, simulate
 from tests.sim.world import name_of
@@ -741,14 +743,87 @@ def the_graces_of_who_is_away_on_the_disk_are_not_armed(_: Patch) -> Parts:
     return Parts(protocol=Forgetful)
 
 
-def the_archive_misses_what_comes_while_it_writes(patch: Patch) -> Parts:
+def the_archive_misses_what_comes_while_it_writes(_: Patch) -> Parts:
     class Deaf(ArchiveKeeper):
         def keep(self, archived: Archived) -> None:
             if not self._is_busy:
                 super().keep(archived)
 
-    patch.setattr(disk_module, "ArchiveKeeper", Deaf)
-    return Parts()
+    return Parts(keeper=Deaf)
+
+
+def the_archive_tells_of_a_rooms_earlier_lives(_: Patch) -> Parts:
+    class Talkative(ArchiveKeeper):
+        def look(self, inquiry: Inquiry, found: OnFound) -> None:
+            if isinstance(inquiry, Page):
+                inquiry = msgspec.structs.replace(inquiry, place=Place(inquiry.place.key, 0))
+            super().look(inquiry, found)
+
+    return Parts(keeper=Talkative)
+
+
+def a_search_finds_what_was_said_where_one_is_not(_: Patch) -> Parts:
+    class Talkative(ArchiveKeeper):
+        def look(self, inquiry: Inquiry, found: OnFound) -> None:
+            if isinstance(inquiry, Matches):
+                places = [Place(f"room{number}", 0) for number in range(4)]
+                inquiry = msgspec.structs.replace(inquiry, places=tuple(places))
+            super().look(inquiry, found)
+
+    return Parts(keeper=Talkative)
+
+
+def what_waits_for_the_archive_is_not_found(_: Patch) -> Parts:
+    class Hasty(ArchiveKeeper):
+        def look(self, inquiry: Inquiry, found: OnFound) -> None:
+            waiting, self._waiting = self._waiting, []
+            super().look(inquiry, found)
+            self._waiting = waiting
+
+    return Parts(keeper=Hasty)
+
+
+def an_archive_that_was_behind_is_not_filled(_: Patch) -> Parts:
+    class Idle(Upkeep):
+        def _fill_archive(self) -> Chore:
+            self._archive.catching_up()
+            self._archive.caught_up()
+            yield 0
+
+    return Parts(upkeep=Idle)
+
+
+def the_log_is_cut_before_there_is_a_snapshot(_: Patch) -> Parts:
+    class Hasty(Upkeep):
+        def _forget(self, before: int) -> Chore:
+            yield Step(self._host, lambda: self._store.cut(self._log.seq))
+            yield from super()._forget(before)
+
+    return Parts(upkeep=Hasty)
+
+
+def the_log_forgets_what_is_not_past_its_time(_: Patch) -> Parts:
+    class Forgetful(Upkeep):
+        def _move_base(self, before: int) -> Chore:
+            yield from super()._move_base(before + 3_000)
+
+    return Parts(upkeep=Forgetful)
+
+
+def what_is_past_its_time_stays_in_the_archive(_: Patch) -> Parts:
+    class Hoarder(Upkeep):
+        def _trim_archive(self, _before: int) -> Chore:
+            yield 0
+
+    return Parts(upkeep=Hoarder)
+
+
+def what_is_past_its_time_stays_in_the_older_snapshot(_: Patch) -> Parts:
+    class Hoarder(Upkeep):
+        def _snapshot(self, upto: int, _forget: int = 0) -> Chore:
+            yield from super()._snapshot(upto, 0)
+
+    return Parts(upkeep=Hoarder)
 
 
 MUTATIONS: list[tuple[Mutation, str]] = [
@@ -794,23 +869,42 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (outboxes_have_no_bound, "bounds"),
     (everybody_waits_for_the_slowest, "healthy"),
     (who_leaves_a_room_is_still_sent_to, "nothing_outside"),
+]
+
+# These are seen only where the log is on a disk.
+ON_DISK: list[tuple[Mutation, str]] = [
     (entries_are_delivered_before_they_are_written, "on_disk"),
     (a_full_disk_loses_a_batch, "liveness"),
     (a_restart_begins_another_epoch, "same_state"),
     (a_restart_forgets_that_its_earlier_life_is_over, "sessions"),
     (the_graces_of_who_is_away_on_the_disk_are_not_armed, "sessions"),
     (the_archive_misses_what_comes_while_it_writes, "on_disk"),
+    (the_archive_tells_of_a_rooms_earlier_lives, "archive"),
+    (a_search_finds_what_was_said_where_one_is_not, "archive"),
+    (what_waits_for_the_archive_is_not_found, "archive"),
+    (an_archive_that_was_behind_is_not_filled, "on_disk"),
+    (the_log_is_cut_before_there_is_a_snapshot, "on_disk"),
+    (the_log_forgets_what_is_not_past_its_time, "on_disk"),
+    (what_is_past_its_time_stays_in_the_archive, "on_disk"),
+    (what_is_past_its_time_stays_in_the_older_snapshot, "on_disk"),
 ]
+
+KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
 
 
 @pytest.mark.parametrize(
-    ("mutation", "checker"), MUTATIONS, ids=[mutation.__name__ for mutation, _ in MUTATIONS]
+    ("mutation", "checker", "seeds"),
+    [
+        pytest.param(mutation, checker, seeds, id=mutation.__name__)
+        for mutations, seeds in ((MUTATIONS, range(WITHIN)), (ON_DISK, KEPT_SEEDS))
+        for mutation, checker in mutations
+    ],
 )
 def test_a_broken_promise_is_caught_by_its_checker(
-    mutation: Mutation, checker: str, monkeypatch: Patch
+    mutation: Mutation, checker: str, seeds: Sequence[int], monkeypatch: Patch
 ) -> None:
     parts = mutation(monkeypatch)
-    for seed in range(WITHIN):
+    for seed in seeds:
         if checker in {broken.checker for broken in simulate(seed, parts).violations}:
             return
     pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
@@ -818,4 +912,4 @@ def test_a_broken_promise_is_caught_by_its_checker(
 
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    assert needed <= {checker for _, checker in MUTATIONS}
+    assert needed <= {checker for _, checker in (*MUTATIONS, *ON_DISK)}

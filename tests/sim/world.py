@@ -28,7 +28,7 @@ from tests.sim.logs import UnreliableLog
 from tests.sim.model import Model
 from tests.sim.network import Link, Way
 from tests.sim.parts import Parts
-from tests.sim.peers import Diary, Frame, Peer, Wire
+from tests.sim.peers import Diary, Frame, Peer, Question, Wire
 from tests.sim.people import (
     COMMONS,
     HealthyPerson,
@@ -95,7 +95,8 @@ class World:
         self.disk = Disk(config, self.clock) if config.kept else None
         self.kept: Kept | None = None  # what the boot of now has on it
         self.servers: list[Server] = []  # all boots of the node
-        self.down_from = self.down_until = -1
+        self.downs: list[tuple[int, int]] = []  # from when until when the node was not there
+        self._down_from: int | None = None
         self.server = self._serve(self._fresh(), boot=1)
         self.faulty = True
         self.faults: Counter[str] = Counter()
@@ -103,6 +104,7 @@ class World:
         self.diaries: list[Diary] = []
         self.all_wires: list[Wire] = []
         self.frames: list[Frame] = []
+        self.questions: list[Question] = []
         self.broken_frames = 0
         self.spoken: dict[str, int] = {}  # when something was said, by its text
         self.last_words: dict[str, Person] = {}
@@ -176,6 +178,8 @@ class World:
         self.clock.after(0, self._sample)
         if self.config.restart_at:
             self._plan_restart()
+        for death in self.config.deaths:
+            self.clock.at(death, self._die_somehow)
         try:
             self._run()
         except Exception:  # whatever it is, it is what this is here to find
@@ -311,8 +315,7 @@ class World:
 
     def _disk_failed(self) -> None:
         """The log is over, and so is its node."""
-        if not self.server.is_dead:
-            self._die()
+        self._die()
 
     def _now(self) -> int:
         return EPOCH + self.clock.now
@@ -347,18 +350,34 @@ class World:
         self.disk.fails = True
         self.clock.after(1_000, self._disk_failed)
 
+    def _die_somehow(self) -> None:
+        assert self.disk is not None
+        if self.config.dies_at_step:
+            self.disk.die_after(self.disk.draw.randint(0, 25), self._die)
+            self.clock.after(1_500, self._die_of(self.server))
+        else:
+            self._die()
+
+    def _die_of(self, server: Server) -> Callable[[], None]:
+        """The death of one boot, should it not have died meanwhile."""
+        return lambda: self._die() if self.server is server else None
+
     def _take_snapshot(self) -> None:
         self._snapshot = self.server.state.snapshot()
 
     def _say_goodbye(self) -> None:
-        self.down_from = self.clock.now
+        if self.server.is_dead:
+            return
+        self._down_from = self.clock.now
         self.server.is_deaf = True
         self.server.node.stop("the server is restarted", retry=self.config.restart_for)
 
     def _die(self) -> None:
-        """The node is gone, with all that it had not logged."""
-        if self.down_from < 0:
-            self.down_from = self.clock.now
+        """The node is gone, with all that it had not logged, unless it is already."""
+        if self.server.is_dead:
+            return
+        if self._down_from is None:
+            self._down_from = self.clock.now
         self.server.die()
         if self.kept is not None:
             self.kept.die()
@@ -374,8 +393,9 @@ class World:
         if self.disk is not None:
             self.disk.fails = False
             self._read_disk(self.disk)
-            self.server = self._serve(self._fresh(), boot=self.server.boot + 1)
-            self.down_until = self.clock.now
+            if self.config.harms:
+                self.disk.harm_archive()
+            self._is_back(self._fresh())
             return
         state = self.parts.state.restore(self._snapshot)
         if self._far_log is not None:
@@ -383,19 +403,30 @@ class World:
             self._delivered(self._far_log.undelivered)
         for entry in self.entries:
             state.handle(entry)
+        self._is_back(state)
+
+    def _is_back(self, state: ChatState) -> None:
         self.server = self._serve(state, boot=self.server.boot + 1)
-        self.down_until = self.clock.now
+        assert self._down_from is not None
+        self.downs.append((self._down_from, self.clock.now))
+        self._down_from = None
 
     def _read_disk(self, disk: Disk) -> None:
         """What is on the disk is what counts, also where nobody was told of it any more."""
         found = disk.entries()
         for checker in self.checkers:
             checker.started(self, found)
-        self._delivered(found[len(self.entries) :])
+        self._delivered([entry for entry in found if entry.seq > len(self.entries)])
+
+    @property
+    def down_until(self) -> int:
+        """When the node came back for the last time."""
+        return self.downs[-1][1] if self.downs else -1
 
     def is_disturbed(self, at: int) -> bool:
         """Whether the node was down at a time, or just before: then nobody is connected."""
-        return self.down_from <= at <= self.down_until + 2 * self.config.latency
+        downs = [*self.downs, (self._down_from, self.clock.now)] if self._down_from else self.downs
+        return any(start <= at <= end + 2 * self.config.latency for start, end in downs)
 
     # ── The weather ──────────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ a message before it that the session had a right to.
 from __future__ import annotations
 
 from tcpchat_core.notices import Gap
+from tests.sim.model import Stay
 from tests.sim.world import Checker, World
 
 
@@ -33,7 +34,11 @@ class Gaps(Checker):
         )
         if stay is None:
             world.violated(self, f"{gap} on connection {conn}, which is not there")
-        elif stay.life.kept_from(place, world.config.state_limits) != gap.oldest:
+        elif self._kept_from(world, stay, place) != gap.oldest:
             world.violated(self, f"{gap} on connection {conn}, but more, or less, is kept")
         elif not any(m.seq < gap.oldest and stay.covers(m.place) for m in stay.life.messages):
             world.violated(self, f"{gap} on connection {conn}, which has missed nothing")
+
+    def _kept_from(self, world: World, stay: Stay, place: int) -> int:
+        since = world.model.kept_since(place)
+        return stay.life.kept_from(place, world.config.state_limits, since)

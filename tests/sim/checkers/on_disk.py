@@ -1,29 +1,64 @@
 """Acknowledged means on the disk: what anybody was told is in the log that the next start reads, in
 its place; and the archive has all that was said in rooms, and nothing else.
+
+What is past its time, and only that, is in none of the files.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from tcpchat_core import Entry
+from tcpchat_core import Entry, events
+from tests.sim.disk import Disk, Kept
 from tests.sim.world import Checker, World
 
 
 class OnDisk(Checker):
     def started(self, world: World, found: Sequence[Entry]) -> None:
-        if [entry.seq for entry in found] != list(range(1, len(found) + 1)):
+        assert world.disk is not None
+        first = found[0].seq if found else 1
+        if [entry.seq for entry in found] != list(range(first, first + len(found))):
             world.violated(self, "the numbers of the log on the disk have holes")
+        snapshots = world.disk.snapshots()
+        if not any(first - 1 <= seq < first + len(found) for seq in snapshots):
+            world.violated(self, f"the log begins with {first}, and is behind none of {snapshots}")
         told = len(world.entries)
-        if list(found[:told]) != world.entries:
+        if list(found)[: max(0, told - first + 1)] != world.entries[first - 1 :]:
             world.violated(self, f"of {told} entries that were delivered some are not on the disk")
+        kept_since = world.model.kept_since()
+        if first > 1 and world.entries[first - 2].at >= kept_since:
+            world.violated(self, f"the log has lost entry {first - 1}, which is not past its time")
 
     def finished(self, world: World) -> None:
-        if world.kept is None or world.disk is None:
-            return
-        said: dict[str, list[tuple[str, int, int]]] = {}
-        for message in world.model.messages.values():
-            said.setdefault(message.life.key, []).append((message.text, message.seq, message.at))
-        for key, messages in said.items():
-            if sorted(world.kept.archived(key)) != sorted(messages):
+        if world.kept is not None and world.disk is not None:
+            self._check_archive(world, world.disk, world.kept)
+            self._check_files(world, world.disk)
+
+    def _check_archive(self, world: World, disk: Disk, kept: Kept) -> None:
+        kept_since = world.model.kept_since()
+        for key in {message.life.key for message in world.model.messages.values()}:
+            messages = [m for m in world.model.messages.values() if m.life.key == key]
+            said = {(m.text, m.seq, m.at) for m in messages}
+            needed = {
+                (m.text, m.seq, m.at)
+                for m in messages
+                if m.place > disk.lost and m.at >= kept_since
+            }
+            archived = kept.archived(key)
+            if not needed <= set(archived) <= said or len(set(archived)) < len(archived):
                 world.violated(self, f"the archive has something else of {key}")
+
+    def _check_files(self, world: World, disk: Disk) -> None:
+        """What a round began to forget is gone when the next one begins."""
+        forgetting = [
+            entry.event.before for entry in world.entries if isinstance(entry.event, events.Forget)
+        ]
+        if len(forgetting) < 2:
+            return
+        files = disk.files()
+        for message in world.model.messages.values():
+            if message.at < forgetting[-2]:
+                pattern = re.escape(message.text.rstrip("…").encode()) + rb"(?![0-9])"
+                if re.search(pattern, files):
+                    world.violated(self, f"{message.text[:20]} is past its time, and in a file")
