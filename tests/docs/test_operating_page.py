@@ -1,4 +1,6 @@
-"""docs/operating.md lists the flags that the server has, with their defaults."""
+"""docs/operating.md lists the flags that the server has, with their defaults, its commands for what
+it keeps, and the formats of its files.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tcpchat_cli.tools import TOOLS
+
+from tcpchat_net.logs import archive, store
 from tests.docs.pages import read, sections, table
 
-FLAGS = {
-    row[0].strip("`").split()[0]: row
-    for row in table(sections(read("docs/operating.md"), 2)["Flags"])
-}
+PAGE = sections(read("docs/operating.md"), 2)
+
+FLAGS = {row[0].strip("`").split()[0]: row for row in table(PAGE["Flags"])}
 
 
 def _help() -> str:
@@ -34,3 +38,17 @@ def test_the_defaults_of_the_page_are_the_servers() -> None:
         [flag] = re.findall(r"--[\w-]+", text)[:1]
         if default := re.search(r"\((\S+)\)\s*$", text):
             assert FLAGS[flag][1] == f"`{default[1]}`", f"docs/operating.md, Flags: {flag}"
+
+
+def test_the_commands_of_the_page_are_the_servers() -> None:
+    rows = table(sections(PAGE["What is kept"], 3)["Looking after it"])
+    named = [re.findall(r"^`tcpchat-server (\w+) DIR\b", row[0]) for row in rows]
+    assert sorted(name for names in named for name in names) == sorted(TOOLS)
+    assert len(rows) == len(TOOLS)
+
+
+def test_the_formats_of_the_page_are_the_codes() -> None:
+    named = re.findall(r"\bformat (\d+) of\s+`([^`]+)`", PAGE["Updating"])
+    assert sorted((name, int(number)) for number, name in named) == sorted(
+        [(archive.ARCHIVE_NAME, archive.FORMAT), (store.LOG_NAME, store.FORMAT)]
+    ), "docs/operating.md, Updating: say which formats this version writes"
