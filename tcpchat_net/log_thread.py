@@ -16,6 +16,7 @@ import gevent
 import msgspec
 
 from tcpchat_net.logs import replayer
+from tcpchat_net.logs.archive import DamagedError
 
 # What is to be called, and then what to tell of it.
 _Job: TypeAlias = tuple[Callable[[], None], Callable[[BaseException | None], None]]
@@ -90,10 +91,12 @@ class Child:
             self.finish()
 
     def finish(self) -> None:
-        """Wait until it is done."""
+        """Wait until it is done. Raises ReplayError, and DamagedError."""
         _, told = self._process.communicate()
         if self._process.returncode:
             why = told.decode(errors="replace").strip().rpartition("\n")[2]
+            if self._process.returncode == replayer.DAMAGED:
+                raise DamagedError(why)
             raise replayer.ReplayError(why or f"it ended with {self._process.returncode}")
 
     def kill(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -60,8 +61,9 @@ class Folder(NamedTuple):
 def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = None) -> Folder:
     """Open a folder, or make it, and come to the state that its log has. Raises StoreError.
 
-    `limits` are those of a new log.
+    `limits` are those of a new log. From here on, what this program makes is for its user alone.
     """
+    os.umask(0o077)
     store, archive = Store(folder, is_synced=is_synced), ArchiveStore(folder)
     try:
         store.open()

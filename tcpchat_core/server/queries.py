@@ -81,7 +81,8 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
         rooms = {query.key: rooms[query.key]}
     places = tuple([Place(key, room.born) for key, room in rooms.items()])
     limit = max(1, min(query.limit, MAX_MESSAGES))
-    words = tuple(query.words.split())
+    # What is punctuation alone is no word.
+    words = tuple([word for word in query.words.split() if any(map(str.isalnum, word))])
     sought = Matches(places, words, query.nick_key, query.since, limit, state.seq)
     return Wanted(sought, _LOOK_LINES, query, "")
 
@@ -94,7 +95,8 @@ def _history(room: Room, query: events.History, *, has_archive: bool) -> Found |
     before = messages[0].seq if messages else min(asked, room.seq + 1)
     is_first = before <= room.born + 1
     if len(messages) == limit or is_first or not has_archive:
-        more = has_archive and bool(messages) and not is_first
+        has_earlier = not is_first if has_archive else bool(room.messages(before, 1))
+        more = bool(messages) and has_earlier
         return Found(notices.HistoryPage(room.name, messages, more), cost)
     page = Page(Place(room.key, room.born), before, limit - len(messages))
     return Wanted(page, _LOOK_LINES, query, room.name, messages)

@@ -16,14 +16,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Final, assert_never
 
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_net.logs import Host, OnFound
-from tcpchat_net.logs.store import sync_folder
+from tcpchat_net.logs.store import aside, sync_folder
 
 ARCHIVE_NAME: Final = "archive.db"
 
@@ -135,20 +135,31 @@ class ArchiveStore:
     def put_aside(self) -> Path:
         """Give a file that is damaged another name, so that a new one can be made; which name."""
         self.close()
-        aside = self.path.with_name(f"{self.path.name}.damaged")
+        damaged = aside(self.path, "damaged")
         for ending in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + ending).replace(f"{aside}{ending}")
-        return self.path.replace(aside)
+                self.path.with_name(self.path.name + ending).replace(f"{damaged}{ending}")
+        return self.path.rename(damaged)
+
+    def check(self) -> None:
+        """Look whether all of the file can be read. Raises DamagedError."""
+        with self._explained():
+            found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DamagedError(f"{self.path} is damaged ({' '.join(found.split())})")
+
+    def renew(self) -> Path:
+        """Put the file aside, and make a new one; which name it has now."""
+        damaged = self.put_aside()
+        self.open()
+        return damaged
 
     def copy_aside(self) -> Path:
         """Write a copy of the file beside it; which name it has."""
-        names = (self.path.with_name(f"{self.path.name}.copy-{number}") for number in count(1))
-        aside = next(path for path in names if not path.exists())
         unfinished = self.path.with_name(f"{self.path.name}.tmp")
         unfinished.unlink(missing_ok=True)
         self.back_up(unfinished)
-        return unfinished.replace(aside)
+        return unfinished.rename(aside(self.path, "copy"))
 
     def _sync_folder(self) -> None:
         try:
@@ -352,7 +363,8 @@ class ArchiveStore:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            # What is added is new, so it fits, unless the tables are not what they should be.
+            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT):
                 raise DamagedError(f"{self.path} is damaged ({error})") from error
             raise ArchiveError(f"cannot use {self.path}: {error}") from error
 
@@ -408,7 +420,13 @@ class ArchiveKeeper:
         """Store all that waits, without waiting for it."""
         if not self.is_behind:
             taken = self._taken()
-            self.host.run(lambda: self._add(taken), lambda _error: None)
+            self.host.run(lambda: self._add(taken), self._flushed)
+
+    def _flushed(self, error: BaseException | None) -> None:
+        if isinstance(error, ArchiveError):
+            self._fall_behind(str(error))
+        elif error is not None:
+            raise error
 
     def look(self, inquiry: Inquiry, found: OnFound) -> None:
         """Find messages, then call `found`."""
@@ -423,8 +441,7 @@ class ArchiveKeeper:
             messages.extend(self.store.find(inquiry))
 
         def done(error: BaseException | None) -> None:
-            if isinstance(error, ArchiveError):
-                self._fall_behind(str(error))
+            self._flushed(error)
             found(messages if error is None else None)
 
         self.host.run(find, done)
@@ -481,9 +498,5 @@ class ArchiveKeeper:
 
     def _stored(self, error: BaseException | None) -> None:
         self._is_busy = False
-        if error is None:
-            self._store_soon()
-        elif isinstance(error, ArchiveError):
-            self._fall_behind(str(error))
-        else:
-            raise error
+        self._flushed(error)
+        self._store_soon()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,43 +64,62 @@ def _recovered(
     complain: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Recovered:
-    _open_archive(archive, complain)
+    is_new = not archive.path.exists()
+    is_new |= not _unless_damaged(archive, archive.open, complain)
+    is_new |= not _unless_damaged(archive, archive.reached, complain)
     last, _ = store.last()
     known = archive.reached()
     _check_ends(store, last, archive, known)
     state, damaged = _start(store)
     state = state or fresh()
     is_behind = known < state.seq or last - known > MAX_LACKING
+    base = snapshots.oldest(store.folder)
+    if base and is_new:
+        complain(
+            f"what was said up to the entry {base} is not in the archive any more, which is filled"
+            " from the log: the log begins there"
+        )
     said: list[Archived] = []
     for batch in store.read_all(state.seq):
         said += _replayed(store, state, batch, last if is_behind else known)
         if len(said) >= SAID_AT_A_TIME:
-            archive.add(said, state.seq)
+            is_behind = not _unless_damaged(
+                archive, partial(archive.add, tuple(said), state.seq), complain
+            )
             said.clear()
         progress(state.seq, last)
     if not is_behind:
-        archive.add(said, state.seq)
+        is_behind = not _unless_damaged(archive, partial(archive.add, said, state.seq), complain)
     if known > last:
-        # A power cut takes the end of a log that does not wait for the disk.
-        copy = archive.copy_aside()
-        complain(
-            f"the archive had what was said after the log's last entry {last}, and has forgotten"
-            f" it; a copy of it as it was is {copy.name}"
-        )
-        archive.forget_beyond(last)
+        _unless_damaged(archive, partial(_cut, archive, last, complain), complain)
     for path in damaged:
         complain(f"{path} is damaged; it is now {snapshots.put_aside(path).name}")
     _keep_base(store.folder, fresh)
     return Recovered(state, is_behind)
 
 
-def _open_archive(archive: ArchiveStore, complain: Callable[[str], None]) -> None:
+def _unless_damaged(
+    archive: ArchiveStore, act: Callable[[], object], complain: Callable[[str], None]
+) -> bool:
+    """Do something with the archive. False: it is damaged, and was put aside for a new one."""
     try:
-        archive.open()
+        act()
     except DamagedError as error:
         aside = archive.put_aside()
         complain(f"{error}; it is now {aside.name}, and a new one is filled from the log")
         archive.open()
+        return False
+    return True
+
+
+def _cut(archive: ArchiveStore, last: int, complain: Callable[[str], None]) -> None:
+    """Forget what is beyond the log: a power cut takes the end of one that was not synced."""
+    copy = archive.copy_aside()
+    complain(
+        f"the archive had what was said after the log's last entry {last}, and has forgotten it;"
+        f" a copy of it as it was is {copy.name}"
+    )
+    archive.forget_beyond(last)
 
 
 def _check_ends(store: Store, last: int, archive: ArchiveStore, known: int) -> None:

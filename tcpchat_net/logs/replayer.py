@@ -25,7 +25,7 @@ from tcpchat_core import ChatState, Entry
 from tcpchat_core.archive import Archived
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_net.logs import snapshots
-from tcpchat_net.logs.archive import ArchiveError, ArchiveStore
+from tcpchat_net.logs.archive import ArchiveError, ArchiveStore, DamagedError
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.store import Batch
 
@@ -34,6 +34,9 @@ _HEAD: Final = struct.Struct("!QQQQ")
 
 # What stands behind the last batch. An input that ends without it was cut off: its server is gone.
 END: Final = _HEAD.pack(0, 0, 0, 0)
+
+# The exit status when it is the archive that is damaged.
+DAMAGED: Final = 3
 
 # How many messages the archive is given at a time.
 SAID_AT_A_TIME: Final = 5_000
@@ -63,7 +66,10 @@ class Program(Protocol):
         """Hand over the next batches, as `packed`; END after the last."""
 
     def finish(self) -> None:
-        """Wait until it is done. Raises ReplayError when nothing came of it."""
+        """Wait until it is done.
+
+        Raises ReplayError when nothing came of it; DamagedError when the archive cannot be filled.
+        """
 
     def kill(self) -> None:
         """Let go of it, whether it is done or not."""
@@ -75,7 +81,7 @@ def packed(batch: Batch) -> bytes:
 
 
 def replay(task: Task, data: BinaryIO) -> None:
-    """Do it. Raises ReplayError."""
+    """Do it. Raises ReplayError, and DamagedError."""
     folder = Path(task.folder)
     try:
         state = snapshots.read(snapshots.path_of(folder, task.start))
@@ -88,6 +94,8 @@ def replay(task: Task, data: BinaryIO) -> None:
                 pass
             state.forget(task.forget)
             snapshots.write(folder, state)
+    except DamagedError:
+        raise
     except (ArchiveError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error
 
@@ -165,6 +173,9 @@ def main() -> None:
         replay(msgspec.json.decode(sys.argv[1], type=Task), sys.stdin.buffer)
     except ReplayError as error:
         raise SystemExit(str(error)) from None
+    except DamagedError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(DAMAGED) from None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tcpchat_core import ChatState
-from tcpchat_net.logs.store import MAX_SEQ, sync_folder
+from tcpchat_net.logs.store import MAX_SEQ, aside, sync_folder
 
 _NAME: Final = re.compile(r"snapshot-([0-9]{20})\.bin")
 
@@ -78,9 +78,14 @@ def _is_whole(path: Path) -> bool:
         return hashlib.file_digest(file, "sha256").digest() == digest
 
 
+def oldest(folder: Path) -> int:
+    """The number of the first snapshot, behind which the log begins; 0 without one."""
+    return next((seq for seq, _ in listed(folder)), 0)
+
+
 def put_aside(path: Path) -> Path:
     """Give a file that is damaged another name, which no snapshot has; which name."""
-    return path.replace(path.with_suffix(".damaged"))
+    return path.rename(aside(path, "damaged"))
 
 
 def listed(folder: Path) -> list[tuple[int, Path]]:

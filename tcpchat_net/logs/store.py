@@ -58,6 +58,12 @@ _TABLES: Final = f"""
 """
 
 
+def aside(path: Path, why: str) -> Path:
+    """A name for a file that is not to be used any more, which no other has: `FILE.why`."""
+    names = (path.with_name(f"{path.name}.{why}{number}") for number in ("", *range(2, 1_000)))
+    return next(name for name in names if not name.exists())
+
+
 def sync_folder(folder: Path) -> None:
     """Have the disk know which names there are in a folder. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,8 +108,8 @@ class Store:
     def open(self) -> None:
         """Open the file, or make it. Raises StoreError for one that cannot be used, as it is."""
         self._make_folder()
-        if not self._path.exists():
-            self._check_is_new()
+        if not self._path.exists() or not self._path.stat().st_size:
+            self._check_is_new()  # SQLite makes a file, and removes what stands beside an empty one
         with self._explained("open"):
             self._db = db = sqlite3.connect(
                 self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False

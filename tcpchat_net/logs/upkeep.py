@@ -20,6 +20,7 @@ Rule 3: What a snapshot says of a time that is past is nothing: it is written af
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator
@@ -29,7 +30,7 @@ from typing import Any, Final
 
 from tcpchat_core import Propose, events
 from tcpchat_net.logs import Host, snapshots
-from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, DamagedError
 from tcpchat_net.logs.chores import Chore, Step, start
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import wall_ms
@@ -206,6 +207,11 @@ class Upkeep:
     def copy(self, target: Path) -> Chore:
         """Write a copy of the folder, as it is now, into a folder that is empty."""
         store, upto = self._store, self._log.seq
+        if not os.access(target, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"the server cannot write to {target}, or has another folder there; have the"
+                " backup written to where it can, such as its own folder"
+            )
         copy = Store(target)
         yield Step(self._aside, copy.open)
         try:
@@ -271,6 +277,15 @@ class Upkeep:
 
     def _fill_archive(self) -> Chore:
         """Replay what the archive lacks, as far as the log and its snapshots reach."""
+        archive = self._archive
+        try:
+            yield Step(archive.host, archive.store.check)
+            yield from self._fill()
+        except DamagedError as error:
+            damaged = yield Step(archive.host, archive.store.renew)
+            raise ReplayError(f"{error}; it is now {damaged.name}, for a new one") from error
+
+    def _fill(self) -> Chore:
         folder, archive = self._folder, self._archive
         reached = yield Step(archive.host, archive.store.reached)
         start = yield Step(self._aside, partial(snapshots.newest_whole, folder, reached))

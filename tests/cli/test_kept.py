@@ -84,6 +84,7 @@ def test_a_folder_is_made_for_its_owner_alone(folder: Path) -> None:
     with serving(folder / "deep") as (server, _address):
         assert stat.S_IMODE((folder / "deep").stat().st_mode) == 0o700
         stop(server)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder / "deep").iterdir()} == {0o600}
     assert names(folder / "deep") == {
         "archive.db",
         "log.db",
@@ -221,7 +222,7 @@ def test_a_snapshot_that_is_no_state_is_put_aside(kept: Path) -> None:
         with client(address, "bob") as bob:
             bob.join("lobby")
         log = stop(server)
-    assert f"{snapshot.name} is damaged; it is now {snapshot.stem}.damaged" in log
+    assert f"{snapshot.name} is damaged; it is now {snapshot.name}.damaged" in log
     assert tool("replay", kept)[0] == 0
 
 

@@ -139,6 +139,10 @@ def test_without_an_archive_a_page_is_what_the_state_remembers() -> None:
     assert texts(page) == ["b", "c"]
     assert isinstance(page, notices.HistoryPage)
     assert not page.more
+    server.ask(1, events.History("lobby", limit=1))
+    (page,) = server.told(1)
+    assert isinstance(page, notices.HistoryPage)
+    assert (texts(page), page.more) == (["c"], True)
     assert isinstance(refused, Rejected)
     assert (refused.reason, refused.request) == ("unavailable", "search")
 
@@ -203,6 +207,14 @@ def test_a_search_that_cannot_be_is_refused_with_a_sentence(
     assert isinstance(refused, Rejected)
     assert (refused.reason, refused.request) == (reason, "search")
     assert server.looks == []
+
+
+def test_punctuation_by_itself_is_nothing_to_search_for() -> None:
+    server = talking("tea")
+    server.ask(1, events.Search("tea ++ c++"))
+    (look,) = server.looks
+    assert isinstance(look.inquiry, Matches)
+    assert look.inquiry.words == ("tea", "c++")
 
 
 def test_while_the_archive_looks_nothing_more_of_that_connection_is_looked_at() -> None:

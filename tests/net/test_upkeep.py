@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,9 +22,10 @@ from tcpchat_net.logs import chores, snapshots
 from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.recovery import MAX_LACKING, recover
 from tcpchat_net.logs.replayer import InProcess, Program, ReplayError, Task
-from tcpchat_net.logs.store import LOG_NAME, FullError, Store, StoreError
+from tcpchat_net.logs.store import LOG_NAME, Batch, FullError, Store, StoreError
 from tcpchat_net.logs.upkeep import ROUND_MS, SNAPSHOT_EVERY, SNAPSHOT_EVERY_MS, WAIT_MS, Upkeep
 from tests.core.harness import START_MS, STEP_MS, random_log
 from tests.net.disk import Host
@@ -427,9 +429,9 @@ def test_an_archive_does_not_know_what_the_log_has_lost(tmp_path: Path) -> None:
     assert "never was" not in [said.text for said in server.said()]
     assert server.archive_store.reached() == 20
     (complaint,) = server.complaints
-    assert "a copy of it as it was is archive.db.copy-1" in complaint
+    assert "a copy of it as it was is archive.db.copy" in complaint
     server.close()
-    (tmp_path / "archive.db.copy-1").rename(server.archive_store.path)
+    (tmp_path / "archive.db.copy").rename(server.archive_store.path)
     server.archive_store.open()
     assert server.archive_store.everything("lobby")[-1].text == "never was"
     server.archive_store.close()
@@ -532,7 +534,8 @@ def test_a_damaged_snapshot_is_put_aside_and_the_upkeep_goes_on(
     aside: dict[Path, bytes] = {}
     for seq in damaged:
         path = snapshots.path_of(tmp_path, seq)
-        path.write_bytes(aside.setdefault(path.with_suffix(".damaged"), damage(path.read_bytes())))
+        damaged_path = path.with_name(f"{path.name}.damaged")
+        path.write_bytes(aside.setdefault(damaged_path, damage(path.read_bytes())))
     server = Server(tmp_path)
     assert server.state.digest() == before.state.digest()
     if 60 in damaged:
@@ -624,7 +627,10 @@ def test_a_log_that_was_lost_is_not_begun_anew(
         assert beside_a_log(tmp_path).items() >= before.items()
 
 
-def test_what_is_left_of_a_log_is_not_begun_anew_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_is_left_of_a_log_is_not_begun_anew_either(is_there: bool, tmp_path: Path) -> None:
+    if is_there:
+        (tmp_path / LOG_NAME).touch()
     (tmp_path / f"{LOG_NAME}-wal").write_bytes(b"all that was said")
     with pytest.raises(StoreError, match="put a backup in the folder's place"):
         Server(tmp_path)
@@ -663,6 +669,74 @@ def test_a_replay_whose_input_is_cut_off_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="ended before its end"):
         program.finish()
     assert [seq for seq, _ in snapshots.listed(tmp_path)] == [0]
+
+
+def pages_zeroed(path: Path) -> None:
+    """All but the first page of a database is gone."""
+    path.write_bytes(path.read_bytes()[:4_096].ljust(path.stat().st_size, b"\0"))
+
+
+def index_broken(path: Path) -> None:
+    """The tables can be read, the index cannot."""
+    db = sqlite3.connect(path)
+    db.execute("UPDATE words_data SET block = x'00'")
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize("harm", [pages_zeroed, index_broken])
+@pytest.mark.parametrize("lacking", [0, 5])
+def test_an_archive_that_is_damaged_within_is_put_aside_and_filled_again(
+    lacking: int, harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    before = talked_in(tmp_path)
+    before.store.open()
+    for entry in chat(20 + lacking, first=61)[20:]:
+        record = encode_batch([Propose(entry.conn, entry.number, (entry.event,))])
+        before.store.append(Batch(entry.seq, entry.seq, entry.at, record))
+    before.store.close()
+    path = before.archive_store.path
+    harm(path)
+    server = Server(tmp_path)
+    server.now = before.now
+    server.take_in(chat(10, first=100))
+    server.keeper.flush()
+    server.work()
+    server.keeper.look(Page(Place("lobby", 0), 1_000, 10), lambda _found: None)
+    server.work()
+    for _ in range(2):
+        server.round()
+    assert not server.keeper.is_behind
+    assert len(server.said()) == 58 + 18 + lacking + 8
+    assert any("it is now archive.db.damaged" in complaint for complaint in server.complaints)
+    server.close()
+
+
+def test_what_an_archive_can_not_be_filled_with_any_more_is_told(tmp_path: Path) -> None:
+    server = Server(tmp_path, keep_ms=HOUR_MS)
+    server.take_in(chat(30))
+    server.now += 2 * HOUR_MS
+    server.take_in(chat(10, first=31))
+    server.round()
+    base = server.base
+    assert base
+    server.close()
+    server.archive_store.path.unlink()
+    again = Server(tmp_path, keep_ms=HOUR_MS)
+    (complaint,) = again.complaints
+    assert f"what was said up to the entry {base} is not in the archive any more" in complaint
+    again.close()
+
+
+def test_a_copy_is_written_only_where_there_is_a_folder(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    done: list[Exception | None] = []
+    server.upkeep.back_up(tmp_path / "nowhere" / "copy", done.append)
+    server.round()
+    (error,) = done
+    assert "the server cannot write to" in str(error)
+    assert not (tmp_path / "nowhere").exists()
+    server.close()
 
 
 # ── Copies, and small folders ────────────────────────────────────────────────────────────────
