@@ -64,6 +64,7 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
     `limits` are those of a new log. From here on, what this program makes is for its user alone.
     """
     os.umask(0o077)
+    os.environ["SQLITE_TMPDIR"] = str(folder)  # what is written anew is not written elsewhere
     store, archive = Store(folder, is_synced=is_synced), ArchiveStore(folder)
     try:
         store.open()

@@ -311,10 +311,11 @@ class ArchiveStore:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def vacuum(self) -> None:
-        """Make the file as small as it can be. It waits for all of it to be written."""
-        self.begin_merge()
-        while self.merge():
-            pass
+        """Write all of the file anew, as small as it can be: some seconds for a million messages.
+
+        SQLite moves rows from page to page, and does not overwrite where they were; so this is
+        what it takes to have nothing of what was forgotten in the file.
+        """
         with self._explained():
             self._connection.execute("VACUUM")
         self.checkpoint()

@@ -1,7 +1,11 @@
 """The file that a log is kept in: SQLite, one row a batch.
 
 A row holds a whole batch (see `records`): a row for each entry is no faster to write, and slower to
-read. There is exactly one connection to the file (with two, SQLite 3.7 to 3.51.2 can lose what was
+read. The rows stand in *segments*, each a table, and are forgotten a segment at a time. (When rows
+are removed from a table, SQLite overwrites them; but it may have moved them from page to page
+before, and does not overwrite where they were. Of a table that is removed, it overwrites all.)
+
+There is exactly one connection to the file (with two, SQLite 3.7 to 3.51.2 can lose what was
 written while one of them starts the WAL anew), and it locks out all others: two servers on one
 folder would each give the same numbers to other things.
 
@@ -24,7 +28,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 # The number of the format: of the tables, of the snapshots, and of what the records mean.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 LOG_NAME: Final = "log.db"
 
@@ -39,9 +43,15 @@ APPLICATION_ID: Final = 0x74637063
 # may be busy with its last write.
 LOCK_TIMEOUT_S: Final = 2.0
 
-# How many rows are read or removed at a time: as a rule some ten kilobytes, and some milliseconds
-# for which what is said has to wait.
+# How many rows are read at a time: as a rule some ten kilobytes, and some milliseconds for which
+# what is said has to wait.
 ROWS_AT_A_TIME: Final = 200
+
+# How much a segment may hold: to remove one takes some ten milliseconds. And of how long a time:
+# its first row is not forgotten before its last.
+ROWS_A_SEGMENT: Final = 10_000
+BYTES_A_SEGMENT: Final = 4 * 1024 * 1024
+MS_A_SEGMENT: Final = 12 * 60 * 60 * 1_000
 
 # No entry has a higher number: SQLite's integers end there.
 MAX_SEQ: Final = 2**63 - 1
@@ -51,9 +61,20 @@ _TABLES: Final = f"""
     PRAGMA application_id = {APPLICATION_ID};
     PRAGMA user_version = {FORMAT};
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
-    CREATE TABLE log (
+    COMMIT;
+"""
+
+_SEGMENT: Final = """
+    CREATE TABLE segment_{} (
         last INTEGER PRIMARY KEY, first INTEGER NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL
-    ) STRICT;
+    ) STRICT
+"""
+
+# In format 1, all rows were in one table.
+_FROM_FORMAT_1: Final = f"""
+    BEGIN;
+    ALTER TABLE log RENAME TO segment_1;
+    PRAGMA user_version = {FORMAT};
     COMMIT;
 """
 
@@ -90,6 +111,29 @@ class Batch(NamedTuple):
     record: bytes
 
 
+class _Segment:
+    """One table of rows. Of one that is empty, `last` is 0."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.table = f"segment_{number}"
+        self.last = 0
+        # These are counted of the one that is written to.
+        self.rows = self.size = self.began_at = 0
+
+    def is_full(self, at: int) -> bool:
+        """Whether another one is due."""
+        return self.rows >= ROWS_A_SEGMENT or (
+            self.rows > 0 and (self.size >= BYTES_A_SEGMENT or at - self.began_at >= MS_A_SEGMENT)
+        )
+
+    def add(self, batch: Batch) -> None:
+        """Count a row."""
+        if not self.rows:
+            self.began_at = batch.at
+        self.rows, self.size, self.last = self.rows + 1, self.size + len(batch.record), batch.last
+
+
 class Store:
     """The log of one node, in a folder. Call `open` first and `close` last.
 
@@ -102,6 +146,7 @@ class Store:
         self._path = folder / LOG_NAME
         self._is_synced = is_synced
         self._db: sqlite3.Connection | None = None
+        self._segments: list[_Segment] = []  # the last is written to; the others are not empty
 
     # ── Opening ──────────────────────────────────────────────────────────────────────────────
 
@@ -129,6 +174,9 @@ class Store:
                 db.executescript(_TABLES)
             # A write takes the lock for good: from here on nobody else can open it.
             self.set_meta("opened", "1")
+            if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+                db.executescript(_FROM_FORMAT_1)
+            self._find_segments(db)
         if is_new:
             try:
                 sync_folder(self.folder)
@@ -199,43 +247,90 @@ class Store:
     def append(self, batch: Batch) -> None:
         """Write one batch behind the others. Raises FullError, or StoreError when all is over."""
         with self._explained("write to"):
-            self._connection.execute(
-                "INSERT INTO log (last, first, at, record) VALUES (?, ?, ?, ?)",
-                (batch.last, batch.first, batch.at, batch.record),
-            )
-
-    def first(self) -> int:
-        """The number of the first entry; 1 when there is none."""
-        with self._explained("read"):
-            row = self._connection.execute("SELECT first FROM log ORDER BY last LIMIT 1").fetchone()
-        return 1 if row is None else int(row[0])
+            self._append(batch)
 
     def append_all(self, batches: Sequence[Batch]) -> None:
         """Write many batches at once, into a copy."""
         with self._explained("write to"):
             self._connection.execute("BEGIN")
-            self._connection.executemany(
-                "INSERT INTO log (first, last, at, record) VALUES (?, ?, ?, ?)", batches
-            )
+            for batch in batches:
+                self._append(batch)
             self._connection.execute("COMMIT")
+
+    def _append(self, batch: Batch) -> None:
+        segment = self._segments[-1]
+        if segment.is_full(batch.at):
+            segment = self._begin_segment()
+        self._connection.execute(
+            f"INSERT INTO {segment.table} (last, first, at, record) VALUES (?, ?, ?, ?)",
+            (batch.last, batch.first, batch.at, batch.record),
+        )
+        segment.add(batch)
+
+    def begin_segment(self) -> None:
+        """Have what comes next be forgotten later than what there is now."""
+        with self._explained("write to"):
+            if self._segments[-1].last:
+                self._begin_segment()
+
+    def _begin_segment(self) -> _Segment:
+        segment = _Segment(self._segments[-1].number + 1 if self._segments else 1)
+        self._connection.execute(_SEGMENT.format(segment.number))
+        self._segments.append(segment)
+        return segment
+
+    def _find_segments(self, db: sqlite3.Connection) -> None:
+        rows = db.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'segment_*'").fetchall()
+        numbers = sorted(int(name.partition("_")[2]) for (name,) in rows)
+        self._segments = []
+        for number in numbers:
+            segment = _Segment(number)
+            (segment.last,) = db.execute(
+                f"SELECT ifnull(max(last), 0) FROM {segment.table}"
+            ).fetchone()
+            if number == numbers[-1]:  # the only one that may grow
+                segment.rows, segment.size, segment.began_at = db.execute(
+                    "SELECT count(*), ifnull(sum(length(record)), 0), ifnull(min(at), 0)"
+                    f" FROM {segment.table}"
+                ).fetchone()
+            self._segments.append(segment)
+        if not self._segments:
+            self._begin_segment()
+
+    def first(self) -> int:
+        """The number of the first entry; 1 when there is none."""
+        with self._explained("read"):
+            row = self._connection.execute(
+                f"SELECT first FROM {self._segments[0].table} ORDER BY last LIMIT 1"
+            ).fetchone()
+        return 1 if row is None else int(row[0])
 
     def last(self) -> tuple[int, int]:
         """The number of the last entry and its time; 0 and 0 when there is none."""
+        for segment in reversed(self._segments):
+            if segment.last:
+                return segment.last, self._last_at(segment)
+        return 0, 0
+
+    def _last_at(self, segment: _Segment) -> int:
         with self._explained("read"):
             row = self._connection.execute(
-                "SELECT last, at FROM log ORDER BY last DESC LIMIT 1"
+                f"SELECT at FROM {segment.table} WHERE last = ?", (segment.last,)
             ).fetchone()
-        return (0, 0) if row is None else (row[0], row[1])
+        return int(row[0])
 
     def read(self, after: int, upto: int = MAX_SEQ) -> list[Batch]:
         """The next batches, of entries above `after` and up to `upto`, in order; [] at the end."""
-        with self._explained("read"):
-            rows = self._connection.execute(
-                "SELECT first, last, at, record FROM log WHERE last > ? AND last <= ?"
-                " ORDER BY last LIMIT ?",
-                (after, upto, ROWS_AT_A_TIME),
-            ).fetchall()
-        return [Batch(*row) for row in rows]
+        for segment in self._segments:
+            if segment.last > after:
+                with self._explained("read"):
+                    rows = self._connection.execute(
+                        f"SELECT first, last, at, record FROM {segment.table}"
+                        " WHERE last > ? AND last <= ? ORDER BY last LIMIT ?",
+                        (after, upto, ROWS_AT_A_TIME),
+                    ).fetchall()
+                return [Batch(*row) for row in rows]
+        return []
 
     def read_all(self, after: int) -> Iterator[Batch]:
         """All batches with entries beyond `after`."""
@@ -244,45 +339,30 @@ class Store:
             after = batches[-1].last
 
     def last_before(self, at: int) -> int:
-        """The number of the last entry that was taken in before a time.
+        """Up to which entry the log can be cut: of the segments that end before a time, the last.
 
-        When that is none of those here, it is the number before theirs. (By bisection, for later
-        entries have later times and there is no index of times.)
+        When there is none, it is the number before the first one here.
         """
-        high, last_at = self.last()
-        if last_at < at:
-            return high
-        low = self.first() - 1
-        while low < high:
-            middle = (low + high) // 2
-            first, last, taken_at = self._row_of(middle + 1)
-            if taken_at < at:
-                low = last
-            else:
-                high = first - 1
-        return low
-
-    def _row_of(self, seq: int) -> tuple[int, int, int]:
-        """The first row with an entry from the number `seq` on: its first, its last, its time."""
-        with self._explained("read"):
-            row = self._connection.execute(
-                "SELECT first, last, at FROM log WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
-            ).fetchone()
-        return (row[0], row[1], row[2])
+        found = self.first() - 1
+        for segment in self._segments[:-1]:
+            if self._last_at(segment) >= at:
+                break
+            found = segment.last
+        return found
 
     def cut(self, upto: int) -> bool:
-        """Forget some batches whose entries are not beyond `upto`; whether there were any.
+        """Forget a segment whose entries are not beyond `upto`; whether there was one.
 
-        Their bytes are overwritten. The last batch of the log stays, whatever it is: the numbers
-        go on from it.
+        Its bytes are overwritten. The last batch of the log stays, whatever it is, with its
+        segment: the numbers go on from it.
         """
+        first = self._segments[0]
+        if first.last > upto or not any(segment.last for segment in self._segments[1:]):
+            return False
         with self._explained("write to"):
-            cursor = self._connection.execute(
-                "DELETE FROM log WHERE last IN (SELECT last FROM log WHERE last <= ?"
-                " AND last < (SELECT max(last) FROM log) ORDER BY last LIMIT ?)",
-                (upto, ROWS_AT_A_TIME),
-            )
-        return cursor.rowcount > 0
+            self._connection.execute(f"DROP TABLE {first.table}")
+        del self._segments[0]
+        return True
 
     def checkpoint(self) -> None:
         """Have all that is written in the one file, on the disk, and nothing beside it."""

@@ -45,9 +45,10 @@ SNAPSHOT_EVERY_MS: Final = 24 * 60 * 60 * 1_000
 # How often it is looked what is due.
 ROUND_MS: Final = 60_000
 
-# How late what is past its time may be forgotten: a tenth of the time, and a day at most.
-LATENESS: Final = 10
-MAX_LATENESS_MS: Final = 24 * 60 * 60 * 1_000
+# How often it is forgotten what is past its time: in a twentieth of the time, or half a day. What
+# was said in between is forgotten together, so some of it twice as late.
+LATENESS: Final = 20
+MAX_LATENESS_MS: Final = 12 * 60 * 60 * 1_000
 
 # How long to wait before it is looked again whether an entry has been taken in.
 WAIT_MS: Final = 50
@@ -193,7 +194,7 @@ class Upkeep:
             pass
         yield Step(self._aside, partial(snapshots.keep_only, self._folder, upto))
         yield Step(self._host, store.vacuum)
-        yield Step(self._archive.host, self._archive.store.vacuum)
+        yield from self._rewrite_archive()
 
     def _back_up_next(self) -> Chore:
         target, done = self._backups.popleft()
@@ -238,6 +239,8 @@ class Upkeep:
 
     def _forget(self, before: int) -> Chore:
         """Forget what was said before a time, everywhere."""
+        # What was said until now can be cut off from what comes, once its time is over.
+        yield Step(self._host, self._store.begin_segment)
         # First the state, then what is written of it.
         self._log.propose([Propose(0, 0, (events.Forget(before),))])
         promised = self._log.promised
@@ -268,12 +271,18 @@ class Upkeep:
         self._archive.flush()  # what waits for it may be past its time, too
         archive = self._archive.store
         host = self._archive.host
+        if not (yield Step(host, partial(archive.trim, before))):
+            return
         while (yield Step(host, partial(archive.trim, before))):
             pass
+        yield from self._rewrite_archive()
+
+    def _rewrite_archive(self) -> Chore:
+        archive, host = self._archive.store, self._archive.host
         yield Step(host, archive.begin_merge)
         while (yield Step(host, archive.merge)):
             pass
-        yield Step(host, archive.checkpoint)
+        yield Step(host, archive.vacuum)
 
     def _fill_archive(self) -> Chore:
         """Replay what the archive lacks, as far as the log and its snapshots reach."""

@@ -268,10 +268,10 @@ def test_a_replay_can_stop_at_an_entry_or_at_a_time(kept: Path) -> None:
 
 def test_a_replay_fails_when_the_log_comes_to_something_else(kept: Path) -> None:
     db = sqlite3.connect(kept / "log.db")
-    [(last, record)] = db.execute("SELECT last, record FROM log WHERE instr(record, 'two')")
+    [(last, record)] = db.execute("SELECT last, record FROM segment_1 WHERE instr(record, 'two')")
     changed = record.replace(b"two", b"2wo")
     with db:
-        db.execute("UPDATE log SET record = ? WHERE last = ?", (changed, last))
+        db.execute("UPDATE segment_1 SET record = ? WHERE last = ?", (changed, last))
     db.close()
     status, output, log = tool("replay", kept)
     assert status == 1

@@ -251,6 +251,7 @@ def test_the_base_and_the_log_are_enough_whenever_the_newest_snapshot_is_damaged
         folder = tmp_path / str(crash)
         server = Server(folder, keep_ms=HOUR_MS)
         server.take_in(chat(30))
+        server.round()
         server.now += 2 * HOUR_MS
         server.take_in(chat(5, first=100))
         with power_cut(server, monkeypatch, crash):
@@ -439,9 +440,7 @@ def test_an_archive_does_not_know_what_the_log_has_lost(tmp_path: Path) -> None:
 
 def test_an_archive_beyond_a_log_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:
     before = talked_in(tmp_path)
-    before.store.open()
-    before.store.cut(70)
-    before.store.close()
+    remade(tmp_path / LOG_NAME, after=70)
     snapshots.path_of(tmp_path, 60).unlink()
     before.archive_store.open()
     before.archive_store.add(
@@ -600,14 +599,21 @@ def emptied(log: Path) -> None:
     log.write_bytes(b"")
 
 
+def remade(log: Path, after: int) -> None:
+    """Another log, which has only what came after an entry."""
+    store, made = Store(log.parent), Store(log.parent / "elsewhere")
+    store.open()
+    made.open()
+    made.append_all(list(store.read_all(after)))
+    made.close()
+    store.close()
+    (log.parent / "elsewhere" / log.name).replace(log)
+    (log.parent / "elsewhere").rmdir()
+
+
 def begun_anew(log: Path) -> None:
     """Another log, of which nothing is in use yet."""
-    log.unlink()
-    made = Store(log.parent / "elsewhere")
-    made.open()
-    made.close()
-    (log.parent / "elsewhere" / log.name).rename(log)
-    (log.parent / "elsewhere").rmdir()
+    remade(log, after=1_000)
 
 
 @pytest.mark.parametrize("harm", [lost, emptied, begun_anew])
@@ -656,8 +662,8 @@ def state_after(entries: list[Entry]) -> ChatState:
 def test_entries_that_are_missing_are_said_to_be(tmp_path: Path) -> None:
     server = Server(tmp_path)
     server.take_in(chat(10))
-    server.store.cut(5)
     server.close()
+    remade(tmp_path / LOG_NAME, after=5)
     with pytest.raises(StoreError, match="the entries between 0 and 6 are missing"):
         Server(tmp_path)
 
@@ -715,6 +721,7 @@ def test_an_archive_that_is_damaged_within_is_put_aside_and_filled_again(
 def test_what_an_archive_can_not_be_filled_with_any_more_is_told(tmp_path: Path) -> None:
     server = Server(tmp_path, keep_ms=HOUR_MS)
     server.take_in(chat(30))
+    server.round()
     server.now += 2 * HOUR_MS
     server.take_in(chat(10, first=31))
     server.round()

@@ -68,13 +68,13 @@ class Sessions(Checker):
         for conn, who in model.speaking.items():
             if conn in there:
                 self._alone.pop(conn, None)
-            elif now - self._alone.setdefault(conn, now) > slack:
+            elif now - max(self._alone.setdefault(conn, now), world.down_until) > slack:
                 self._report(world, f"{who.nick} has no connection since {self._alone[conn]}", who)
         for connection in inside.connections(world.server.protocol):
             conn = connection.conn
             if connection.phase is not Phase.OPEN or conn in model.speaking:
                 self._nobody.pop(conn, None)
-            elif now - self._nobody.setdefault(conn, now) > slack:
+            elif now - max(self._nobody.setdefault(conn, now), world.down_until) > slack:
                 self._report(world, f"connection {conn} is open, and nobody is on it")
 
     def _check_against_log(self, world: World) -> None:
