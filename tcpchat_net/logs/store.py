@@ -117,6 +117,7 @@ class _Segment:
     def __init__(self, number: int) -> None:
         self.number = number
         self.table = f"segment_{number}"
+        self.insert = f"INSERT INTO {self.table} (last, first, at, record) VALUES (?, ?, ?, ?)"
         self.last = 0
         # These are counted of the one that is written to.
         self.rows = self.size = self.began_at = 0
@@ -261,10 +262,8 @@ class Store:
         segment = self._segments[-1]
         if segment.is_full(batch.at):
             segment = self._begin_segment()
-        self._connection.execute(
-            f"INSERT INTO {segment.table} (last, first, at, record) VALUES (?, ?, ?, ?)",
-            (batch.last, batch.first, batch.at, batch.record),
-        )
+        row = (batch.last, batch.first, batch.at, batch.record)
+        self._connection.execute(segment.insert, row)
         segment.add(batch)
 
     def begin_segment(self) -> None:
