@@ -210,7 +210,7 @@ class Store:
         for name in _BESIDE_A_LOG:
             for found in self.folder.glob(name):
                 raise StoreError(
-                    f"{self.folder} has a {found.name} and no log ({LOG_NAME}) that it belongs to;"
+                    f"{self.folder} has {found.name}, and no log ({LOG_NAME}) that it belongs to;"
                     " put a backup in the folder's place, or give another with --data"
                 )
 
