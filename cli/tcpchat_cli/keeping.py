@@ -82,9 +82,11 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
             )
         boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
         store.set_meta("boot", str(boot))
-    except (StoreError, ArchiveError) as error:
+    except (StoreError, ArchiveError, OSError) as error:
         archive.close()
         store.close()
+        if isinstance(error, OSError):
+            raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
         raise StoreError(str(error)) from error
     return Folder(store, archive, *recovered, boot)
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import msgspec
 
-from tcpchat_cli import control
+from tcpchat_cli import console, control
 from tcpchat_cli.arguments import Parser, die
 from tcpchat_cli.keeping import Here, existing, open_folder
 from tcpchat_cli.progress import Report, progress
@@ -156,7 +156,10 @@ def _backup(program: str, argv: Sequence[str]) -> None:
         with tarfile.open(unfinished, "w") as tar:
             for path in sorted(copy.iterdir()):
                 tar.add(path, path.name)
-        os.link(unfinished, file)  # which fails when somebody else made one meanwhile
+        try:
+            os.link(unfinished, file)
+        except FileExistsError:  # somebody else made one meanwhile
+            die(PROGRAM, f"{given.file} is there already; give the name of a new file")
     print(f"{given.file}: {file.stat().st_size:,} bytes")
 
 
@@ -236,9 +239,7 @@ class _Opened:
         self._folder = folder = open_folder(path, is_synced=True)
         log = DurableLog(folder.store, host, failed=_raise)
         log.open(self._handle)
-        archive = ArchiveKeeper(
-            folder.archive, host, lambda why: die(PROGRAM, why), is_behind=folder.is_behind
-        )
+        archive = ArchiveKeeper(folder.archive, host, console.complain, is_behind=folder.is_behind)
         self._upkeep = Upkeep(
             folder.store,
             log,
@@ -247,7 +248,7 @@ class _Opened:
             aside=host,
             replay=InProcess,
             keep_ms=duration_ms(keep),
-            complain=lambda why: die(PROGRAM, why),
+            complain=console.complain,
             failed=_raise,
             progress=report,
         )

@@ -14,6 +14,7 @@ All of it waits for the disk: call it from a thread of its own.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -23,7 +24,7 @@ from typing import Final, assert_never
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_net.logs import Host, OnFound
-from tcpchat_net.logs.store import aside, sync_folder
+from tcpchat_net.logs.store import UNREADABLE, aside, sync_folder
 
 ARCHIVE_NAME: Final = "archive.db"
 
@@ -73,6 +74,22 @@ _INDEXED: Final = "id, key, author, text"
 _COLUMNS: Final = "message.room, message.nick, message.text, message.seq, message.at, message.emote"
 
 
+# Errors of SQLite that say nothing of what is in the file. (With any other, it is not as it was
+# written: what is added is new, for instance, so it fits into the tables.)
+_NOT_THE_FILE: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+
 # How many messages are looked at or forgotten in one step: some ten milliseconds.
 _MESSAGES_AT_A_TIME: Final = 1_000
 
@@ -94,9 +111,21 @@ class ArchiveStore:
     def __init__(self, folder: Path) -> None:
         self.path = folder / ARCHIVE_NAME
         self._db: sqlite3.Connection | None = None
+        self.is_new = False  # it was made by this program, and was not filled yet
 
     def open(self) -> None:
         """Open the file, or make it. Raises ArchiveError."""
+        was_there = self.path.exists()
+        try:
+            self._open()
+        except ArchiveError:
+            self.close()
+            if not was_there:
+                for ending in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            raise
+
+    def _open(self) -> None:
         with self._explained():
             self._db = db = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False
@@ -112,6 +141,7 @@ class ArchiveStore:
             if is_new:
                 db.executescript(_TABLES)
                 self._sync_folder()
+                self.is_new = True
 
     def open_to_read(self) -> None:
         """Open the file only to read what it has, also while a server writes to it.
@@ -142,15 +172,20 @@ class ArchiveStore:
         return self.path.rename(damaged)
 
     def check(self) -> None:
-        """Look whether all of the file can be read. Raises DamagedError."""
+        """Look whether all of the file can be read: some seconds for a million messages.
+
+        Raises DamagedError.
+        """
         with self._explained():
             found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            query = "INSERT INTO words (words, rank) VALUES ('integrity-check', 0)"
+            self._connection.execute(query)
         if found != "ok":
-            raise DamagedError(f"{self.path} is damaged ({' '.join(found.split())})")
+            raise self._damaged(found)
 
-    def renew(self) -> Path:
-        """Put the file aside, and make a new one; which name it has now."""
-        damaged = self.put_aside()
+    def renew(self) -> Path | None:
+        """Put the file aside, if there is one, and make a new one; which name it has now."""
+        damaged = self.put_aside() if self.path.exists() else None
         self.open()
         return damaged
 
@@ -180,7 +215,8 @@ class ArchiveStore:
     def reached(self) -> int:
         """The number of the last entry of the log that was looked at."""
         with self._explained():
-            return int(self._connection.execute("SELECT seq FROM reached").fetchone()[0])
+            (seq,) = self._connection.execute("SELECT seq FROM reached").fetchone()
+            return int(seq)
 
     def add(self, messages: Sequence[Archived], reached: int) -> None:
         """Take in what was said, up to the entry `reached`."""
@@ -344,7 +380,8 @@ class ArchiveStore:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        assert self._db is not None, "the archive is not open"
+        if self._db is None:
+            raise ArchiveError(f"{self.path} is not open")
         return self._db
 
     @contextlib.contextmanager
@@ -354,7 +391,8 @@ class ArchiveStore:
         try:
             yield db
         except BaseException:
-            db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have done so itself
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
 
@@ -363,11 +401,17 @@ class ArchiveStore:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            # What is added is new, so it fits, unless the tables are not what they should be.
-            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT):
-                raise DamagedError(f"{self.path} is damaged ({error})") from error
-            raise ArchiveError(f"cannot use {self.path}: {error}") from error
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            is_ours = code != sqlite3.SQLITE_READONLY or os.access(self.path, os.W_OK)
+            if code in _NOT_THE_FILE or not is_ours or isinstance(error, sqlite3.ProgrammingError):
+                raise ArchiveError(f"cannot use {self.path}: {error}") from error
+            raise self._damaged(getattr(error, "sqlite_errorname", "unreadable")) from error
+        except UNREADABLE as error:
+            raise self._damaged("unreadable") from error
+
+    def _damaged(self, why: str) -> DamagedError:
+        # SQLite's own words may have what people said in them.
+        return DamagedError(f"{self.path} is damaged ({why.split(maxsplit=1)[0]})")
 
 
 def _said(row: tuple[str, str, str, int, int, int]) -> Said:
@@ -400,6 +444,7 @@ class ArchiveKeeper:
         self.store = store
         self.host = host
         self.is_behind = is_behind
+        self.is_damaged = False  # … and cannot be filled before there is a new one
         self._failed = failed
         self._waiting: list[Archived] = []
         self._waiting_chars = 0
@@ -425,7 +470,7 @@ class ArchiveKeeper:
 
     def _flushed(self, error: BaseException | None) -> None:
         if isinstance(error, ArchiveError):
-            self._fall_behind(str(error))
+            self.fall_behind(error)
         elif error is not None:
             raise error
 
@@ -442,8 +487,10 @@ class ArchiveKeeper:
             messages.extend(self.store.find(inquiry))
 
         def done(error: BaseException | None) -> None:
-            self._flushed(error)
-            found(messages if error is None else None)
+            try:
+                self._flushed(error)
+            finally:
+                found(messages if error is None else None)
 
         self.host.run(find, done)
 
@@ -459,6 +506,11 @@ class ArchiveKeeper:
         if self._is_collecting:
             self.is_behind = False
             self._store_soon()
+
+    def fall_behind(self, error: ArchiveError) -> None:
+        """The store could not be written to, or read."""
+        self.is_damaged |= isinstance(error, DamagedError)
+        self._fall_behind(str(error))
 
     def _fall_behind(self, why: str) -> None:
         self._drop_waiting()

@@ -64,21 +64,14 @@ def _recovered(
     complain: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Recovered:
-    is_new = not archive.path.exists()
-    is_new |= not _unless_damaged(archive, archive.open, complain)
-    is_new |= not _unless_damaged(archive, archive.reached, complain)
+    _unless_damaged(archive, archive.open, complain)
+    _unless_damaged(archive, archive.reached, complain)
     last, _ = store.last()
     known = archive.reached()
     _check_ends(store, last, archive, known)
     state, damaged = _start(store)
     state = state or fresh()
     is_behind = known < state.seq or last - known > MAX_LACKING
-    base = snapshots.oldest(store.folder)
-    if base and is_new:
-        complain(
-            f"what was said up to the entry {base} is not in the archive any more, which is filled"
-            " from the log: the log begins there"
-        )
     said: list[Archived] = []
     for batch in store.read_all(state.seq):
         said += _replayed(store, state, batch, last if is_behind else known)
@@ -91,7 +84,7 @@ def _recovered(
     if not is_behind:
         is_behind = not _unless_damaged(archive, partial(archive.add, said, state.seq), complain)
     if known > last:
-        _unless_damaged(archive, partial(_cut, archive, last, complain), complain)
+        is_behind |= not _unless_damaged(archive, partial(_cut, archive, last, complain), complain)
     for path in damaged:
         complain(f"{path} is damaged; it is now {snapshots.put_aside(path).name}")
     _keep_base(store.folder, fresh)
@@ -116,8 +109,8 @@ def _cut(archive: ArchiveStore, last: int, complain: Callable[[str], None]) -> N
     """Forget what is beyond the log: a power cut takes the end of one that was not synced."""
     copy = archive.copy_aside()
     complain(
-        f"the archive had what was said after the log's last entry {last}, and has forgotten it;"
-        f" a copy of it as it was is {copy.name}"
+        f"the log has lost what came after its entry {last}: the archive had more, and has"
+        f" forgotten it; a copy of it as it was is {copy.name}"
     )
     archive.forget_beyond(last)
 

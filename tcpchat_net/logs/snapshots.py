@@ -78,11 +78,6 @@ def _is_whole(path: Path) -> bool:
         return hashlib.file_digest(file, "sha256").digest() == digest
 
 
-def oldest(folder: Path) -> int:
-    """The number of the first snapshot, behind which the log begins; 0 without one."""
-    return next((seq for seq, _ in listed(folder)), 0)
-
-
 def put_aside(path: Path) -> Path:
     """Give a file that is damaged another name, which no snapshot has; which name."""
     return path.rename(aside(path, "damaged"))

@@ -4,6 +4,7 @@ A row holds a whole batch (see `records`): a row for each entry is no faster to 
 read. The rows stand in *segments*, each a table, and are forgotten a segment at a time. (When rows
 are removed from a table, SQLite overwrites them; but it may have moved them from page to page
 before, and does not overwrite where they were. Of a table that is removed, it overwrites all.)
+Each row has a checksum: a disk may give back something else than it was given.
 
 There is exactly one connection to the file (with two, SQLite 3.7 to 3.51.2 can lose what was
 written while one of them starts the WAL anew), and it locks out all others: two servers on one
@@ -23,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,7 +36,7 @@ LOG_NAME: Final = "log.db"
 
 # What there is in a folder only beside a log. To begin a new one would give the numbers of what was
 # said to other things.
-_BESIDE_A_LOG: Final = (f"{LOG_NAME}-wal", "archive.db", "snapshot-*.bin")
+_BESIDE_A_LOG: Final = ("archive.db", "snapshot-*.bin")
 
 # How a file says that it is one of ours: "tcpc".
 APPLICATION_ID: Final = 0x74637063
@@ -47,11 +49,12 @@ LOCK_TIMEOUT_S: Final = 2.0
 # what is said has to wait.
 ROWS_AT_A_TIME: Final = 200
 
-# How much a segment may hold: to remove one takes some ten milliseconds. And of how long a time:
-# its first row is not forgotten before its last.
+# How much a segment may hold: to remove one takes some ten milliseconds.
 ROWS_A_SEGMENT: Final = 10_000
 BYTES_A_SEGMENT: Final = 4 * 1024 * 1024
-MS_A_SEGMENT: Final = 12 * 60 * 60 * 1_000
+
+# What reading raises when a file holds other things than were written to it.
+UNREADABLE: Final = (TypeError, ValueError, KeyError, IndexError, OverflowError)
 
 # No entry has a higher number: SQLite's integers end there.
 MAX_SEQ: Final = 2**63 - 1
@@ -66,17 +69,12 @@ _TABLES: Final = f"""
 
 _SEGMENT: Final = """
     CREATE TABLE segment_{} (
-        last INTEGER PRIMARY KEY, first INTEGER NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL
+        last INTEGER PRIMARY KEY, first INTEGER NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL,
+        checksum INTEGER NOT NULL
     ) STRICT
 """
 
-# In format 1, all rows were in one table.
-_FROM_FORMAT_1: Final = f"""
-    BEGIN;
-    ALTER TABLE log RENAME TO segment_1;
-    PRAGMA user_version = {FORMAT};
-    COMMIT;
-"""
+_COLUMNS: Final = "first, last, at, record, checksum"
 
 
 def aside(path: Path, why: str) -> Path:
@@ -117,22 +115,26 @@ class _Segment:
     def __init__(self, number: int) -> None:
         self.number = number
         self.table = f"segment_{number}"
-        self.insert = f"INSERT INTO {self.table} (last, first, at, record) VALUES (?, ?, ?, ?)"
+        self.insert = f"INSERT INTO {self.table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
         self.last = 0
-        # These are counted of the one that is written to.
-        self.rows = self.size = self.began_at = 0
+        self.rows = self.size = 0  # are counted of the one that is written to
 
-    def is_full(self, at: int) -> bool:
+    @property
+    def is_full(self) -> bool:
         """Whether another one is due."""
-        return self.rows >= ROWS_A_SEGMENT or (
-            self.rows > 0 and (self.size >= BYTES_A_SEGMENT or at - self.began_at >= MS_A_SEGMENT)
-        )
+        return self.rows >= ROWS_A_SEGMENT or self.size >= BYTES_A_SEGMENT
 
     def add(self, batch: Batch) -> None:
         """Count a row."""
-        if not self.rows:
-            self.began_at = batch.at
         self.rows, self.size, self.last = self.rows + 1, self.size + len(batch.record), batch.last
+
+
+def _checksum(batch: Batch) -> int:
+    return zlib.crc32(batch.record, zlib.crc32(f"{batch.first} {batch.last} {batch.at}".encode()))
+
+
+def _row(batch: Batch) -> tuple[int, int, int, bytes, int]:
+    return (*batch, _checksum(batch))
 
 
 class Store:
@@ -155,7 +157,8 @@ class Store:
         """Open the file, or make it. Raises StoreError for one that cannot be used, as it is."""
         self._make_folder()
         if not self._path.exists() or not self._path.stat().st_size:
-            self._check_is_new()  # SQLite makes a file, and removes what stands beside an empty one
+            # SQLite makes a file, and removes what stands beside an empty one.
+            self._check_is_new(f"{LOG_NAME}-wal")
         with self._explained("open"):
             self._db = db = sqlite3.connect(
                 self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -166,17 +169,17 @@ class Store:
                 self._check_is_new()
             else:
                 self._check_format(db)
+            if is_new:  # before there are two files: all of it is there, or nothing
+                db.executescript(_TABLES)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._is_synced else 'NORMAL'}")
             # What is past its time is gone from the file, and not only from the tables.
             db.execute("PRAGMA secure_delete = ON")
             db.execute("PRAGMA trusted_schema = OFF")
-            if is_new:
-                db.executescript(_TABLES)
             # A write takes the lock for good: from here on nobody else can open it.
             self.set_meta("opened", "1")
             if db.execute("PRAGMA user_version").fetchone()[0] == 1:
-                db.executescript(_FROM_FORMAT_1)
+                self._convert_format_1(db)
             self._find_segments(db)
         if is_new:
             try:
@@ -206,8 +209,8 @@ class Store:
                 " give another with --data, or --in-memory to keep nothing"
             )
 
-    def _check_is_new(self) -> None:
-        for name in _BESIDE_A_LOG:
+    def _check_is_new(self, *others: str) -> None:
+        for name in (*_BESIDE_A_LOG, *others):
             for found in self.folder.glob(name):
                 raise StoreError(
                     f"{self.folder} has {found.name}, and no log ({LOG_NAME}) that it belongs to;"
@@ -230,8 +233,10 @@ class Store:
 
     def meta(self, key: str) -> str | None:
         """What is kept under a name."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        with self._explained("read"):
+            query = "SELECT value FROM meta WHERE key = ?"
+            row = self._connection.execute(query, (key,)).fetchone()
+            return None if row is None else str(row[0])
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep something under a name."""
@@ -260,17 +265,10 @@ class Store:
 
     def _append(self, batch: Batch) -> None:
         segment = self._segments[-1]
-        if segment.is_full(batch.at):
+        if segment.is_full:
             segment = self._begin_segment()
-        row = (batch.last, batch.first, batch.at, batch.record)
-        self._connection.execute(segment.insert, row)
+        self._connection.execute(segment.insert, _row(batch))
         segment.add(batch)
-
-    def begin_segment(self) -> None:
-        """Have what comes next be forgotten later than what there is now."""
-        with self._explained("write to"):
-            if self._segments[-1].last:
-                self._begin_segment()
 
     def _begin_segment(self) -> _Segment:
         segment = _Segment(self._segments[-1].number + 1 if self._segments else 1)
@@ -284,17 +282,27 @@ class Store:
         self._segments = []
         for number in numbers:
             segment = _Segment(number)
-            (segment.last,) = db.execute(
-                f"SELECT ifnull(max(last), 0) FROM {segment.table}"
-            ).fetchone()
-            if number == numbers[-1]:  # the only one that may grow
-                segment.rows, segment.size, segment.began_at = db.execute(
-                    "SELECT count(*), ifnull(sum(length(record)), 0), ifnull(min(at), 0)"
-                    f" FROM {segment.table}"
-                ).fetchone()
+            query = f"SELECT ifnull(max(last), 0) FROM {segment.table}"
+            (segment.last,) = db.execute(query).fetchone()
             self._segments.append(segment)
         if not self._segments:
             self._begin_segment()
+        self._count(self._segments[-1])
+
+    def _count(self, segment: _Segment) -> None:
+        query = f"SELECT count(*), ifnull(sum(length(record)), 0) FROM {segment.table}"
+        segment.rows, segment.size = self._connection.execute(query).fetchone()
+
+    def _convert_format_1(self, db: sqlite3.Connection) -> None:
+        """In format 1, all rows were in one table, and had no checksum."""
+        db.execute("BEGIN")
+        self._segments = []
+        self._begin_segment()
+        for row in db.execute("SELECT first, last, at, record FROM log ORDER BY last"):
+            self._append(Batch(*row))
+        db.execute("DROP TABLE log")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.execute("COMMIT")
 
     def first(self) -> int:
         """The number of the first entry; 1 when there is none."""
@@ -302,7 +310,7 @@ class Store:
             row = self._connection.execute(
                 f"SELECT first FROM {self._segments[0].table} ORDER BY last LIMIT 1"
             ).fetchone()
-        return 1 if row is None else int(row[0])
+            return 1 if row is None else int(row[0])
 
     def last(self) -> tuple[int, int]:
         """The number of the last entry and its time; 0 and 0 when there is none."""
@@ -313,10 +321,9 @@ class Store:
 
     def _last_at(self, segment: _Segment) -> int:
         with self._explained("read"):
-            row = self._connection.execute(
-                f"SELECT at FROM {segment.table} WHERE last = ?", (segment.last,)
-            ).fetchone()
-        return int(row[0])
+            query = f"SELECT at FROM {segment.table} WHERE last = ?"
+            (at,) = self._connection.execute(query, (segment.last,)).fetchone()
+            return int(at)
 
     def read(self, after: int, upto: int = MAX_SEQ) -> list[Batch]:
         """The next batches, of entries above `after` and up to `upto`, in order; [] at the end."""
@@ -324,12 +331,17 @@ class Store:
             if segment.last > after:
                 with self._explained("read"):
                     rows = self._connection.execute(
-                        f"SELECT first, last, at, record FROM {segment.table}"
+                        f"SELECT {_COLUMNS} FROM {segment.table}"
                         " WHERE last > ? AND last <= ? ORDER BY last LIMIT ?",
                         (after, upto, ROWS_AT_A_TIME),
                     ).fetchall()
-                return [Batch(*row) for row in rows]
+                    return [self._checked(Batch(*row[:4]), row[4]) for row in rows]
         return []
+
+    def _checked(self, batch: Batch, checksum: int) -> Batch:
+        if _checksum(batch) != checksum:
+            raise self._damaged(f"the entries {batch.first} to {batch.last} are not as written")
+        return batch
 
     def read_all(self, after: int) -> Iterator[Batch]:
         """All batches with entries beyond `after`."""
@@ -338,30 +350,58 @@ class Store:
             after = batches[-1].last
 
     def last_before(self, at: int) -> int:
-        """Up to which entry the log can be cut: of the segments that end before a time, the last.
+        """The number of the last entry that was taken in before a time.
 
-        When there is none, it is the number before the first one here.
+        When that is none of those here, it is the number before theirs.
         """
         found = self.first() - 1
-        for segment in self._segments[:-1]:
-            if self._last_at(segment) >= at:
-                break
-            found = segment.last
+        for segment in self._segments:
+            if segment.last and self._last_at(segment) < at:
+                found = segment.last
+                continue
+            # Later entries have later times: so it is in this one, or the one before.
+            with self._explained("read"):
+                query = f"SELECT max(last) FROM {segment.table} WHERE at < ?"
+                (last,) = self._connection.execute(query, (at,)).fetchone()
+            return found if last is None else int(last)
         return found
 
     def cut(self, upto: int) -> bool:
-        """Forget a segment whose entries are not beyond `upto`; whether there was one.
+        """Forget some batches whose entries are not beyond `upto`; whether there were any.
 
-        Its bytes are overwritten. The last batch of the log stays, whatever it is, with its
-        segment: the numbers go on from it.
+        Their bytes are overwritten. The last batch of the log stays, whatever it is: the numbers
+        go on from it.
         """
         first = self._segments[0]
-        if first.last > upto or not any(segment.last for segment in self._segments[1:]):
-            return False
+        if first.last <= upto and any(segment.last for segment in self._segments[1:]):
+            with self._explained("write to"):
+                self._connection.execute(f"DROP TABLE {first.table}")
+            del self._segments[0]
+            return True
+        upto = min(upto, first.last - 1)
         with self._explained("write to"):
-            self._connection.execute(f"DROP TABLE {first.table}")
-        del self._segments[0]
-        return True
+            query = f"SELECT count(*) FROM {first.table} WHERE last <= ?"
+            (count,) = self._connection.execute(query, (upto,)).fetchone()
+            if count:
+                self._rewrite(first, upto)
+        return bool(count)
+
+    def _rewrite(self, segment: _Segment, upto: int) -> None:
+        """Have a segment hold only what is beyond an entry."""
+        db = self._connection
+        db.execute("BEGIN")
+        try:
+            db.execute(_SEGMENT.format(0))
+            where = f"FROM {segment.table} WHERE last > ? ORDER BY last"
+            db.execute(f"INSERT INTO segment_0 ({_COLUMNS}) SELECT {_COLUMNS} {where}", (upto,))
+            db.execute(f"DROP TABLE {segment.table}")
+            db.execute(f"ALTER TABLE segment_0 RENAME TO {segment.table}")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have done so itself
+                db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+        self._count(segment)
 
     def checkpoint(self) -> None:
         """Have all that is written in the one file, on the disk, and nothing beside it."""
@@ -387,6 +427,14 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise self._explanation(what, error) from error
+        except UNREADABLE as error:
+            raise self._damaged("it holds what no log has") from error
+
+    def _damaged(self, why: str) -> StoreError:
+        return StoreError(
+            f"{self._path} is damaged ({why}); put a backup in its place, or give another folder"
+            " with --data"
+        )
 
     def _explanation(self, what: str, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0)
@@ -402,9 +450,6 @@ class Store:
                     " another folder (--data)"
                 )
             case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-                return StoreError(
-                    f"{self._path} is damaged ({error}); put a backup in its place, or give another"
-                    " folder with --data"
-                )
+                return self._damaged(str(error))
             case _:
                 return StoreError(f"cannot {what} {self._path}: {error}")

@@ -45,10 +45,9 @@ SNAPSHOT_EVERY_MS: Final = 24 * 60 * 60 * 1_000
 # How often it is looked what is due.
 ROUND_MS: Final = 60_000
 
-# How often it is forgotten what is past its time: in a twentieth of the time, or half a day. What
-# was said in between is forgotten together, so some of it twice as late.
-LATENESS: Final = 20
-MAX_LATENESS_MS: Final = 12 * 60 * 60 * 1_000
+# How late what is past its time may be forgotten: a tenth of the time, and a day at most.
+LATENESS: Final = 10
+MAX_LATENESS_MS: Final = 24 * 60 * 60 * 1_000
 
 # How long to wait before it is looked again whether an entry has been taken in.
 WAIT_MS: Final = 50
@@ -183,18 +182,26 @@ class Upkeep:
             self._taken_at = now
 
     def compact(self) -> Chore:
-        """Make the folder as small as it can be: what was said, and the state of now."""
-        if self._archive.is_behind:
+        """Make the folder as small as it can be: what was said, and the state of now.
+
+        The log is cut when it has been seen that the archive has all of it.
+        """
+        archive = self._archive
+        try:
+            yield Step(archive.host, archive.store.check)
+        except DamagedError as error:
+            archive.fall_behind(error)
+        if archive.is_behind:
             yield from self._fill_archive()
         # Also when nothing is to be forgotten: the log's last entry stays, and is to say nothing.
         yield from self._forget(0 if self._keep_ms is None else self._clock() - self._keep_ms)
+        yield from self._rewrite_archive()
         store, upto = self._store, self._log.seq
         yield from self._snapshot(upto)
         while (yield Step(self._host, partial(store.cut, upto))):
             pass
         yield Step(self._aside, partial(snapshots.keep_only, self._folder, upto))
         yield Step(self._host, store.vacuum)
-        yield from self._rewrite_archive()
 
     def _back_up_next(self) -> Chore:
         target, done = self._backups.popleft()
@@ -207,15 +214,19 @@ class Upkeep:
 
     def copy(self, target: Path) -> Chore:
         """Write a copy of the folder, as it is now, into a folder that is empty."""
-        store, upto = self._store, self._log.seq
+        store = self._store
         if not os.access(target, os.W_OK | os.X_OK):
             raise StoreError(
                 f"the server cannot write to {target}, or has another folder there; have the"
                 " backup written to where it can, such as its own folder"
             )
-        copy = Store(target)
+        copy, archive = Store(target), self._archive
         yield Step(self._aside, copy.open)
         try:
+            # Before the log is: an archive may be behind its log, and not before it.
+            kept = target / archive.store.path.name
+            yield Step(archive.host, partial(archive.store.back_up, kept))
+            upto = self._log.seq
             for key, value in (yield Step(self._host, store.all_meta)):
                 yield Step(self._aside, partial(copy.set_meta, key, value))
             listed = yield Step(self._aside, partial(snapshots.listed, self._folder))
@@ -227,8 +238,6 @@ class Upkeep:
                 yield Step(self._aside, partial(copy.append_all, batches))
         finally:
             copy.close()
-        archive = self._archive
-        yield Step(archive.host, partial(archive.store.back_up, target / archive.store.path.name))
 
     def _take_newest(self) -> Chore:
         """Write a snapshot of now, in place of the newest one."""
@@ -239,8 +248,6 @@ class Upkeep:
 
     def _forget(self, before: int) -> Chore:
         """Forget what was said before a time, everywhere."""
-        # What was said until now can be cut off from what comes, once its time is over.
-        yield Step(self._host, self._store.begin_segment)
         # First the state, then what is written of it.
         self._log.propose([Propose(0, 0, (events.Forget(before),))])
         promised = self._log.promised
@@ -286,23 +293,29 @@ class Upkeep:
 
     def _fill_archive(self) -> Chore:
         """Replay what the archive lacks, as far as the log and its snapshots reach."""
-        archive = self._archive
-        try:
-            yield Step(archive.host, archive.store.check)
-            yield from self._fill()
-        except DamagedError as error:
-            damaged = yield Step(archive.host, archive.store.renew)
-            raise ReplayError(f"{error}; it is now {damaged.name}, for a new one") from error
-
-    def _fill(self) -> Chore:
         folder, archive = self._folder, self._archive
+        if archive.is_damaged:
+            damaged = yield Step(archive.host, archive.store.renew)
+            archive.is_damaged = False
+            if damaged is not None:
+                self._complain(f"the archive is damaged; it is now {damaged.name}")
         reached = yield Step(archive.host, archive.store.reached)
         start = yield Step(self._aside, partial(snapshots.newest_whole, folder, reached))
         if start is None:
             start = yield Step(self._aside, partial(snapshots.oldest_whole, folder))
-        if start is None:
-            raise self._no_snapshot()
-        yield from self._replayed(Task(str(folder), start, fills=True), self._log.seq)
+            if start is None:
+                raise self._no_snapshot()
+            if archive.store.is_new:
+                self._complain(
+                    f"what was said between the entries {reached} and {start} is not in the archive"
+                    f" any more, which is filled from the log: the log begins with {start + 1}"
+                )
+        archive.store.is_new = False
+        try:
+            yield from self._replayed(Task(str(folder), start, fills=True), self._log.seq)
+        except DamagedError as error:
+            archive.fall_behind(error)
+            raise ReplayError(str(error)) from error
         archive.caught_up()
 
     # ── Replaying ────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tcpchat_net import ChatClient
+from tcpchat_net.logs.store import Store
 from tests.cli.serving import ServerProcess, Talker, run_server
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
 
@@ -267,12 +268,16 @@ def test_a_replay_can_stop_at_an_entry_or_at_a_time(kept: Path) -> None:
 
 
 def test_a_replay_fails_when_the_log_comes_to_something_else(kept: Path) -> None:
-    db = sqlite3.connect(kept / "log.db")
-    [(last, record)] = db.execute("SELECT last, record FROM segment_1 WHERE instr(record, 'two')")
-    changed = record.replace(b"two", b"2wo")
-    with db:
-        db.execute("UPDATE segment_1 SET record = ? WHERE last = ?", (changed, last))
-    db.close()
+    store, other = Store(kept), Store(kept / "other")
+    store.open()
+    other.open()
+    for batch in store.read_all(0):
+        other.append(batch._replace(record=batch.record.replace(b"two", b"2wo")))
+    for key, value in store.all_meta():
+        other.set_meta(key, value)
+    other.close()
+    store.close()
+    (kept / "other" / "log.db").replace(kept / "log.db")
     status, output, log = tool("replay", kept)
     assert status == 1
     assert "does not come to what was recorded after the entry" in log

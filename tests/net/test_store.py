@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tcpchat_core.archive import Archived
 from tcpchat_core.notices import Said
 from tcpchat_net.logs import store as store_module
 from tcpchat_net.logs.archive import ArchiveStore
-from tcpchat_net.logs.store import LOG_NAME, Batch, Store
+from tcpchat_net.logs.store import LOG_NAME, Batch, Store, StoreError
 
 
 def batch(seq: int, size: int = 10) -> Batch:
@@ -25,7 +26,6 @@ def batch(seq: int, size: int = 10) -> Batch:
     steps=st.lists(
         st.one_of(
             st.tuples(st.just("append"), st.integers(0, 3_000)),
-            st.tuples(st.just("begin"), st.just(0)),
             st.tuples(st.just("cut"), st.integers(0, 60)),
             st.tuples(st.just("reopen"), st.just(0)),
         ),
@@ -33,12 +33,12 @@ def batch(seq: int, size: int = 10) -> Batch:
     ),
     rows=st.integers(1, 20),
 )
-def test_a_store_is_a_list_that_is_cut_at_the_bounds_of_its_segments(
+def test_a_store_is_a_list_that_is_cut_at_its_front(
     steps: list[tuple[str, int]], rows: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = Store(tmp_path_factory.mktemp("log"), is_synced=False)
     store.open()
-    segments: list[list[Batch]] = [[]]
+    there: list[Batch] = []
     seq = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "ROWS_A_SEGMENT", rows)
@@ -46,35 +46,27 @@ def test_a_store_is_a_list_that_is_cut_at_the_bounds_of_its_segments(
             match step:
                 case "append":
                     seq += 1
-                    if len(segments[-1]) >= rows:
-                        segments.append([])
-                    segments[-1].append(batch(seq, value))
-                    store.append(segments[-1][-1])
-                case "begin":
-                    store.begin_segment()
-                    if segments[-1]:
-                        segments.append([])
+                    there.append(batch(seq, value))
+                    store.append(there[-1])
                 case "cut":
-                    is_cut = bool(segments[0]) and segments[0][-1].last <= value
-                    is_cut = is_cut and any(segments[1:])
-                    assert store.cut(value) == is_cut
-                    if is_cut:
-                        del segments[0]
+                    cut = value
+                    while store.cut(cut):
+                        pass
+                    there = [each for each in there if each.last > cut or each.last == seq]
                 case _:
                     store.close()
                     store.open()
-            there = [each for segment in segments for each in segment]
             assert list(store.read_all(0)) == there
             assert store.first() == (there[0].first if there else 1)
             assert store.last() == ((there[-1].last, there[-1].at) if there else (0, 0))
-            for at in (0, 5 * seq, 10 * seq + 1):
-                ended = [part[-1].last for part in segments[:-1] if part and part[-1].at < at]
-                assert store.last_before(at) == max(ended, default=store.first() - 1)
-            for after in (0, seq // 2):
-                upto = [each for each in there if after < each.last <= 3 * seq // 4]
-                assert (
-                    store.read(after, 3 * seq // 4) == upto[: len(store.read(after, 3 * seq // 4))]
-                )
+            for at in (0, 5 * seq, 10 * seq, 10 * seq + 1):
+                past = [each.last for each in there if each.at < at]
+                assert store.last_before(at) == max(past, default=store.first() - 1)
+            found, after, upto = [], seq // 4, 3 * seq // 4
+            while part := store.read(after, upto):
+                found += part
+                after = part[-1].last
+            assert found == [each for each in there if seq // 4 < each.last <= upto]
     store.close()
 
 
@@ -98,7 +90,6 @@ def test_what_was_forgotten_is_in_no_byte_of_the_files(
         archive.add([Archived(seq, "lobby", "ada", said)], seq)
         if seq % every == 0:
             upto = store.last_before(10 * (seq - kept))
-            store.begin_segment()
             while store.cut(upto):
                 pass
             store.checkpoint()
@@ -115,20 +106,64 @@ def test_what_was_forgotten_is_in_no_byte_of_the_files(
     archive.close()
 
 
-def test_a_segment_is_of_half_a_day_or_of_some_megabytes_at_most(tmp_path: Path) -> None:
-    store = Store(tmp_path, is_synced=False)
+def test_a_row_that_is_not_as_it_was_written_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
     store.open()
-    half_a_day = store_module.MS_A_SEGMENT
-    much = b"x" * (store_module.BYTES_A_SEGMENT // 2)
-    for seq, at in ((1, 0), (2, half_a_day - 1), (3, half_a_day), (4, half_a_day)):
-        store.append(Batch(seq, seq, at, b"x" if seq < 3 else much))
-        store.close()
+    for seq in range(1, 6):
+        store.append(batch(seq))
+    store.close()
+    whole = (tmp_path / LOG_NAME).read_bytes()
+    for change in ("record = X'00'", "at = 7", "first = 2"):
+        (tmp_path / LOG_NAME).write_bytes(whole)
+        db = sqlite3.connect(tmp_path / LOG_NAME)
+        db.execute(f"UPDATE segment_1 SET {change} WHERE last = 3")
+        db.commit()
+        db.close()
         store.open()
-    store.append(Batch(5, 5, half_a_day, b"x"))
-    assert store.cut(4)
-    assert store.first() == 3
-    assert store.cut(4)
-    assert store.first() == 5
+        with pytest.raises(StoreError, match=r"is damaged \(the entries . to 3 are not as written"):
+            list(store.read_all(0))
+        store.close()
+
+
+@pytest.mark.parametrize("at", [18, 40, 60, 100, 110, 4_000, 4_082, 4_096, 8_190, 12_280])
+def test_a_file_with_a_damaged_byte_is_refused_with_a_sentence_or_read(
+    at: int, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    store.open()
+    for seq in range(1, 200):
+        store.append(batch(seq))
+    store.close()
+    data = bytearray((tmp_path / LOG_NAME).read_bytes())
+    for value in (0, 255, data[at] ^ 1):
+        data[at] = value
+        (tmp_path / LOG_NAME).write_bytes(data)
+        with suppress(StoreError):
+            store.open()
+            store.meta("epoch")
+            store.last()
+            for seq, each in enumerate(store.read_all(0), 1):
+                assert each == batch(seq)
+        store.close()
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_first_start_that_is_killed_can_be_tried_again(steps: int, tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / LOG_NAME, isolation_level=None)
+    for statement in (
+        "PRAGMA locking_mode = EXCLUSIVE",
+        "SELECT count(*) FROM sqlite_schema",
+        "PRAGMA journal_mode = WAL",
+    )[:steps]:
+        db.execute(statement).fetchone()
+    for path in tmp_path.iterdir():  # as it is now
+        (tmp_path / "killed").mkdir(exist_ok=True)
+        if path.is_file():
+            (tmp_path / "killed" / path.name).write_bytes(path.read_bytes())
+    db.close()
+    store = Store(tmp_path / "killed")
+    store.open()
+    store.append(batch(1))
     store.close()
 
 
@@ -146,7 +181,7 @@ def test_a_log_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) -> N
     """)
     db.close()
     store = Store(tmp_path)
-    for last in (2, 3):
+    for last in (2, 3, 4):
         store.open()
         assert [each.last for each in store.read_all(0)] == list(range(1, last + 1))
         store.append(batch(last + 1))

@@ -15,17 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpchat_core import ChatState, Entry, Event, Propose, events
-from tcpchat_core.archive import Archived, Page, Place
+from tcpchat_core.archive import Archived, Matches, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_net.logs import chores, snapshots
-from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore
+from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore, DamagedError
 from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
-from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.recovery import MAX_LACKING, recover
 from tcpchat_net.logs.replayer import InProcess, Program, ReplayError, Task
-from tcpchat_net.logs.store import LOG_NAME, Batch, FullError, Store, StoreError
+from tcpchat_net.logs.store import LOG_NAME, FullError, Store, StoreError
 from tcpchat_net.logs.upkeep import ROUND_MS, SNAPSHOT_EVERY, SNAPSHOT_EVERY_MS, WAIT_MS, Upkeep
 from tests.core.harness import START_MS, STEP_MS, random_log
 from tests.net.disk import Host
@@ -582,6 +581,16 @@ def test_snapshots_that_are_damaged_while_the_server_runs_are_complained_of(tmp_
     again.close()
 
 
+def compacted(server: Server) -> Exception | None:
+    """What ended the compacting of a folder."""
+    ended: list[Exception | None] = []
+    chores.start(server.upkeep.compact(), server.host, ended.append)
+    while not ended:
+        server.work()
+        server.host.pass_time()
+    return ended[0]
+
+
 def beside_a_log(folder: Path) -> dict[str, bytes]:
     """What a folder holds but for the log, by name."""
     return {
@@ -682,40 +691,128 @@ def pages_zeroed(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:4_096].ljust(path.stat().st_size, b"\0"))
 
 
-def index_broken(path: Path) -> None:
-    """The tables can be read, the index cannot."""
-    db = sqlite3.connect(path)
-    db.execute("UPDATE words_data SET block = x'00'")
-    db.commit()
-    db.close()
+# What else damage may look like to who reads the tables.
+STATEMENTS = [
+    "UPDATE words_data SET block = x'00'",
+    "UPDATE words_data SET block = randomblob(length(block)) WHERE id > 10",
+    "DELETE FROM words_data WHERE id > 10",
+    "UPDATE words_config SET v = 99",
+    "DELETE FROM reached",
+    "UPDATE message SET key = 'lobbq'",
+    "UPDATE message SET text = CAST(x'ff78797a7a79' AS TEXT)",
+    "PRAGMA user_version = 0; DROP TABLE name",
+]
 
 
-@pytest.mark.parametrize("harm", [pages_zeroed, index_broken])
-@pytest.mark.parametrize("lacking", [0, 5])
+def harmed(statement: str) -> Callable[[Path], None]:
+    def harm(path: Path) -> None:
+        db = sqlite3.connect(path)
+        db.executescript(statement)
+        db.close()
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    "harm", [pages_zeroed, *map(harmed, STATEMENTS)], ids=["pages", *STATEMENTS]
+)
 def test_an_archive_that_is_damaged_within_is_put_aside_and_filled_again(
-    lacking: int, harm: Callable[[Path], None], tmp_path: Path
+    harm: Callable[[Path], None], tmp_path: Path
 ) -> None:
     before = talked_in(tmp_path)
-    before.store.open()
-    for entry in chat(20 + lacking, first=61)[20:]:
-        record = encode_batch([Propose(entry.conn, entry.number, (entry.event,))])
-        before.store.append(Batch(entry.seq, entry.seq, entry.at, record))
-    before.store.close()
-    path = before.archive_store.path
-    harm(path)
+    harm(before.archive_store.path)
     server = Server(tmp_path)
     server.now = before.now
-    server.take_in(chat(10, first=100))
-    server.keeper.flush()
-    server.work()
-    server.keeper.look(Page(Place("lobby", 0), 1_000, 10), lambda _found: None)
-    server.work()
+    everything = Matches((Place("lobby", 0),), ("word1",), "", 0, 20, 1_000)
+    answers: list[Sequence[Said] | None] = []
+    for looks in range(1, 4):
+        server.take_in(chat(3, first=100 * looks))
+        for inquiry in (Page(Place("lobby", 0), 1_000, 50), everything):
+            server.keeper.look(inquiry, answers.append)
+            server.work()
+            server.host.pass_time()
+            server.work()
+        assert len(answers) == 2 * looks
+        server.round()
+    assert server.failures == []
+    assert not server.keeper.is_behind
+    page, found = answers[-2:]
+    assert page is not None
+    assert found is not None
+    assert len(page) == 51
+    assert [said.text for said in found] == ["word1"] * 2
+    assert len(server.said()) == 58 + 18 + 3
+    told = "\n".join(server.complaints)
+    assert server.archive_store.path.with_name("archive.db.damaged").exists()
+    assert "damaged" in told
+    assert "xyz" not in told
+    server.close()
+
+
+@pytest.mark.parametrize("harm", [pages_zeroed, harmed(STATEMENTS[1]), harmed(STATEMENTS[2])])
+def test_a_folder_is_not_compacted_to_an_archive_that_is_damaged(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    before = talked_in(tmp_path)
+    harm(before.archive_store.path)
+    server = Server(tmp_path)
+    assert compacted(server) is None
+    server.close()
+    again = Server(tmp_path)
+    assert len(again.said()) == 58 + 18
+    assert again.store.first() > 80
+    assert again.state.digest() == server.state.digest()
+    again.close()
+
+
+def test_an_archive_beyond_the_log_that_is_damaged_is_filled_again(tmp_path: Path) -> None:
+    before = talked_in(tmp_path)
+    harmed("UPDATE reached SET seq = 500; UPDATE message SET id = 400 WHERE id = 80")(
+        before.archive_store.path
+    )
+    harmed("UPDATE words_data SET block = x'00'")(before.archive_store.path)
+    server = Server(tmp_path)
     for _ in range(2):
         server.round()
-    assert not server.keeper.is_behind
-    assert len(server.said()) == 58 + 18 + lacking + 8
-    assert any("it is now archive.db.damaged" in complaint for complaint in server.complaints)
+    assert len(server.said()) == 58 + 18
     server.close()
+
+
+def test_an_archive_for_which_there_was_no_room_is_made_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = talked_in(tmp_path)
+    server = Server(tmp_path)
+    server.now = before.now
+    server.keeper.fall_behind(DamagedError("it is damaged"))
+    with monkeypatch.context() as patch:
+        patch.setattr("tcpchat_net.logs.archive._TABLES", "SELECT no_room")
+        for _ in range(3):
+            server.round()
+        assert server.keeper.is_behind
+    for _ in range(2):
+        server.round()
+    assert len(server.said()) == 58 + 18
+    assert len(list(tmp_path.glob("*.damaged*"))) == 1
+    server.close()
+
+
+def test_what_was_said_before_there_was_a_time_to_keep_it_is_forgotten_as_soon(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path)
+    server.take_in(chat(300, word="xyzzy"))
+    server.take_in(chat(20, first=301, word="plugh"))
+    server.now += 2 * HOUR_MS
+    server.take_in(chat(20, first=400, word="frotz"))
+    server.close()
+    again = Server(tmp_path, keep_ms=HOUR_MS)
+    again.now = server.now
+    again.round()
+    assert b"xyzzy" not in files(tmp_path)
+    assert b"plugh" not in files(tmp_path)
+    assert b"frotz" in files(tmp_path)
+    again.close()
 
 
 def test_what_an_archive_can_not_be_filled_with_any_more_is_told(tmp_path: Path) -> None:
@@ -730,8 +827,10 @@ def test_what_an_archive_can_not_be_filled_with_any_more_is_told(tmp_path: Path)
     server.close()
     server.archive_store.path.unlink()
     again = Server(tmp_path, keep_ms=HOUR_MS)
+    again.now = server.now
+    again.round()
     (complaint,) = again.complaints
-    assert f"what was said up to the entry {base} is not in the archive any more" in complaint
+    assert f"what was said between the entries 0 and {base} is not in the archive" in complaint
     again.close()
 
 
@@ -758,13 +857,16 @@ def test_a_copy_of_the_folder_is_one_of_a_moment(tmp_path: Path) -> None:
     server.upkeep.back_up(target, done.append)
     server.upkeep.begin()
     server.host.work()
-    digest = server.state.digest()
-    server.take_in(chat(30, first=501))
+    moments = {server.state.digest()}
+    for entry in chat(30, first=501):
+        server.take_in([entry])
+        moments.add(server.state.digest())
     server.work()
     assert done == [None]
     server.close()
     copy = Server(target)
-    assert copy.state.digest() == digest
+    assert copy.complaints == []
+    assert copy.state.digest() in moments
     assert len(copy.said()) >= 498
     copy.close()
 
@@ -774,11 +876,7 @@ def test_a_compacted_folder_has_the_state_and_what_was_said_and_no_more(tmp_path
     server.take_in([*chat(300), Entry(301, server.now, 1, events.Tell("x", "plugh", key="x"), 301)])
     server.work()
     size = len(files(tmp_path))
-    ended: list[Exception | None] = []
-    chores.start(server.upkeep.compact(), server.host, ended.append)
-    while not ended:
-        server.work()
-        server.host.pass_time()
+    assert compacted(server) is None
     server.close()
     assert len(files(tmp_path)) < size
     assert b"plugh" not in files(tmp_path)

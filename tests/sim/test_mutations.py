@@ -796,7 +796,6 @@ def an_archive_that_was_behind_is_not_filled(_: Patch) -> Parts:
 def the_log_is_cut_before_there_is_a_snapshot(_: Patch) -> Parts:
     class Hasty(Upkeep):
         def _forget(self, before: int) -> Chore:
-            yield Step(self._host, self._store.begin_segment)
             yield Step(self._host, lambda: self._store.cut(self._log.seq))
             yield from super()._forget(before)
 

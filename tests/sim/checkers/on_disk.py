@@ -13,9 +13,6 @@ from tcpchat_core import Entry, events
 from tests.sim.disk import Disk, Kept
 from tests.sim.world import Checker, World
 
-# The ends of two segments that go on.
-NEVER = (1 << 62, 1 << 62)
-
 
 class OnDisk(Checker):
     def started(self, world: World, found: Sequence[Entry]) -> None:
@@ -53,25 +50,19 @@ class OnDisk(Checker):
                 world.violated(self, f"the archive has something else of {key}")
 
     def _check_files(self, world: World, disk: Disk) -> None:
-        """What a round began to forget is gone when the next one begins.
-
-        Each round begins a segment of the log, which is forgotten as a whole: what was said before
-        its end, and that is soon after the next round has begun, is past its time later.
-        """
+        """What a round began to forget is gone when the next one begins."""
         rounds = [entry for entry in world.entries if isinstance(entry.event, events.Forget)]
         if len(rounds) < 2:
             return
         before = world.model.kept_since(rounds[-2].seq)
-        files = disk.files()
         # Who was not sent a receipt says it again, and then it is there again.
-        places = {
-            entry.event.text: entry.seq
+        said = {
+            entry.event.text: entry.at
             for entry in world.entries
             if isinstance(entry.event, events.Say | events.Tell)
         }
-        for text, place in places.items():
-            _, ended, *_ = (*(each.at for each in rounds if each.seq > place), *NEVER)
-            if ended < before:
-                pattern = re.escape(text.rstrip("…").encode()) + rb"(?![0-9])"
-                if re.search(pattern, files):
-                    world.violated(self, f"{text[:20]} is past its time, and in a file")
+        files = disk.files()
+        for text, at in said.items():
+            pattern = re.escape(text.rstrip("…").encode()) + rb"(?![0-9])"
+            if at < before and re.search(pattern, files):
+                world.violated(self, f"{text[:20]} is past its time, and in a file")
