@@ -78,7 +78,6 @@ _COLUMNS: Final = "message.room, message.nick, message.text, message.seq, messag
 # written: what is added is new, for instance, so it fits into the tables.)
 _NOT_THE_FILE: Final = frozenset(
     {
-        sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -403,6 +402,9 @@ class ArchiveStore:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             is_ours = code != sqlite3.SQLITE_READONLY or os.access(self.path, os.W_OK)
+            if code == sqlite3.SQLITE_FULL:
+                why = f"there is no room left on the disk for {self.path}; make room"
+                raise ArchiveError(why) from error
             if code in _NOT_THE_FILE or not is_ours or isinstance(error, sqlite3.ProgrammingError):
                 raise ArchiveError(f"cannot use {self.path}: {error}") from error
             raise self._damaged(getattr(error, "sqlite_errorname", "unreadable")) from error
