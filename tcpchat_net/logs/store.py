@@ -167,10 +167,9 @@ class Store:
             is_new = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
             if is_new:
                 self._check_is_new()
+                db.executescript(_TABLES)  # in the one file there is: all of it, or nothing
             else:
                 self._check_format(db)
-            if is_new:  # before there are two files: all of it is there, or nothing
-                db.executescript(_TABLES)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if self._is_synced else 'NORMAL'}")
             # What is past its time is gone from the file, and not only from the tables.

@@ -12,7 +12,8 @@ one, from which a start goes on. Each round does what is due:
 Rule 1: The log is cut only behind a snapshot that the disk has. However a round ends, the next
         start finds a snapshot and every entry behind it.
 
-Rule 2: Nothing here holds the log up for longer than the reading of some rows.
+Rule 2: Nothing here holds the log up for longer than it takes to read some rows, or, when something
+        is forgotten, to write some megabytes.
 
 Rule 3: What a snapshot says of a time that is past is nothing: it is written after the state has
         forgotten it, and the one before it is removed.

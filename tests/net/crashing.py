@@ -130,6 +130,14 @@ class Conversation:
                 greenlet.get(block=False) if greenlet.ready() else None
             gevent.sleep(0.001)
 
+    def until_ended(self) -> tuple[int, str]:
+        """Have people talk on until the server has ended by itself; its status, and its log."""
+        with gevent.Timeout(LIMIT_SECONDS):
+            while self.server.process.poll() is None:
+                gevent.sleep(0.001)
+        status, _, log = self.server.wait()
+        return status, log
+
     def start_again(self) -> None:
         """After the server's end: the next one, on the same port."""
         self.server.__exit__()

@@ -100,7 +100,7 @@ def test_a_disk_that_fails_ends_the_server_which_does_not_try_again(
     conversation.begin()
     conversation.until_receipts(RECEIPTS_BETWEEN)
     disk.say("broken")
-    status, _, log = conversation.server.wait()
+    status, log = conversation.until_ended()
     assert status == 1
     assert log.splitlines()[-1].startswith("tcpchat-server: cannot write to ")
     assert "Traceback" not in log
