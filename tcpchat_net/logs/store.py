@@ -395,11 +395,11 @@ class Store:
             db.execute(f"INSERT INTO segment_0 ({_COLUMNS}) SELECT {_COLUMNS} {where}", (upto,))
             db.execute(f"DROP TABLE {segment.table}")
             db.execute(f"ALTER TABLE segment_0 RENAME TO {segment.table}")
+            db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # SQLite may have done so itself
                 db.execute("ROLLBACK")
             raise
-        db.execute("COMMIT")
         self._count(segment)
 
     def checkpoint(self) -> None:
