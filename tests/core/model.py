@@ -327,7 +327,7 @@ class Model:
             case events.History(_, before, limit):
                 kept = [said for said in self.kept(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
-                return notices.HistoryPage(room.name, tuple(shown))
+                return notices.HistoryPage(room.name, tuple(shown), 0 < len(shown) < len(kept))
             case events.Topic():
                 return notices.TopicSet(
                     room.name, room.topic, room.topic_nick, room.seq, room.topic_at
