@@ -38,6 +38,11 @@ def connection_number(node: int, boot: int, count: int) -> int:
     return node << _NODE_BITS | boot << _BOOT_BITS | count
 
 
+def node_of(conn: int) -> int:
+    """The node of a connection's number."""
+    return conn >> _NODE_BITS
+
+
 def boot_and_count(conn: int) -> tuple[int, int]:
     """The boot and the count of a connection's number."""
     return conn >> _BOOT_BITS & (1 << (_NODE_BITS - _BOOT_BITS)) - 1, conn & (1 << _BOOT_BITS) - 1

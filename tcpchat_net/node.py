@@ -61,9 +61,22 @@ MAX_BATCH: Final = 16
 # some megabytes as a rule, 130 at the very most.
 MAX_WAITING: Final = 16_384
 
-# What everybody is told when nothing can be kept, and when it can again.
-STUCK: Final = "the server's disk is full: what you say waits until there is room"
-UNSTUCK: Final = "there is room again: what was waiting is being said"
+
+class Stuck(enum.Enum):
+    """Why nothing can be taken in for some time: what everybody is told then, and afterwards."""
+
+    FULL = (
+        "the server's disk is full: what you say waits until there is room",
+        "there is room again: what was waiting is being said",
+    )
+    AWAY = (
+        "the server cannot reach its log: what you say waits until it can",
+        "the server has reached its log: what was waiting is being said",
+    )
+
+    def __init__(self, told: str, told_afterwards: str) -> None:
+        self.told, self.told_afterwards = told, told_afterwards
+
 
 # How often `sweep` is to be called: half a second is soon enough to give up who is stalled.
 SWEEP_MS: Final = 500
@@ -161,15 +174,15 @@ class Node:
         self._carry_out(self.protocol.recover(now=self._clock()))
         self._wake()
 
-    def stop(self, reason: str, *, retry: int | None = None) -> None:
-        """Tell everybody, and close when that is written. `retry`: see `ServerProtocol.stop`.
+    def stop(self, reason: str, *, retry: int | None = None, spread: int = 0) -> None:
+        """Tell everybody, and close when that is written. The rest: see `ServerProtocol.stop`.
 
         What was read before is proposed first; what the log delivers afterwards is for the next
         boot.
         """
         self._propose()
         self._is_stopped = True
-        self._carry_out(self.protocol.stop(reason, retry=retry))
+        self._carry_out(self.protocol.stop(reason, retry=retry, spread=spread))
         self._wake()
 
     def drop_all(self) -> None:
@@ -229,14 +242,14 @@ class Node:
         if len(self._proposals) >= MAX_BATCH:
             self._propose()
 
-    def log_is_stuck(self, is_stuck: bool) -> None:
-        """Nothing can be taken in for some time (the disk is full), or it can again.
+    def log_is_stuck(self, is_stuck: bool, why: Stuck = Stuck.FULL) -> None:
+        """Nothing can be taken in for some time, or it can again.
 
         Everybody is told. Who has said something is not read from meanwhile; questions are
         answered.
         """
         self._is_stuck = is_stuck
-        self._carry_out(self.protocol.announce(STUCK if is_stuck else UNSTUCK))
+        self._carry_out(self.protocol.announce(why.told if is_stuck else why.told_afterwards))
         self._check_log()
         self._wake()
 

@@ -106,7 +106,7 @@ class ChatServer(StreamServer):
 
     `complain` is called with one sentence when something outside is wrong, such as no descriptors
     left. `log` is where what people do is put in its order (none that lasts, by default), `number`
-    and `boot` are the node's in it.
+    and `boot` are the node's in it. With `reuse_port` others may listen on the same port.
 
     With `tls`, everybody has to speak it. The attribute of that name may be given another context
     at any time: new connections use it.
@@ -151,6 +151,7 @@ class ChatServer(StreamServer):
         stall_timeout_ms: int = STALL_TIMEOUT_MS,
         tls: ssl.SSLContext | None = None,
         proxies: Sequence[Network] = (),
+        reuse_port: bool = False,
     ) -> None:
         self.protocol = protocol
         self.tls = tls
@@ -167,6 +168,7 @@ class ChatServer(StreamServer):
             max_backlog_bytes=max_backlog_bytes,
             stall_timeout_ms=stall_timeout_ms,
         )
+        self._reuse_port = reuse_port
         self._complain = complain or (lambda _sentence: None)
         self._complained_at: dict[str, int] = {}
         self._admission = Admission(max_clients, max_per_ip)
@@ -200,6 +202,9 @@ class ChatServer(StreamServer):
             host, port = self.address[:2]
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             self.family, _, _, _, self.address = found[0]
+            if self._reuse_port:
+                self.socket = self._shared_listener()
+                self.address = self.socket.getsockname()
         super().init_socket()
         _set_options(self.socket, self.protocol.limits)
 
@@ -210,6 +215,14 @@ class ChatServer(StreamServer):
         """The listening socket. One of Python's own, for gevent's are for greenlets."""
         listener = socket.create_server(
             address, family=family or socket.AF_INET, backlog=backlog or cls.backlog
+        )
+        listener.setblocking(False)
+        return listener
+
+    def _shared_listener(self) -> socket.socket:
+        """A listener on a port that other processes listen on, too."""
+        listener = socket.create_server(
+            self.address, family=self.family, backlog=self.backlog, reuse_port=True
         )
         listener.setblocking(False)
         return listener
@@ -229,11 +242,13 @@ class ChatServer(StreamServer):
         *,
         reason: str = "the server is shutting down",
         retry: int = 2_000,
+        spread: int = 0,
     ) -> None:
         """Tell everybody, deliver what was sent for at most `timeout` seconds, and close.
 
-        `retry` is what clients are told: after so many milliseconds they may come again. A second
-        call ends the waiting of the first.
+        `retry` is what clients are told: after so many milliseconds they may come again; with
+        `spread` one after the other, the last of them so much later. A second call ends the
+        waiting of the first.
         """
         if not self._is_serving:
             self.close()
@@ -243,7 +258,7 @@ class ChatServer(StreamServer):
         self.close()
         self._handshakes.kill()
         self._drained.clear()
-        self.node.stop(reason, retry=retry)
+        self.node.stop(reason, retry=retry, spread=spread)
         if self.connections:
             self._drained.wait(self.stop_timeout if timeout is None else timeout)
         self.node.drop_all()

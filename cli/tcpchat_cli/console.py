@@ -54,16 +54,20 @@ def complain(sentence: str) -> None:
 class Journal:
     """Logs what people did, by what they were told of it.
 
-    `observe` is for `ServerProtocol`, which calls it with each entry and what came of it.
+    `observe` is for `ServerProtocol`, which calls it with each entry and what came of it. Of
+    several nodes each logs its own people: `node` is its number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, node: int = 0) -> None:
+        self._node = node
         # Nobody is told when a connection is lost, so what its nick was has to be known.
         self._nicks: dict[int, str] = {}
 
     def observe(self, entry: Entry, actions: Sequence[Action]) -> None:
         """Log what came of one entry."""
         for action in actions:
+            if not self._is_here(action.author if isinstance(action, Broadcast) else action.conn):
+                continue
             match action:
                 case Send(conn, notices.Welcome(nick)):
                     self._nicks[conn] = nick
@@ -90,6 +94,9 @@ class Journal:
                     pass
         if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
             note("lost", conn=_shown(entry.conn), nick=self._nicks.pop(entry.conn))
+
+    def _is_here(self, conn: int) -> bool:
+        return events.node_of(conn) == self._node
 
 
 def _shown(conn: int) -> str:

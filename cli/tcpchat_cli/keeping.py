@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import gevent
 import platformdirs
@@ -19,7 +19,7 @@ from tcpchat_cli.settings import Settings, duration_ms
 from tcpchat_core import ChatState, StateLimits
 from tcpchat_net import ChatServer
 from tcpchat_net.log_thread import Child, LogThread
-from tcpchat_net.logs import Host
+from tcpchat_net.logs import Host, Log
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.recovery import recover
@@ -41,6 +41,49 @@ def data_folder(settings: Settings) -> Path:
     if settings.data:
         return Path(settings.data).absolute()
     return Path(platformdirs.user_data_dir("tcpchat-server", appauthor=False))
+
+
+class SharingError(Exception):
+    """A log that cannot be shared. The text is one sentence for people.
+
+    `may_pass`: it may be otherwise in a while.
+    """
+
+    def __init__(self, sentence: str, *, may_pass: bool = False) -> None:
+        super().__init__(sentence)
+        self.may_pass = may_pass
+
+
+class Keeping(Protocol):
+    """What a server has to keep what is said, whether it has it for itself or shares it.
+
+    Call `serve` when it has begun, and `close` at last.
+    """
+
+    state: ChatState
+    number: int  # the node's
+    boot: int
+    failure: str | None  # why the server cannot go on
+    begins_anew: bool  # … and it can, when it begins once more
+    is_shared: bool  # … with other nodes
+
+    @property
+    def log(self) -> Log:
+        """Where what people do is put in its order."""
+
+    @property
+    def archive(self) -> ArchiveKeeper | None:
+        """What was said."""
+
+    @property
+    def where(self) -> str:
+        """Where it is kept, for people."""
+
+    def serve(self, server: ChatServer) -> None:
+        """The server has begun."""
+
+    def close(self) -> None:
+        """Write what is to be written, and let go of everything."""
 
 
 class Folder(NamedTuple):
@@ -99,7 +142,10 @@ class Kept:
 
     def __init__(self, folder: Folder, settings: Settings, failed: Callable[[], None]) -> None:
         self.folder = folder
-        self.failure: StoreError | None = None
+        self.state, self.number, self.boot = folder.state, 0, folder.boot
+        self.failure: str | None = None
+        self.begins_anew = False
+        self.is_shared = False
         self._ended = failed
         self._threads = [LogThread() for _ in range(3)]
         disk, archive, aside = self._threads
@@ -119,6 +165,11 @@ class Kept:
             failed=self._failed,
         )
         self._control = ControlServer(folder.store.folder, {"backup": self._back_up})
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return str(self.folder.store.folder)
 
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""
@@ -140,16 +191,16 @@ class Kept:
         for thread in self._threads:
             thread.finish()
         if self.failure is None:
-            state = self.folder.state
+            ended = f"{self.state.seq} {self.state.digest()}"
             try:
-                self.folder.store.set_meta("ended", f"{state.seq} {state.digest()}")
+                self.folder.store.set_meta("ended", ended)
             except StoreError as error:
                 console.complain(str(error))
         self.folder.close()
 
     def _failed(self, error: StoreError) -> None:
         if self.failure is None:
-            self.failure = error
+            self.failure = f"{error}; look after the disk, then start again"
             self._ended()
 
     def _back_up(self, target: str, done: Callable[[Exception | None], None]) -> None:

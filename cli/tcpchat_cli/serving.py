@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 import gevent
 import msgspec
@@ -21,7 +22,7 @@ from gevent.event import Event
 
 from tcpchat_cli import console
 from tcpchat_cli.arguments import DEFAULT_PORT, die, show_address
-from tcpchat_cli.keeping import Kept, data_folder, open_folder
+from tcpchat_cli.keeping import Keeping, Kept, SharingError, data_folder, open_folder
 from tcpchat_cli.settings import PROGRAM, Settings, SettingsError, read_settings
 from tcpchat_core import (
     ChatState,
@@ -48,6 +49,15 @@ MAX_MOTD_BYTES = 16_384
 MAX_PASSWORD_BYTES = 1_024
 
 
+# A node that shares its log sends its people to the others when it leaves, and when it begins anew:
+# from so soon on, and one after the other within a while.
+_RETRY_MS: Final = 100
+_SPREAD_MS: Final = 2_000
+
+# How long before a node that begins anew looks for its log again.
+_AGAIN_S: Final = 1.0
+
+
 def run() -> None:
     """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr."""
     _open_missing_streams()
@@ -56,43 +66,85 @@ def run() -> None:
     except SettingsError as error:
         die(PROGRAM, str(error))
     console.set_up(settings.log_level)
-    asked = Event()
-    server, kept = _server(settings, asked.set)
+    ended = Event()
+    try:
+        server, kept = _server(settings, ended.set)
+    except SharingError as error:
+        die(PROGRAM, str(error))
     _calm_garbage_collection()
+    while _serve(server, kept, settings, ended):
+        settings = msgspec.structs.replace(settings, port=server.address[1])
+        ended = Event()
+        server, kept = _begun_anew(settings, ended)
+
+
+def _serve(server: ChatServer, kept: Keeping | None, settings: Settings, ended: Event) -> bool:
+    """Serve until `ended`; whether to begin anew."""
     try:
         server.start()
     except OSError as error:
         die(PROGRAM, _why_not(settings.host, settings.port, error))
     if kept is not None:
         kept.serve(server)
+    is_asked = False
 
     def ask_to_stop() -> None:
-        if asked.is_set():
+        nonlocal is_asked
+        if is_asked:
             server.stop()  # asked twice: wait no longer
-        asked.set()
+        is_asked = True
+        ended.set()
 
-    gevent.signal_handler(signal.SIGINT, ask_to_stop)
-    gevent.signal_handler(signal.SIGTERM, ask_to_stop)
-    gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings)
+    handlers = [
+        gevent.signal_handler(signal.SIGINT, ask_to_stop),
+        gevent.signal_handler(signal.SIGTERM, ask_to_stop),
+        gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings),
+    ]
     _announce(*server.address[:2], tls=server.tls is not None, kept=kept)
-    asked.wait()
+    ended.wait()
     console.note("stopping", connections=server.connections)
-    if kept is None or kept.failure is None:
-        server.stop(timeout=STOP_TIMEOUT_S)
-    else:
+    _stop(server, kept)
+    if kept is None:
+        return False
+    kept.close()
+    if kept.failure is not None:
+        die(PROGRAM, kept.failure)
+    for handler in handlers:
+        handler.cancel()  # type: ignore[attr-defined] # its type stubs do not tell what it is
+    return kept.begins_anew and not is_asked
+
+
+def _stop(server: ChatServer, kept: Keeping | None) -> None:
+    if kept is not None and kept.failure is not None:
         server.stop(timeout=STOP_TIMEOUT_S, reason="what is said cannot be kept any more")
-    if kept is not None:
-        kept.close()
-        if kept.failure is not None:
-            die(PROGRAM, f"{kept.failure}; look after the disk, then start again")
+    elif kept is not None and kept.is_shared:
+        reason = "this node begins anew" if kept.begins_anew else "this node is shutting down"
+        server.stop(timeout=STOP_TIMEOUT_S, reason=reason, retry=_RETRY_MS, spread=_SPREAD_MS)
+    else:
+        server.stop(timeout=STOP_TIMEOUT_S)
+
+
+def _begun_anew(settings: Settings, ended: Event) -> tuple[ChatServer, Keeping | None]:
+    """Begin with what is in the log now, as soon as it can be reached."""
+    told = ""
+    while True:
+        try:
+            return _server(settings, ended.set)
+        except SharingError as error:
+            if not error.may_pass:
+                die(PROGRAM, str(error))
+            if str(error) != told:
+                told = str(error)
+                console.complain(told)
+        gevent.sleep(_AGAIN_S)
 
 
 # ── From settings to a server ────────────────────────────────────────────────────────────────────
 
 
-def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer, Kept | None]:
+def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer, Keeping | None]:
     """The server that the settings describe, and what it keeps; for one that cannot be, the end of
-    the program. `failed` is called when what is said cannot be kept any more.
+    the program. `failed` is called when what is said cannot be kept any more. Raises SharingError.
     """
     motd = _read_motd(settings.motd) if settings.motd else ()
     password = _read_password(settings.password_file) if settings.password_file else ""
@@ -126,12 +178,17 @@ def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer,
         drop_after_ms=_ms(settings.drop_after),
         grace_ms=_ms(settings.grace),
     )
-    kept = None if settings.in_memory else _kept(settings, wanted, failed)
+    kept: Keeping | None = None
+    if settings.log:
+        kept = _shared(settings, failed)
+    elif not settings.in_memory:
+        kept = _kept(settings, wanted, failed)
     if kept is None:
-        state, boot = ChatState(epoch=secrets.token_hex(8), limits=wanted), 1
+        state, number, boot = ChatState(epoch=secrets.token_hex(8), limits=wanted), 0, 1
     else:
-        state, boot = kept.folder.state, kept.folder.boot
-    observe = console.Journal().observe if console.is_told(logging.INFO) else None
+        state, number, boot = kept.state, kept.number, kept.boot
+    archive = None if kept is None else kept.archive
+    observe = console.Journal(number).observe if console.is_told(logging.INFO) else None
     server = ChatServer(
         ServerProtocol(
             state,
@@ -140,7 +197,7 @@ def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer,
             password=password,
             observe=observe,
             configuration=configuration,
-            archive=None if kept is None else kept.archive.keep,
+            archive=None if archive is None else archive.keep,
         ),
         settings.host,
         settings.port,
@@ -151,11 +208,23 @@ def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer,
         stall_timeout_ms=_ms(settings.stall_timeout),
         tls=tls,
         log=None if kept is None else kept.log,
-        archive=None if kept is None else kept.archive,
+        archive=archive,
+        number=number,
         boot=boot,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
     )
     return server, kept
+
+
+def _shared(settings: Settings, failed: Callable[[], None]) -> Keeping:
+    """Share a log. Raises SharingError."""
+    try:
+        from tcpchat_cli.sharing import Shared  # noqa: PLC0415 # not all have what it needs
+    except ImportError as error:
+        if error.name != "hiredis":
+            raise
+        die(PROGRAM, "to share a log takes more packages: pip install 'tcpchat[cluster]'")
+    return Shared(settings, failed)
 
 
 def _kept(settings: Settings, limits: StateLimits, failed: Callable[[], None]) -> Kept:
@@ -246,7 +315,7 @@ def _why_not(host: str, port: int, error: OSError) -> str:
             return f"cannot listen on {where}: {error.strerror or error}"
 
 
-def _announce(host: str, port: int, *, tls: bool, kept: Kept | None) -> None:
+def _announce(host: str, port: int, *, tls: bool, kept: Keeping | None) -> None:
     shown = show_address(host, port)
     client = ["tcpchat-client", *(["--tls"] if tls else [])]
     if port != DEFAULT_PORT:
@@ -256,7 +325,7 @@ def _announce(host: str, port: int, *, tls: bool, kept: Kept | None) -> None:
         f"{PROGRAM}: listening on {shown}",
         f"join:  {' '.join(client)}",
         f"  or:  {plain}",
-        f"kept:  {'nothing' if kept is None else kept.folder.store.folder}",
+        f"kept:  {'nothing' if kept is None else kept.where}",
         "stop:  Ctrl-C",
     ]
     try:

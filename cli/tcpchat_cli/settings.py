@@ -194,6 +194,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "disk"
     keep: Annotated[str, Duration("how long what is said is kept")] = "forever"
+    log: Annotated[
+        str, Text("share the log of other nodes, such as valkey://HOST:6379/0?name=team", "URL")
+    ] = ""
+    log_password_file: Annotated[
+        str, Text("its first line is the password for that; or TCPCHAT_LOG_PASSWORD", "FILE")
+    ] = ""
+    node: Annotated[
+        int, Whole("this node's number; 0 takes one that is free", "a node's number", 0, 9_999)
+    ] = 0
+    allow_unsafe_engine: Annotated[
+        bool, Switch("share a log that may lose what it has acknowledged")
+    ] = False
     rooms: Annotated[
         tuple[str, ...],
         Several(
@@ -286,12 +298,19 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         given, lacking = ("tls-cert", "tls-key") if settings.tls_cert else ("tls-key", "tls-cert")
         raise SettingsError(f"{given} is given, so {lacking} has to be given too")
+    _check_log(settings)
     if settings.ping_after >= settings.drop_after:
         raise SettingsError(
             f"drop-after ({settings.drop_after:g} s) has to be longer than ping-after"
             f" ({settings.ping_after:g} s), so that there is time to answer"
         )
     return settings
+
+
+def _check_log(settings: Settings) -> None:
+    for name in ("node", "log_password_file", "allow_unsafe_engine"):
+        if getattr(settings, name) and not settings.log:
+            raise SettingsError(f"{name.replace('_', '-')} is given, so log has to be given too")
 
 
 def _parser() -> Parser:

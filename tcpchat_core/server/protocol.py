@@ -333,15 +333,18 @@ class ServerProtocol:
             if connection.can_be_told and connection.committed
         ]
 
-    def stop(self, reason: str, *, retry: int | None = None) -> list[Effect]:
+    def stop(self, reason: str, *, retry: int | None = None, spread: int = 0) -> list[Effect]:
         """The node goes down: tell everybody, and close. Call nothing for these afterwards.
 
-        `retry` is the time in milliseconds after which clients may come again.
+        `retry` is the time in milliseconds after which clients may come again; with `spread` each
+        of them at another time, the last of them so much later.
         """
         effects: list[Effect] = []
-        for conn, connection in self._connections.items():
+        count = max(1, len(self._connections))
+        for place, (conn, connection) in enumerate(self._connections.items()):
             if connection.phase is not Phase.LOST:
-                effects += [Send(conn, self.closing(conn, reason, retry=retry)), Close(conn)]
+                when = None if retry is None else retry + spread * place // count
+                effects += [Send(conn, self.closing(conn, reason, retry=when)), Close(conn)]
         self._connections.clear()
         self._timers.clear()
         self._graces.clear()

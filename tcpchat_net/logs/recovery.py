@@ -64,8 +64,8 @@ def _recovered(
     complain: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Recovered:
-    _unless_damaged(archive, archive.open, complain)
-    _unless_damaged(archive, archive.reached, complain)
+    unless_damaged(archive, archive.open, complain)
+    unless_damaged(archive, archive.reached, complain)
     last, _ = store.last()
     known = archive.reached()
     _check_ends(store, last, archive, known)
@@ -76,22 +76,24 @@ def _recovered(
     for batch in store.read_all(state.seq):
         said += _replayed(store, state, batch, last if is_behind else known)
         if len(said) >= SAID_AT_A_TIME:
-            is_behind = not _unless_damaged(
+            is_behind = not unless_damaged(
                 archive, partial(archive.add, tuple(said), state.seq), complain
             )
             said.clear()
         progress(state.seq, last)
     if not is_behind:
-        is_behind = not _unless_damaged(archive, partial(archive.add, said, state.seq), complain)
+        is_behind = not unless_damaged(archive, partial(archive.add, said, state.seq), complain)
     if known > last:
-        is_behind |= not _unless_damaged(archive, partial(_cut, archive, last, complain), complain)
+        is_behind |= not unless_damaged(
+            archive, partial(cut_archive, archive, last, complain), complain
+        )
     for path in damaged:
         complain(f"{path} is damaged; it is now {snapshots.put_aside(path).name}")
     _keep_base(store.folder, fresh)
     return Recovered(state, is_behind)
 
 
-def _unless_damaged(
+def unless_damaged(
     archive: ArchiveStore, act: Callable[[], object], complain: Callable[[str], None]
 ) -> bool:
     """Do something with the archive. False: it is damaged, and was put aside for a new one."""
@@ -105,7 +107,7 @@ def _unless_damaged(
     return True
 
 
-def _cut(archive: ArchiveStore, last: int, complain: Callable[[str], None]) -> None:
+def cut_archive(archive: ArchiveStore, last: int, complain: Callable[[str], None]) -> None:
     """Forget what is beyond the log: a power cut takes the end of one that was not synced."""
     copy = archive.copy_aside()
     complain(

@@ -24,8 +24,12 @@ _DIGEST_BYTES: Final = 32
 
 def write(folder: Path, state: ChatState) -> Path:
     """Keep a state. Raises OSError."""
-    data = state.snapshot()
-    path = path_of(folder, state.seq)
+    return write_bytes(folder, state.seq, state.snapshot())
+
+
+def write_bytes(folder: Path, seq: int, data: bytes) -> Path:
+    """Keep a state that is bytes already. Raises OSError."""
+    path = path_of(folder, seq)
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
         file.write(hashlib.sha256(data).digest() + data)
@@ -51,6 +55,13 @@ def read(path: Path) -> ChatState | None:
         return ChatState.restore(data)
     except ValueError:
         return None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The state of a snapshot as bytes. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(_DIGEST_BYTES)
+        return file.read()
 
 
 def digest_of(path: Path) -> str:

@@ -24,6 +24,10 @@ OTHER_VALUES: dict[str, Any] = {
     "in_memory": "true",
     "durability": '"os"',
     "keep": '"90d"',
+    "log": '"valkey://127.0.0.1:6379/0?name=team"',
+    "log_password_file": '"log.txt"',
+    "node": "3",
+    "allow_unsafe_engine": "true",
     "rooms": '["lobby", "help"]',
     "log_level": '"debug"',
     "tls_cert": '"cert.pem"',
@@ -52,8 +56,8 @@ VALUES: dict[str, Any] = {
     ).items()
 }
 
-# Two settings that have to be given together.
-PAIRED = ("tls_cert", "tls_key")
+# Settings that cannot be given without others.
+PAIRED = ("tls_cert", "tls_key", "node", "log_password_file", "allow_unsafe_engine")
 
 
 def as_argument(value: object) -> str:

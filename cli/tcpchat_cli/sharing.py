@@ -1,0 +1,304 @@
+"""What tcpchat-server has of a log that it shares with other nodes: opened, gone on with, and left.
+
+A node has a folder for its archive, which nobody else may use: the name of the log and its epoch
+stand there, so that the folder is never taken for another log's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import gevent
+import gevent.event
+import gevent.socket
+import gevent.ssl
+import msgspec
+import platformdirs
+
+from tcpchat_cli import console
+from tcpchat_cli.keeping import SharingError
+from tcpchat_cli.progress import progress
+from tcpchat_cli.settings import Settings
+from tcpchat_core import Propose, events, lapses
+from tcpchat_net import ChatServer
+from tcpchat_net.greenlets import GreenletHost
+from tcpchat_net.log_thread import Child, LogThread
+from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
+from tcpchat_net.logs.store import LOG_NAME
+from tcpchat_net.logs.stream import EVERYBODY, EngineDownError, EngineError
+from tcpchat_net.logs.stream.address import EngineAddress, parse_url
+from tcpchat_net.logs.stream.begin import begin
+from tcpchat_net.logs.stream.commands import Commands
+from tcpchat_net.logs.stream.log import Ending, StreamLog
+from tcpchat_net.logs.stream.safety import dangers
+from tcpchat_net.logs.stream.status import Reporter
+from tcpchat_net.logs.stream.upkeep import StreamUpkeep
+from tcpchat_net.node import Stuck
+from tcpchat_net.resp import RespWire
+from tcpchat_net.server import monotonic_ms
+
+# How long what was proposed may take to be taken in when the node leaves, and then the leaving.
+_FINISH_MS: Final = 5_000
+
+# In which file of a node's folder it stands whose it is, and which is locked while it is used.
+_OWNER_NAME: Final = "node.json"
+
+# How many nodes may have their folders in the usual place of one machine.
+_MAX_FOLDERS: Final = 256
+
+_PASSWORD_VARIABLE: Final = "TCPCHAT_LOG_PASSWORD"  # noqa: S105 # the name of one
+
+
+class _Owner(msgspec.Struct):
+    """Whose folder it is."""
+
+    name: str
+    epoch: str
+
+
+class _Folder(NamedTuple):
+    """A node's folder, locked as long as the descriptor is open."""
+
+    path: Path
+    descriptor: int
+    owner: _Owner | None
+
+    def close(self) -> None:
+        """Let others use it."""
+        os.close(self.descriptor)
+
+    def own(self, owner: _Owner) -> None:
+        """Write down whose it is."""
+        if self.owner != owner:
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, msgspec.json.encode(owner) + b"\n", 0)
+            os.fsync(self.descriptor)
+
+
+class Shared:
+    """A node of several. As `keeping.Kept`: call `serve` when it has begun, and `close` at last.
+
+    `ended` is called when it cannot go on: with a `failure`, or to begin anew. Raises SharingError.
+    """
+
+    def __init__(self, settings: Settings, ended: Callable[[], None]) -> None:
+        self.failure: str | None = None
+        self.begins_anew = False
+        self.is_shared = True
+        self._ended = ended
+        if settings.keep != "forever":
+            raise SharingError("with --log, what is said is kept forever: leave --keep out")
+        self.address = engine_address(settings)
+        folder = None if settings.in_memory else _folder(settings, self.address.name)
+        self._folder = folder
+        try:
+            self._begin(settings, folder)
+        except (EngineError, ArchiveError, OSError) as error:
+            if folder is not None:
+                folder.close()
+            raise SharingError(str(error), may_pass=isinstance(error, EngineDownError)) from error
+
+    def _begin(self, settings: Settings, folder: _Folder | None) -> None:
+        archive = None if folder is None else ArchiveStore(folder.path)
+        here = self._engine()
+        here.connect()
+        warnings = dangers(here)
+        if warnings and not settings.allow_unsafe_engine:
+            raise SharingError(
+                f"the engine at {here.address} could lose what it has acknowledged:"
+                f" {', '.join(warnings)}; it needs appendonly yes, appendfsync always and"
+                " maxmemory-policy noeviction; or take --allow-unsafe-engine"
+            )
+        for warning in warnings:
+            console.complain(f"the engine could lose what it has acknowledged: {warning}")
+        owner = None if folder is None else folder.owner
+        if owner is not None and owner.name != self.address.name:
+            raise SharingError(
+                f"{folder.path if folder else ''} is of the log {owner.name}, not of"
+                f" {self.address.name}: give another folder with --data"
+            )
+        with progress("reading the log") as report:
+            begun = begin(
+                here,
+                node=settings.node,
+                holder=_holder(folder),
+                fresh_epoch=secrets.token_hex(8),
+                known_epoch="" if owner is None else owner.epoch,
+                archive=archive,
+                sleep=lambda ms: gevent.sleep(ms / 1_000),
+                complain=console.complain,
+                progress=report,
+            )
+        if folder is not None:
+            folder.own(_Owner(self.address.name, begun.epoch))
+        self.state, self.number, self.boot = begun.state, *begun.member
+        here.close()
+        self._reporter = Reporter(begun.state, begun.ring, lambda: 0, warnings)
+        self._hosts = writing, reading = GreenletHost(), GreenletHost()
+        self.log = StreamLog(
+            begun.member,
+            begun.ring,
+            begun.epoch,
+            writer=self._engine(),
+            reader=self._engine(),
+            writing=writing,
+            reading=reading,
+            lapse=self._lapse,
+            status=self._reporter.status,
+            mark=self._reporter.mark,
+            ended=self._cannot_go_on,
+            complain=console.complain,
+        )
+        self._threads = [LogThread()]
+        self.archive: ArchiveKeeper | None = None
+        if archive is not None:
+            self._threads.append(LogThread())
+            self.archive = ArchiveKeeper(archive, self._threads[1], console.complain)
+        self._store = archive
+        self._upkeep = StreamUpkeep(
+            Commands(RespWire(self.address, socket, ssl), self.address.name),
+            self.log,
+            self.archive,
+            aside=self._threads[0],
+            replay=Child,
+            complain=console.complain,
+        )
+
+    @property
+    def where(self) -> str:
+        """Where what is said is kept, for people."""
+        log = f"in {self.address.name} at {self.address}, by node {self.number}"
+        return log if self._folder is None else f"{log}, and in {self._folder.path}"
+
+    def serve(self, server: ChatServer) -> None:
+        """The server has begun."""
+        self._reporter.people = lambda: server.connections
+
+        def stuck(why: str | None) -> None:
+            console.complain(why or "the log is there again")
+            server.node.log_is_stuck(why is not None, Stuck.AWAY)
+
+        self.log.stuck = stuck
+        self._upkeep.begin()
+
+    def close(self) -> None:
+        """Leave the others, and let go of everything."""
+        self._upkeep.stop()
+        if not self.begins_anew and self.failure is None:
+            self._leave()
+        self.log.close()
+        for host in self._hosts:
+            host.finish()
+        if self.archive is not None:
+            self.archive.flush()
+        for thread in self._threads:
+            thread.finish()
+        if self._store is not None:
+            self._store.close()
+        if self._folder is not None:
+            self._folder.close()
+
+    def _leave(self) -> None:
+        """Have all that was proposed taken in, and then that this node is over."""
+        deadline = monotonic_ms() + _FINISH_MS
+        while self.log.waiting and not self._is_ended and monotonic_ms() < deadline:
+            gevent.sleep(0.01)
+        left = gevent.event.Event()
+        self.log.leave(self._lapse(self.number, self.boot), left.set)
+        left.wait(max(0.1, (deadline - monotonic_ms()) / 1_000))
+
+    @property
+    def _is_ended(self) -> bool:
+        return self.begins_anew or self.failure is not None
+
+    def _engine(self) -> Commands:
+        wire = RespWire(self.address, gevent.socket, gevent.ssl)
+        return Commands(wire, self.address.name)
+
+    def _lapse(self, node: int, boot: int) -> Sequence[Propose]:
+        """What has to be said when a boot of a node is over: also of those who are not known here
+        yet.
+        """
+        rest = Propose(0, 0, (events.Lapse(node, boot, EVERYBODY),))
+        return [*lapses(self.state, node, boot + 1), rest]
+
+    def _cannot_go_on(self, ending: Ending, sentence: str) -> None:
+        if ending in (Ending.LOST, Ending.UNREADABLE):
+            self.failure = f"{ending.value}: {sentence}"
+        else:
+            console.complain(f"this node begins anew: {ending.value} ({sentence})")
+            self.begins_anew = True
+        self._ended()
+
+
+def engine_address(settings: Settings) -> EngineAddress:
+    """The engine that the settings name, with its password. Raises SharingError."""
+    try:
+        address = parse_url(settings.log)
+    except ValueError as error:
+        raise SharingError(f"--log: {error}") from None
+    password = os.environ.get(_PASSWORD_VARIABLE, "")
+    if settings.log_password_file:
+        path = settings.log_password_file
+        try:
+            password = Path(path).read_text("utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise SharingError(f"--log-password-file {path}: cannot read the file: {why}") from None
+        if not password:
+            raise SharingError(f"--log-password-file {path}: the first line of the file is empty")
+    return address._replace(password=password)
+
+
+def _folder(settings: Settings, name: str) -> _Folder:
+    """The folder of this node, for nobody else. Raises SharingError."""
+    os.umask(0o077)
+    if settings.data:
+        path = Path(settings.data).absolute()
+        folder = _locked(path)
+        if folder is None:
+            raise SharingError(f"another node uses {path}: give another folder with --data")
+        return folder
+    usual = Path(platformdirs.user_data_dir("tcpchat-server", appauthor=False)) / "nodes" / name
+    numbers = (settings.node,) if settings.node else range(1, _MAX_FOLDERS)
+    for number in numbers:
+        folder = _locked(usual / str(number))
+        if folder is not None:
+            return folder
+    raise SharingError(f"other nodes use all folders in {usual}: give another one with --data")
+
+
+def _locked(path: Path) -> _Folder | None:
+    """A folder that is made and locked; None when somebody else has locked it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / LOG_NAME).exists():
+            raise SharingError(
+                f"{path} is the folder of a server with a log of its own: give another with --data"
+            )
+        descriptor = os.open(path / _OWNER_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SharingError(f"{path}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        data = os.pread(descriptor, 65_536, 0)
+        return _Folder(path, descriptor, msgspec.json.decode(data, type=_Owner) if data else None)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except msgspec.MsgspecError:
+        os.close(descriptor)
+        raise SharingError(f"{path / _OWNER_NAME} cannot be read: take it away") from None
+
+
+def _holder(folder: _Folder | None) -> str:
+    """Who this is: whoever says the same may take over at once, and only one process can."""
+    host = socket.gethostname()
+    return f"{host}:{os.getpid()}" if folder is None else f"{host}:{folder.path}"

@@ -1,0 +1,267 @@
+"""The scripts that run in an engine. Each is atomic; all of them work on the same four keys.
+
+`meta` is a hash: format, epoch, seq, at, chain, engine, term, base; `snap`, the newest snapshot,
+and `old`, the one before it; `clock`, `wall` and `quiet` (see `tick`); `new` and `since` while an
+engine is new. `log` is the stream: the id of a batch is the number of its last entry. `lease` is a
+hash with some fields for each node, `<node>:boot` and so on; a node without `<node>:until` is not
+there. `ask` is a word.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tcpchat_net.logs.stream import FORMAT, LEASE_MS
+
+_COMMON: Final = (
+    """
+local meta, log, lease = KEYS[1], KEYS[2], KEYS[3]
+local LEASE = """
+    + str(LEASE_MS)
+    + """
+
+local function text(number)  -- of a whole number, also of a large one
+  return string.format('%.0f', number)
+end
+
+local function now()  -- the engine's time in ms
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function get(key, field)
+  return tonumber(redis.call('HGET', key, field) or '0')
+end
+
+-- The clock of the leases. It stands still while the engine does, and when its time is set:
+-- somebody has to have looked at it at both ends of any time that counts. After a standstill nobody
+-- is lapsed for a lease's time, so that all who were cut off can come back.
+local function tick()
+  local wall, clock = now(), get(meta, 'clock')
+  local passed = wall - get(meta, 'wall')
+  if passed > LEASE / 2 then
+    redis.call('HSET', meta, 'quiet', text(clock + LEASE))
+    passed = 0
+  end
+  clock = clock + math.max(0, passed)
+  redis.call('HSET', meta, 'clock', text(clock), 'wall', text(wall))
+  return clock
+end
+
+-- Why nothing can be done with the log: nil when it can.
+local function refusal(engine)
+  local known = redis.call('HMGET', meta, 'format', 'engine')
+  if not known[1] then return {'none'} end
+  if tonumber(known[1]) > """
+    + str(FORMAT)
+    + """ then return {'newer', known[1]} end
+  if known[2] ~= engine then return {'new-engine'} end
+end
+
+-- Whether this boot of a node may do anything.
+local function is_over(node, boot)
+  local known = redis.call('HMGET', lease, node .. ':boot', node .. ':until')
+  return known[1] ~= boot or not known[2]
+end
+
+local function put(last, at, count, origin, chain, record)
+  redis.call('XADD', log, text(last) .. '-0',
+    'c', chain, 'a', text(at), 'k', text(count), 'o', origin, 'r', record)
+  redis.call('HSET', meta, 'seq', text(last), 'at', text(at), 'chain', chain)
+end
+
+local function chained(chain, last, at, origin, record)
+  return redis.sha1hex(table.concat({chain, text(last), text(at), origin, record}, ' '))
+end
+
+local function append(count, origin, record)
+  local last = get(meta, 'seq') + count
+  local at = math.max(get(meta, 'at'), now())
+  put(last, at, count, origin,
+    chained(redis.call('HGET', meta, 'chain'), last, at, origin, record), record)
+  return text(last)
+end
+"""
+)
+
+# ARGV: run id, epoch.
+CREATE: Final = (
+    _COMMON
+    + """
+if redis.call('EXISTS', meta) == 0 then
+  if redis.call('EXISTS', log, lease) > 0 then
+    return redis.error_reply('TAKEN the keys of the log are in use')
+  end
+  redis.call('HSET', meta, 'format', '"""
+    + str(FORMAT)
+    + """', 'epoch', ARGV[2], 'seq', '0', 'at', '0',
+    'chain', string.rep('0', 40), 'engine', ARGV[1], 'term', '1', 'base', '0',
+    'clock', '0', 'wall', text(now()), 'quiet', '0')
+end
+return 'ok'
+"""
+)
+
+# ARGV: run id, node ('0' for any), holder.
+JOIN: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no then return no end
+local clock, node = tick(), tonumber(ARGV[2])
+if node == 0 then  -- the number that it had, or the first that nobody has
+  local all = redis.call('HGETALL', lease)
+  for i = 1, #all, 2 do
+    if all[i + 1] == ARGV[3] then node = tonumber(all[i]:match('^(%d+):holder$') or node) end
+  end
+end
+if node == 0 then
+  local left
+  repeat
+    node = node + 1
+    left = redis.call('HGET', lease, text(node) .. ':until')
+  until not left or tonumber(left) < clock
+end
+node = text(node)
+local known = redis.call('HMGET', lease, node .. ':until', node .. ':holder')
+if known[1] and tonumber(known[1]) >= clock and known[2] ~= ARGV[3] then
+  return {'held', known[2], text(tonumber(known[1]) - clock)}
+end
+local boot = text(get(lease, node .. ':boot') % 65535 + 1)
+redis.call('HSET', lease, node .. ':boot', boot, node .. ':until', text(clock + LEASE),
+  node .. ':number', '0', node .. ':holder', ARGV[3], node .. ':status', '')
+return {'in', node, boot, redis.call('HGET', meta, 'seq')}
+"""
+)
+
+# ARGV: run id, node, boot, status.
+BEAT: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no then return no end
+local clock = tick()
+if is_over(ARGV[2], ARGV[3]) then return {'fenced'} end
+redis.call('HSET', lease, ARGV[2] .. ':until', text(clock + LEASE), ARGV[2] .. ':status', ARGV[4])
+local may = clock >= get(meta, 'quiet') and '1' or '0'
+return {'in', redis.call('HGET', meta, 'seq'), text(clock), may, redis.call('GET', KEYS[4]) or '',
+  redis.call('HGETALL', lease)}
+"""
+)
+
+# ARGV: run id, node, boot, number, count, record.
+PROPOSE: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no then return no end
+if is_over(ARGV[2], ARGV[3]) then return {'fenced'} end
+local last, number = get(lease, ARGV[2] .. ':number'), tonumber(ARGV[4])
+if number <= last then return {'in'} end
+if number ~= last + 1 then return {'gap'} end
+append(tonumber(ARGV[5]), ARGV[2] .. ':' .. ARGV[3] .. ':' .. ARGV[4], ARGV[6])
+redis.call('HSET', lease, ARGV[2] .. ':number', ARGV[4])
+return {'in'}
+"""
+)
+
+# ARGV: run id, node, boot, the node and the boot that are over, count, record.
+LAPSE: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no then return no end
+local clock = tick()
+if is_over(ARGV[2], ARGV[3]) then return {'fenced'} end
+if is_over(ARGV[4], ARGV[5]) then return {'over'} end
+local ends_itself = ARGV[2] == ARGV[4] and ARGV[3] == ARGV[5]
+if not ends_itself then
+  if get(lease, ARGV[2] .. ':until') < clock then return {'over'} end
+  if get(lease, ARGV[4] .. ':until') >= clock then return {'alive'} end
+  if clock < get(meta, 'quiet') then return {'alive'} end
+end
+append(tonumber(ARGV[6]), table.concat({ARGV[2], ARGV[3], '0', ARGV[4], ARGV[5]}, ':'), ARGV[7])
+redis.call('HDEL', lease, ARGV[4] .. ':until')
+return {'in'}
+"""
+)
+
+# ARGV: run id, seq, chain, and for each batch: last, at, count, origin, chain, record.
+REPAIR: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if not no then no = {'closed'} end
+local seq, chain = redis.call('HGET', meta, 'seq'), redis.call('HGET', meta, 'chain')
+if no[1] ~= 'new-engine' then return {no[1], no[2] or seq, chain} end
+if seq ~= ARGV[2] or chain ~= ARGV[3] then return {'moved', seq, chain} end
+for i = 4, #ARGV, 6 do
+  local last, at, count = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local origin = ARGV[i + 3]
+  local whole = chained(chain, last, at, origin, ARGV[i + 5])
+  if last - count ~= tonumber(seq) or whole ~= ARGV[i + 4] then
+    return redis.error_reply('CHAIN what is put back does not follow')
+  end
+  put(last, at, count, origin, whole, ARGV[i + 5])
+  seq, chain = ARGV[i], whole
+  local node, boot, number, over_node, over_boot = origin:match('^(%d+):(%d+):(%d+):?(%d*):?(%d*)$')
+  if over_node ~= '' then
+    if redis.call('HGET', lease, over_node .. ':boot') == over_boot then
+      redis.call('HDEL', lease, over_node .. ':until')
+    end
+  elseif number ~= '0' then
+    if redis.call('HGET', lease, node .. ':boot') ~= boot then  -- its lease was lost, too
+      redis.call('HSET', lease, node .. ':boot', boot,
+        node .. ':until', text(get(meta, 'clock') + LEASE))
+    end
+    redis.call('HSET', lease, node .. ':number', number)
+  end
+end
+return {'moved', seq, chain}
+"""
+)
+
+# ARGV: run id, node, boot, seq.
+CLAIM: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if not no then return {'in'} end
+if no[1] ~= 'new-engine' then return no end
+local wall = now()
+if redis.call('HGET', meta, 'new') ~= ARGV[1] then
+  redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
+end
+redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1])
+local clock, waits = get(meta, 'clock'), false
+local all = redis.call('HGETALL', lease)
+for i = 1, #all, 2 do
+  local node = all[i]:match('^(%d+):until$')
+  if node and tonumber(all[i + 1]) >= clock then
+    waits = waits or redis.call('HGET', lease, node .. ':claim') ~= ARGV[1]
+  end
+end
+local passed = wall - get(meta, 'since')
+if waits and passed >= 0 and passed < LEASE then return {'wait'} end
+redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(get(meta, 'term') + 1),
+  'wall', text(wall), 'quiet', text(clock + LEASE))
+redis.call('HDEL', meta, 'new', 'since')
+return {'in'}
+"""
+)
+
+# ARGV: run id, the entry that a snapshot is of, in how many chunks, the chain there, its digest.
+PUBLISH: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no then return no end
+local known = redis.call('HMGET', meta, 'snap', 'old')
+local last = (known[1] or '0'):match('^%d+')
+if tonumber(ARGV[2]) <= tonumber(last) then return {'old', last} end
+redis.call('HSET', meta, 'base', last, 'old', known[1] or '',
+  'snap', table.concat({ARGV[2], ARGV[3], ARGV[4], ARGV[5]}, ' '))
+redis.call('XTRIM', log, 'MINID', text(tonumber(last) + 1) .. '-0')
+return {'in', known[2] or ''}
+"""
+)

@@ -1,0 +1,175 @@
+"""A connection to an engine: sockets, TLS and logging in. What is said on it is `Commands`' matter.
+
+With `gevent.socket` and `gevent.ssl` it holds up the greenlet that calls it, and with Python's own
+modules the thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl as system_ssl
+from types import ModuleType
+from typing import Any, Final
+
+import hiredis
+
+from tcpchat_net.logs.stream import EngineDownError, EngineRefusedError
+from tcpchat_net.logs.stream.address import EngineAddress, Place
+from tcpchat_net.logs.stream.commands import Argument, ReplyError
+
+# How long a connection may take to be made, and an engine to answer. A disk that is slow makes it
+# slow; but a node that hears nothing for longer is as good as dead.
+CONNECT_S: Final = 2.0
+CALL_S: Final = 2.5
+
+_READ_BYTES: Final = 262_144
+
+# The login was refused: no use in trying again without another password.
+_LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
+
+
+class RespWire:
+    """A `Wire` to the first engine of an address that is a primary.
+
+    `sockets` and `ssl` are the modules to connect with.
+    """
+
+    def __init__(self, address: EngineAddress, sockets: ModuleType, ssl: ModuleType) -> None:
+        self._address = address
+        self._sockets, self._ssl = sockets, ssl
+        self._place = address.places[0]
+        self._sock: Any = None  # one of either module
+        self._reader = hiredis.Reader()
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, for people."""
+        return str(self._place)
+
+    def open(self) -> None:
+        """Connect, or connect anew, and log in: to the primary, if there are several."""
+        self.close()
+        places = self._address.places
+        for place in places:
+            self._place = place
+            try:
+                self._open_one()
+                if len(places) == 1 or self.call("ROLE")[0] == b"master":
+                    return
+            except EngineDownError:
+                if place is places[-1]:
+                    raise
+            except ReplyError as error:
+                raise EngineRefusedError(f"the engine at {place} refuses: {error}") from error
+        raise EngineDownError(f"none of {', '.join(map(str, places))} is a primary")
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._sock is not None:
+            sock, self._sock = self._sock, None
+            sock.close()
+
+    def call(self, *command: Argument, wait_ms: int = 0) -> Any:
+        """The reply to a command, which the engine may take `wait_ms` for."""
+        sock = self._sock
+        if sock is None:
+            raise EngineDownError(f"there is no connection to the engine at {self.address}")
+        try:
+            sock.settimeout(CALL_S + wait_ms / 1_000)
+            sock.sendall(hiredis.pack_command(command))  # type: ignore[arg-type] # its stubs know one argument only
+            while (reply := self._reader.gets()) is False:
+                data = sock.recv(_READ_BYTES)
+                if not data:
+                    raise EngineDownError(f"the engine at {self.address} has hung up")
+                self._reader.feed(data)
+        except hiredis.ProtocolError as error:
+            self.close()
+            raise EngineDownError(
+                f"the engine at {self.address} speaks no RESP: {error}"
+            ) from error
+        except OSError as error:
+            self.close()
+            raise EngineDownError(_lost(self._place, error)) from error
+        if isinstance(reply, hiredis.ReplyError):
+            raise ReplyError(str(reply))
+        return reply
+
+    # ── Connecting ───────────────────────────────────────────────────────────────────────────
+
+    def _open_one(self) -> None:
+        address, place = self._address, self._place
+        try:
+            self._sock = self._connected(place)
+            if address.is_encrypted:
+                self._sock = self._encrypted(self._sock, place)
+        except system_ssl.SSLCertVerificationError as error:
+            self.close()
+            raise EngineRefusedError(
+                f"the certificate of the engine at {place} is not to be trusted:"
+                f" {error.verify_message}; name who has signed it with ca=FILE"
+            ) from error
+        except OSError as error:
+            self.close()
+            raise EngineDownError(_lost(place, error)) from error
+        self._reader = hiredis.Reader()
+        try:
+            if address.password:
+                user = (address.user,) if address.user else ()
+                self.call("AUTH", *user, address.password)
+            if address.database:
+                self.call("SELECT", address.database)
+            self.call("PING")
+        except ReplyError as error:
+            self.close()
+            raise _explained(place, str(error)) from error
+
+    def _connected(self, place: Place) -> Any:
+        sockets = self._sockets
+        if place.path:
+            sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+            sock.settimeout(CONNECT_S)
+            try:
+                sock.connect(place.path)
+            except OSError:
+                sock.close()
+                raise
+            return sock
+        sock = sockets.create_connection((place.host, place.port), CONNECT_S)
+        sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        return sock
+
+    def _encrypted(self, sock: Any, place: Place) -> Any:
+        ca = self._address.ca
+        try:
+            context = self._ssl.create_default_context(cafile=ca or None)
+        except OSError as error:
+            sock.close()
+            raise EngineRefusedError(
+                f"{ca}: cannot read the certificates: {error.strerror or error}"
+            ) from error
+        try:
+            return context.wrap_socket(sock, server_hostname=place.host)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                sock.close()
+            raise
+
+
+def _explained(place: Place, words: str) -> EngineDownError | EngineRefusedError:
+    code = words.partition(" ")[0]
+    if code in _LOGIN or "invalid password" in words or "without any password" in words:
+        return EngineRefusedError(
+            f"the engine at {place} refuses the login: {words}; the password is taken from"
+            " TCPCHAT_LOG_PASSWORD, or from --log-password-file"
+        )
+    if code == "LOADING":
+        return EngineDownError(f"the engine at {place} is not ready: {words}")
+    return EngineRefusedError(f"the engine at {place} refuses: {words}")
+
+
+def _lost(place: Place, error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return f"the engine at {place} does not answer"
+    if isinstance(error, system_ssl.SSLError):
+        return f"the engine at {place} does not speak TLS"
+    return f"cannot reach the engine at {place}: {(error.strerror or str(error)).lower()}"
