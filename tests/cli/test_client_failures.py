@@ -57,6 +57,45 @@ def test_a_refused_connection() -> None:
     assert refused.stderr == f"tcpchat-client: cannot connect to {address}: connection refused\n"
 
 
+def test_where_no_server_can_be_reached_each_is_told_with_its_reason() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*unused.getsockname())
+        closing = b'{"type":"closing","reason":"the server is full","retry":2000}\n'
+        with serving(closing) as full, serving(b"") as gone:
+            told = run(f"{address}, no-such-host.invalid, {full}, {gone}")
+    assert told.returncode == 1
+    refused, unknown, closed, lost = told.stderr.removesuffix("\n").split("; ")
+    assert refused == f"tcpchat-client: cannot connect to {address}: connection refused"
+    assert unknown.startswith("cannot find no-such-host.invalid: ")
+    assert closed == f"{full} closed the connection: the server is full"
+    assert lost == f"the connection to {gone} was lost"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the server does not speak tcpchat's protocol"),
+        (b'{"type":"closing","reason":"go away"}\n', "{} closed the connection: go away"),
+        (
+            b'{"type":"rejected","reason":"wrong-password","text":"no","request":"hello"}\n',
+            "no",
+        ),
+    ],
+)
+def test_after_a_server_that_does_not_want_us_no_other_is_tried(
+    answer: bytes, sentence: str
+) -> None:
+    with serving(answer) as address, socket.create_server(("127.0.0.1", 0)) as other:
+        told = run("{},{}:{}".format(address, *other.getsockname()))
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    assert told.returncode == 1
+    assert told.stderr.startswith("tcpchat-client: " + sentence.format(address))
+    assert told.stderr.count("\n") == 1
+
+
 def test_a_name_that_cannot_be_found() -> None:
     unknown = run("no-such-host.invalid")
     assert unknown.returncode == 1
@@ -105,6 +144,7 @@ def test_a_server_that_talks_nonsense(answer: bytes, sentence: str) -> None:
         (["::1"], "put an IPv6 address in brackets: [::1]"),
         (["[::1"], "write [HOST]:PORT"),
         (["[::1]7667"], "write [HOST]:PORT"),
+        (["127.0.0.1:7667,"], "write HOST:PORT,HOST:PORT"),
         (["--bogus"], "unrecognized arguments: --bogus"),
     ],
 )

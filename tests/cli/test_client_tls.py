@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,26 @@ def test_a_certificate_is_verified(server: Server, authority: trustme.CA, tmp_pa
     assert unknown.returncode == 1
     assert "its certificate is not to be trusted: " in unknown.stderr
     assert unknown.stderr.count("\n") == 1
+
+
+def test_the_certificate_has_to_be_for_the_host_that_is_dialled(
+    server: Server, authority: trustme.CA, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and does not listen
+        down = f"localhost:{unused.getsockname()[1]}"
+        used = Server(server.process, f"{down},{server.address}")
+        assert run(used, "--tls", "--ca", str(trusted)).returncode == 0
+    elsewhere = f"localhost:{server.address.rpartition(':')[2]}"
+    both = Server(server.process, f"{elsewhere},{server.address}")
+    told = run(both, "--tls", "--ca", str(trusted))
+    assert told.returncode == 1
+    assert told.stderr.startswith(
+        f"tcpchat-client: cannot connect to {elsewhere}: its certificate is not to be trusted: "
+    )
+    assert told.stderr.count("\n") == 1
 
 
 def test_tls_flags_that_make_no_sense_are_told(server: Server, tmp_path: Path) -> None:

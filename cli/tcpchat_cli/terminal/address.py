@@ -1,4 +1,4 @@
-"""Where a server is: HOST, HOST:PORT, or an IPv6 address in brackets."""
+"""Where a server is: HOST, HOST:PORT, or an IPv6 address in brackets; and a list of these."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return show_address(self.host, self.port)
+
+
+def parse_servers(text: str) -> tuple[Address, ...]:
+    """The addresses in `text`, in their order; at least one. Raises BadAddress."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and "" in parts:
+        raise BadAddress(f"{text!r} has a comma without an address; write HOST:PORT,HOST:PORT")
+    return tuple(map(parse_address, parts))
+
+
+def show_servers(servers: tuple[Address, ...]) -> str:
+    """The addresses as `parse_servers` reads them."""
+    return ",".join(map(str, servers))
 
 
 def parse_address(text: str) -> Address:

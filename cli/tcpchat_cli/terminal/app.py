@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser
-from tcpchat_cli.terminal.address import Address, BadAddress, parse_address
+from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.lines import Lines
@@ -24,9 +24,9 @@ from tcpchat_cli.terminal.settings import (
     BadSettings,
     Settings,
     config_path,
-    last_server,
+    last_servers,
     load_settings,
-    remember_server,
+    remember_servers,
 )
 from tcpchat_core import VERSION, TcpchatError
 
@@ -62,9 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "server",
         nargs="?",
-        type=_address,
+        type=_servers,
         metavar="HOST[:PORT]",
-        help=f"the server (port {DEFAULT_PORT} unless given; an IPv6 address in brackets)",
+        help=f"the server (port {DEFAULT_PORT} unless given; an IPv6 address in brackets), or "
+        "several of one cluster with commas between: the first that answers is used, and when "
+        "it is lost the next",
     )
     parser.add_argument("--nick", metavar="NAME", help="your nickname")
     parser.add_argument("--room", metavar="ROOM", help="the room to join")
@@ -82,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _address(text: str) -> str:
-    """An address for argparse, as it was written."""
+def _servers(text: str) -> str:
+    """Addresses for argparse, as they were written."""
     try:
-        parse_address(text)
+        parse_servers(text)
     except BadAddress as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
@@ -116,8 +118,8 @@ async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -
     coloured = not os.environ.get("NO_COLOR")
     password = os.environ.get("TCPCHAT_PASSWORD", "")
     if json or not _is_terminal():
-        server = parse_address(settings.server) if settings.server else Address()
-        connection = Connection(server, password=password, tls=tls)
+        servers = parse_servers(settings.server) if settings.server else (Address(),)
+        connection = Connection(servers, password=password, tls=tls)
         await connection.open()
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
@@ -125,39 +127,35 @@ async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -
         return 1 if lines.failed else 0
     display = Display(settings, coloured=coloured)
     try:
-        server = await _choose_server(display, settings.server)
-        connection = await _open(display, server, password, tls)
+        servers = await _choose_servers(display, settings.server)
+        connection = Connection(servers, password=password, tls=tls)
+        await _open(display, connection)
     except Leave:
         return 0
-    remember_server(server)
+    remember_servers(servers)
     await _converse(connection, Screen(connection, display, settings), settings)
     return 0
 
 
-async def _open(
-    display: Display, server: Address, password: str, tls: ssl.SSLContext | None
-) -> Connection:
-    """A connection; the password is asked for as long as it takes."""
+async def _open(display: Display, connection: Connection) -> None:
+    """Open the connection; the password is asked for as long as it takes."""
     while True:
-        connection = Connection(server, password=password, tls=tls)
         try:
-            await connection.open()
+            return await connection.open()
         except PasswordNeeded as error:
             display.show([Renderer().error(str(error))])
-            password = await display.question("Password: ", secret=True)
-        else:
-            return connection
+            connection.protocol.password = await display.question("Password: ", secret=True)
 
 
-async def _choose_server(display: Display, given: str) -> Address:
-    """The server that was given, or the one that a person names."""
+async def _choose_servers(display: Display, given: str) -> tuple[Address, ...]:
+    """The servers that were given, or those that a person names."""
     if given:
-        return parse_address(given)
-    usual = last_server()
+        return parse_servers(given)
+    usual = last_servers()
     while True:
-        answer = (await display.question(f"Server [{usual}]: ")).strip()
+        answer = (await display.question(f"Server [{show_servers(usual)}]: ")).strip()
         try:
-            return parse_address(answer) if answer else usual
+            return parse_servers(answer) if answer else usual
         except BadAddress as error:
             display.show([Renderer().error(str(error))])
 

@@ -5,7 +5,7 @@ meanwhile `send` and `ask`; at the end `quit`, wait for `run` to return, and `cl
 
 A connection that is lost is replaced, and the session resumed, as long as the listener's patience
 lasts; what is asked for meanwhile waits. When to try, and what to ask again, is decided in
-`tcpchat_core.client`.
+`tcpchat_core.client`. Where there are several servers, each attempt is made at the next of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import random
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -59,7 +60,11 @@ class ConnectionFailed(Exception):
     """The connection could not be made, or was lost. The text is one sentence for people."""
 
 
-class PasswordNeeded(ConnectionFailed):
+class Refused(ConnectionFailed):
+    """The server is there and does not want us, or we do not trust it: no other is tried."""
+
+
+class PasswordNeeded(Refused):
     """The server lets nobody in without its password, or not with this one."""
 
 
@@ -78,12 +83,16 @@ class Listener(Protocol):
 
 
 class Connection:
-    """One person's connection, and the room that this person talks in."""
+    """One person's connection to one of the servers, and the room that this person talks in."""
 
     def __init__(
-        self, address: Address, *, password: str = "", tls: ssl.SSLContext | None = None
+        self,
+        servers: Sequence[Address],
+        *,
+        password: str = "",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.address = address
+        self._servers = deque(servers)  # the first is the one that is dialled, or connected to
         self.protocol = ClientProtocol(password=password)
         self._requests = Requests(self.protocol)
         self._reconnect = Reconnect(0)
@@ -104,9 +113,35 @@ class Connection:
         self._quitting = False
         self._closing: notices.Closing | None = None
 
+    @property
+    def address(self) -> Address:
+        """Where it is connected to, or being connected to."""
+        return self._servers[0]
+
+    @property
+    def where(self) -> str:
+        """The same for people; "" where there is only one server, which need not be told."""
+        return str(self.address) if len(self._servers) > 1 else ""
+
     # ── From open to close ───────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
+        """Connect to the first server that answers. Raises ConnectionFailed or RemoteError.
+
+        Called again, after PasswordNeeded, it begins with the server that asked for it.
+        """
+        failures: list[str] = []
+        for _ in range(len(self._servers)):
+            try:
+                return await self._dial()
+            except Refused:
+                raise
+            except ConnectionFailed as failed:
+                failures.append(str(failed))
+                self._servers.rotate(-1)
+        raise ConnectionFailed("; ".join(failures))
+
+    async def _dial(self) -> None:
         """Connect, say hello and wait for the answer. Raises ConnectionFailed or RemoteError."""
         host, port = self.address
         self._closing = None
@@ -115,14 +150,20 @@ class Connection:
                 self._reader, self._writer = await asyncio.open_connection(
                     host, port, ssl=self._tls
                 )
-                self._writer.write(self._requests.hello())
-                self._first = await self._answer_to_hello()
+                try:
+                    self._writer.write(self._requests.hello())
+                    self._first = await self._answer_to_hello()
+                except BaseException:  # also the time limit
+                    self._writer.close()
+                    raise
         except TimeoutError:
             raise ConnectionFailed(
                 f"{self.address} did not answer within {OPEN_SECONDS} seconds"
             ) from None
         except socket.gaierror as error:
             raise ConnectionFailed(f"cannot find {host}: {_why(error)}") from None
+        except ssl.SSLError as error:
+            raise Refused(f"cannot connect to {self.address}: {_why(error)}") from None
         except (OSError, UnicodeError, ValueError) as error:
             raise ConnectionFailed(f"cannot connect to {self.address}: {_why(error)}") from None
 
@@ -166,10 +207,13 @@ class Connection:
         except OSError as error:
             raise ConnectionFailed(f"{lost}: {_why(error)}") from None
         if not data:
-            if self._closing is not None:
-                lost = f"the server closed the connection: {self._closing.reason}"
-                raise ConnectionFailed(lost)
-            raise ConnectionFailed(lost)
+            match self._closing:
+                case None:
+                    raise ConnectionFailed(lost)
+                case notices.Closing(reason, retry):
+                    kind = Refused if retry is None else ConnectionFailed
+                    who = self.where or "the server"
+                    raise kind(f"{who} closed the connection: {reason}")
         batch, reply = self._requests.receive_data(data)
         self._write(reply)
         for notice, pending in batch:
@@ -188,14 +232,16 @@ class Connection:
             for notice in told:
                 match notice:
                     case Rejected("password-needed" | "wrong-password", text):
-                        self._writer.close()
                         raise PasswordNeeded(text)
         return told
 
     # ── Lost and found ───────────────────────────────────────────────────────────────────────
 
     async def _replace(self, lost: ConnectionFailed | TooLateError) -> None:
-        """Connect again and take up the session. Raises what was lost when that cannot be."""
+        """Connect to the next server and take up the session.
+
+        Raises what was lost when that cannot be.
+        """
         error = lost
         while True:
             self._requests.connection_lost()
@@ -212,8 +258,9 @@ class Connection:
                 if self._listener is not None:
                     self._listener.lost(str(lost))
             await asyncio.sleep(wait_ms / 1_000)
+            self._servers.rotate(-1)
             try:
-                await self.open()
+                await self._dial()
                 break
             except PasswordNeeded:
                 raise

@@ -68,14 +68,23 @@ class Lines:
                     pass  # to the connection's own questions
                 case notices.Welcome() | notices.Resumed() | notices.Closing() if not self._person:
                     pass  # greetings are for people, and the end tells itself
+                case notices.Welcome() | notices.Resumed() if where := self._connection.where:
+                    text += self._for_people(f"* Connected to {where}\n") + self._text(notice)
                 case _:
                     text += self._text(notice)
-        self._write(text)
+        self._write(text + self._abandoned())
 
     def lost(self, sentence: str) -> None:
         """The connection is being replaced; a person is told."""
         if self._person:
             self._write(f"! {sentence}; reconnecting\n")
+
+    def _abandoned(self) -> str:
+        """What was said in a session that is over, and has no receipt."""
+        abandoned = self._connection.protocol.abandoned
+        lines = [f"! This may not have been said: {said.text}\n" for said in abandoned]
+        abandoned.clear()
+        return "".join(map(self._for_people, lines))
 
     async def talk(self, nick: str, room: str) -> None:
         """Come in and send what stdin gives, to its end."""
@@ -116,7 +125,9 @@ class Lines:
     def _text(self, notice: Notice) -> str:
         if self._json:
             return JSON.encode(notice).decode()
-        text = PLAIN.encode(notice).decode()
+        return self._for_people(PLAIN.encode(notice).decode())
+
+    def _for_people(self, text: str) -> str:
         if not self._coloured or not text:
             return text
         return "".join(_coloured(line) for line in text.splitlines(keepends=True))

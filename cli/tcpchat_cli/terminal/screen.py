@@ -138,6 +138,9 @@ class Screen:
             case notices.Said(id=str(id)) if id in self._unsent:
                 del self._unsent[id]  # it was said, and its receipt was lost with the connection
                 return self._renderer.lines(notice)
+            case notices.Welcome() | notices.Resumed() if where := self._connection.where:
+                connected = self._renderer.system(f"connected to {where}")
+                return [connected, *self._renderer.lines(notice)]
             case notices.Entered():
                 return self._entered_again(notice)
             case notices.HistoryPage():

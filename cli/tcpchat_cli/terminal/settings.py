@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 from platformdirs import user_config_path, user_state_path
 
-from tcpchat_cli.terminal.address import Address, BadAddress, parse_address
+from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 
 # The keys that the environment may give as well.
 ENVIRONMENT: Final = {
@@ -26,8 +26,8 @@ ENVIRONMENT: Final = {
     "room": "TCPCHAT_ROOM",
 }
 
-# A host name has at most 253 characters, and a port five.
-_MAX_ADDRESS_CHARS: Final = 260
+# A hundred servers: a host name has at most 253 characters, and a port five.
+_MAX_SERVERS_CHARS: Final = 100 * 260
 
 
 class BadSettings(Exception):
@@ -89,28 +89,28 @@ def _from_file(path: Path) -> Settings:
         raise BadSettings(f"{path}: {error}") from None
 
 
-# ── The server that was used last ────────────────────────────────────────────────────────────
+# ── The servers that were used last ──────────────────────────────────────────────────────────
 
 
 def _last_server_path() -> Path:
     return user_state_path("tcpchat", appauthor=False) / "last-server"
 
 
-def last_server() -> Address:
-    """The server that was used last, to be offered again; the default when there is none."""
+def last_servers() -> tuple[Address, ...]:
+    """What was named the last time, to be offered again; the default when nothing was."""
     try:
         with _last_server_path().open(encoding="utf-8") as file:
-            return parse_address(file.read(_MAX_ADDRESS_CHARS).strip())
+            return parse_servers(file.read(_MAX_SERVERS_CHARS))
     except (OSError, UnicodeDecodeError, BadAddress):
-        return Address()
+        return (Address(),)
 
 
-def remember_server(server: Address) -> None:
-    """Offer this server the next time. Where nothing can be kept, nothing is kept."""
+def remember_servers(servers: tuple[Address, ...]) -> None:
+    """Offer these servers the next time. Where nothing can be kept, nothing is kept."""
     path = _last_server_path()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{server}\n", encoding="utf-8")
+        path.write_text(f"{show_servers(servers)}\n", encoding="utf-8")
 
 
 # ── What /set can change ─────────────────────────────────────────────────────────────────────
