@@ -8,7 +8,8 @@
 
 Each request waits (its greenlet waits) until the server has answered, and returns the answer.
 What else the server tells is kept in order, and iterating gives it. A lost connection is replaced
-and the session resumed; the program sees a `Resumed`, then what it has missed.
+and the session resumed, on the next server where there are several; the program sees a `Resumed`,
+then what it has missed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import random
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -86,10 +87,14 @@ class ChatClient:
     the protocol. The constructor raises OSError when there is no server, and the
     `ssl.SSLError` among them when it cannot be trusted.
 
+    `others` are more servers of the same cluster, each a host and a port. They are tried in their
+    order after the first, at the start until one can be reached, and then whenever the connection
+    is lost, in turn.
+
     `reconnect` is for how many seconds it tries to replace a lost connection; 0 for not at all.
 
     With `tls`, a context of the standard library, the connection is encrypted. The certificate
-    has to be one for `server_hostname`, which is `host` if it is not given.
+    has to be one for `server_hostname`; where that is not given, for the host that is connected to.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class ChatClient:
         host: str,
         port: int,
         *,
+        others: Iterable[tuple[str, int]] = (),
         nick: str | None = None,
         password: str = "",
         timeout: float = 10,
@@ -104,9 +110,9 @@ class ChatClient:
         tls: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._address = (host, port)
+        self._servers = deque([(host, port), *others])  # the first is the one that is used
         self._tls = tls
-        self._server_hostname = server_hostname or host
+        self._server_hostname = server_hostname
         self._timeout = timeout
         self._requests = Requests(ClientProtocol(password=password))
         self._reconnect = Reconnect(reconnect * 1_000)
@@ -118,7 +124,7 @@ class ChatClient:
         self._wanted = Event()  # something was looked at or asked for, or all ended
         self._ended: TcpchatError | None = None
         self._reason = ""  # why the server ended the last session or attempt
-        self._connection = self._connect()
+        self._connection = self._connect_at_first()
         self._reader = gevent.spawn(self._read)
         try:
             self._connection.write(self._requests.hello())
@@ -300,16 +306,28 @@ class ChatClient:
 
     # ── The connection ───────────────────────────────────────────────────────────────────────
 
+    def _connect_at_first(self) -> _Connection:
+        """A connection to the first server that can be reached."""
+        for _ in range(len(self._servers) - 1):
+            try:
+                return self._connect()
+            except ssl.SSLError:  # it can be reached, and cannot be trusted
+                raise
+            except OSError:
+                self._servers.rotate(-1)
+        return self._connect()
+
     def _connect(self) -> _Connection:
+        host, port = self._servers[0]
         with gevent.Timeout(self._timeout, TimeoutError("the server did not answer in time")):
-            sock = socket.create_connection(self._address)
+            sock = socket.create_connection((host, port))
             # Who only listens would never find out that the other end is gone without a word.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S // 3)
             if self._tls is None:
                 return _Connection(sock)
-            return _Connection(_TlsSocket(sock, self._tls, self._server_hostname))
+            return _Connection(_TlsSocket(sock, self._tls, self._server_hostname or host))
 
     def _read(self) -> None:
         """The reader's greenlet: take in what comes, over one connection after another."""
@@ -345,7 +363,7 @@ class ChatClient:
             self._connection.write(reply)
 
     def _replace_connection(self, closing: notices.Closing | None) -> bool:
-        """Connect again, and ask for the session; return whether that could be done."""
+        """Connect to the next server and ask for the session; return whether it could be done."""
         self._requests.connection_lost()
         if closing is not None:
             self._reason = closing.reason
@@ -358,6 +376,7 @@ class ChatClient:
                 return False
             gevent.sleep(wait_ms / 1_000)
             closing = None
+            self._servers.rotate(-1)
             with contextlib.suppress(OSError):
                 connection = self._connect()
                 self._connection.close()

@@ -436,6 +436,57 @@ def test_a_client_that_cannot_come_back_in_time_gives_up(server: Serving, cable:
             ada.next_notice(timeout=LIMIT_SECONDS)
 
 
+# ── Several servers ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def nobody() -> Iterator[tuple[str, int]]:
+    """An address where nobody listens, nor will."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        host, port = unused.getsockname()
+        yield host, port
+
+
+def test_a_session_goes_on_at_the_next_server_in_turn(
+    server: Serving, cable: Cable, nobody: tuple[str, int]
+) -> None:
+    bob = inside(server, "bob")
+    # Two ways to one server: what two nodes of a cluster are to a client.
+    with Cable(server.address) as other:
+        ada = server.peers.enter_context(
+            ChatClient(
+                *cable.address,
+                others=[nobody, other.address],
+                nick="ada",
+                timeout=LIMIT_SECONDS,
+                reconnect=LIMIT_SECONDS,
+            )
+        )
+        ada.join("lobby")
+        for way in (cable, other, cable):
+            ada.say("lobby", "before")
+            way.pull_out()
+            way.cut()
+            ada.say("lobby", "after")
+            assert isinstance(ada.next_notice(timeout=LIMIT_SECONDS), notices.Resumed)
+            way.plug_in()
+    bob.ping()
+    said = [notice.text for notice in bob.heard if isinstance(notice, notices.Said)]
+    assert said == ["before", "after"] * 3
+    assert not any(isinstance(notice, notices.Gone) for notice in bob.heard)
+
+
+def test_at_the_start_the_first_server_that_can_be_reached_is_used(
+    server: Serving, nobody: tuple[str, int]
+) -> None:
+    others = [nobody, server.address]
+    with ChatClient(*nobody, others=others, nick="ada", timeout=LIMIT_SECONDS) as ada:
+        assert ada.nick == "ada"
+    with pytest.raises(OSError, match="refused"):
+        ChatClient(*nobody, others=[nobody])
+
+
 # ── Refusals ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -533,6 +584,16 @@ def test_the_certificate_has_to_be_for_the_host_that_is_connected_to(
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
         ChatClient(*tls_server.address, tls=authority.client())
+
+
+def test_each_server_has_to_have_a_certificate_for_its_own_host(
+    tls_server: Serving, authority: Authority, nobody: tuple[str, int]
+) -> None:
+    host, port = tls_server.address
+    with ChatClient(*nobody, others=[("localhost", port)], tls=authority.client()) as chat:
+        assert chat.ping()
+    with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
+        ChatClient(host, port, others=[("localhost", port)], tls=authority.client())
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(tls_server: Serving) -> None:
