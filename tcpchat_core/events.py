@@ -66,14 +66,15 @@ class Hello(EventBase, frozen=True):
     """Open a session that can be resumed, or resume one. Only as the first request.
 
     `token` is the one that `welcome` gave. `seen` maps rooms to the number of the last message
-    seen in each, `told` is the number of the last direct message seen. `password` is the server's,
-    when it asks for one.
+    seen in each, `told` is the number of the last direct message seen; both are of the epoch that
+    was told last. `password` is the server's, when it asks for one.
     """
 
     token: str = ""
     seen: dict[str, Number] = {}
     told: Number = 0
     password: str = ""
+    epoch: str = ""
 
 
 class Nick(EventBase, frozen=True):
@@ -157,14 +158,15 @@ class Connect(EventBase, frozen=True):
 class Resume(EventBase, frozen=True):
     """A connection asks for the session of an earlier one.
 
-    `seen` and `told` are as in `Hello`, by room key. When there is no such session (any more) it
-    is a `Connect` with the session `fresh`.
+    `seen`, `told` and `epoch` are as in `Hello`, by room key. When there is no such session (any
+    more) it is a `Connect` with the session `fresh`.
     """
 
     session: str
     fresh: str
     seen: dict[str, int] = {}
     told: int = 0
+    epoch: str = ""
 
 
 class Disconnect(EventBase, frozen=True):
@@ -211,6 +213,16 @@ class Forget(EventBase, frozen=True):
     """
 
     before: Number
+
+
+class Diverge(EventBase, frozen=True):
+    """The log may have lost its end, and goes on from here under another name.
+
+    What was numbered beyond this place, in the epoch before, may have been told to people, and is
+    not so any more: its numbers are given to other things. The entry's own `conn` means nothing.
+    """
+
+    epoch: str
 
 
 # ── Queries: nothing changes, nothing is logged ──────────────────────────────────────────────
@@ -279,6 +291,7 @@ Event: TypeAlias = (
     | Lapse
     | Configure
     | Forget
+    | Diverge
     | Nick
     | Join
     | Say

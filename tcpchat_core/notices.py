@@ -81,13 +81,18 @@ class RoomInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A room that a resumed session is in, as it is now."""
+    """A room that a resumed session is in, as it is now.
+
+    With `common` the session's numbers were of an earlier epoch: only those up to this one are the
+    same in both.
+    """
 
     room: str
     members: tuple[str, ...]
     count: int
     seq: int
     topic: str = ""
+    common: int | None = None
 
 
 class Welcome(NoticeBase, frozen=True):
@@ -273,6 +278,12 @@ class Gap(NoticeBase, frozen=True):
     oldest: int
 
 
+class Diverged(NoticeBase, frozen=True):
+    """What follows is numbered in another epoch. What was seen until here keeps its numbers."""
+
+    epoch: str
+
+
 class Announced(NoticeBase, frozen=True):
     """The server says something to everybody who is connected."""
 
@@ -307,6 +318,7 @@ Notice: TypeAlias = (
     | Ponged
     | Resumed
     | Gap
+    | Diverged
     | Announced
     | Closing
 )

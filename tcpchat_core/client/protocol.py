@@ -94,11 +94,14 @@ class ClientProtocol:
     def __init__(self, *, password: str = "") -> None:
         self.nick: str = ""
         self.welcome: Welcome | None = None
+        self.epoch = ""  # of all numbers: the last that was told
         self.rooms: dict[str, RoomView] = {}
         self.unacknowledged: dict[str, Say | Tell] = {}
         self.abandoned: list[Say | Tell] = []
         self.password = password
         self._told = 0  # the number of the last direct message
+        # Rooms where something was seen that is lost since the session was resumed.
+        self._lost: set[str] = set()
         self._last_id = 0
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = False  # the server has answered hello
@@ -125,7 +128,8 @@ class ClientProtocol:
             self._held += (id, *after.get(id, ()))
         token = self.welcome.token if self.welcome else ""
         seen = {room: view.seq for room, view in self.rooms.items()} if token else {}
-        hello = _encodable(events.Hello(token, seen, self._told, self.password))
+        epoch = self.epoch if token else ""
+        hello = _encodable(events.Hello(token, seen, self._told, self.password, epoch))
         while len(line := encode_request(hello)) > self._max_line_bytes and hello.seen:
             # Of the rooms that are left out the server sends all it has; what was seen is dropped.
             fewer = dict(islice(hello.seen.items(), len(hello.seen) // 2))
@@ -278,17 +282,15 @@ class ClientProtocol:
             case notices.Gap("", oldest):
                 self._told = oldest - 1
             case notices.Gap(room, oldest):
-                return self._see(room, oldest - 1) or room not in self.rooms
+                is_known = room in self.rooms and room not in self._lost
+                return self._see(room, oldest - 1) or not is_known
             case notices.Welcome():
                 self._begin(notice)
-            case notices.Resumed(nick, rooms):
-                self._open = True
-                self.nick = nick
-                known = self.rooms
-                self.rooms = {
-                    state.room: RoomView(state, known[state.room].seq if state.room in known else 0)
-                    for state in rooms
-                }
+            case notices.Resumed():
+                self._resume(notice)
+            case notices.Diverged(epoch):
+                self.epoch = epoch
+                return False
             case _:
                 self._follow(notice)
         return True
@@ -302,6 +304,7 @@ class ClientProtocol:
             self.rooms.clear()
             self._told = 0
         self.welcome = welcome
+        self.epoch = welcome.epoch
         for id, message in [*self.unacknowledged.items()]:
             try:
                 self._checked(message)
@@ -310,6 +313,20 @@ class ClientProtocol:
                 self._acknowledge(id)
         self.nick = welcome.nick
         self._open = True
+
+    def _resume(self, resumed: notices.Resumed) -> None:
+        """The session goes on."""
+        self._open = True
+        self.nick = resumed.nick
+        self.epoch = resumed.epoch
+        known, self.rooms = self.rooms, {}
+        self._lost.clear()
+        for state in resumed.rooms:
+            seen = known[state.room].seq if state.room in known else 0
+            if state.common is not None and seen > state.common:
+                seen = state.common
+                self._lost.add(state.room)
+            self.rooms[state.room] = RoomView(state, seen)
 
     def _acknowledge(self, id: str) -> bool:
         if self.unacknowledged.pop(id, None) is None:

@@ -227,6 +227,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             ] or ["* Nothing was found."]
         case notices.HelpText(lines):
             return [f"* {line}" for line in lines]
+        case notices.Diverged():
+            return []  # for who can resume, and nobody can here
         case notices.Announced(text):
             return [f"* {text}"]
         case notices.Closing(reason):

@@ -27,6 +27,9 @@ from tcpchat_core.server.propose import Lookup, checked
 from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Timers
 
+# Longer than any epoch: what is beyond is that of no log.
+MAX_EPOCH_CHARS: Final = 64
+
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
 
@@ -296,7 +299,8 @@ class Intake:
             if isinstance(name, Name):
                 seen[name.key] = seq
         connection.sessions = (session_of(hello.token), fresh)
-        resume = events.Resume(*connection.sessions, seen, hello.told)
+        epoch = hello.epoch[:MAX_EPOCH_CHARS]
+        resume = events.Resume(*connection.sessions, seen, hello.told, epoch)
         self._open(connection, resume, proposals)
 
     def _is_admitted(

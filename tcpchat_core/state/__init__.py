@@ -184,6 +184,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Lapse: people.nothing,
     events.Configure: people.nothing,
     events.Forget: people.nothing,
+    events.Diverge: people.nothing,
 }
 
 # What each event does that is of nobody who is here. All others do nothing then.
@@ -196,4 +197,5 @@ ARRIVALS: Final[dict[type[Event], Callable[[Tables, Entry, Any], list[Action]]]]
     events.Lapse: sessions.lapse,
     events.Configure: rooms.configure,
     events.Forget: rooms.forget,
+    events.Diverge: sessions.diverge,
 }

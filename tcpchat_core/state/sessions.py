@@ -81,40 +81,80 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
         actions += [Send(person.conn, taken), Close(person.conn)]
     person.conn, person.number = conn, entry.number
     tables.people[conn] = person
-    states = tuple(_room_state(tables, room) for room in rooms)
+    seen = _Seen(tables, person, event)
+    states = tuple(_room_state(tables, room, seen.common_in(room)) for room in rooms)
     actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch)))
-    person.seen(event.told)
+    person.seen(seen.told)
     replay = [
-        *_missed("", person.told, event.told, person.inbox or ()),
-        *(notice for room in rooms for notice in _missed_in_room(person, room, event.seen)),
+        *_missed("", person.told, seen.told, person.inbox or (), is_lost=seen.told < event.told),
+        *(notice for room in rooms for notice in _missed_in_room(person, room, seen)),
     ]
     if replay:
         actions.append(Stream(conn, replay))
     return [*actions, *(Enter(room.audience, conn) for room in rooms)]
 
 
-def _missed_in_room(person: Person, room: Room, seen: dict[str, int]) -> Iterator[Notice]:
+class _Seen:
+    """What a session has seen, in the numbers of this epoch.
+
+    What it has seen in an earlier one beyond the place where that ended is in no log any more.
+    """
+
+    def __init__(self, tables: Tables, person: Person, event: events.Resume) -> None:
+        self._seen = event.seen
+        # Who does not say is taken to mean the epoch that there is.
+        self._since = tables.since(event.epoch or tables.epoch)
+        told = [each.told.get(person.id, 0) for each in self._since or ()]
+        if self._since is None:
+            told.append(0)
+        self.told = min([event.told, *told])
+
+    def common_in(self, room: Room) -> int | None:
+        """Up to which number its numbers of a room are those of this epoch; None for all."""
+        if self._since is None:
+            return 0
+        return min((each.common_in(room) for each in self._since), default=None)
+
+    def in_room(self, room: Room) -> tuple[int, bool]:
+        """The number of the last message that it has seen in a room, and whether it has seen
+        others that are lost.
+        """
+        seen, common = self._seen.get(room.key, 0), self.common_in(room)
+        return (seen, False) if common is None else (min(seen, common), seen > common)
+
+
+def diverge(tables: Tables, _entry: Entry, event: events.Diverge) -> list[Action]:
+    """The log may have lost its end: who can resume is told under which name it goes on."""
+    tables.diverge(event.epoch)
+    told = notices.Diverged(event.epoch)
+    return [Send(person.conn, told) for person in tables.people.values() if person.session]
+
+
+def _missed_in_room(person: Person, room: Room, seen: _Seen) -> Iterator[Notice]:
     """What was said in a room since; the person's own messages with their ids."""
     receipts = person.receipts or {}
     own = {receipt.seq: id for id, receipt in receipts.items() if receipt.room == room.name}
     # Nothing of before it joined: it may not have been told yet that it did, or that it had left
     # and joined again.
-    last = max(seen.get(room.key, 0), person.since[room.key])
-    for notice in _missed(room.name, room.seq, last, room.history):
+    number, is_lost = seen.in_room(room)
+    last = max(number, person.since[room.key])
+    for notice in _missed(room.name, room.seq, last, room.history, is_lost=is_lost):
         id = own.get(notice.seq) if isinstance(notice, Said) else None
         yield msgspec.structs.replace(notice, id=id) if id else notice
 
 
 def _missed(
-    room: str, last: int, seen: int, kept: Sequence[Said] | Sequence[Told]
+    room: str, last: int, seen: int, kept: Sequence[Said] | Sequence[Told], *, is_lost: bool
 ) -> Iterator[Notice]:
-    """What was numbered after `seen`, up to `last`; first a gap, when not all of it is kept."""
+    """What was numbered after `seen`, up to `last`; first a gap, when not all of it is kept, or
+    something else that was seen is lost.
+    """
     missed = max(0, last - seen)
-    if missed > len(kept):
-        yield notices.Gap(room, last - len(kept) + 1)
+    if missed > len(kept) or is_lost:
+        yield notices.Gap(room, last - min(missed, len(kept)) + 1)
     yield from islice(kept, max(0, len(kept) - missed), len(kept))
 
 
-def _room_state(tables: Tables, room: Room) -> notices.RoomState:
+def _room_state(tables: Tables, room: Room, common: int | None) -> notices.RoomState:
     nicks = room.first_nicks(tables.limits.entered_members)
-    return notices.RoomState(room.name, nicks, len(room.members), room.seq, room.topic)
+    return notices.RoomState(room.name, nicks, len(room.members), room.seq, room.topic, common)

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 import msgspec
 
 from tcpchat_core.notices import Said, Sent, Told
-from tcpchat_core.state.tables import Person, Room, StateLimits, Tables
+from tcpchat_core.state.tables import Divergence, Person, Room, StateLimits, Tables
 
 
 class _RoomRecord(msgspec.Struct, array_like=True):
@@ -48,6 +48,9 @@ class _Snapshot(msgspec.Struct):
     people: list[_PersonRecord]
     away: list[str]
     gone: list[int] = []
+    # Not there at all unless there is any, so that a state without has the digest that it had
+    # before there were such.
+    divergences: list[Divergence] | msgspec.UnsetType = msgspec.UNSET
 
 
 def dump(tables: Tables) -> bytes:
@@ -66,6 +69,7 @@ def dump(tables: Tables) -> bytes:
             ],
             away=list(tables.away),
             gone=list(tables.gone),
+            divergences=tables.divergences or msgspec.UNSET,
         )
     )
 
@@ -120,6 +124,8 @@ def _loaded(record: _Snapshot) -> Tables:
     tables.guests = record.guests
     tables.free_guests = record.free_guests  # sorted, so it is a heap
     tables.gone = OrderedDict.fromkeys(record.gone)
+    if isinstance(record.divergences, list):
+        tables.divergences = record.divergences
     people = {}
     for row in record.people:
         person = people[row.id] = Person(row.id, row.nick, row.key, row.session)

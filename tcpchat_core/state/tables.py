@@ -41,6 +41,9 @@ class StateLimits(msgspec.Struct, frozen=True):
     gone: int = 4_096
 
 
+# So many changes of the epoch are remembered: a session is not away for as long.
+MAX_DIVERGENCES: Final = 8
+
 # The names of the bounds.
 LIMITS: Final = StateLimits.__struct_fields__
 
@@ -215,6 +218,23 @@ class Room:
             self.history_chars -= len(history.popleft().text)
 
 
+class Divergence(msgspec.Struct, array_like=True):
+    """Where an epoch ended: up to here its numbers are also those of the next.
+
+    `rooms` has, by room key, which life of the room it was and the number of its last message;
+    `told` the number of the last direct message of each person who has a session, by id.
+    """
+
+    epoch: str
+    rooms: dict[str, tuple[int, int]]
+    told: dict[int, int]
+
+    def common_in(self, room: Room) -> int:
+        """The number of the last message of a room that both epochs have."""
+        born, seq = self.rooms.get(room.key, (0, 0))
+        return seq if born == room.born else 0
+
+
 class Tables:
     """All that the rules read and change. `seq` is that of the last entry."""
 
@@ -230,6 +250,7 @@ class Tables:
         self.away: OrderedDict[str, Person] = OrderedDict()
         self.nicks: dict[str, Person] = {}
         self.rooms: dict[str, Room] = {}
+        self.divergences: list[Divergence] = []  # the ends of earlier epochs, oldest first
         self.guests = 0  # the highest N ever given
         self.free_guests: list[int] = []  # a heap of the N below it that are free
 
@@ -253,6 +274,21 @@ class Tables:
         self.gone[person.conn] = None
         if len(self.gone) > self.limits.gone:
             self.gone.popitem(last=False)
+
+    def diverge(self, epoch: str) -> None:
+        """Go on under another name."""
+        rooms = {room.key: (room.born, room.seq) for room in self.rooms.values()}
+        told = {person.id: person.told for person in self.sessions.values()}
+        self.divergences.append(Divergence(self.epoch, rooms, told))
+        del self.divergences[:-MAX_DIVERGENCES]
+        self.epoch = epoch
+
+    def since(self, epoch: str) -> list[Divergence] | None:
+        """The changes of the epoch since an earlier one; None when that is not known any more."""
+        for place, divergence in enumerate(self.divergences):
+            if divergence.epoch == epoch:
+                return self.divergences[place:]
+        return [] if epoch == self.epoch else None
 
     def forget(self, before: int) -> None:
         """Keep nothing that was said before a time (ms since the epoch)."""

@@ -307,7 +307,7 @@ def test_what_utf8_cannot_hold_is_replaced_before_it_is_kept(typed: str, sent: s
     assert asks(client.request(events.Nick(typed))) == [events.Nick(sent)]
     assert asks(client.ask(events.Topic("a", typed))) == [events.Topic("a", sent)]
     assert client.unacknowledged["1"].text == sent
-    assert asks(client.hello()) == [events.Hello("secret", password=sent)]
+    assert asks(client.hello()) == [events.Hello("secret", password=sent, epoch="0")]
     assert len(asks(told(client, notices.Resumed("ada", (), "0")))) == 2
 
 
@@ -470,7 +470,7 @@ def test_what_is_asked_keeps_its_place_among_what_is_said() -> None:
 def test_on_a_new_connection_it_asks_for_its_session_and_says_what_it_has_seen() -> None:
     client = in_lobby("ada", "bob")
     told(client, notices.Said("lobby", "bob", "hi", 5, 0), notices.Told("bob", "psst", 7, 0))
-    assert asks(client.hello()) == [events.Hello("secret", {"lobby": 5}, 7)]
+    assert asks(client.hello()) == [events.Hello("secret", {"lobby": 5}, 7, epoch="0")]
 
 
 def test_half_a_line_of_the_lost_connection_is_forgotten() -> None:
@@ -599,7 +599,7 @@ def test_when_a_session_is_over_what_was_unacknowledged_is_abandoned() -> None:
     assert (client.rooms, client.unacknowledged) == ({}, {})
     told(client, notices.Told("bob", "psst", 1, 0))
     assert asks(client.say("tea", "on we go")) == [events.Say("tea", "on we go", "3")]
-    assert asks(client.hello()) == [events.Hello("another", {}, 1)]
+    assert asks(client.hello()) == [events.Hello("another", {}, 1, epoch="0")]
 
 
 def test_a_session_that_cannot_be_resumed_is_not_asked_for() -> None:

@@ -101,6 +101,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Pinged("1"), []),
     (notices.Resumed("ada", (), "0"), []),
     (notices.Gap("lobby", 7), []),
+    (notices.Diverged("another"), []),
     (notices.Ponged("1"), ["* pong"]),
     (notices.Announced("the disk is full"), ["* the disk is full"]),
     (notices.Closing("restart", 1000), ["* Closing: restart"]),

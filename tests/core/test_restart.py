@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events, lapses, notices
-from tcpchat_core.events import boot_and_count, connection_number
+from tcpchat_core.events import boot_and_count, connection_number, node_of
 from tcpchat_core.server.protocol import LAPSE_AT_ONCE
 from tests.core.harness import HELLO, MemoryServer, entry, join, say, session
 from tests.core.test_server import resume
@@ -19,6 +19,7 @@ def conn(count: int, *, node: int = 3, boot: int = 1) -> int:
 def test_a_number_of_a_connection_says_where_and_when_it_was_made() -> None:
     assert connection_number(1, 2, 3) == (1 << 48) + (2 << 32) + 3
     assert boot_and_count(connection_number(65_535, 7, 2**32 - 1)) == (7, 2**32 - 1)
+    assert node_of(connection_number(65_535, 7, 2**32 - 1)) == 65_535
 
 
 def before_the_restart() -> ChatState:

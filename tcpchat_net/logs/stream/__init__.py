@@ -27,6 +27,9 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
+from tcpchat_core import Propose, events
+from tcpchat_net.logs.records import encode_batch
+
 # What stands in the engine, as these modules write and read it. A number for all of it: the keys,
 # the scripts, the records.
 FORMAT: Final = 1
@@ -121,7 +124,8 @@ def chained(chain: str, last: int, at: int, origin: Origin, record: bytes) -> st
 class Head(NamedTuple):
     """What an engine knows of a log.
 
-    `seq` and `at` are those of its last entry. It begins behind the entry `base`. `engine` is the
+    `epoch` names the log, also when people's numbers are of a later one (`Diverge`). `seq` and `at`
+    are those of its last entry. It begins behind the entry `base`. `engine` is the
     engine that takes batches in, by its run id, and `term` counts these. `snapshot` is the entry
     that the newest snapshot is of, 0 without one.
     """
@@ -135,6 +139,12 @@ class Head(NamedTuple):
     term: int
     base: int
     snapshot: int
+
+
+def divergence(head: Head) -> bytes:
+    """The record of the entry that says that a log has lost its end."""
+    event = events.Diverge(f"{head.epoch}.{head.term + 1}")
+    return encode_batch([Propose(0, 0, (event,))])
 
 
 class Greeting(NamedTuple):
@@ -250,11 +260,12 @@ class Engine(Protocol):
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 
-    def claim(self, node: int, boot: int, seq: int) -> bool:
-        """Tell a new engine that this node has put back what it could, up to `seq`.
+    def claim(self, node: int, seq: int, diverged: bytes) -> bool:
+        """Tell a new engine that this node (0 for one without a lease) has put back what it could,
+        up to `seq`.
 
         Whether the engine takes batches in now: when all who are there have told, or after a
-        lease's time.
+        lease's time. It puts the entry `diverged` into the log when something may be lost.
         """
 
     def publish(self, snapshot: Snapshot) -> bool:

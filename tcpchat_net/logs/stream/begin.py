@@ -26,6 +26,7 @@ from tcpchat_net.logs.stream import (
     NewerFormatError,
     NoLogError,
     Row,
+    divergence,
 )
 from tcpchat_net.logs.stream.log import CLAIM_AGAIN_MS, Member
 from tcpchat_net.logs.stream.ring import Ring
@@ -102,7 +103,7 @@ def _taken_over(engine: Engine, head: Head, sleep: Callable[[int], None]) -> Hea
     """
     greeting = engine.connect()
     while greeting.head is not None and greeting.head.engine != greeting.run_id:
-        if not engine.claim(0, 0, 0):
+        if not engine.claim(0, 0, divergence(greeting.head)):
             sleep(CLAIM_AGAIN_MS)
         greeting = engine.connect()
     return greeting.head or head

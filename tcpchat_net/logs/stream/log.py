@@ -41,6 +41,7 @@ from tcpchat_net.logs.stream import (
     Repaired,
     Row,
     Taken,
+    divergence,
 )
 from tcpchat_net.logs.stream.ring import Ring
 
@@ -146,6 +147,7 @@ class StreamLog:
         self._known = 0  # … that the engine has taken in
         self.waiting = 0  # events that are proposed and not delivered yet
         self._asked = ""
+        self._diverged = b""  # what a new engine is given for the case that something is lost
         self._run = 0  # counts the connections: what comes of an earlier one is of no interest
         self._is_up = False
         self._is_proposing = False
@@ -285,6 +287,7 @@ class StreamLog:
         elif head.engine == greeting.run_id:
             self._take_up(head, greeting.run_id)
         else:
+            self._diverged = divergence(head)
             self._repair(Repaired(head.seq, head.chain))
 
     def _repair(self, ends: Repaired) -> None:
@@ -300,7 +303,9 @@ class StreamLog:
 
     def _claim(self) -> None:
         """Wait until all nodes have put back what they could."""
-        self._ask(lambda: self._writer.claim(*self.member, self.seq), self._claimed)
+        self._ask(
+            lambda: self._writer.claim(self.member.node, self.seq, self._diverged), self._claimed
+        )
 
     def _claimed(self, is_open: bool) -> None:
         if is_open:

@@ -221,7 +221,8 @@ return {'moved', seq, chain}
 """
 )
 
-# ARGV: run id, node, boot, seq.
+# ARGV: run id, node (0 for one that has no lease yet), seq, and the record of an entry that says
+# that the log may have lost its end.
 CLAIM: Final = (
     _COMMON
     + """
@@ -232,17 +233,26 @@ local wall = now()
 if redis.call('HGET', meta, 'new') ~= ARGV[1] then
   redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
 end
-redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1])
-local clock, waits = get(meta, 'clock'), false
+if ARGV[2] ~= '0' then redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1] .. ' ' .. ARGV[3]) end
+local clock, seq = get(meta, 'clock'), get(meta, 'seq')
+local waits, is_known, is_short = false, false, false
 local all = redis.call('HGETALL', lease)
 for i = 1, #all, 2 do
   local node = all[i]:match('^(%d+):until$')
   if node and tonumber(all[i + 1]) >= clock then
-    waits = waits or redis.call('HGET', lease, node .. ':claim') ~= ARGV[1]
+    local claim = redis.call('HGET', lease, node .. ':claim') or ''
+    local engine, reached = claim:match('^(%S+) (%d+)$')
+    if engine ~= ARGV[1] then
+      waits = true
+    else
+      is_known, is_short = true, is_short or tonumber(reached) > seq
+    end
   end
 end
 local passed = wall - get(meta, 'since')
 if waits and passed >= 0 and passed < LEASE then return {'wait'} end
+-- Somebody who is not there may have read more, or somebody has who could not put it back.
+if waits or is_short or not is_known then append(1, '0:0:0', ARGV[4]) end
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(get(meta, 'term') + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
 redis.call('HDEL', meta, 'new', 'since')
