@@ -48,9 +48,9 @@ class RespWire:
 
     def open(self) -> None:
         """Connect, or connect anew, and log in: to the primary, if there are several."""
-        self.close()
         places = self._address.places
         for place in places:
+            self.close()
             self._place = place
             try:
                 self._open_one()
@@ -61,6 +61,7 @@ class RespWire:
                     raise
             except ReplyError as error:
                 raise EngineRefusedError(f"the engine at {place} refuses: {error}") from error
+        self.close()
         raise EngineDownError(f"none of {', '.join(map(str, places))} is a primary")
 
     def close(self) -> None:
@@ -140,8 +141,14 @@ class RespWire:
 
     def _encrypted(self, sock: Any, place: Place) -> Any:
         ca = self._address.ca
+        # Of the module that was given: a default context is always one of Python's own, and that
+        # holds up gevent's hub.
+        context = self._ssl.SSLContext(self._ssl.PROTOCOL_TLS_CLIENT)
         try:
-            context = self._ssl.create_default_context(cafile=ca or None)
+            if ca:
+                context.load_verify_locations(ca)
+            else:
+                context.load_default_certs()
         except OSError as error:
             sock.close()
             raise EngineRefusedError(

@@ -39,6 +39,10 @@ class Authority:
         """A certificate for a host."""
         return self._ca.issue_cert(host, **options)
 
+    def certificate(self) -> bytes:
+        """Its own certificate, in PEM, for who trusts it."""
+        return self._ca.cert_pem.bytes()
+
     def client(self, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         """What a client uses that trusts this authority alone; one version of TLS, or any."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

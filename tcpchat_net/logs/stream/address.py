@@ -100,6 +100,6 @@ def _place(url: str, part: str) -> Place:
     port = int(found[2] or DEFAULT_PORT) if found else 0
     if not found or not 0 < port < 65_536:
         raise ValueError(
-            f"{url!r}: {part!r} is no host, or HOST:PORT; an IPv6 address has brackets"
+            f"{url!r}: {part!r} is no HOST:PORT (an IPv6 address has brackets)"
         )
     return Place(found[1].strip("[]"), port)

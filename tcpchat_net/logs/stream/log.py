@@ -332,7 +332,6 @@ class StreamLog:
             self._end(Ending.FORKED, "the engine has lost what this node had proposed")
             return
         self._is_up = True
-        self._pause_ms = 0
         if self._is_stuck:
             self._is_stuck = False
             self.stuck(None)
@@ -451,6 +450,7 @@ class StreamLog:
 
     def _have_read(self, rows: Sequence[Row]) -> None:
         self._is_reading = False
+        self._pause_ms = 0  # so it works, both ways
         is_idle = not self._rows
         self._rows += rows
         self._read()
