@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from colorama import Fore, Style, just_fix_windows_console
 
@@ -23,13 +24,23 @@ _log = logging.getLogger("tcpchat")
 _COLOURS = {"nick": Fore.CYAN, "to": Fore.CYAN, "room": Fore.GREEN}
 
 
-def set_up(level: str) -> None:
-    """Send the log to stderr, in colour when it is a terminal (and NO_COLOR is not set)."""
+def open_missing_streams() -> None:
+    """A service may be started with its output closed; then it says things to nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # for the whole program
+
+
+def set_up(level: str, *, worker: int = 0) -> None:
+    """Send the log to stderr, in colour when it is a terminal (and NO_COLOR is not set).
+
+    Of several workers each says in every line which one it is.
+    """
     stream = sys.stderr
     just_fix_windows_console()
     handler = logging.StreamHandler(stream)
     coloured = stream.isatty() and not os.environ.get("NO_COLOR")
-    handler.setFormatter(_Coloured() if coloured else _KeyValue())
+    handler.setFormatter(_Coloured(worker) if coloured else _KeyValue(worker))
     _log.handlers[:] = [handler]
     _log.propagate = False
     _log.setLevel(level.upper())
@@ -110,12 +121,22 @@ def _time(record: logging.LogRecord) -> dt.datetime:
 
 
 class _KeyValue(logging.Formatter):
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker: dict[str, str | int] = {"worker": worker} if worker else {}
+
     def format(self, record: logging.LogRecord) -> str:
         """The line for one record."""
         fields: dict[str, str | int] = getattr(record, "fields", {})
         stamp = _time(record).isoformat(timespec="milliseconds")
-        pairs = {"time": stamp, "level": record.levelname.lower(), "event": record.getMessage()}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in {**pairs, **fields}.items())
+        pairs = {
+            "time": stamp,
+            "level": record.levelname.lower(),
+            **self._worker,
+            "event": record.getMessage(),
+            **fields,
+        }
+        return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
 
 
 def _quoted(value: str | int) -> str:
@@ -127,12 +148,16 @@ def _quoted(value: str | int) -> str:
 
 
 class _Coloured(logging.Formatter):
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = f" [{worker}]" if worker else ""
+
     def format(self, record: logging.LogRecord) -> str:
         """The line for one record."""
         fields: dict[str, str | int] = getattr(record, "fields", {})
         stamp = _time(record).astimezone().strftime("%H:%M:%S")
         colour = Fore.YELLOW if record.levelno >= logging.WARNING else ""
-        words = [f"{Style.DIM}{stamp}{Style.RESET_ALL}"]
+        words = [f"{Style.DIM}{stamp}{self._worker}{Style.RESET_ALL}"]
         words.append(f"{colour}{record.getMessage()}{Style.RESET_ALL}")
         for key, value in fields.items():
             colour = _COLOURS.get(key, Style.DIM)

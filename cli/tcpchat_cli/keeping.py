@@ -35,6 +35,9 @@ MAX_BOOT: Final = 65_535
 # it may never be.
 _FINISH_MS: Final = 5_000
 
+# What is said where the packages are missing that only some need.
+LACKS_PACKAGES: Final = "to share a log takes more packages: pip install 'tcpchat[cluster]'"
+
 
 def data_folder(settings: Settings) -> Path:
     """Where what is said is kept."""

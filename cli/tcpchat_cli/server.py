@@ -16,6 +16,21 @@ def main() -> None:
 
         run_tool(sys.argv[1:])
         return
-    from tcpchat_cli.serving import run  # noqa: PLC0415 # see above
+    from tcpchat_cli import console  # noqa: PLC0415 # see above
+    from tcpchat_cli.arguments import die  # noqa: PLC0415
+    from tcpchat_cli.settings import PROGRAM, SettingsError, read_settings  # noqa: PLC0415
 
-    run()
+    console.open_missing_streams()
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        die(PROGRAM, str(error))
+    console.set_up(settings.log_level)
+    if settings.workers > 1:
+        from tcpchat_cli.workers import supervise  # noqa: PLC0415 # it needs no gevent
+
+        supervise(settings)
+    else:
+        from tcpchat_cli.serving import run  # noqa: PLC0415 # see above
+
+        run(settings)

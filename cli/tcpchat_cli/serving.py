@@ -1,29 +1,34 @@
-"""What tcpchat-server does: read its arguments, serve, and end well."""
+"""What tcpchat-server does: serve, as its settings say, and end well."""
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
-import os
 import secrets
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import gevent
 import msgspec
 from gevent.event import Event
 
 from tcpchat_cli import console
-from tcpchat_cli.arguments import DEFAULT_PORT, die, show_address
-from tcpchat_cli.keeping import Keeping, Kept, SharingError, data_folder, open_folder
-from tcpchat_cli.settings import PROGRAM, Settings, SettingsError, read_settings
+from tcpchat_cli.announcing import announce, why_not
+from tcpchat_cli.arguments import die, show_address
+from tcpchat_cli.keeping import (
+    LACKS_PACKAGES,
+    Keeping,
+    Kept,
+    SharingError,
+    data_folder,
+    open_folder,
+)
+from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_core import (
     ChatState,
     Name,
@@ -58,49 +63,60 @@ _SPREAD_MS: Final = 2_000
 _AGAIN_S: Final = 1.0
 
 
-def run() -> None:
-    """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr."""
-    _open_missing_streams()
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        die(PROGRAM, str(error))
-    console.set_up(settings.log_level)
+# Called when a worker serves, with what it keeps.
+Told: TypeAlias = Callable[[Keeping | None], None]
+
+
+def run(settings: Settings, *, told: Told | None = None, is_again: bool = False) -> None:
+    """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr.
+
+    With `told` it is a worker: others listen on the same port, and it is not for it to say so. One
+    that is started again (`is_again`) waits for a log that cannot be reached.
+    """
     ended = Event()
     try:
-        server, kept = _server(settings, ended.set)
+        begin = _begun_anew if is_again else _server
+        server, kept = begin(settings, ended.set, is_worker=told is not None)
     except SharingError as error:
         die(PROGRAM, str(error))
     _calm_garbage_collection()
-    while _serve(server, kept, settings, ended):
+    while _serve(server, kept, settings, ended, told):
         settings = msgspec.structs.replace(settings, port=server.address[1])
         ended = Event()
-        server, kept = _begun_anew(settings, ended)
+        server, kept = _begun_anew(settings, ended.set, is_worker=told is not None)
 
 
-def _serve(server: ChatServer, kept: Keeping | None, settings: Settings, ended: Event) -> bool:
+def _serve(
+    server: ChatServer, kept: Keeping | None, settings: Settings, ended: Event, told: Told | None
+) -> bool:
     """Serve until `ended`; whether to begin anew."""
     try:
         server.start()
     except OSError as error:
-        die(PROGRAM, _why_not(settings.host, settings.port, error))
+        die(PROGRAM, why_not(settings.host, settings.port, error))
     if kept is not None:
         kept.serve(server)
     is_asked = False
 
-    def ask_to_stop() -> None:
+    def ask_to_stop(number: signal.Signals) -> None:
         nonlocal is_asked
-        if is_asked:
-            server.stop()  # asked twice: wait no longer
+        # Asked twice: wait no longer. But a worker may be sent SIGTERM by its supervisor and by
+        # systemd, and mean no hurry.
+        if is_asked and (told is None or number == signal.SIGINT):
+            server.stop()
         is_asked = True
         ended.set()
 
     handlers = [
-        gevent.signal_handler(signal.SIGINT, ask_to_stop),
-        gevent.signal_handler(signal.SIGTERM, ask_to_stop),
+        gevent.signal_handler(signal.SIGINT, ask_to_stop, signal.SIGINT),
+        gevent.signal_handler(signal.SIGTERM, ask_to_stop, signal.SIGTERM),
         gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings),
     ]
-    _announce(*server.address[:2], tls=server.tls is not None, kept=kept)
+    if told is None:
+        where = "nothing" if kept is None else kept.where
+        announce(*server.address[:2], tls=server.tls is not None, kept=where)
+    else:
+        told(kept)
     ended.wait()
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
@@ -124,12 +140,14 @@ def _stop(server: ChatServer, kept: Keeping | None) -> None:
         server.stop(timeout=STOP_TIMEOUT_S)
 
 
-def _begun_anew(settings: Settings, ended: Event) -> tuple[ChatServer, Keeping | None]:
+def _begun_anew(
+    settings: Settings, failed: Callable[[], None], *, is_worker: bool
+) -> tuple[ChatServer, Keeping | None]:
     """Begin with what is in the log now, as soon as it can be reached."""
     told = ""
     while True:
         try:
-            return _server(settings, ended.set)
+            return _server(settings, failed, is_worker=is_worker)
         except SharingError as error:
             if not error.may_pass:
                 die(PROGRAM, str(error))
@@ -142,7 +160,9 @@ def _begun_anew(settings: Settings, ended: Event) -> tuple[ChatServer, Keeping |
 # ── From settings to a server ────────────────────────────────────────────────────────────────────
 
 
-def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer, Keeping | None]:
+def _server(
+    settings: Settings, failed: Callable[[], None], *, is_worker: bool
+) -> tuple[ChatServer, Keeping | None]:
     """The server that the settings describe, and what it keeps; for one that cannot be, the end of
     the program. `failed` is called when what is said cannot be kept any more. Raises SharingError.
     """
@@ -212,6 +232,7 @@ def _server(settings: Settings, failed: Callable[[], None]) -> tuple[ChatServer,
         number=number,
         boot=boot,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
+        reuse_port=is_worker,
     )
     return server, kept
 
@@ -223,7 +244,7 @@ def _shared(settings: Settings, failed: Callable[[], None]) -> Keeping:
     except ImportError as error:
         if error.name != "hiredis":
             raise
-        die(PROGRAM, "to share a log takes more packages: pip install 'tcpchat[cluster]'")
+        die(PROGRAM, LACKS_PACKAGES)
     return Shared(settings, failed)
 
 
@@ -297,45 +318,6 @@ def _read_text(flag: str, name: str, max_bytes: int) -> str:
         die(PROGRAM, f"{flag} {name}: cannot read the file: {error.strerror}")
 
 
-# ── What is said at the start ────────────────────────────────────────────────────────────────────
-
-
-def _why_not(host: str, port: int, error: OSError) -> str:
-    where = show_address(host, port)
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return f"cannot listen on {where}: there is no such host"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return f"cannot listen on {where}: the port is in use; choose another with --port"
-        case errno.EACCES:
-            return f"cannot listen on {where}: ports below 1024 need more rights; choose another"
-        case errno.EADDRNOTAVAIL:
-            return f"cannot listen on {where}: this machine does not have that address"
-        case _:
-            return f"cannot listen on {where}: {error.strerror or error}"
-
-
-def _announce(host: str, port: int, *, tls: bool, kept: Keeping | None) -> None:
-    shown = show_address(host, port)
-    client = ["tcpchat-client", *(["--tls"] if tls else [])]
-    if port != DEFAULT_PORT:
-        client.append(shown)
-    plain = f"openssl s_client -quiet -connect {shown}" if tls else f"nc {host} {port}"
-    lines = [
-        f"{PROGRAM}: listening on {shown}",
-        f"join:  {' '.join(client)}",
-        f"  or:  {plain}",
-        f"kept:  {'nothing' if kept is None else kept.where}",
-        "stop:  Ctrl-C",
-    ]
-    try:
-        print("\n".join(lines), flush=True)
-    except OSError:
-        # Whoever started us has read what it needs and closed the pipe. What could not be written
-        # must not be tried again at the end.
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 # for the rest of the program
-
-
 def _calm_garbage_collection() -> None:
     """Look for cycles seldom, and not in what is here for good.
 
@@ -344,10 +326,3 @@ def _calm_garbage_collection() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _open_missing_streams() -> None:
-    """A service may be started with its output closed; then it says things to nobody."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # as above

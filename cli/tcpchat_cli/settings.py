@@ -169,6 +169,9 @@ def _is_network(value: object) -> bool:
         return False
 
 
+# Nodes have numbers of so many.
+MAX_NODE: Final = 9_999
+
 _DAY: Final = 86_400
 _GIB: Final = 1_073_741_824
 
@@ -201,8 +204,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Text("its first line is the password for that; or TCPCHAT_LOG_PASSWORD", "FILE")
     ] = ""
     node: Annotated[
-        int, Whole("this node's number; 0 takes one that is free", "a node's number", 0, 9_999)
+        int, Whole("this node's number; 0 takes one that is free", "a node's number", 0, MAX_NODE)
     ] = 0
+    workers: Annotated[
+        int, Whole("processes that serve the port, with a shared log", "processes", 1, 255)
+    ] = 1
     allow_unsafe_engine: Annotated[
         bool, Switch("share a log that may lose what it has acknowledged")
     ] = False
@@ -311,14 +317,23 @@ def _check_log(settings: Settings) -> None:
     for name in ("node", "log_password_file", "allow_unsafe_engine"):
         if getattr(settings, name) and not settings.log:
             raise SettingsError(f"{name.replace('_', '-')} is given, so log has to be given too")
+    if settings.workers > 1 and not settings.log:
+        raise SettingsError(
+            "workers need a log that they share: start Valkey, and give --log"
+            " valkey://127.0.0.1:6379/0"
+        )
+    if settings.node and settings.node + settings.workers - 1 > MAX_NODE:
+        raise SettingsError(
+            f"{settings.workers} workers from node {settings.node} on are beyond node {MAX_NODE}"
+        )
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Group chat over TCP, for people who live in a terminal.",
-        epilog="tcpchat-server replay, backup, export and compact look after what is kept"
-        " (each has a --help of its own).",
+        epilog="tcpchat-server replay, backup, export and compact look after what is kept, and"
+        " cluster after several nodes (each has a --help of its own).",
         # What is not given is not there: the file or the default has a say then.
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,

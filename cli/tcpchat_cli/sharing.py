@@ -174,8 +174,18 @@ class Shared:
     @property
     def where(self) -> str:
         """Where what is said is kept, for people."""
-        log = f"in {self.address.name} at {self.address}, by node {self.number}"
-        return log if self._folder is None else f"{log}, and in {self._folder.path}"
+        kept = f"{self.where_shared}, by node {self.number}"
+        return kept if self.folder is None else f"{kept}, and in {self.folder}"
+
+    @property
+    def where_shared(self) -> str:
+        """Which log it shares, for people."""
+        return f"in {self.address.name} at {self.address}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its own archive is, if it has one."""
+        return None if self._folder is None else self._folder.path
 
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""

@@ -27,6 +27,7 @@ OTHER_VALUES: dict[str, Any] = {
     "log": '"valkey://127.0.0.1:6379/0?name=team"',
     "log_password_file": '"log.txt"',
     "node": "3",
+    "workers": "4",
     "allow_unsafe_engine": "true",
     "rooms": '["lobby", "help"]',
     "log_level": '"debug"',
@@ -57,7 +58,7 @@ VALUES: dict[str, Any] = {
 }
 
 # Settings that cannot be given without others.
-PAIRED = ("tls_cert", "tls_key", "node", "log_password_file", "allow_unsafe_engine")
+PAIRED = ("tls_cert", "tls_key", "node", "log_password_file", "workers", "allow_unsafe_engine")
 
 
 def as_argument(value: object) -> str:

@@ -1,0 +1,61 @@
+"""What tcpchat-server says at its start: where it listens, or why it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tcpchat_cli.arguments import DEFAULT_PORT, show_address
+from tcpchat_cli.settings import PROGRAM
+
+
+def announce(host: str, port: int, *, tls: bool, kept: str, workers: int = 1) -> None:
+    """Say on stdout that it serves, how to join, and where what is said is kept."""
+    shown = show_address(host, port)
+    client = ["tcpchat-client", *(["--tls"] if tls else [])]
+    if port != DEFAULT_PORT:
+        client.append(shown)
+    plain = f"openssl s_client -quiet -connect {shown}" if tls else f"nc {host} {port}"
+    lines = [
+        f"{PROGRAM}: listening on {shown}",
+        f"join:  {' '.join(client)}",
+        f"  or:  {plain}",
+        f"kept:  {kept}",
+        *([f"runs:  {workers} workers"] if workers > 1 else []),
+        "stop:  Ctrl-C",
+    ]
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError:
+        # Whoever started us has read what it needs and closed the pipe. What could not be written
+        # must not be tried again at the end.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 # for the rest of the program
+
+
+def by_nodes(log: str, nodes: Sequence[int], folders: Sequence[Path]) -> str:
+    """Where several nodes keep what is said: in a log that they share, and in a folder each."""
+    told = f"{log}, by nodes {', '.join(map(str, sorted(nodes)))}"
+    if not folders:
+        return told
+    names = ",".join(sorted((folder.name for folder in folders), key=lambda n: (len(n), n)))
+    return f"{told}, and in {folders[0].parent}/{{{names}}}"
+
+
+def why_not(host: str, port: int, error: Exception) -> str:
+    """Why an address cannot be listened on."""
+    where = show_address(host, port)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"cannot listen on {where}: there is no such host"
+    match getattr(error, "errno", None):
+        case errno.EADDRINUSE:
+            return f"cannot listen on {where}: the port is in use; choose another with --port"
+        case errno.EACCES:
+            return f"cannot listen on {where}: ports below 1024 need more rights; choose another"
+        case errno.EADDRNOTAVAIL:
+            return f"cannot listen on {where}: this machine does not have that address"
+        case _:
+            return f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}"

@@ -1,0 +1,424 @@
+"""Several workers behind one port: they are started, looked after, and ended.
+
+Each worker is a node of its own, in a process of its own, which listens on the same port
+(SO_REUSEPORT): the kernel chooses for each connection who gets it. That is how more than one core
+is used.
+
+    GONE ──(start)→ STARTING ──(it reports)→ SERVING ──(it is to end)→ ENDING
+      ↑                │                        │                         │
+      └────────────────┴──────(it has ended)────┴─────────────────────────┘
+
+Rule 1: The first worker has to serve before any other is started, and all of them once before any
+        is started again. So what cannot be is said once, and ends the program.
+
+Rule 2: After that a worker that ends is started again, until the program is to end.
+
+Rule 3: A worker never outlives the supervisor: it reads from a pipe that only the supervisor has
+        the other end of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from tcpchat_cli import console
+from tcpchat_cli.announcing import announce, by_nodes, why_not
+from tcpchat_cli.arguments import die
+from tcpchat_cli.settings import PROGRAM, Settings
+
+# A worker that has ended is started again at once. One that ends again has to wait: at first, and
+# at most. Who has run for so long has not ended because of its start.
+FIRST_PAUSE_S: Final = 1.0
+MAX_PAUSE_S: Final = 30.0
+RAN_WELL_S: Final = 60.0
+
+# How long a worker may take to end: people have five seconds to take what was sent to them, and the
+# log has as many to take in what they have said. Then it is killed.
+END_S: Final = 15
+
+# The module that is a worker's program.
+_WORKER: Final = "tcpchat_cli.worker"
+
+_SIGNALS: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGCHLD,
+)
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a worker is to do. `is_again`: there was one in its place before."""
+
+    number: int
+    settings: Settings
+    is_again: bool
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A worker serves: as which node, and where it keeps what is said."""
+
+    node: int
+    log: str
+    folder: str | None
+    is_encrypted: bool
+
+
+def supervise(settings: Settings) -> NoReturn:
+    """Have workers serve until Ctrl-C or SIGTERM; exit 0 then, otherwise 1, after one sentence."""
+    try:
+        held = reserve(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        die(PROGRAM, why_not(settings.host, settings.port, error))
+    with held, _signals() as wake:
+        host, port = socket.getnameinfo(
+            held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+        )
+        settings = msgspec.structs.replace(settings, host=host, port=int(port))
+        status = Supervisor(settings, tasks(settings)).run(wake)
+    raise SystemExit(status)
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds a port for the workers, and does not listen. Raises OSError when others
+    listen there, even those who would share it: they are not ours.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    if address[1]:
+        _bound(family, address, is_shared=False).close()
+    return _bound(family, address, is_shared=True)
+
+
+def _bound(family: int, address: Any, *, is_shared: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:  # as those who will listen: `::` is no IPv4 address
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """What each worker is to do at first: the same, but for its number and its folder."""
+    told = []
+    for number in range(1, settings.workers + 1):
+        own = msgspec.structs.replace(
+            settings,
+            workers=1,
+            node=settings.node and settings.node + number - 1,
+            data=settings.data and str(Path(settings.data).absolute() / str(number)),
+        )
+        told.append(Task(number, own, is_again=False))
+    return told
+
+
+class Backoff:
+    """How long to wait before a worker that has ended is started again."""
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0
+
+    def pause_s(self, ran_s: float) -> float:
+        """The pause after one that has run for so long."""
+        pause_s = 0.0 if ran_s >= RAN_WELL_S else self._pause_s
+        self._pause_s = min(MAX_PAUSE_S, 2 * pause_s or FIRST_PAUSE_S)
+        return pause_s
+
+
+class _Phase(Enum):
+    GONE = "gone"
+    STARTING = "starting"
+    SERVING = "serving"
+    ENDING = "ending"
+
+
+class _Worker:
+    """A worker's place, and the process that is in it now."""
+
+    def __init__(self, task: Task) -> None:
+        self.number = task.number
+        self.phase = _Phase.GONE
+        self.backoff = Backoff()
+        self.report: Report | None = None  # of the last that has served
+        self.due_at = math.inf  # GONE: when to start it; ENDING: when to kill it
+        self.begun_at = 0.0
+        self._task = task
+        self._process: subprocess.Popen[bytes] | None = None
+        self._heard = b""
+        self._is_owed_reload = False
+
+    @property
+    def pid(self) -> int:
+        """Of its process; 0 when it has none."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def pipe(self) -> int | None:
+        """What it writes to, until it has reported."""
+        if self.phase is not _Phase.STARTING or self._process is None:
+            return None
+        assert self._process.stdout is not None  # noqa: S101 # it is a pipe
+        return self._process.stdout.fileno()
+
+    def start(self, now: float) -> None:
+        """Start its process. Raises OSError when the system has none left."""
+        self.begun_at = now
+        self._process = process = subprocess.Popen(  # noqa: S603 # it is our own
+            [sys.executable, "-P", "-m", _WORKER, str(self.number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr,
+            start_new_session=True,  # Ctrl-C is for the supervisor
+        )
+        self.phase, self.due_at = _Phase.STARTING, math.inf
+        self._heard, self._is_owed_reload = b"", False
+        assert process.stdin is not None  # noqa: S101 # it is a pipe
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen soon
+            process.stdin.write(msgspec.json.encode(self._task) + b"\n")
+            process.stdin.flush()
+        self._task = msgspec.structs.replace(self._task, is_again=True)
+
+    def has_reported(self) -> bool:
+        """Read what it has written; whether it serves from now on."""
+        if (pipe := self.pipe) is None:
+            return False
+        if not select.select([pipe], [], [], 0)[0] or not (more := os.read(pipe, 65_536)):
+            return False
+        self._heard += more
+        if not self._heard.endswith(b"\n"):
+            return False
+        self.report = msgspec.json.decode(self._heard, type=Report)
+        self.phase = _Phase.SERVING
+        if self._is_owed_reload:
+            self.reload()
+        return True
+
+    def ended(self) -> int | None:
+        """Its exit status, once, when it has ended."""
+        process = self._process
+        if process is None or (status := process.poll()) is None:
+            return None
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None  # noqa: S101 # both are pipes
+            with contextlib.suppress(BrokenPipeError):  # what it has not read
+                pipe.close()
+        self._process = None
+        return status
+
+    def end(self, now: float) -> None:
+        """Have it end, and not take too long."""
+        if self._process is not None and self.phase is not _Phase.ENDING:
+            self._process.send_signal(signal.SIGTERM)
+            self.phase, self.due_at = _Phase.ENDING, now + END_S
+
+    def hurry(self) -> None:
+        """Have it wait for nobody any more."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it however it is."""
+        if self._process is not None:
+            self._process.kill()
+            self.due_at = math.inf
+
+    def reload(self) -> None:
+        """Have it read its certificate again, when it can."""
+        if self.phase is _Phase.SERVING and self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+        else:  # until it serves the signal would end it
+            self._is_owed_reload = True
+
+
+class Supervisor:
+    """Starts what `tasks` say, and looks after it. `settings` are those of all."""
+
+    def __init__(self, settings: Settings, tasks: Sequence[Task]) -> None:
+        self._settings = settings
+        self._workers = [_Worker(task) for task in tasks]
+        self._has_begun = False  # all have served
+        self._is_stopping = False
+        self._is_rolling = False
+        self._to_roll: deque[_Worker] = deque()  # which are to be ended, and started again
+        self._status = 0
+
+    def run(self, wake: socket.socket) -> int:
+        """Serve until a signal says otherwise, or it cannot be; returns the exit status.
+
+        The numbers of signals come out of `wake`.
+        """
+        self._workers[0].due_at = -math.inf
+        while not self._is_stopping or any(each.pid for each in self._workers):
+            now = time.monotonic()
+            for each in self._workers:
+                self._look_after(each, now)
+            self._roll(now)
+            self._wait(wake)
+        return self._status
+
+    def _wait(self, wake: socket.socket) -> None:
+        """Wait until there is something to do, and do what signals say."""
+        if self._is_stopping and not any(each.pid for each in self._workers):
+            return
+        due_at = min(each.due_at for each in self._workers)
+        pause_s = None if due_at == math.inf else max(0.0, due_at - time.monotonic())
+        pipes = [each.pipe for each in self._workers if each.pipe is not None]
+        ready, _, _ = select.select([wake.fileno(), *pipes], [], [], pause_s)
+        if wake.fileno() in ready:
+            for number in wake.recv(4_096):
+                self._obey(signal.Signals(number))
+
+    def _look_after(self, each: _Worker, now: float) -> None:
+        if each.has_reported():
+            self._serves(each, now)
+        if (status := each.ended()) is not None:
+            self._ended(each, status, now)
+        if each.due_at > now:
+            return
+        match each.phase:
+            case _Phase.GONE:
+                self._start(each, now)
+            case _Phase.ENDING:
+                console.complain(f"worker {each.number} does not end, and is killed")
+                each.kill()
+            case _:
+                pass
+
+    # ── Starting ─────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, each: _Worker, now: float) -> None:
+        try:
+            each.start(now)
+        except OSError as error:
+            self._died(each, f"cannot be started: {error.strerror or error}", now)
+
+    def _serves(self, each: _Worker, now: float) -> None:
+        """A worker listens: so may the others, and when all do, people are told."""
+        assert each.report is not None  # noqa: S101 # it is why it serves
+        console.note("serving", worker=each.number, node=each.report.node, pid=each.pid)
+        if self._has_begun:
+            return
+        for other in self._workers:
+            if not other.pid:
+                other.due_at = now
+        reports = [other.report for other in self._workers if other.report is not None]
+        if len(reports) == len(self._workers):
+            self._has_begun = True
+            folders = [Path(report.folder) for report in reports if report.folder is not None]
+            announce(
+                self._settings.host,
+                self._settings.port,
+                tls=each.report.is_encrypted,
+                kept=by_nodes(each.report.log, [report.node for report in reports], folders),
+                workers=len(reports),
+            )
+
+    # ── Ending ───────────────────────────────────────────────────────────────────────────────
+
+    def _ended(self, each: _Worker, status: int, now: float) -> None:
+        was, each.phase, each.due_at = each.phase, _Phase.GONE, math.inf
+        if self._is_stopping:
+            return
+        if was is _Phase.ENDING:
+            each.due_at = now
+        elif status > 0 and not self._has_begun:  # it has said why
+            self._status = status
+            self._stop(now)
+        else:
+            self._died(each, f"has ended {_shown_status(status)}", now)
+
+    def _died(self, each: _Worker, how: str, now: float) -> None:
+        """A worker is not there, and should be."""
+        if not self._has_begun:
+            console.complain(f"worker {each.number} {how}")
+            self._status = 1
+            self._stop(now)
+            return
+        pause_s = each.backoff.pause_s(now - each.begun_at)
+        when = f"in {pause_s:g} s" if pause_s else "at once"
+        console.complain(f"worker {each.number} {how}; it is started again {when}")
+        each.due_at = now + pause_s
+
+    def _stop(self, now: float) -> None:
+        self._is_stopping = True
+        for each in self._workers:
+            if each.pid:
+                each.end(now)
+            else:
+                each.due_at = math.inf
+
+    # ── Signals ──────────────────────────────────────────────────────────────────────────────
+
+    def _obey(self, number: signal.Signals) -> None:
+        now = time.monotonic()
+        match number:
+            case signal.SIGINT | signal.SIGTERM if self._is_stopping:
+                for each in self._workers:
+                    each.hurry()
+            case signal.SIGINT | signal.SIGTERM:
+                console.note("stopping", workers=len(self._workers))
+                self._stop(now)
+            case signal.SIGHUP:
+                for each in self._workers:
+                    each.reload()
+            case signal.SIGUSR1:
+                self._is_rolling = True
+                self._to_roll = deque(self._workers)
+            case _:
+                pass  # a worker has ended, which is seen anyway
+
+    def _roll(self, now: float) -> None:
+        """Go on with starting all again, one after the other, when all are there."""
+        if not self._is_rolling or any(each.phase is not _Phase.SERVING for each in self._workers):
+            return
+        if self._to_roll:
+            each = self._to_roll.popleft()
+            console.note("restarting", worker=each.number)
+            each.end(now)
+        else:
+            self._is_rolling = False
+            console.note("restarted", workers=len(self._workers))
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket that has the numbers of the signals that come."""
+    wake, woken = socket.socketpair()
+    with wake, woken:
+        wake.setblocking(False)
+        woken.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        yield wake
+
+
+def _shown_status(status: int) -> str:
+    if status >= 0:
+        return f"with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"by {signal.Signals(-status).name}"
+    return f"by signal {-status}"
