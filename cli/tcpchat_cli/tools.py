@@ -1,4 +1,6 @@
-"""tcpchat-server's commands for what it keeps: replay, backup, export, compact."""
+"""tcpchat-server's commands for what it keeps (replay, backup, export, compact), and for a log that
+several nodes share: cluster.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import msgspec
 
 from tcpchat_cli import console, control
 from tcpchat_cli.arguments import Parser, die
-from tcpchat_cli.keeping import Here, existing, open_folder
+from tcpchat_cli.keeping import LACKS_PACKAGES, Here, existing, open_folder
 from tcpchat_cli.progress import Report, progress
 from tcpchat_cli.settings import PROGRAM, Duration, duration_ms
 from tcpchat_core import ChatState, Entry, Name, room_name
@@ -276,6 +278,19 @@ def _raise(error: StoreError) -> None:
     raise error
 
 
+# ── cluster ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cluster(program: str, argv: Sequence[str]) -> None:
+    try:
+        from tcpchat_cli.cluster import run as run_it  # noqa: PLC0415 # not all have what it needs
+    except ImportError as error:
+        if error.name != "hiredis":
+            raise
+        die(PROGRAM, LACKS_PACKAGES)
+    run_it(program, argv)
+
+
 # ── What they have in common ─────────────────────────────────────────────────────────────────────
 
 
@@ -309,4 +324,5 @@ TOOLS: Final[dict[str, Callable[[str, Sequence[str]], None]]] = {
     "backup": _backup,
     "export": _export,
     "compact": _compact,
+    "cluster": _cluster,
 }

@@ -272,9 +272,18 @@ class Commands:
         self._call("SET", self._ask, word, "PX", 60_000)
 
     def leases(self) -> tuple[Lease, ...]:
-        """The leases of all nodes, by the clock as it stood when somebody looked at it last."""
-        clock = int(self._call("HGET", self._meta, "clock") or 0)
-        return tuple(_leases(self._call("HGETALL", self._lease), clock))
+        """The leases of all nodes, as of now: also when no node is left for which the clock goes
+        on.
+        """
+        clock, wall = self._call("HMGET", self._meta, "clock", "wall")
+        fields = self._call("HGETALL", self._lease)
+        seconds, micros = self._call("TIME")
+        now = int(seconds) * 1_000 + int(micros) // 1_000
+        return tuple(_leases(fields, int(clock or 0) + max(0, now - int(wall or now))))
+
+    def batches(self) -> int:
+        """How many batches of the log are kept."""
+        return int(self._call("XLEN", self._log))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────
 
