@@ -40,4 +40,8 @@ class GreenletHost:
                 function()
             except Exception as error:  # whose it is is for `done` to know
                 raised = error
-            done(raised)
+            try:
+                done(raised)
+            except Exception as error:
+                # A defect. Without this greenlet all would seem to go on, and nothing would: end.
+                gevent.get_hub().handle_system_error(type(error), error)
