@@ -119,8 +119,11 @@ def test_a_server_of_another_kind_is_one_sentence() -> None:
         ("valkey://127.0.0.1/0?nam=team", "there is no 'nam'"),
         ("valkey://127.0.0.1/x?name=team", "'x' is no database"),
         ("valkey://127.0.0.1:99999/0", "'127.0.0.1:99999' is no host, or HOST:PORT"),
+        ("valkey://a..b/0", "'a..b' is no host, or HOST:PORT"),
         ("valkey://127.0.0.1/0?ca=/file", "ca is for TLS"),
         ("unix://host/socket", "names no socket"),
+        ("unix:///nowhere%00", "it has characters that none has"),
+        ("valkey://127.0.0.1/0?name=\udcff", "it has characters that none has"),
     ],
 )
 def test_a_url_that_names_no_engine_is_refused(url: str, says: str) -> None:

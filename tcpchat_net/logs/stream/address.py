@@ -57,6 +57,8 @@ class EngineAddress(NamedTuple):
 
 def parse_url(url: str) -> EngineAddress:
     """The address that a URL gives. Raises ValueError, with a sentence for people."""
+    if not url.isprintable() or "\0" in unquote(url):
+        raise ValueError(f"{url!r} is no URL such as {EXAMPLE}: it has characters that none has")
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -97,9 +99,13 @@ def parse_url(url: str) -> EngineAddress:
 
 def _place(url: str, part: str) -> Place:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", part.strip())
-    port = int(found[2] or DEFAULT_PORT) if found else 0
-    if not found or not 0 < port < 65_536:
+    try:
+        host, port = (found[1].strip("[]"), int(found[2] or DEFAULT_PORT)) if found else ("", 0)
+        host.encode("idna")  # looking it up would do the same, and end otherwise
+    except UnicodeError:
+        port = 0
+    if not 0 < port < 65_536:
         raise ValueError(
             f"{url!r}: {part!r} is no HOST:PORT (an IPv6 address has brackets)"
         )
-    return Place(found[1].strip("[]"), port)
+    return Place(host, port)
