@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import Settings, SettingsError, read_settings
 from tcpchat_cli.sharing import engine_address
 
-from tcpchat_net.logs.stream import EngineError
+from tcpchat_net.logs.stream import EngineError, Origin, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.safety import dangers
@@ -86,6 +87,8 @@ _INFO = b"redis_version:6.2.14\r\nrun_id:abc\r\nrole:master\r\n"
         ([b"\x15\x03\x03\x00\x02\x02\x46"], "speaks no RESP"),
         ([b""], "has hung up"),
         ([b"+OK\r\n"] * 9, "version 0, which is too old"),
+        ([b":1\r\n"] * 9, "is no engine"),
+        ([b"*-1\r\n"] * 9, "is no engine"),
         ([b"-ERR no\r\n"] * 9, "refuses: ERR no"),
         ([b"-LOADING wait\r\n"] * 9, "is not ready"),
         (
@@ -302,3 +305,28 @@ def test_an_engine_that_has_lost_its_log_ends_its_nodes(engine: Engine, tmp_path
         says = refused("--log", url, "--data", team.nodes[0].folder)
         assert "the engine has no such log" in says
         assert not engine.call("EXISTS", META)
+
+
+@pytest.mark.parametrize("kind", ["event", "entry"])
+def test_what_a_newer_version_has_put_into_the_log_is_refused_and_not_skipped(
+    kind: str, engine: Engine, tmp_path: Path
+) -> None:
+    url = engine.url("team")
+    with Team(tmp_path, url) as team:
+        if kind == "event":
+            record = msgspec.msgpack.encode([[0, 0, [{"type": "teleport"}]]])
+            newer = commands(url)
+            newer.connect()
+            _, boot, *_ = newer.join(3, "newer")
+            assert newer.propose(Origin(3, boot, 1), 1, record) is Taken.IN
+            newer.close()
+        else:
+            engine.call("XADD", "{tcpchat:team}:log", "9-0", "new", "thing")
+        for node in team.nodes:
+            assert node.until_ended() == 1
+            log = node.log_text()
+            assert "Traceback" not in log
+            assert "it may be of a newer tcpchat: update" in log.splitlines()[-1]
+    for folder in (team.nodes[0].folder, tmp_path / "new"):
+        says = refused("--log", url, "--data", folder)
+        assert "it may be of a newer tcpchat: update" in says

@@ -113,7 +113,10 @@ class Commands:
 
     def info(self, section: str) -> dict[str, str]:
         """What the engine tells of itself."""
-        lines = self._call("INFO", section).decode(errors="replace").splitlines()
+        told = self._call("INFO", section)
+        if not isinstance(told, bytes):
+            raise EngineRefusedError(f"what is at {self.address} is no engine: it told {told!r}")
+        lines = told.decode(errors="replace").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def setting(self, name: str) -> str | None:
@@ -198,12 +201,12 @@ class Commands:
         block = ("BLOCK", block_ms) if block_ms else ()
         command = ("XREAD", "COUNT", ROWS_AT_A_TIME, *block, "STREAMS", self._log, f"{after}-0")
         reply = self._call(*command, wait_ms=block_ms)
-        return [_row(entry) for entry in reply[0][1]] if reply else []
+        return self._rows(reply[0][1]) if reply else []
 
     def range(self, after: int, upto: int) -> list[Row]:
         """Some of the next batches behind an entry and up to another one, without waiting."""
         reply = self._call("XRANGE", self._log, f"({after}-0", f"{upto}-0", "COUNT", ROWS_AT_A_TIME)
-        return [_row(entry) for entry in reply]
+        return self._rows(reply)
 
     # ── A new engine ─────────────────────────────────────────────────────────────────────────
 
@@ -286,6 +289,16 @@ class Commands:
         return int(self._call("XLEN", self._log))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────
+
+    def _rows(self, entries: Sequence[Sequence[Any]]) -> list[Row]:
+        """Batches as an engine tells them. Something else may have been put among them."""
+        try:
+            return [_row(entry) for entry in entries]
+        except ValueError as error:
+            raise NewerFormatError(
+                f"the log {self.name} at {self.address} holds something that this tcpchat cannot"
+                f" read: {error}; it may be of a newer tcpchat: update"
+            ) from error
 
     def _run(self, script: str, *arguments: Argument) -> Any:  # RESP's types
         """The reply of a script."""
