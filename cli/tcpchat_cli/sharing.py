@@ -255,6 +255,8 @@ def engine_address(settings: Settings) -> EngineAddress:
     except ValueError as error:
         raise SharingError(f"--log: {error}") from None
     password = os.environ.get(_PASSWORD_VARIABLE, "")
+    if not password.isprintable():  # so are bytes that are no UTF-8
+        raise SharingError(f"{_PASSWORD_VARIABLE} has characters that no password has")
     if settings.log_password_file:
         path = settings.log_password_file
         try:

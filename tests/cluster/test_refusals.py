@@ -147,7 +147,9 @@ def test_an_engine_that_cannot_be_reached_is_named() -> None:
         assert says == f"cannot reach the engine at {HOST}:{port.number}: connection refused"
 
 
-def test_a_password_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_password_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "password"
     settings = Settings(log="valkey://127.0.0.1/0", log_password_file=str(file))
     with pytest.raises(SharingError, match="cannot read the file: No such file"):
@@ -158,6 +160,9 @@ def test_a_password_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     file.write_text("\nsecond")
     with pytest.raises(SharingError, match="the first line of the file is empty"):
         engine_address(settings)
+    monkeypatch.setenv("TCPCHAT_LOG_PASSWORD", "\udcff")
+    with pytest.raises(SharingError, match="TCPCHAT_LOG_PASSWORD has characters that no"):
+        engine_address(Settings(log="valkey://127.0.0.1/0"))
 
 
 def test_a_password_is_asked_for_and_taken(tmp_path: Path) -> None:
