@@ -154,6 +154,7 @@ class StreamLog:
         self._is_stuck = False
         self._is_over = False
         self._pause_ms = 0
+        self._told = ""  # what was the matter with the engine last
         self._is_first = False
         self._is_lapsing = False
         self._is_reading = False
@@ -265,8 +266,10 @@ class StreamLog:
         self._is_up = self._is_proposing = self._is_lapsing = False
         self._writer.close()
         self._reader.close()
+        if is_news or str(error) != self._told:
+            self._told = str(error)
+            self._complain(self._told)
         if is_news:
-            self._complain(str(error))
             self._writing.after(PATIENCE_MS, lambda: self._tell_stuck(str(error)))
         self._pause_ms = min(MAX_PAUSE_MS, 2 * self._pause_ms or FIRST_PAUSE_MS)
         self._later(self._pause_ms, self._connect)
