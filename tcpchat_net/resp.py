@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import ssl as system_ssl
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
 import hiredis
 
-from tcpchat_net.logs.stream import EngineDownError, EngineRefusedError
+from tcpchat_net.logs.stream import EngineDownError, EngineError, EngineRefusedError
 from tcpchat_net.logs.stream.address import EngineAddress, Place
 from tcpchat_net.logs.stream.commands import Argument, ReplyError
 
@@ -29,7 +30,7 @@ _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
 
 
 class RespWire:
-    """A `Wire` to the first engine of an address that is a primary.
+    """A `Wire` to the engine of an address that is a primary.
 
     `sockets` and `ssl` are the modules to connect with.
     """
@@ -38,6 +39,7 @@ class RespWire:
         self._address = address
         self._sockets, self._ssl = sockets, ssl
         self._place = address.places[0]
+        self._term = 0  # the highest that was seen
         self._sock: Any = None  # one of either module
         self._reader = hiredis.Reader()
 
@@ -46,23 +48,41 @@ class RespWire:
         """Where the engine is, for people."""
         return str(self._place)
 
-    def open(self) -> None:
-        """Connect, or connect anew, and log in: to the primary, if there are several."""
+    def open(self, term: Callable[[], int] = lambda: 0) -> None:
+        """Connect, or connect anew, and log in: to the primary, if there are several places.
+
+        An engine that was replaced may come back and think that it still is the primary. `term`
+        tells, of the one that is connected, how often its log was taken over: the highest counts.
+        """
         places = self._address.places
+        if len(places) == 1:
+            self._open_one(places[0])
+            return
+        found: list[tuple[int, Place]] = []
+        failure: EngineError | None = None
         for place in places:
-            self.close()
-            self._place = place
             try:
-                self._open_one()
-                if len(places) == 1 or self.call("ROLE")[0] == b"master":
-                    return
-            except EngineDownError:
-                if place is places[-1]:
-                    raise
+                self._open_one(place)
+                if self.call("ROLE")[0] == b"master":
+                    found.append((term(), place))
+            except EngineError as error:
+                failure = error
             except ReplyError as error:
-                raise EngineRefusedError(f"the engine at {place} refuses: {error}") from error
-        self.close()
-        raise EngineDownError(f"none of {', '.join(map(str, places))} is a primary")
+                failure = EngineRefusedError(f"the engine at {place} refuses: {error}")
+        if not found:
+            self.close()
+            raise failure or EngineDownError(f"none of {', '.join(map(str, places))} is a primary")
+        highest, best = max(found, key=lambda each: each[0])  # the first of those
+        if highest < self._term:
+            self.close()
+            raise EngineDownError(
+                f"the engine at {best} was left behind: another one has taken the log over from it,"
+                " and cannot be reached"
+            )
+        self._term = highest
+        if best != self._place or self._sock is None:
+            self.close()
+            self._open_one(best)
 
     def close(self) -> None:
         """Let go of it."""
@@ -97,8 +117,9 @@ class RespWire:
 
     # ── Connecting ───────────────────────────────────────────────────────────────────────────
 
-    def _open_one(self) -> None:
-        address, place = self._address, self._place
+    def _open_one(self, place: Place) -> None:
+        self.close()
+        self._place, address = place, self._address
         try:
             self._sock = self._connected(place)
             if address.is_encrypted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.cable import Cable
 from tests.cluster.engines import Engine
 from tests.cluster.nodes import Talk, Team, until
@@ -114,7 +116,10 @@ def test_whatever_becomes_of_a_cable_nothing_is_lost_or_said_twice(
         talk.check_archives()
 
 
-def test_a_replica_that_is_promoted_gets_back_what_it_lacks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_replica_that_is_promoted_gets_back_what_it_lacks_and_takes_the_log_over(
+    comes_back: bool, tmp_path: Path
+) -> None:
     with Engine() as primary, Cable(primary.port) as link, Engine() as replica:
         replica.call("REPLICAOF", HOST, link.port)
         until(lambda: replica.info("replication")["master_link_status"] == "up")
@@ -133,6 +138,16 @@ def test_a_replica_that_is_promoted_gets_back_what_it_lacks(tmp_path: Path) -> N
             replica.promote()
             talk.go_on()
             assert "begins anew" not in team.logs()
+            if comes_back:
+                primary.start()  # by its supervisor, and it knows nothing of what was done
+                team.nodes[0].kill()
+                team.nodes[0].start()
+                talk.go_on()
+                replica.kill()
+                team.nodes[1].until_logged(f"the engine at {primary.address} was left behind")
+                replica.start()
+                talk.go_on()
+                assert seq(primary) <= before
             talk.finish()
             team.stop()
             talk.check_archives()

@@ -6,7 +6,7 @@ How a command gets there and its reply back is not known here: it is a `Wire`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -66,8 +66,12 @@ class Wire(Protocol):
     def address(self) -> str:
         """Where the engine is, for people."""
 
-    def open(self) -> None:
-        """Connect, or connect anew, and log in. Raises EngineDownError, EngineRefusedError."""
+    def open(self, term: Callable[[], int]) -> None:
+        """Connect, or connect anew, and log in. Raises EngineDownError, EngineRefusedError.
+
+        Where there are several engines it is the one that has the highest `term`, which is asked
+        when it is connected.
+        """
 
     def close(self) -> None:
         """Let go of it."""
@@ -100,7 +104,7 @@ class Commands:
 
     def connect(self) -> Greeting:
         """Connect, or connect anew. Raises EngineRefusedError for an engine that is too old."""
-        self._wire.open()
+        self._wire.open(self._term)
         info = self.info("server") | self.info("replication")
         self._run_id = info.get("run_id", "")
         version = info.get("valkey_version") or info.get("redis_version", "0")
@@ -110,6 +114,9 @@ class Commands:
                 f" Valkey, or Redis {OLDEST[0]}.{OLDEST[1]} or newer"
             )
         return Greeting(self._run_id, info.get("role") == "master", version, self.head())
+
+    def _term(self) -> int:
+        return int(self._wire.call("HGET", self._meta, "term") or 0)
 
     def info(self, section: str) -> dict[str, str]:
         """What the engine tells of itself."""
