@@ -71,7 +71,10 @@ class RespWire:
                 failure = EngineRefusedError(f"the engine at {place} refuses: {error}")
         if not found:
             self.close()
-            raise failure or EngineDownError(f"none of {', '.join(map(str, places))} is a primary")
+            if isinstance(failure, EngineRefusedError):
+                raise failure
+            why = f": {failure}" if failure is not None else ""
+            raise EngineDownError(f"none of {', '.join(map(str, places))} is a primary{why}")
         highest, best = max(found, key=lambda each: each[0])  # the first of those
         if highest < self._term:
             self.close()

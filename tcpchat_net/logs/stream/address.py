@@ -105,7 +105,5 @@ def _place(url: str, part: str) -> Place:
     except UnicodeError:
         port = 0
     if not 0 < port < 65_536:
-        raise ValueError(
-            f"{url!r}: {part!r} is no HOST:PORT (an IPv6 address has brackets)"
-        )
+        raise ValueError(f"{url!r}: {part!r} is no HOST:PORT (an IPv6 address has brackets)")
     return Place(host, port)
