@@ -73,7 +73,13 @@ class Child:
     """A replay in a program of its own. All of these wait: call them from a thread."""
 
     def __init__(self, task: replayer.Task) -> None:
-        command = [sys.executable, "-m", replayer.__name__, msgspec.json.encode(task).decode()]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            replayer.__name__,
+            msgspec.json.encode(task).decode(),
+        ]
         self._process = subprocess.Popen(  # noqa: S603 # it is our own
             command,
             stdin=subprocess.PIPE,

@@ -145,6 +145,7 @@ def _begun_anew(
 ) -> tuple[ChatServer, Keeping | None]:
     """Begin with what is in the log now, as soon as it can be reached."""
     told = ""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the certificate is read anew in any case
     while True:
         try:
             return _server(settings, failed, is_worker=is_worker)

@@ -193,9 +193,6 @@ class StreamLog:
         origin = Origin(node, boot, 0, (node, boot))
         count = sum(len(propose.events) for propose in proposals)
         record = encode_batch(proposals)
-        if not self._is_up:
-            left()
-            return
 
         def lapse() -> None:
             self._writer.lapse(origin, count, record)
