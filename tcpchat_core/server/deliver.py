@@ -73,6 +73,8 @@ class Delivery:
         """Carry out what came of an entry."""
         for action in actions:
             if isinstance(action, Broadcast):
+                if not (action.audience.derived or action.also):
+                    continue  # none of them is here
                 if isinstance(action.payload, Said) and not action.also:
                     if action.audience is not self._audience or action.author != self._author:
                         self.flush(effects)
