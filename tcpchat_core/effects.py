@@ -47,11 +47,12 @@ class Audience:
         return f"Audience({tuple(self.conns)!r})"
 
 
-class Propose(msgspec.Struct, frozen=True, gc=False):
+class Propose(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Put `events` into the log as `conn`'s, in one place or in several, in this order.
 
     `number` is that of the first event, counted from 1 for each connection: a log that takes
-    something twice cannot make it happen twice. Events with the number 0 are not counted.
+    something twice cannot make it happen twice. Events with the number 0 are not counted. As bytes
+    it is a row, without the names of its fields.
     """
 
     conn: int

@@ -7,27 +7,24 @@ what changes the meaning of what is there gets a new format number (`store.FORMA
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import msgspec
 
-from tcpchat_core import Entry, Event, Propose
-
-_Row: TypeAlias = tuple[int, int, tuple[Event, ...]]
+from tcpchat_core import Entry, Propose
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[_Row])
+_decoder = msgspec.msgpack.Decoder(list[Propose])
 
 
-def encode_batch(batch: Iterable[Propose]) -> bytes:
+def encode_batch(batch: Sequence[Propose]) -> bytes:
     """The record of a batch."""
-    return _encoder.encode([(each.conn, each.number, each.events) for each in batch])
+    return _encoder.encode(batch)
 
 
 def decode_batch(record: bytes) -> list[Propose]:
     """The batch of a record. Raises ValueError for what is none."""
-    return [Propose(*row) for row in _decoder.decode(record)]
+    return _decoder.decode(record)
 
 
 def entries_of(batch: Sequence[Propose], first: int, at: int) -> list[Entry]:
