@@ -81,7 +81,9 @@ class Origin(NamedTuple):
     lapsed: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        return ":".join(map(str, (self.node, self.boot, self.number, *(self.lapsed or ()))))
+        node, boot, number, lapsed = self
+        text = f"{node}:{boot}:{number}"
+        return f"{text}:{lapsed[0]}:{lapsed[1]}" if lapsed else text
 
     @classmethod
     def parse(cls, text: str) -> Origin:
