@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmarks.cluster import measure_cluster
 from benchmarks.core import measure_core
 from benchmarks.load import Measurement, measure
 from benchmarks.plots import draw
@@ -26,6 +27,7 @@ from benchmarks.report import (
     markdown,
     now,
     show_core,
+    show_table,
     show_workload,
     summarize,
 )
@@ -121,7 +123,7 @@ def _one_of(what: str, names: list[str]) -> Callable[[str], str]:
 
 
 def _workload_names() -> list[str]:
-    return [*WORKLOADS, *FAMILIES, "core"]
+    return [*WORKLOADS, *FAMILIES, "cluster", "core"]
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> Report:
@@ -129,7 +131,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
     for name in arguments.workloads:
         if name in FAMILIES:
             workloads += FAMILIES[name]()
-        elif name != "core":
+        elif name in WORKLOADS:
             workloads.append(WORKLOADS[name])
     if arguments.quick:
         workloads = [quick(workload) for workload in workloads]
@@ -163,8 +165,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
     if "core" in arguments.workloads:
         core = measure_core(max(arguments.rounds, 3), CORE_COMMITS)
         show_core(console, core)
+    tables = []
+    if "cluster" in arguments.workloads:
+        for table in measure_cluster(arguments.rounds, is_quick=arguments.quick):
+            show_table(console, table)
+            tables.append(table)
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    return Report(now(), command, arguments.rounds, machine(versions), reports, core)
+    return Report(now(), command, arguments.rounds, machine(versions), reports, core, tables)
 
 
 def _run_workload(

@@ -18,6 +18,7 @@ COLORS = {
     "tcpchat": "tab:blue",
     "tcpchat-before": "tab:olive",
     "tcpchat-kept": "tab:pink",
+    "tcpchat-shared": "darkmagenta",
     "tcpchat-jsonl": "tab:cyan",
     "tcpchat-tls": "tab:purple",
     "tcpchat-stalled": "navy",

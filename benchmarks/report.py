@@ -82,6 +82,22 @@ class CoreReport(msgspec.Struct, frozen=True):
     commits_per_s: Spread
 
 
+class Row(msgspec.Struct, frozen=True):
+    """One row of a table of figures. `targets` are what some of them should not exceed."""
+
+    what: str
+    figures: dict[str, Spread]
+    targets: dict[str, float] = {}
+
+
+class TableReport(msgspec.Struct, frozen=True):
+    """Figures that are no workload's: a table of its own."""
+
+    name: str
+    about: str
+    rows: list[Row]
+
+
 class Machine(msgspec.Struct, frozen=True):
     """Where a report was made."""
 
@@ -103,6 +119,7 @@ class Report(msgspec.Struct, frozen=True):
     machine: Machine
     workloads: list[WorkloadReport]
     core: list[CoreReport]
+    tables: list[TableReport] = []
 
 
 UNITS = {
@@ -185,7 +202,7 @@ def _system_report(
     found = [one.found for one in measured]
     return SystemReport(
         system=name,
-        cost=_spread(own_costs) if own_costs else None,
+        cost=spread(own_costs) if own_costs else None,
         ratios=ratios,
         p99_ratios=p99_ratios,
         deliveries_per_s=_median([one.deliveries * 1e9 / one.window_ns for one in found]),
@@ -234,7 +251,7 @@ def _ratios(figures: dict[str, list[float | None]], name: str) -> dict[str, Spre
         pairs = zip(figures[name], theirs, strict=True)
         ratio = [own / its for own, its in pairs if own is not None and its]
         if other != name and ratio:
-            ratios[other] = _spread(ratio)
+            ratios[other] = spread(ratio)
     return ratios
 
 
@@ -242,7 +259,8 @@ def _median(values: Sequence[float]) -> float:
     return statistics.median(values) if values else 0.0
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> Spread:
+    """A figure of several rounds, of which there is one at least."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
@@ -387,6 +405,45 @@ def show_core(console: Console, report: list[CoreReport]) -> None:
     console.print()
 
 
+def _cell(row: Row, column: str) -> str:
+    """A figure, and between what it was if that is not the same."""
+    found = row.figures.get(column)
+    if found is None:
+        return "–"
+    text, low, high = (figure(number) for number in (found.median, found.low, found.high))
+    return text if low == high else f"{text} ({low}–{high})"
+
+
+def _table_columns(report: TableReport) -> list[str]:
+    return list(dict.fromkeys(column for row in report.rows for column in row.figures))
+
+
+def show_table(console: Console, report: TableReport) -> None:
+    """One table of figures, and which targets are met."""
+    console.print(f"[bold]{report.name}[/]: {report.about}")
+    columns = _table_columns(report)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in report.rows:
+        table.add_row(row.what, *(_cell(row, column) for column in columns))
+    console.print(table)
+    for sentence in table_remarks(report):
+        console.print(f"  {sentence}")
+    console.print()
+
+
+def table_remarks(report: TableReport) -> list[str]:
+    """Which targets are met."""
+    return [
+        f"{row.what}: {column} {figure(row.figures[column].median)}, should be ≤ {most:g}:"
+        f" {'met' if row.figures[column].median <= most else 'MISSED'}"
+        for row in report.rows
+        for column, most in row.targets.items()
+    ]
+
+
 # ── As Markdown ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -419,5 +476,18 @@ def markdown(report: Report) -> str:
             *("", "### core: `ServerProtocol.commit` of a `Say`, no I/O", ""),
             *("| members of the room | commits per CPU second |", "| ---: | ---: |"),
             *(f"| {one.members:,} | {one.commits_per_s.median:,.0f} |" for one in report.core),
+        ]
+    for table in report.tables:
+        columns = _table_columns(table)
+        lines += [
+            *("", f"### {table.name}", "", f"{table.about}.", ""),
+            f"| | {' | '.join(columns)} |",
+            f"| --- |{' ---: |' * len(columns)}",
+            *(
+                f"| {row.what} | {' | '.join(_cell(row, column) for column in columns)} |"
+                for row in table.rows
+            ),
+            "",
+            *(f"- {sentence}" for sentence in table_remarks(table)),
         ]
     return "\n".join(lines) + "\n"

@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from benchmarks.engines import url, valkey
 from benchmarks.load import Dialect
 from benchmarks.processes import Failed, Process, compile_c, descriptors_lacking, free_port, running
 
@@ -31,11 +32,12 @@ _OPENSSL_HEADER = Path("/usr/include/openssl/ssl.h")
 
 @dataclass(frozen=True)
 class Launch:
-    """What a server's command line is made of."""
+    """What a server's command line is made of. `log` is the URL of the log that it shares."""
 
     directory: Path
     port: int
     people: int
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class System:
     on the path, or beside this Python; None when the suite brings it itself. `announces`: the
     server chooses its port and tells it, instead of being told. `at_once`: how many clients are
     on their way into their rooms at the same time. `max_people`: beyond it the system is not
-    asked.
+    asked. `shares`: it has its log in an engine, which is started before it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class System:
     announces: bool = False
     at_once: int = 2_000
     max_people: int = 20_000
+    shares: bool = False
 
     def unavailable(self) -> str | None:
         """A sentence when the system is not installed."""
@@ -93,9 +96,12 @@ class System:
         if descriptors is not None:
             raise Failed(descriptors)
         launch = Launch(directory, free_port(), people)
-        command = self.command(launch)
-        with running(command, directory, None if self.announces else launch.port) as process:
-            yield process
+        with ExitStack() as stack:
+            if self.shares:
+                engine = stack.enter_context(valkey(directory / "engine"))
+                launch = replace(launch, log=url(engine))
+            port = None if self.announces else launch.port
+            yield stack.enter_context(running(self.command(launch), directory, port))
 
 
 def _installed(program: str) -> str | None:
@@ -241,6 +247,11 @@ def _tcpchat_kept(launch: Launch) -> list[str]:
     return [*command, "--data", str(launch.directory / "data")]
 
 
+def tcpchat_shared(launch: Launch) -> list[str]:
+    """A node of several, with its archive on the disk on which temporary files are."""
+    return [*_tcpchat_kept(launch), "--log", launch.log]
+
+
 def _tcpchat_before(launch: Launch) -> list[str]:
     return _tcpchat(launch, os.environ.get(BEFORE, ""))
 
@@ -364,6 +375,16 @@ SYSTEMS = {
             "tcpchat-server",
             "pip install -e .",
             announces=True,
+        ),
+        System(
+            "tcpchat-shared",
+            "tcpchat-server, plain dialect; one node, what is said is on the engine's disk first",
+            PLAIN,
+            tcpchat_shared,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+            shares=True,
         ),
         System(
             "tcpchat-jsonl",

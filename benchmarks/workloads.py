@@ -269,8 +269,29 @@ def kept() -> list[Workload]:
     ]
 
 
+def shared() -> list[Workload]:
+    """A node that shares its log beside one that has its own: the same people, on one node."""
+    return [
+        replace(
+            WORKLOADS[name],
+            name=f"shared-{name}",
+            subject="tcpchat-shared",
+            systems=("tcpchat-kept", "tcpchat-shared"),
+            targets={"tcpchat-kept": 1.5},
+            p99_targets={},
+        )
+        for name in ("hall", "rooms", "pairs", "paced")
+    ]
+
+
 # Workloads that are many, in one word.
-FAMILIES = {"growth": growth, "full": full, "exodus": exodus, "kept": kept}
+FAMILIES = {
+    "growth": growth,
+    "full": full,
+    "exodus": exodus,
+    "kept": kept,
+    "shared": shared,
+}
 
 
 def quick(workload: Workload) -> Workload:

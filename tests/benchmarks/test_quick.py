@@ -143,8 +143,28 @@ def test_what_a_folder_costs_is_measured(tmp_path: Path) -> None:
 def test_a_server_that_keeps_what_is_said_is_measured_beside_one_that_does_not(
     tmp_path: Path,
 ) -> None:
-    done = run_suite(tmp_path, "--quick", "pairs", "--against", "tcpchat-kept")
+    others = ["tcpchat-kept", "tcpchat-shared"]
+    done = run_suite(tmp_path, "--quick", "pairs", "--against", *others)
     assert done.returncode == 0, done.stdout + done.stderr
     (workload,) = report_in(tmp_path).workloads
-    assert [one.system for one in workload.systems] == ["tcpchat", "tcpchat-kept"]
+    assert [one.system for one in workload.systems] == ["tcpchat", *others]
     assert all(one.delivered and not (one.faults or one.trouble) for one in workload.systems)
+
+
+def test_several_nodes_on_one_log_are_measured(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "cluster")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = {table.name: table.rows for table in report_in(tmp_path).tables}
+    assert list(tables) == [
+        "the log alone",
+        "what nobody hears",
+        "from node to node",
+        "what dies",
+    ]
+    for rows in tables.values():
+        for row in rows:
+            assert row.figures
+            assert set(row.targets) <= set(row.figures)
+    (log,) = tables["the log alone"]
+    assert log.figures["entries/s"].median > 0
+    assert log.figures["p50, ms"].median > 0

@@ -1,0 +1,251 @@
+"""What a node pays for conversations that nobody on it hears, entry by entry; no socket, no engine.
+
+The replies of an engine are written down first, as bytes; then they go the whole way: through the
+log of a node, into a node without a connection. Each part of the way is measured by itself, too.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+
+from tcpchat_core import ChatState, Entry, Propose, ServerProtocol, events
+from tcpchat_core.events import connection_number
+from tcpchat_net.logs.records import decode_batch, encode_batch, entries_of
+from tcpchat_net.logs.stream import (
+    NO_CHAIN,
+    ROWS_AT_A_TIME,
+    Beat,
+    Greeting,
+    Head,
+    Origin,
+    Row,
+    Taken,
+    chained,
+)
+from tcpchat_net.logs.stream.commands import Argument, Commands
+from tcpchat_net.logs.stream.log import Ending, Member, StreamLog
+from tcpchat_net.logs.stream.ring import Ring
+from tcpchat_net.node import Node
+
+# Who talks, on another node: so many people in rooms of ten, each saying 64 characters in its turn.
+PEOPLE = 1_000
+MEMBERS = 10
+TEXT = "x" * 64
+
+START_MS = 1_700_000_000_000
+EPOCH = "benchmark"
+
+
+class Recorded(NamedTuple):
+    """What an engine would reply to who reads the log, and how many entries that are."""
+
+    replies: list[bytes]
+    entries: int
+
+
+def record(messages: int, batch: int) -> Recorded:
+    """A log of so many messages, `batch` of them in each of its rows; all come in before."""
+    proposals: list[Propose] = []
+    conns = [connection_number(2, 1, count) for count in range(1, PEOPLE + 1)]
+    rooms = [f"room{count // MEMBERS}" for count in range(PEOPLE)]
+    for conn, room in zip(conns, rooms, strict=True):
+        proposals.append(Propose(conn, 1, (events.Connect(), events.Join(room, room))))
+    for count in range(messages):
+        who, turn = count % PEOPLE, count // PEOPLE
+        say = events.Say(rooms[who], TEXT, key=rooms[who])
+        proposals.append(Propose(conns[who], 3 + turn, (say,)))
+    rows: list[Row] = []
+    seq, chain = 0, NO_CHAIN
+    for first in range(0, len(proposals), batch):
+        proposed = proposals[first : first + batch]
+        size = sum(len(propose.events) for propose in proposed)
+        origin, data = Origin(2, 1, len(rows) + 1), encode_batch(proposed)
+        seq += size
+        at = START_MS + seq
+        chain = chained(chain, seq, at, origin, data)
+        rows.append(Row(seq, size, at, origin, chain, data))
+    return Recorded(
+        [
+            _resp([["log", [_fields(row) for row in rows[first : first + ROWS_AT_A_TIME]]]])
+            for first in range(0, len(rows), ROWS_AT_A_TIME)
+        ],
+        seq,
+    )
+
+
+def _fields(row: Row) -> list[Any]:
+    pairs = ["c", row.chain, "a", row.at, "k", row.size, "o", row.origin, "r", row.record]
+    return [f"{row.last}-0", pairs]
+
+
+def _resp(value: Any) -> bytes:
+    """A reply as it is sent."""
+    if isinstance(value, list):
+        return b"*%d\r\n%b" % (len(value), b"".join(map(_resp, value)))
+    data = value if isinstance(value, bytes) else str(value).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+class _Wire:
+    """Replies what was recorded, and then that there is nothing more."""
+
+    address = "nowhere"
+
+    def __init__(self, replies: Iterable[bytes]) -> None:
+        self._replies = deque(replies)
+        self._reader = hiredis.Reader()
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def call(self, *_command: Argument, wait_ms: int = 0) -> Any:  # noqa: ARG002 # no waiting here
+        if not self._replies:
+            return None
+        self._reader.feed(self._replies.popleft())
+        return self._reader.gets()
+
+
+class _Engine(Commands):
+    """An engine of which nothing but the log matters."""
+
+    def connect(self) -> Greeting:
+        """It is there, and takes batches in."""
+        return Greeting("run", True, "0", Head(1, EPOCH, 1 << 50, 0, "", "run", 1, 0, 0))
+
+    def beat(self, node: int, boot: int, status: bytes) -> Beat:  # noqa: ARG002 # all is well
+        """It is heard."""
+        return Beat(Taken.IN)
+
+
+class _Host:
+    """Does all work at once, one thing after the other, until the log has come to its end."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def run(
+        self, function: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Soon."""
+        self._jobs.append(function)
+        self._jobs.append(lambda: done(None))
+
+    def after(self, ms: int, callback: Callable[[], None]) -> None:
+        """Soon, unless it is a matter of time."""
+        if not ms:
+            self._jobs.append(callback)
+
+    def work(self, is_over: Callable[[], bool]) -> None:
+        """Do what there is."""
+        while not is_over():
+            self._jobs.popleft()()
+
+
+class _Loop:
+    """No turn ends and no timer comes where nobody is connected."""
+
+    def wake(self) -> None:
+        pass
+
+    def set_timer(self, at: int | None, /) -> None:
+        pass
+
+
+def _whole(recorded: Recorded) -> float:
+    host, state = _Host(), ChatState(epoch=EPOCH)
+    log = StreamLog(
+        Member(1, 1),
+        Ring(0, NO_CHAIN),
+        EPOCH,
+        writer=_Engine(_Wire(()), "benchmark"),
+        reader=_Engine(_Wire(recorded.replies), "benchmark"),
+        writing=host,
+        reading=host,
+        lapse=lambda _node, _boot: [],
+        status=lambda _asked: b"",
+        ended=_ended,
+        complain=print,
+    )
+    node = Node(ServerProtocol(state), log, _Loop(), lambda: 0)
+    begin = time.process_time()
+    node.open()
+    host.work(lambda: log.seq == recorded.entries)
+    took = time.process_time() - begin
+    assert node.counters.entries == state.seq == recorded.entries
+    return took
+
+
+def _ended(ending: Ending, sentence: str) -> None:
+    raise AssertionError(f"{ending.value}: {sentence}")
+
+
+# ── Part by part ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _timed(call: Callable[[], object]) -> float:
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
+
+
+def _parts(recorded: Recorded) -> dict[str, float]:
+    """CPU seconds of each part of the way."""
+    parts: dict[str, float] = {}
+    wire = _Wire(recorded.replies)
+    parts["reply"] = _timed(lambda: [wire.call() for _ in recorded.replies])
+    engine = _Engine(_Wire(recorded.replies), "benchmark")
+    rows: list[Row] = []
+
+    def read() -> None:
+        for _ in recorded.replies:
+            rows.extend(engine.read(0, 0))
+
+    parts["rows"] = _timed(read) - parts["reply"]
+
+    def follow() -> None:
+        seq, chain = 0, NO_CHAIN
+        for row in rows:
+            assert row.follows(seq, chain)
+            seq, chain = row.last, row.chain
+
+    parts["chain"] = _timed(follow)
+    batches: list[Sequence[Entry]] = []
+
+    def decode() -> None:
+        for row in rows:
+            first = row.last - row.size + 1
+            batches.append(entries_of(decode_batch(row.record), first, row.at))
+
+    parts["decode"] = _timed(decode)
+    state = ChatState(epoch=EPOCH)
+
+    def handle() -> None:
+        for batch in batches:
+            for entry in batch:
+                state.handle(entry)
+
+    parts["handle"] = _timed(handle)
+    return parts
+
+
+def measure(messages: int, batch: int) -> dict[str, float]:
+    """CPU µs an entry: of each part, and of the `whole`; `deliver` is what is in no other part."""
+    recorded = record(messages, batch)
+    usual = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(50_000, 20, 50)  # as a server does
+    found = _parts(recorded)
+    whole = _whole(recorded)
+    gc.set_threshold(*usual)
+    found["deliver"] = whole - sum(found.values())
+    found["whole"] = whole
+    return {part: 1e6 * took / recorded.entries for part, took in found.items()}
