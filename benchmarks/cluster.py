@@ -39,6 +39,9 @@ MESSAGES = 50_000
 BATCHES = (1, 10, 100)
 UNHEARD_TARGET_US = 2.5
 
+# So many people are known to each node, wherever they are.
+PEOPLE = 100_000
+
 # From a node to another one: so many messages, so many a second.
 ACROSS, ACROSS_PER_S = 500, 100
 ACROSS_TARGET_MS = 1.0
@@ -57,11 +60,13 @@ def measure_cluster(rounds: int, *, is_quick: bool) -> Iterator[TableReport]:
     if is_quick:
         yield _log(1, ((2, "always"),), (1_000,), window_s=0.3)
         yield _unheard(1, 2_000)
+        yield _replica(1_000)
         yield _across(1, 20)
         yield _failures(1, ("the primary is lost, a replica promoted",))
         return
     yield _log(rounds, MEMBERS, RATES, window_s=WINDOW_S)
     yield _unheard(rounds, MESSAGES)
+    yield _replica(PEOPLE)
     yield _across(rounds, ACROSS)
     yield _failures(max(rounds, REPETITIONS), tuple(FAILURES))
 
@@ -182,6 +187,18 @@ def _unheard(rounds: int, messages: int) -> TableReport:
             )
             for batch in BATCHES
         ],
+    )
+
+
+def _replica(people: int) -> TableReport:
+    command = [sys.executable, "-m", "benchmarks.unheard", str(people)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    size = int(done.stdout)
+    figures = {"MB": spread([size / 1e6]), "bytes a person": spread([size / people])}
+    return TableReport(
+        "a replica",
+        "the memory for people with sessions, in rooms of ten, of whom nobody has said anything",
+        [Row(f"{people:,} people", figures)],
     )
 
 

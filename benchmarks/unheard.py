@@ -1,12 +1,15 @@
-"""What a node pays for conversations that nobody on it hears, entry by entry; no socket, no engine.
+"""What a node pays for people who are elsewhere: CPU for what they say, memory for who they are.
 
 The replies of an engine are written down first, as bytes; then they go the whole way: through the
 log of a node, into a node without a connection. Each part of the way is measured by itself, too.
+There is no socket, and no engine. `python -m benchmarks.unheard PEOPLE` tells the bytes of so many.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +17,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
+from benchmarks.processes import Process
 from tcpchat_core import ChatState, Entry, Propose, ServerProtocol, events
 from tcpchat_core.events import connection_number
 from tcpchat_net.logs.records import decode_batch, encode_batch, entries_of
@@ -249,3 +253,24 @@ def measure(messages: int, batch: int) -> dict[str, float]:
     found["deliver"] = whole - sum(found.values())
     found["whole"] = whole
     return {part: 1e6 * took / recorded.entries for part, took in found.items()}
+
+
+def memory(people: int) -> int:
+    """Bytes that a state takes in which so many people with sessions and nicks are in rooms of ten,
+    and nothing was said. For a process that does nothing else.
+    """
+    here = Process(os.getpid(), 0)
+    state, seq = ChatState(), 0
+    before = here.memory("VmRSS")
+    for count in range(people):
+        conn, room, nick = connection_number(2, 1, count), f"room{count // MEMBERS}", f"nick{count}"
+        come = (events.Connect(f"{count:064x}"), events.Nick(nick, nick), events.Join(room, room))
+        for entry in Propose(conn, 1, come).entries(seq + 1, START_MS):
+            state.handle(entry)
+            seq = entry.seq
+    assert state.people == people
+    return here.memory("VmRSS") - before
+
+
+if __name__ == "__main__":
+    print(memory(int(sys.argv[1])))

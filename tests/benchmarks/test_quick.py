@@ -158,6 +158,7 @@ def test_several_nodes_on_one_log_are_measured(tmp_path: Path) -> None:
     assert list(tables) == [
         "the log alone",
         "what nobody hears",
+        "a replica",
         "from node to node",
         "what dies",
     ]
