@@ -134,9 +134,10 @@ def test_a_node_that_is_gone_without_a_word_is_missed_and_its_people_are_gone(
 
 
 def test_a_node_that_hangs_for_too_long_is_ended_and_comes_back(
-    engine: Engine, tmp_path: Path
+    engine: Engine, cable: Cable, tmp_path: Path
 ) -> None:
-    with Team(tmp_path, engine.url("team")) as team, Talk(team) as talk:
+    urls = [engine.url("team"), engine.url("team", cable.port)]
+    with Team(tmp_path, urls) as team, Talk(team) as talk:
         one, two = team.nodes
         with one.peer("ada", "tea") as ada, two.peer("bob", "tea") as bob:
             ada.read_until("* bob joined tea")
@@ -146,9 +147,11 @@ def test_a_node_that_hangs_for_too_long_is_ended_and_comes_back(
             assert ada.read_line().startswith("* bob quit (the server restarted)")
             talk.go_on(but_on=two)
             begins = two.begins
+            cable.drop_replies(to=b"XREAD", times=3)  # also while it begins anew
             two.resume()
             assert bob.read_to_end()[-1] == "* Closing: this node begins anew"
         two.until_begun_anew(begins)
+        assert cable.dropped == 3
         talk.go_on()
         with two.peer("bob", "tea") as bob:
             bob.send("/who\n")
