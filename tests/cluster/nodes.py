@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import gevent
-from gevent.subprocess import check_output
+from gevent.subprocess import DEVNULL, CalledProcessError, check_output
 
 from tcpchat_core import Notice, TcpchatError, notices
 from tcpchat_net import ChatClient
@@ -196,7 +196,10 @@ class NodeProcess:
         """What its archive has of a room."""
         command = [SERVER, "export", str(self.folder), "--room", room, "--format", "jsonl"]
         # The subprocess of gevent: one greenlet waits, not all of them.
-        output = check_output(command, timeout=LIMIT_SECONDS)
+        try:
+            output = check_output(command, stderr=DEVNULL, timeout=LIMIT_SECONDS)
+        except CalledProcessError:  # nothing is kept of that room, or it cannot be read
+            return []
         return [json.loads(line) for line in output.splitlines()]
 
 

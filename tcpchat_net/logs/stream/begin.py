@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core import ChatState
 from tcpchat_core.archive import Archived
-from tcpchat_net.logs.archive import ArchiveStore
+from tcpchat_net.logs.archive import ArchiveStore, DamagedError
 from tcpchat_net.logs.recovery import cut_archive, unless_damaged
 from tcpchat_net.logs.replayer import SAID_AT_A_TIME, replay_batch
 from tcpchat_net.logs.store import Batch
@@ -65,14 +65,24 @@ def begin(
     """
     gc.disable()  # as in `recover`
     try:
-        head = _head(engine, fresh_epoch, known_epoch)
-        head = _taken_over(engine, head, sleep)
-        reader = _Reader(engine, head, archive, complain, progress)
-        reader.catch_up()
-        joined = _joined(engine, node, holder, sleep)
-        while reader.ring.seq < joined.seq:
-            reader.catch_up()
-        reader.finish()
+        found = _head(engine, fresh_epoch, known_epoch)
+        head = _taken_over(engine, found, sleep)
+        # What is put into the log when it is taken over stands where something lost may have stood.
+        head = head._replace(seq=min(found.seq, head.seq))
+        joined: Joined | None = None
+        reader: _Reader | None = None
+        while reader is None or joined is None:
+            reader = _Reader(engine, head, archive, complain, progress)
+            try:
+                reader.catch_up()
+                joined = joined or _joined(engine, node, holder, sleep)
+                while reader.ring.seq < joined.seq:
+                    reader.catch_up()
+                reader.finish()
+            except DamagedError as error:  # or it has what was lost with an engine
+                assert archive is not None, "it is the archive's"
+                complain(f"{error}; it is now {archive.put_aside().name}, and is filled anew")
+                reader = None
     finally:
         gc.enable()
     return Begun(Member(joined.node, joined.boot), reader.ring, reader.state, head.epoch)
