@@ -99,7 +99,7 @@ def test_nodes_that_are_restarted_one_after_the_other_lose_nothing(
 ) -> None:
     with Team(tmp_path, engine.url("team")) as team, Talk(team) as talk:
         talk.begin()
-        for node in team.nodes * 2:
+        for node in team.nodes:
             node.stop()
             talk.go_on()
             node.start()
