@@ -105,7 +105,7 @@ class _Wire:
         self._replies = deque(replies)
         self._reader = hiredis.Reader()
 
-    def open(self) -> None:
+    def open(self, term: Callable[[], int]) -> None:  # a wire has it
         pass
 
     def close(self) -> None:

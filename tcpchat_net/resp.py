@@ -113,7 +113,7 @@ class RespWire:
             ) from error
         except OSError as error:
             self.close()
-            raise EngineDownError(_lost(self._place, error)) from error
+            raise _lost(self._place, error, CALL_S) from error
         if isinstance(reply, hiredis.ReplyError):
             raise ReplyError(str(reply))
         return reply
@@ -135,7 +135,7 @@ class RespWire:
             ) from error
         except OSError as error:
             self.close()
-            raise EngineDownError(_lost(place, error)) from error
+            raise _lost(place, error, CONNECT_S) from error
         self._reader = hiredis.Reader()
         try:
             if address.password:
@@ -198,9 +198,14 @@ def _explained(place: Place, words: str) -> EngineDownError | EngineRefusedError
     return EngineRefusedError(f"the engine at {place} refuses: {words}")
 
 
-def _lost(place: Place, error: OSError) -> str:
+def _lost(place: Place, error: OSError, patience_s: float) -> EngineDownError:
     if isinstance(error, TimeoutError):
-        return f"the engine at {place} does not answer"
+        waited_ms = round(patience_s * 1_000)
+        return EngineDownError(f"the engine at {place} does not answer", waited_ms=waited_ms)
     if isinstance(error, system_ssl.SSLError):
-        return f"the engine at {place} does not speak TLS"
+        return EngineDownError(f"the engine at {place} does not speak TLS")
+    return EngineDownError(_unreachable(place, error))
+
+
+def _unreachable(place: Place, error: OSError) -> str:
     return f"cannot reach the engine at {place}: {(error.strerror or str(error)).lower()}"

@@ -61,6 +61,7 @@ class _Owner(msgspec.Struct):
 
     name: str
     epoch: str
+    term: int = 0  # the highest of an engine that had the log
 
 
 class _Folder(NamedTuple):
@@ -77,8 +78,9 @@ class _Folder(NamedTuple):
     def own(self, owner: _Owner) -> None:
         """Write down whose it is."""
         if self.owner != owner:
-            os.ftruncate(self.descriptor, 0)
-            os.pwrite(self.descriptor, msgspec.json.encode(owner) + b"\n", 0)
+            data = msgspec.json.encode(owner) + b"\n"
+            os.pwrite(self.descriptor, data, 0)
+            os.ftruncate(self.descriptor, len(data))
             os.fsync(self.descriptor)
 
 
@@ -131,17 +133,23 @@ class Shared:
                 holder=_holder(folder),
                 fresh_epoch=secrets.token_hex(8),
                 known_epoch="" if owner is None else owner.epoch,
+                known_term=0 if owner is None else owner.term,
                 archive=archive,
                 sleep=lambda ms: gevent.sleep(ms / 1_000),
                 complain=console.complain,
                 progress=report,
             )
         if folder is not None:
-            folder.own(_Owner(self.address.name, begun.epoch))
+            folder.own(_Owner(self.address.name, begun.epoch, begun.term))
         self.state, self.number, self.boot = begun.state, *begun.member
         here.close()
         self._reporter = Reporter(begun.state, begun.ring, lambda: 0, warnings)
         self._hosts = writing, reading = GreenletHost(), GreenletHost()
+
+        def taken_over(term: int) -> None:
+            if folder is not None:
+                folder.own(_Owner(self.address.name, begun.epoch, term))
+
         self.log = StreamLog(
             begun.member,
             begun.ring,
@@ -155,6 +163,8 @@ class Shared:
             mark=self._reporter.mark,
             ended=self._cannot_go_on,
             complain=console.complain,
+            term=begun.term,
+            taken_over=taken_over,
         )
         self._threads = [LogThread()]
         self.archive: ArchiveKeeper | None = None

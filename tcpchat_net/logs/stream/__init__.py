@@ -54,7 +54,14 @@ class EngineError(Exception):
 
 
 class EngineDownError(EngineError):
-    """The engine cannot be reached, or is not ready: what was asked for may have been done."""
+    """The engine cannot be reached, or is not ready: what was asked for may have been done.
+
+    `waited_ms` is for how long it was waited for.
+    """
+
+    def __init__(self, sentence: str, *, waited_ms: int = 0) -> None:
+        super().__init__(sentence)
+        self.waited_ms = waited_ms
 
 
 class EngineRefusedError(EngineError):

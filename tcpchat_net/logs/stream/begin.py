@@ -20,6 +20,7 @@ from tcpchat_net.logs.stream import (
     LEASE_MS,
     NO_CHAIN,
     Engine,
+    EngineDownError,
     EngineRefusedError,
     Head,
     Joined,
@@ -28,7 +29,7 @@ from tcpchat_net.logs.stream import (
     Row,
     divergence,
 )
-from tcpchat_net.logs.stream.log import CLAIM_AGAIN_MS, Member
+from tcpchat_net.logs.stream.log import CLAIM_AGAIN_MS, LEFT_BEHIND, Member
 from tcpchat_net.logs.stream.ring import Ring
 
 # How long before it is looked again whether somebody else still has a node's number.
@@ -42,6 +43,7 @@ class Begun(NamedTuple):
     ring: Ring
     state: ChatState
     epoch: str
+    term: int
 
 
 def begin(
@@ -51,6 +53,7 @@ def begin(
     holder: str,
     fresh_epoch: str,
     known_epoch: str,
+    known_term: int = 0,
     archive: ArchiveStore | None,
     sleep: Callable[[int], None],
     complain: Callable[[str], None],
@@ -60,12 +63,15 @@ def begin(
 
     `node` is a number, or 0 for one that is free; `holder` says who this is, and who says the same
     may take over what it has. A log that has to be made gets `fresh_epoch`; with `known_epoch` it
-    has to be there, and to be that one. `archive` is opened, and brought up to the log. `sleep`
-    waits for so many ms. Raises EngineError, and ArchiveError.
+    has to be there, and to be that one, at an engine of `known_term` or a later one. `archive` is
+    opened, and brought up to the log. `sleep` waits for so many ms. Raises EngineError, and
+    ArchiveError.
     """
     gc.disable()  # as in `recover`
     try:
         found = _head(engine, fresh_epoch, known_epoch)
+        if found.term < known_term:
+            raise EngineDownError(LEFT_BEHIND)
         head = _taken_over(engine, found, sleep)
         # What is put into the log when it is taken over stands where something lost may have stood.
         head = head._replace(seq=min(found.seq, head.seq))
@@ -85,13 +91,14 @@ def begin(
                 reader = None
     finally:
         gc.enable()
-    return Begun(Member(joined.node, joined.boot), reader.ring, reader.state, head.epoch)
+    member = Member(joined.node, joined.boot)
+    return Begun(member, reader.ring, reader.state, head.epoch, head.term)
 
 
 def _head(engine: Engine, fresh_epoch: str, known_epoch: str) -> Head:
     greeting = engine.connect()
     if not greeting.is_primary:
-        raise EngineRefusedError("the engine is a replica, which takes nothing in")
+        raise EngineDownError("the engine is a replica, which takes nothing in")
     head = greeting.head
     if head is None:
         if known_epoch:

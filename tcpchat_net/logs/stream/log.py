@@ -72,6 +72,12 @@ CLAIM_AGAIN_MS: Final = 50
 PATIENCE_MS: Final = 2_000
 
 
+# Of an engine that another one has taken the log over from.
+LEFT_BEHIND: Final = (
+    "the engine was left behind, another one has taken the log over from it: have it follow that"
+)
+
+
 class Ending(Enum):
     """Why a node cannot go on with its log."""
 
@@ -111,7 +117,8 @@ class StreamLog:
 
     `ended` is called once, with why it cannot go on and a sentence. `stuck` is called with a
     sentence when nothing can be proposed for a while, and with None when that is over. `complain`
-    is told what was not as it should be.
+    is told what was not as it should be. `term` is the highest of an engine that was seen, and
+    `taken_over` is called with a higher one.
     """
 
     def __init__(
@@ -130,11 +137,14 @@ class StreamLog:
         ended: Callable[[Ending, str], None],
         complain: Callable[[str], None],
         stuck: Callable[[str | None], None] = lambda _sentence: None,
+        term: int = 0,
+        taken_over: Callable[[int], None] = lambda _term: None,
     ) -> None:
         self.member = member
         self.ring = ring
         self.stuck = stuck
         self._epoch = epoch
+        self._term, self._taken_over = term, taken_over
         self._writer, self._reader = writer, reader
         self._writing, self._reading = writing, reading
         self._lapse, self._status, self._mark = lapse, status, mark
@@ -267,7 +277,9 @@ class StreamLog:
             self._told = str(error)
             self._complain(self._told)
         if is_news:
-            self._writing.after(PATIENCE_MS, lambda: self._tell_stuck(str(error)))
+            waited_ms = error.waited_ms if isinstance(error, EngineDownError) else 0
+            patience = max(0, PATIENCE_MS - waited_ms)
+            self._writing.after(patience, lambda: self._tell_stuck(str(error)))
         self._pause_ms = min(MAX_PAUSE_MS, 2 * self._pause_ms or FIRST_PAUSE_MS)
         self._later(self._pause_ms, self._connect)
 
@@ -284,6 +296,8 @@ class StreamLog:
             self._end(Ending.LOST, "the engine has no such log any more")
         elif head.epoch != self._epoch:
             self._end(Ending.FORKED, "the engine has another log of the same name")
+        elif head.term < self._term:
+            self._down(EngineDownError(LEFT_BEHIND))
         elif head.engine == greeting.run_id:
             self._take_up(head, greeting.run_id)
         else:
@@ -321,9 +335,9 @@ class StreamLog:
         elif head.base > self.seq:
             self._end(Ending.TRIMMED, f"the log begins with {head.base + 1}")
         else:
-            self._ask(self._renewed, lambda beat: self._up(run_id, beat))
+            self._ask(self._renewed, lambda beat: self._up(run_id, head.term, beat))
 
-    def _up(self, run_id: str, beat: Beat) -> None:
+    def _up(self, run_id: str, term: int, beat: Beat) -> None:
         if not self._is_renewed(beat):
             return
         own = [lease.number for lease in beat.leases if lease.node == self.member.node]
@@ -332,6 +346,9 @@ class StreamLog:
             self._end(Ending.FORKED, "the engine has lost what this node had proposed")
             return
         self._is_up = True
+        if term > self._term:
+            self._term = term
+            self._taken_over(term)
         if self._is_stuck:
             self._is_stuck = False
             self.stuck(None)
