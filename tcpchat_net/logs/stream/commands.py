@@ -302,10 +302,7 @@ class Commands:
         try:
             return [_row(entry) for entry in entries]
         except ValueError as error:
-            raise NewerFormatError(
-                f"the log {self.name} at {self.address} holds something that this tcpchat cannot"
-                f" read: {error}; it may be of a newer tcpchat: update"
-            ) from error
+            raise self._unreadable(error) from error
 
     def _run(self, script: str, *arguments: Argument) -> Any:  # RESP's types
         """The reply of a script."""
@@ -356,7 +353,15 @@ class Commands:
                 f"the engine at {self.address} holds something else where the log {self.name} would"
                 " be; take another name, or another database"
             )
+        if "than the target stream" in words:  # there is a batch that the script knows nothing of
+            return self._unreadable(words)
         return EngineRefusedError(f"the engine at {self.address} refuses: {words}")
+
+    def _unreadable(self, why: object) -> NewerFormatError:
+        return NewerFormatError(
+            f"the log {self.name} at {self.address} holds something that this tcpchat cannot read:"
+            f" {why}; it may be of a newer tcpchat: update"
+        )
 
     def _unexpected(self, reply: object) -> EngineRefusedError:
         return EngineRefusedError(f"the engine at {self.address} answered {reply!r}")
