@@ -300,6 +300,8 @@ class ServerProtocol:
         match entry.event:
             case events.Resume(session):
                 self._graces.end(session)
+            case events.Expire(session) if self.state.away(session) is None:
+                self._graces.end(session)  # another node, where it was not over yet here
             case events.Lapse():
                 self._begin_missing_graces(now)
 

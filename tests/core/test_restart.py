@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events, lapses, notices
+from tcpchat_core import ChatState, Propose, ServerLimits, ServerProtocol, events, lapses, notices
 from tcpchat_core.events import boot_and_count, connection_number, node_of
 from tcpchat_core.server.protocol import LAPSE_AT_ONCE
 from tests.core.harness import HELLO, MemoryServer, entry, join, say, session
@@ -67,6 +67,14 @@ def test_a_session_of_an_earlier_boot_expires_after_a_grace_from_the_restart_on(
     server.wait(1)
     assert server.protocol.state.away(session("ada")) is None
     assert server.log[-1].event == events.Expire(session("ada"), "the server restarted")
+
+
+def test_who_has_expired_by_another_nodes_clock_does_not_expire_again() -> None:
+    server = restarted(before_the_restart())
+    server.carry_out([Propose(conn(1), 0, (events.Expire(session("ada"), "over"),))])
+    end = len(server.log)
+    server.wait(LIMITS.grace_ms)
+    assert len(server.log) == end
 
 
 def test_who_was_away_before_a_restart_has_a_grace_too() -> None:
