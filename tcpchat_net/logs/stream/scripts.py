@@ -109,10 +109,11 @@ JOIN: Final = (
 local no = refusal(ARGV[1])
 if no then return no end
 local clock, node = tick(), tonumber(ARGV[2])
-if node == 0 then  -- the number that it had, or the first that nobody has
+if node == 0 then  -- the first number that it had, or the first that nobody has
   local all = redis.call('HGETALL', lease)
   for i = 1, #all, 2 do
-    if all[i + 1] == ARGV[3] then node = tonumber(all[i]:match('^(%d+):holder$') or node) end
+    local had = all[i + 1] == ARGV[3] and tonumber(all[i]:match('^(%d+):holder$'))
+    if had and (node == 0 or had < node) then node = had end
   end
 end
 if node == 0 then
@@ -125,7 +126,7 @@ end
 node = text(node)
 local known = redis.call('HMGET', lease, node .. ':until', node .. ':holder')
 if known[1] and tonumber(known[1]) >= clock and known[2] ~= ARGV[3] then
-  return {'held', known[2], text(tonumber(known[1]) - clock)}
+  return {'held', known[2] or '', text(tonumber(known[1]) - clock)}
 end
 local boot = text(get(lease, node .. ':boot') % 65535 + 1)
 redis.call('HSET', lease, node .. ':boot', boot, node .. ':until', text(clock + LEASE),
