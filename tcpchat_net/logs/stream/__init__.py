@@ -269,12 +269,14 @@ class Engine(Protocol):
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 
-    def claim(self, node: int, seq: int, diverged: bytes) -> bool:
-        """Tell a new engine that this node (0 for one without a lease) has put back what it could,
-        up to `seq`.
+    def claim(self, node: int, boot: int, seq: int, diverged: bytes) -> bool:
+        """Tell a new engine that this node has put back what it could, up to `seq`; or (0) that it
+        starts, and has nothing.
 
         Whether the engine takes batches in now: when all who are there have told, or after a
-        lease's time. It puts the entry `diverged` into the log when something may be lost.
+        lease's time. It waits so long when it knows of nobody, or does not know of one that tells:
+        it has lost leases, and those of others may be among them. When something may be lost, it
+        puts the entry `diverged` into the log.
         """
 
     def publish(self, snapshot: Snapshot) -> bool:

@@ -317,9 +317,8 @@ class StreamLog:
 
     def _claim(self) -> None:
         """Wait until all nodes have put back what they could."""
-        self._ask(
-            lambda: self._writer.claim(self.member.node, self.seq, self._diverged), self._claimed
-        )
+        seq, diverged = self.seq, self._diverged
+        self._ask(lambda: self._writer.claim(*self.member, seq, diverged), self._claimed)
 
     def _claimed(self, is_open: bool) -> None:
         if is_open:

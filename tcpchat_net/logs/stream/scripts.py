@@ -1,10 +1,10 @@
 """The scripts that run in an engine. Each is atomic; all of them work on the same four keys.
 
 `meta` is a hash: format, epoch, seq, at, chain, engine, term, base; `snap`, the newest snapshot,
-and `old`, the one before it; `clock`, `wall` and `quiet` (see `tick`); `new` and `since` while an
-engine is new. `log` is the stream: the id of a batch is the number of its last entry. `lease` is a
-hash with some fields for each node, `<node>:boot` and so on; a node without `<node>:until` is not
-there. `ask` is a word.
+and `old`, the one before it; `clock`, `wall` and `quiet` (see `tick`); `new`, `since` and `lost`
+while an engine is new. `log` is the stream: the id of a batch is the number of its last entry.
+`lease` is a hash with some fields for each node, `<node>:boot` and so on; a node without
+`<node>:until` is not there. `ask` is a word.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ return {'moved', seq, chain}
 """
 )
 
-# ARGV: run id, node (0 for one that has no lease yet), seq, and the record of an entry that says
-# that the log may have lost its end.
+# ARGV: run id, node ('0' for one that starts, and has put back nothing), boot, seq, and the record
+# of an entry that says that the log may have lost its end.
 CLAIM: Final = (
     _COMMON
     + """
@@ -234,9 +234,15 @@ local wall = now()
 if redis.call('HGET', meta, 'new') ~= ARGV[1] then
   redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
 end
-if ARGV[2] ~= '0' then redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1] .. ' ' .. ARGV[3]) end
+local starts = ARGV[2] == '0'
+if not starts then
+  redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1] .. ' ' .. ARGV[4])
+  if is_over(ARGV[2], ARGV[3]) then  -- its lease was lost: perhaps others, too
+    redis.call('HSET', meta, 'lost', '1')
+  end
+end
 local clock, seq = get(meta, 'clock'), get(meta, 'seq')
-local waits, is_known, is_short = false, false, false
+local waits, is_short = starts or redis.call('HEXISTS', meta, 'lost') == 1, false
 local all = redis.call('HGETALL', lease)
 for i = 1, #all, 2 do
   local node = all[i]:match('^(%d+):until$')
@@ -246,17 +252,17 @@ for i = 1, #all, 2 do
     if engine ~= ARGV[1] then
       waits = true
     else
-      is_known, is_short = true, is_short or tonumber(reached) > seq
+      is_short = is_short or tonumber(reached) > seq
     end
   end
 end
 local passed = wall - get(meta, 'since')
 if waits and passed >= 0 and passed < LEASE then return {'wait'} end
 -- Somebody who is not there may have read more, or somebody has who could not put it back.
-if waits or is_short or not is_known then append(1, '0:0:0', ARGV[4]) end
+if waits or is_short then append(1, '0:0:0', ARGV[5]) end
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(get(meta, 'term') + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
-redis.call('HDEL', meta, 'new', 'since')
+redis.call('HDEL', meta, 'new', 'since', 'lost')
 return {'in'}
 """
 )
