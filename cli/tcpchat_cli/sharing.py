@@ -126,11 +126,12 @@ class Shared:
                 f"{folder.path if folder else ''} is of the log {owner.name}, not of"
                 f" {self.address.name}: give another folder with --data"
             )
+        holder = _holder(folder)
         with progress("reading the log") as report:
             begun = begin(
                 here,
                 node=settings.node,
-                holder=_holder(folder),
+                holder=holder,
                 fresh_epoch=secrets.token_hex(8),
                 known_epoch="" if owner is None else owner.epoch,
                 known_term=0 if owner is None else owner.term,
@@ -154,6 +155,7 @@ class Shared:
             begun.member,
             begun.ring,
             begun.epoch,
+            holder=holder,
             writer=self._engine(),
             reader=self._engine(),
             writing=writing,

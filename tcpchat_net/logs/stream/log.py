@@ -110,6 +110,8 @@ class _Batch(NamedTuple):
 class StreamLog:
     """The log of a node that has a lease, and has read the log up to the end that `ring` has.
 
+    `holder` has the lease: an engine that has lost it may give the same boot to somebody else.
+
     `writer` and `reader` are two connections to the engine, for which `writing` and `reading` do
     the waiting. `epoch` is that of the log. `lapse` says what is to be proposed when a boot of
     another node is over; `status` is what this node tells of itself, given what it was asked last;
@@ -127,6 +129,7 @@ class StreamLog:
         ring: Ring,
         epoch: str,
         *,
+        holder: str,
         writer: Engine,
         reader: Engine,
         writing: Host,
@@ -143,7 +146,7 @@ class StreamLog:
         self.member = member
         self.ring = ring
         self.stuck = stuck
-        self._epoch = epoch
+        self._epoch, self._holder = epoch, holder
         self._term, self._taken_over = term, taken_over
         self._writer, self._reader = writer, reader
         self._writing, self._reading = writing, reading
@@ -368,6 +371,8 @@ class StreamLog:
 
     def _is_renewed(self, beat: Beat) -> bool:
         match beat.taken:
+            case Taken.IN if self._is_taken(beat):
+                self._end(Ending.FENCED, "somebody else has this node's lease")
             case Taken.IN:
                 self._asked = beat.asked
                 there = [lease.node for lease in beat.leases if lease.left_ms >= 0]
@@ -378,6 +383,11 @@ class StreamLog:
             case _:
                 self._down(EngineDownError("another engine has taken over"))
         return False
+
+    def _is_taken(self, beat: Beat) -> bool:
+        """Whether the own lease is that of somebody else; one that was put back is nobody's."""
+        holders = [lease.holder for lease in beat.leases if lease.node == self.member.node]
+        return not {*holders} <= {"", self._holder}
 
     def _beaten(self, beat: Beat) -> None:
         if not self._is_renewed(beat) or not beat.may_lapse or self._is_lapsing:
