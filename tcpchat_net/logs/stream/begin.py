@@ -157,6 +157,11 @@ class _Reader:
         self._known = self._opened(archive)
         self.state = ChatState(epoch=head.epoch)
         self.ring = Ring(0, NO_CHAIN)
+        self._restore()
+
+    def _restore(self) -> None:
+        """Go on from a snapshot: the newest, or the oldest if the archive lacks what it holds."""
+        engine, head, archive, complain = self._engine, self._head, self._archive, self._complain
         is_older = archive is not None and self._known < head.snapshot
         snapshot = (is_older and engine.snapshot(base=True)) or engine.snapshot()
         if snapshot is not None and not (is_older and not head.base):
@@ -185,11 +190,26 @@ class _Reader:
     def catch_up(self) -> None:
         """Read all that there is now."""
         while rows := self._engine.read(self.ring.seq, 0):
+            if rows[0].last - rows[0].size > self.ring.seq:
+                self._skip()
+                continue
             for row in rows:
                 self._read(row)
             if len(self._said) >= SAID_AT_A_TIME:
                 self.finish()
             self._progress(self.state.seq, max(self.state.seq, self._head.seq))
+
+    def _skip(self) -> None:
+        """The log was cut behind a newer snapshot while this one was read on from: take that."""
+        self.finish()
+        self._known = max(self._known, self.state.seq)
+        seq, head = self.ring.seq, self._engine.connect().head
+        if head is None:
+            raise NoLogError("the engine has lost the log")
+        self._head = head
+        self._restore()
+        if self.ring.seq <= seq:
+            raise EngineRefusedError(f"the log is damaged: what comes after entry {seq} is missing")
 
     def _read(self, row: Row) -> None:
         if not row.follows(self.ring.seq, self.ring.chain):
