@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from tests.sim.promises import simulate
@@ -51,12 +52,12 @@ class Coverage:
         )
 
 
-def cover(seeds: range) -> Coverage:
+def cover(seeds: range, shared: bool) -> Coverage:
     """Run some seeds."""
     gc.set_threshold(100_000)  # a world is full of cycles, and is gone in a moment
     covered = Coverage()
     for seed in seeds:
-        world = simulate(seed)
+        world = simulate(seed, shared=shared)
         covered.runs += 1
         covered.virtual_ms += world.clock.now
         covered.entries += len(world.entries)
@@ -101,7 +102,7 @@ def progress() -> Iterator[Progress]:
     yield show
 
 
-def run_many(first: int, runs: int | None, seconds: float, jobs: int) -> Coverage:
+def run_many(first: int, runs: int | None, seconds: float, jobs: int, *, shared: bool) -> Coverage:
     """Run seeds from `first` on: so many, or as many as there is time for."""
     covered = Coverage()
     began = time.monotonic()
@@ -121,15 +122,15 @@ def run_many(first: int, runs: int | None, seconds: float, jobs: int) -> Coverag
                 stop = at + SEEDS_AT_A_TIME if end is None else min(end, at + SEEDS_AT_A_TIME)
                 batches.append(range(at, stop))
                 at = stop
-            for part in workers.map(cover, [batch for batch in batches if batch]):
+            for part in workers.map(partial(cover, shared=shared), filter(None, batches)):
                 covered.add(part)
                 show(done(), covered)
     return covered
 
 
-def show_one(seed: int) -> int:
+def show_one(seed: int, *, shared: bool) -> int:
     """Run one seed, and tell all about it."""
-    world = simulate(seed)
+    world = simulate(seed, shared=shared)
     print(world.config)
     faults = ", ".join(f"{count} × {kind}" for kind, count in world.faults.most_common())
     print(f"{world.clock.now / 1_000:.1f} simulated seconds, {len(world.entries)} log entries")
@@ -149,16 +150,19 @@ def main() -> int:
     what.add_argument("--minutes", type=float, help="run as many as there is time for")
     parser.add_argument("--first", type=int, default=0, help="the seed to begin with")
     parser.add_argument("--jobs", type=int, default=2, help="processes to run them in")
+    parser.add_argument("--shared", action="store_true", help="of nodes that share a log")
     options = parser.parse_args()
     if options.seed is not None:
-        return show_one(options.seed)
-    covered = run_many(options.first, options.runs, 60 * (options.minutes or 0), options.jobs)
+        return show_one(options.seed, shared=options.shared)
+    seconds = 60 * (options.minutes or 0)
+    covered = run_many(options.first, options.runs, seconds, options.jobs, shared=options.shared)
     print(covered)
     print(f"{covered.entries:,} entries of the log, {covered.connections:,} connections")
     for kind, count in covered.faults.most_common():
         print(f"{count:>9,} × {kind}")
     for seed, checkers in sorted(covered.broken.items()):
-        print(f"BROKEN by --seed {seed}: {', '.join(checkers)}")
+        how = "--shared " if options.shared else ""
+        print(f"BROKEN by {how}--seed {seed}: {', '.join(checkers)}")
     return 1 if covered.broken else 0
 
 

@@ -25,6 +25,10 @@ class Clock:
         """Do something so many milliseconds from now."""
         self.at(self.now + delay, action)
 
+    def do(self, action: Action) -> None:
+        """Do something now, in whatever this is the time of."""
+        action()
+
     def run(self, until: int) -> None:
         """Let everything happen that is due by `until`, which is then the time."""
         while self._due and self._due[0][0] <= until:

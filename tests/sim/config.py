@@ -3,10 +3,74 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from tcpchat_core import ServerLimits, StateLimits
 from tcpchat_net.logs.durable import RETRY_MS
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens to one of several nodes, or to the engine that they share."""
+
+    at: int
+    kind: str
+    node: int  # which of them, if it is one of them
+    ms: int  # for how long, if it is something that ends; for a clock, by how much it is set
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What several nodes that share a log are, and what befalls them."""
+
+    nodes: int
+    has_folders: bool  # a node that comes back after a death is known to be the same
+    is_numbered: bool  # nodes are told their numbers
+    engine_ms: int  # how long a command is on its way to the engine at most, and its reply
+    call_fault_every: int  # so many commands; 0 for never
+    snapshot_every: int  # entries
+    hurry: int  # how many times as fast the time passes between two rounds of the upkeep
+    lost: int  # how many writes a replica is behind, at most
+    is_seen_at_every_step: bool  # whether digests are compared then, and not only now and then
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def drawn(cls, seed: int, safety: int) -> Sharing:
+        """The sharing of a seed."""
+        draw = random.Random(f"cluster of {seed}")
+        nodes = draw.choice((1, 2, 2, 3, 3, 4, 5))
+        kinds = draw.sample(list(CLUSTER_FAULTS), draw.randint(1, len(CLUSTER_FAULTS)))
+        faults = []
+        for _ in range(draw.choice((0, 2, 4, 6, 8))):
+            kind = draw.choice(kinds)
+            ms = draw.randint(*CLUSTER_FAULTS[kind])
+            at = draw.randint(1_500, safety - 1_000)
+            faults.append(Fault(at, kind, draw.randrange(nodes), ms))
+        return cls(
+            nodes=nodes,
+            has_folders=draw.random() < 0.6,
+            is_numbered=draw.random() < 0.4,
+            engine_ms=draw.choice((0, 1, 5, 20)),
+            call_fault_every=draw.choice((0, 0, 100, 400)),
+            snapshot_every=draw.choice((15, 15, 60, 1_000_000)),
+            hurry=draw.choice((5, 60, 60)),
+            lost=draw.choice((2, 10, 40, 150)),
+            is_seen_at_every_step=draw.random() < 0.1,
+            faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        )
+
+
+# What befalls nodes and their engine, and for how long.
+CLUSTER_FAULTS = {
+    "node killed": (0, 9_000),
+    "node stopped": (300, 9_000),
+    "node leaves": (0, 3_000),
+    "node cut off": (300, 9_000),
+    "engine paused": (200, 8_000),
+    "engine killed": (100, 8_000),
+    "replica promoted": (100, 4_000),
+    "clock set": (-10_000, 10_000),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +116,7 @@ class Config:
     knows_by: int  # how late an end learns of a cut, when it does
     learns: float  # how likely that is
     safety: int  # how long there are faults
+    sharing: Sharing | None = None  # with others; None for a node that has its log for itself
 
     @property
     def log_time(self) -> int:
@@ -59,8 +124,33 @@ class Config:
         return self.log_delay + self.log_late
 
     @classmethod
-    def drawn(cls, seed: int) -> Config:
+    def drawn(cls, seed: int, *, shared: bool = False) -> Config:
         """The configuration of a seed."""
+        return cls._alone(seed)._shared() if shared else cls._alone(seed)
+
+    def _shared(self) -> Config:
+        """The same people and the same weather, around nodes that share a log."""
+        sharing = Sharing.drawn(self.seed, self.safety)
+        # What a proposal waits for is the command before it, itself, and the end of a read.
+        delay = 8 * sharing.engine_ms + 10
+        return replace(
+            self,
+            log_delay=delay,
+            log_late=delay,
+            log_again=0.0,
+            kept=False,
+            disk_ms=0,
+            full_at=0,
+            full_for=0,
+            keep_ms=None,
+            restart_at=0,
+            deaths=(),
+            pasters=0 if sharing.faults or sharing.call_fault_every else self.pasters,
+            sharing=sharing,
+        )
+
+    @classmethod
+    def _alone(cls, seed: int) -> Config:
         draw = random.Random(f"configuration of {seed}")
         disk = random.Random(f"disk of {seed}")
         ping_after = draw.choice((3_000, 6_000, 15_000))

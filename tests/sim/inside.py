@@ -12,6 +12,9 @@ from typing import NamedTuple
 from tcpchat_core import ChatState, Reader, ServerProtocol
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.server.connection import Connection
+from tcpchat_net.logs.stream import Row
+from tcpchat_net.logs.stream.log import StreamLog
+from tcpchat_net.logs.stream.ring import Ring
 from tcpchat_net.node import Node
 from tests.core.third_dialect import NetstringReader
 
@@ -67,3 +70,18 @@ def nicks(state: ChatState) -> Iterable[str]:
 def sessions(state: ChatState) -> Iterable[str]:
     """All sessions that can be resumed."""
     return state._tables.sessions
+
+
+def rows(ring: Ring) -> Iterable[Row]:
+    """The batches that a node keeps, to put them back."""
+    return ring._rows
+
+
+def is_up(log: StreamLog) -> bool:
+    """Whether a node's log has an engine that takes batches in."""
+    return log._is_up
+
+
+def is_over(log: StreamLog) -> bool:
+    """Whether a node's log cannot be gone on with, or is not to be."""
+    return log._is_over

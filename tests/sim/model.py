@@ -87,6 +87,7 @@ class Character:
     nick: str
     key: str
     away_since: int | None = None
+    away_place: int = 0  # of the entry since which it is away
     gone: str = ""  # why, when it is gone
     gone_at: int = 0
     rooms: dict[str, Stay] = field(default_factory=dict)
@@ -195,7 +196,7 @@ class Model:
             self._depart(who, entry.seq, entry.at, "disconnected")
             return
         del self.speaking[who.conn]
-        who.away_since = entry.at
+        who.away_since, who.away_place = entry.at, entry.seq
         self.away[who.id] = who
         if len(self.away) > self.limits.away:
             self._depart(next(iter(self.away.values())), entry.seq, entry.at, "crowded out")

@@ -13,9 +13,12 @@ from tcpchat_core.dialects.plain import PlainText
 from tcpchat_net.logs import OnEntries
 from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.logs.durable import DurableLog
+from tcpchat_net.logs.stream.log import StreamLog
+from tcpchat_net.logs.stream.upkeep import StreamUpkeep
 from tcpchat_net.logs.upkeep import Upkeep
 from tcpchat_net.node import Node
 from tests.core.third_dialect import Netstrings
+from tests.sim.engine import ModelEngine
 
 
 def as_it_comes(on_entries: OnEntries) -> OnEntries:
@@ -33,6 +36,9 @@ class Parts:
     durable: type[DurableLog] = DurableLog
     keeper: type[ArchiveKeeper] = ArchiveKeeper
     upkeep: type[Upkeep] = Upkeep
+    engine: type[ModelEngine] = ModelEngine
+    stream: type[StreamLog] = StreamLog
+    stream_upkeep: type[StreamUpkeep] = StreamUpkeep
     client: type[ClientProtocol] = ClientProtocol
     dialects: Sequence[Dialect] = (JsonLines(), Netstrings(), PlainText())
     between: Callable[[OnEntries], OnEntries] = as_it_comes

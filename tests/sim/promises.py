@@ -10,10 +10,12 @@ from tests.sim.checkers.flavours import Flavours
 from tests.sim.checkers.flood import Flood
 from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.healthy import Healthy
+from tests.sim.checkers.leases import Leases
 from tests.sim.checkers.liveness import Liveness
 from tests.sim.checkers.nothing_outside import NothingOutside
 from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.on_disk import OnDisk
+from tests.sim.checkers.one_log import OneLog
 from tests.sim.checkers.one_order import OneOrder
 from tests.sim.checkers.receipts import Receipts
 from tests.sim.checkers.replay import Replay
@@ -41,11 +43,16 @@ CHECKERS: tuple[type[Checker], ...] = (
     SameState,
     OnDisk,
     Archive,
+    OneLog,
+    Leases,
 )
 
 
-def simulate(seed: int, parts: Parts | None = None) -> World:
-    """Run the simulation of a seed, with all checkers; look at its `violations`."""
-    world = World(Config.drawn(seed), [checker() for checker in CHECKERS], parts)
+def simulate(seed: int, parts: Parts | None = None, *, shared: bool = False) -> World:
+    """Run the simulation of a seed, with all checkers; look at its `violations`.
+
+    With `shared` it is one of several nodes that share a log.
+    """
+    world = World(Config.drawn(seed, shared=shared), [checker() for checker in CHECKERS], parts)
     world.run()
     return world

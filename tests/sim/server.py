@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
-from tcpchat_core import ChatState, Entry
+from tcpchat_core import ChatState, Entry, events
 from tcpchat_net.logs import Log, OnEntries
 from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.node import SWEEP_MS
@@ -35,8 +36,9 @@ class Transport:
         self.conn = 0
         self._is_read = True
         self._wants_writable = False
-        self._end.incoming.readable = self.readable
-        self._end.outgoing.writable = self._writable
+        do = server.clock.do
+        self._end.incoming.readable = partial(do, self.readable)
+        self._end.outgoing.writable = partial(do, self._writable)
 
     def write(self, data: bytes | memoryview, /) -> int:
         """Write what the kernel takes."""
@@ -95,11 +97,13 @@ class Server:
         state: ChatState,
         log: Log,
         boot: int,
+        number: int = NODE,
         archive: ArchiveKeeper | None = None,
+        configuration: events.Configure | None = None,
     ) -> None:
         self.clock = clock
         self.config = config
-        self.boot = boot
+        self.number, self.boot = number, boot
         self.state = state
         self.is_deaf = False  # it is stopped: nobody is accepted, and no entry is for it
         self.is_dead = False
@@ -109,6 +113,7 @@ class Server:
             password=config.password,
             dialects=parts.dialects,
             archive=None if archive is None else archive.keep,
+            configuration=configuration,
         )
         self.node = parts.node(
             self.protocol,
@@ -116,7 +121,7 @@ class Server:
             self,
             lambda: clock.now,
             archive=archive,
-            number=NODE,
+            number=number,
             boot=boot,
             max_backlog_bytes=config.max_backlog_bytes,
             stall_timeout_ms=config.stall_timeout,

@@ -6,9 +6,11 @@ the state's rules, or a subclass in the place where a part takes its own parts f
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,15 @@ from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.records import entries_of
 from tcpchat_net.logs.store import Batch, FullError
+from tcpchat_net.logs.stream import Beat, Greeting, Row, Taken
+from tcpchat_net.logs.stream.commands import Argument
+from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.logs.upkeep import Upkeep
 from tests.sim.config import Config
+from tests.sim.engine import ModelEngine, rows_of
 from tests.sim.parts import Parts
 from tests.sim.promises import CHECKERS, simulate
+from tests.sim.server import EPOCH
 from tests.sim.world import name_of
 
 # A breakage has to show within so many simulations.
@@ -826,6 +833,134 @@ def what_is_past_its_time_stays_in_the_older_snapshot(_: Patch) -> Parts:
     return Parts(upkeep=Hoarder)
 
 
+# ── Of the log that nodes share: in its engine, and in those who read it ─────────────────────
+
+
+def a_boot_that_is_over_is_not_fenced(_: Patch) -> Parts:
+    class Unfenced(ModelEngine):
+        def propose(self, run_id: str, *words: Argument) -> Any:
+            held = self.data.lease[int(words[0])]
+            kept, held.boot, held.until = copy(held), int(words[1]), held.until or 1
+            reply = super().propose(run_id, *words)
+            held.boot, held.until = kept.boot, kept.until
+            return reply
+
+    return Parts(engine=Unfenced)
+
+
+def a_batch_that_comes_again_is_taken_in_again(_: Patch) -> Parts:
+    class Counting(ModelEngine):
+        def propose(self, run_id: str, *words: Argument) -> Any:
+            held = self.data.lease[int(words[0])]
+            known = held.number or 0
+            held.number = min(known, int(words[2]) - 1)
+            reply = super().propose(run_id, *words)
+            held.number = max(known, held.number)
+            return reply
+
+    return Parts(engine=Counting)
+
+
+def a_new_engine_takes_batches_in_before_it_is_repaired(_: Patch) -> Parts:
+    class Careless(ModelEngine):
+        def refusal(self, run_id: str) -> Any:
+            if self.data.meta is not None:
+                self.data.meta.engine = run_id
+            return super().refusal(run_id)
+
+    class Trusting(StreamLog):
+        def _greeted(self, greeting: Greeting) -> None:
+            if greeting.head is not None:
+                greeting = greeting._replace(head=greeting.head._replace(engine=greeting.run_id))
+            super()._greeted(greeting)
+
+    return Parts(engine=Careless, stream=Trusting)
+
+
+def a_new_engine_does_not_wait_for_all_who_can_repair_it(_: Patch) -> Parts:
+    class Hasty(ModelEngine):
+        def waits(self, _run_id: str) -> bool:
+            return False
+
+    return Parts(engine=Hasty)
+
+
+def two_nodes_repair_at_once(_: Patch) -> Parts:
+    class Unordered(ModelEngine):
+        def repair(self, run_id: str, seq: Argument, chain: Argument, *rows: Argument) -> Any:
+            if (no := self.refusal(run_id)) and no[0] == "new-engine":
+                for row in rows_of(rows):
+                    self.put_back(row)
+                seq, chain = self._log.seq, self._log.chain
+                rows = ()
+            return super().repair(run_id, seq, chain, *rows)
+
+        def put(self, row: Row) -> None:
+            self.data.log.append(row)
+            self._log.seq, self._log.at, self._log.chain = row.last, row.at, row.chain
+
+    return Parts(engine=Unordered)
+
+
+def a_standstill_of_the_engine_counts_for_leases(_: Patch) -> Parts:
+    class Restless(ModelEngine):
+        def tick(self) -> int:
+            meta, wall = self._log, self.clock()
+            meta.clock += max(0, wall - meta.wall)
+            meta.wall = wall
+            return meta.clock
+
+    return Parts(engine=Restless)
+
+
+def nobody_is_given_time_to_come_back(_: Patch) -> Parts:
+    class Impatient(ModelEngine):
+        def tick(self) -> int:
+            clock = super().tick()
+            self._log.quiet = 0
+            return clock
+
+    return Parts(engine=Impatient)
+
+
+def a_log_is_read_on_without_a_look_at_its_chain(patch: Patch) -> Parts:
+    patch.setattr(Row, "follows", lambda *_: True)
+    return Parts()
+
+
+def a_node_commits_what_it_has_not_read(_: Patch) -> Parts:
+    class Eager(StreamLog):
+        def _proposed(self, number: int, taken: Taken) -> None:
+            own = [batch for batch in self._sent if batch.number == number]
+            if own and taken is Taken.IN:
+                assert self._on_entries is not None
+                self._on_entries(entries_of(own[0].proposals, self.seq + 1, EPOCH))
+            super()._proposed(number, taken)
+
+    return Parts(stream=Eager)
+
+
+def what_was_proposed_before_a_connection_was_lost_is_not_proposed_again(_: Patch) -> Parts:
+    class Forgetful(StreamLog):
+        def _up(self, run_id: str, beat: Beat) -> None:
+            own = self.member.node
+            leases = [
+                lease._replace(number=self._number) if lease.node == own else lease
+                for lease in beat.leases
+            ]
+            super()._up(run_id, beat._replace(leases=tuple(leases)))
+
+    return Parts(stream=Forgetful)
+
+
+def nobody_says_that_a_dead_node_is_over(_: Patch) -> Parts:
+    class Silent(StreamLog):
+        def _lapse_one(self, node: int, boot: int) -> None:
+            """Somebody else may."""
+
+    return Parts(stream=Silent)
+
+
 MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
@@ -889,6 +1024,43 @@ ON_DISK: list[tuple[Mutation, str]] = [
     (what_is_past_its_time_stays_in_the_older_snapshot, "on_disk"),
 ]
 
+# … and these where nodes share it, and this befalls them.
+SHARED: list[tuple[Mutation, str, str]] = [
+    (a_boot_that_is_over_is_not_fenced, "one_log", "node stopped"),
+    (a_batch_that_comes_again_is_taken_in_again, "one_log", "calls"),
+    (a_new_engine_takes_batches_in_before_it_is_repaired, "leases", "replica promoted"),
+    (a_new_engine_does_not_wait_for_all_who_can_repair_it, "leases", "losses"),
+    (two_nodes_repair_at_once, "one_log", "replica promoted"),
+    (a_standstill_of_the_engine_counts_for_leases, "leases", "engine paused"),
+    (nobody_is_given_time_to_come_back, "leases", "engine killed"),
+    (a_log_is_read_on_without_a_look_at_its_chain, "one_log", "trims"),
+    (a_node_commits_what_it_has_not_read, "one_log", "calls"),
+    (
+        what_was_proposed_before_a_connection_was_lost_is_not_proposed_again,
+        "leases",
+        "engine killed",
+    ),
+    (nobody_says_that_a_dead_node_is_over, "sessions", "deaths"),
+]
+
+
+def shared_seeds(what: str) -> Iterator[int]:
+    """Seeds of several nodes to which something happens twice or more."""
+    for seed in range(100 * WITHIN):
+        sharing = Config.drawn(seed, shared=True).sharing
+        assert sharing is not None
+        kinds = Counter(fault.kind for fault in sharing.faults)
+        kinds["calls"] = 2 * bool(sharing.call_fault_every)
+        if sharing.snapshot_every < 20 and sharing.hurry > 20:
+            kinds["trims"] = kinds["node stopped"]
+        if sharing.lost >= 40 and sharing.engine_ms >= 5:
+            kinds["losses"] = kinds["replica promoted"]
+        if not (sharing.has_folders or sharing.is_numbered):  # who comes back is somebody else
+            kinds["deaths"] = kinds["node killed"]
+        if sharing.nodes > 1 and kinds[what] > 1:
+            yield seed
+
+
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
 
 
@@ -910,6 +1082,21 @@ def test_a_broken_promise_is_caught_by_its_checker(
     pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
 
 
+@pytest.mark.parametrize(
+    ("mutation", "checker", "what"),
+    [pytest.param(*each, id=each[0].__name__) for each in SHARED],
+)
+def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
+    mutation: Mutation, checker: str, what: str, monkeypatch: Patch
+) -> None:
+    parts = mutation(monkeypatch)
+    for seed in islice(shared_seeds(what), WITHIN):
+        violations = simulate(seed, parts, shared=True).violations
+        if checker in {broken.checker for broken in violations}:
+            return
+    pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
+
+
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    assert needed <= {checker for _, checker in (*MUTATIONS, *ON_DISK)}
+    assert needed <= {checker for _, checker, *_ in (*MUTATIONS, *ON_DISK, *SHARED)}

@@ -1,4 +1,4 @@
-"""One simulation: a server, its people, a network, and the weather over it.
+"""One simulation: a server, or several that share a log, the people, a network, and the weather.
 
 Three phases. In the first, *safety*, there are faults, and nothing may go wrong that is promised
 not to. Then all *heals*: no more faults, and everybody comes back. In the last, *liveness*, what
@@ -14,14 +14,17 @@ from __future__ import annotations
 import hashlib
 import random
 import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tcpchat_core import ChatState, Entry
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import MemoryLog
+from tcpchat_net.logs.stream import Row
+from tcpchat_net.logs.stream.log import Ending
 from tests.sim.clock import Clock
+from tests.sim.cluster import Cluster
 from tests.sim.config import Config
 from tests.sim.disk import Disk, Kept
 from tests.sim.logs import UnreliableLog
@@ -39,7 +42,7 @@ from tests.sim.people import (
     PlainPerson,
     SlowReader,
 )
-from tests.sim.server import EPOCH, Server, TappedLog
+from tests.sim.server import EPOCH, Server, TappedLog, Transport
 
 # What a healthy connection's kernels hold: nothing that is sent in a simulation fills it.
 ROOMY = 1 << 24
@@ -69,6 +72,26 @@ class Checker:
     def started(self, world: World, found: Sequence[Entry]) -> None:
         """A node starts, and has found these entries on its disk."""
 
+    def delivered(self, world: World, server: Server | None, entries: Sequence[Entry]) -> None:
+        """A node has committed entries, or has read them before it serves: of a shared log."""
+
+    def begun(self, world: World, node: int, boot: int) -> None:
+        """A node begins to serve, with a log that it shares."""
+
+    def ended(self, world: World, ending: Ending, sentence: str) -> None:
+        """A node cannot go on with a log that it shares, and begins anew."""
+
+    def opened(self, _world: World) -> None:
+        """Another engine takes batches in from now on; all that it has is told anew."""
+
+    def taken_in(self, world: World, row: Row) -> None:
+        """The engine has taken a batch in, or has one."""
+
+    def lapsed(self, world: World, who: tuple[int, int], silent_ms: int, there_ms: int) -> None:
+        """A node has said that a boot of another one is over, which has been silent for so long;
+        the engine has been there for so long.
+        """
+
     def sampled(self, world: World) -> None:
         """Some time has passed."""
 
@@ -89,6 +112,7 @@ class World:
         self.draw = random.Random(config.seed)
         self.model = Model(config.state_limits)
         self.entries: list[Entry] = []  # that were delivered, each once, in the order of the log
+        self._times: list[int] = []  # when each of them was delivered
         self._early: dict[int, Entry] = {}  # delivered before what has a lower number
         self._snapshot = b""
         self._far_log: UnreliableLog | None = None
@@ -97,10 +121,13 @@ class World:
         self.servers: list[Server] = []  # all boots of the node
         self.downs: list[tuple[int, int]] = []  # from when until when the node was not there
         self._down_from: int | None = None
-        self.server = self._serve(self._fresh(), boot=1)
         self.faulty = True
         self.faults: Counter[str] = Counter()
         self.violations: list[Violation] = []
+        self._trace = hashlib.sha256()
+        self.cluster = Cluster(self, config.sharing) if config.sharing else None
+        if self.cluster is None:
+            self.server = self._serve(self._fresh(), boot=1)
         self.diaries: list[Diary] = []
         self.all_wires: list[Wire] = []
         self.frames: list[Frame] = []
@@ -109,7 +136,6 @@ class World:
         self.spoken: dict[str, int] = {}  # when something was said, by its text
         self.last_words: dict[str, Person] = {}
         self.links: list[Link] = []
-        self._trace = hashlib.sha256()
         names = iter(["ada", "bob", "cleo", "dana", "eve", "finn", "gus", "hal", "ivy", "jo"])
         self.healthy = [HealthyPerson(self, next(names)) for _ in range(config.healthy)]
         self.sick = [
@@ -158,8 +184,14 @@ class World:
         )
         link = Link(self.clock, self.draw, way, way)
         self.links.append(link)
-        self.clock.after(config.latency, lambda: self.server.accept(link, peer.name))
+        self.clock.after(config.latency, lambda: self._accept(link, peer.name))
         return link
+
+    def _accept(self, link: Link, peer: str) -> None:
+        if self.cluster is not None:
+            self.cluster.dial(link, peer)
+        else:
+            self.server.accept(link, peer)
 
     # ── The phases ───────────────────────────────────────────────────────────────────────────
 
@@ -172,12 +204,16 @@ class World:
                 self.kept.die()
             if self.disk is not None:
                 self.disk.remove()
+            if self.cluster is not None:
+                self.cluster.die()
 
     def _run_checked(self) -> None:
         self.clock.after(self._until_fault(), self._fault)
         self.clock.after(0, self._sample)
         if self.config.restart_at:
             self._plan_restart()
+        if self.cluster is not None:
+            self.cluster.begin_weather()
         for death in self.config.deaths:
             self.clock.at(death, self._die_somehow)
         try:
@@ -212,17 +248,22 @@ class World:
             self.clock.run(min(limit, self.clock.now + 250))
 
     def _is_healed(self) -> bool:
-        return self.is_quiet() and all(
-            person.retired
-            or (
-                person.open
-                and not person.leaving
-                and COMMONS in person.protocol.rooms
-                # Who has not read the news of a reset yet is not really connected.
-                and person.end is not None
-                and not person.end.is_reset
+        is_calm = self.cluster is None or self._down_from is None
+        return (
+            is_calm
+            and self.is_quiet()
+            and all(
+                person.retired
+                or (
+                    person.open
+                    and not person.leaving
+                    and COMMONS in person.protocol.rooms
+                    # Who has not read the news of a reset yet is not really connected.
+                    and person.end is not None
+                    and not person.end.is_reset
+                )
+                for person in self.people
             )
-            for person in self.people
         )
 
     def is_quiet(self) -> bool:
@@ -248,6 +289,8 @@ class World:
 
     def _heal(self) -> None:
         self.faulty = False
+        if self.cluster is not None:
+            self.cluster.heal()
         for link in self.links:
             if link.to_server.is_cut or link.to_client.is_cut:
                 link.server.reset()
@@ -267,11 +310,41 @@ class World:
             person.dial()
 
     def _sample(self) -> None:
+        if self.cluster is not None:
+            self._see_whether_calm(self.cluster)
         for checker in self.checkers:
             checker.sampled(self)
         self.clock.after(500, self._sample)
 
     # ── The server and its log ───────────────────────────────────────────────────────────────
+
+    @property
+    def here(self) -> Sequence[Server]:
+        """The nodes that serve, or end."""
+        if self.cluster is None:
+            return (self.server,)
+        return [member.server for member in self.cluster.members if member.server is not None]
+
+    @property
+    def level(self) -> Sequence[Server]:
+        """The nodes that have committed all that was delivered."""
+        end = len(self.entries)
+        return [
+            server
+            for server in self.here
+            if not server.is_deaf and (self.cluster is None or server.state.seq == end)
+        ]
+
+    @property
+    def transports(self) -> Mapping[int, Transport]:
+        """All connections that nodes have, by their numbers."""
+        return ChainMap(*(server.transports for server in self.here))
+
+    def time_of(self, place: int) -> int:
+        """When an entry came to be in the log."""
+        if self.cluster is None:
+            return self.entries[place - 1].at - EPOCH
+        return self._times[place - 1]  # the engine's clock may be set
 
     def _serve(self, state: ChatState, boot: int) -> Server:
         """Start a node on what its log has left."""
@@ -292,7 +365,7 @@ class World:
             )
         else:
             log = MemoryLog(self._now, seq=len(self.entries))
-        tapped = TappedLog(log, self.parts, self._delivered)
+        tapped = TappedLog(log, self.parts, self.delivered)
         server = Server(
             clock,
             self.draw,
@@ -320,7 +393,7 @@ class World:
     def _now(self) -> int:
         return EPOCH + self.clock.now
 
-    def _delivered(self, entries: Sequence[Entry]) -> None:
+    def delivered(self, entries: Sequence[Entry], server: Server | None = None) -> None:
         """The log has delivered something: perhaps again, perhaps before its time."""
         place = len(self.entries)
         for entry in entries:
@@ -328,11 +401,15 @@ class World:
                 self._early[entry.seq] = entry
             while early := self._early.pop(len(self.entries) + 1, None):
                 self.entries.append(early)
+                self._times.append(self.clock.now)
                 self.note("log", early)
                 self.model.apply(early)
         if fresh := self.entries[place:]:
             for checker in self.checkers:
                 checker.committed(self, fresh)
+        if self.cluster is not None:
+            for checker in self.checkers:
+                checker.delivered(self, server, entries)
 
     def _plan_restart(self) -> None:
         config, clock = self.config, self.clock
@@ -400,7 +477,7 @@ class World:
         state = self.parts.state.restore(self._snapshot)
         if self._far_log is not None:
             self._far_log.close()
-            self._delivered(self._far_log.undelivered)
+            self.delivered(self._far_log.undelivered)
         for entry in self.entries:
             state.handle(entry)
         self._is_back(state)
@@ -416,17 +493,37 @@ class World:
         found = disk.entries()
         for checker in self.checkers:
             checker.started(self, found)
-        self._delivered([entry for entry in found if entry.seq > len(self.entries)])
+        self.delivered([entry for entry in found if entry.seq > len(self.entries)])
 
     @property
     def down_until(self) -> int:
-        """When the node came back for the last time."""
+        """When the node came back for the last time, or all was well again."""
+        if self.cluster is not None and self._down_from is not None:
+            return self.clock.now
         return self.downs[-1][1] if self.downs else -1
 
-    def is_disturbed(self, at: int) -> bool:
-        """Whether the node was down at a time, or just before: then nobody is connected."""
-        downs = [*self.downs, (self._down_from, self.clock.now)] if self._down_from else self.downs
-        return any(start <= at <= end + 2 * self.config.latency for start, end in downs)
+    def is_disturbed(self, at: int, until: int | None = None) -> bool:
+        """Whether the node was down at a time, or just before: then nobody is connected. Of several
+        nodes: whether anything was wrong with one of them, or with their engine, from then on.
+        """
+        if until is None:
+            until = at
+        downs = self.downs
+        if self._down_from is not None:
+            downs = [*downs, (self._down_from, self.clock.now)]
+        return any(start <= until and at <= end + 2 * self.config.latency for start, end in downs)
+
+    def disturb(self) -> None:
+        """Something is wrong from now on, until all is calm."""
+        if self._down_from is None:
+            self._down_from = self.clock.now
+
+    def _see_whether_calm(self, cluster: Cluster) -> None:
+        if not cluster.is_calm:
+            self.disturb()
+        elif self._down_from is not None:
+            self.downs.append((self._down_from, self.clock.now))
+            self._down_from = None
 
     # ── The weather ──────────────────────────────────────────────────────────────────────────
 

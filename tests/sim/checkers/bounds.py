@@ -8,6 +8,7 @@ from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.server.connection import Phase
 from tcpchat_core.server.rate import MAX_OUTSTANDING
 from tests.sim import inside
+from tests.sim.server import Server
 from tests.sim.world import Checker, World
 
 # A piece of what a peer is owed: it is made when there is place for it, whatever its size.
@@ -16,28 +17,29 @@ PIECE = 65_536 + MAX_LINE_BYTES
 
 class Bounds(Checker):
     def sampled(self, world: World) -> None:
-        if not world.server.is_deaf:
-            self._check_fanout(world)
-            self._check_protocol(world)
-            self._check_state(world)
+        for server in world.here:
+            if not server.is_deaf:
+                self._check_fanout(world, server)
+                self._check_protocol(world, server)
+                self._check_state(world, server)
 
     def _bound(self, world: World, what: str, is_: int, most: int) -> None:
         if is_ > most:
             world.violated(self, f"{what} is {is_}, and may be {most}")
 
-    def _check_fanout(self, world: World) -> None:
+    def _check_fanout(self, world: World, server: Server) -> None:
         most = world.config.max_backlog_bytes + PIECE
         count = 0
-        for conn, counted, held in inside.backlogs(world.server.node):
+        for conn, counted, held in inside.backlogs(server.node):
             count += 1
             if counted > most:
                 self._bound(world, f"backlog of {conn}", counted, most)
             if counted != held:
                 world.violated(self, f"backlog of {conn} is miscounted: {counted} for {held}")
-        self._bound(world, "outboxes", count, len(world.server.transports))
+        self._bound(world, "outboxes", count, len(server.transports))
 
-    def _check_protocol(self, world: World) -> None:
-        protocol, there = world.server.protocol, world.server.transports
+    def _check_protocol(self, world: World, server: Server) -> None:
+        protocol, there = server.protocol, server.transports
         lines_most = world.config.read_bytes + MAX_LINE_BYTES
         connections = inside.connections(protocol)
         for connection in connections:
@@ -61,14 +63,14 @@ class Bounds(Checker):
         self._bound(world, "timers of one connection", max(timers.values(), default=0), 2)
         self._bound(world, "timers", timers.total(), max(130, 4 * len(timers.keys() & there)))
 
-    def _check_state(self, world: World) -> None:
-        state, limits = world.server.state, world.config.state_limits
+    def _check_state(self, world: World, server: Server) -> None:
+        state, limits = server.state, world.config.state_limits
         connected, away = list(state.connected()), list(state.all_away())
         everybody = len(connected) + len(away)
         self._bound(world, "away", len(away), limits.away)
         self._bound(world, "sessions", sum(1 for _ in inside.sessions(state)), everybody)
         self._bound(world, "nicks", sum(1 for _ in inside.nicks(state)), everybody)
-        self._bound(world, "graces", inside.graces(world.server.protocol), everybody + 1)
+        self._bound(world, "graces", inside.graces(server.protocol), everybody + 1)
         for person in (*connected, *away):
             receipts, inbox = person.receipts or (), person.inbox or ()
             if len(receipts) > 2 * limits.receipts:

@@ -39,14 +39,20 @@ class Healthy(Checker):
                 since = shown.at + CAUGHT_UP_WITHIN if conn else 0
                 conn = shown.conn
             match shown.notice:
-                case Said(at=at) if shown.at - (at - EPOCH) > one_way and at - EPOCH >= since:
-                    late = shown.at - (at - EPOCH)
+                case Said(at=at) if (
+                    shown.at - (said_at := self._said_at(world, shown.text, at)) > one_way
+                    and said_at >= since
+                    and not (world.cluster and world.is_disturbed(said_at, shown.at))
+                ):
+                    late = shown.at - said_at
                     text = f"{diary.owner} heard {shown.text[:20]!r} after {late} ms"
                     world.violated(self, text)
                 case Sent() if (
                     shown.at - world.spoken[shown.text] > both_ways
                     and world.spoken[shown.text] >= since
-                    and not world.is_disturbed(world.spoken[shown.text])
+                    and not world.is_disturbed(
+                        world.spoken[shown.text], shown.at if world.cluster else None
+                    )
                 ):
                     late = shown.at - world.spoken[shown.text]
                     text = f"{diary.owner} had its receipt for {shown.text[:20]!r}"
@@ -54,3 +60,10 @@ class Healthy(Checker):
                 case _:
                     pass
         return conn
+
+    def _said_at(self, world: World, text: str, at: int) -> int:
+        """When it came to be in the log: by the log's clock, unless that may be set."""
+        message = world.model.messages.get(text)
+        if world.cluster is None or message is None:
+            return at - EPOCH
+        return world.time_of(message.place)

@@ -13,5 +13,7 @@ class SameState(Checker):
         replica = ChatState(epoch="simulated", limits=world.config.state_limits)
         for entry in world.entries:
             replica.handle(entry)
-        if replica.snapshot() != world.server.state.snapshot():
-            world.violated(self, "the same log gives another state")
+        snapshot = replica.snapshot()
+        for server in world.here:
+            if snapshot != server.state.snapshot():
+                world.violated(self, f"the same log gives another state on node {server.number}")

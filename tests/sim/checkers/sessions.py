@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tcpchat_core import Entry, events
+from tcpchat_core import ChatState, Entry, events
 from tcpchat_core.server.connection import Phase
 from tcpchat_core.state import Person
 from tests.sim import inside
 from tests.sim.model import Character
-from tests.sim.server import EPOCH
+from tests.sim.server import Server
 from tests.sim.world import Checker, World
 
 # Timers and the sweep are exact here; this is for what is proposed and not committed yet.
@@ -29,56 +29,61 @@ class Sessions(Checker):
         self._nobody: dict[int, int] = {}  # … or a connection no person
 
     def committed(self, world: World, entries: Sequence[Entry]) -> None:
-        state, model = world.server.state, world.model
+        model = world.model
         for entry in entries:
             if isinstance(entry.event, events.Expire):
                 self._check_expired(world, entry, entry.event.session)
-        if world.server.is_deaf:
-            return
-        for conn in dict.fromkeys(entry.conn for entry in entries):
-            person, who = state.person(conn), model.speaking.get(conn)
-            if (person and person.nick) != (who and who.nick):
-                self._report(world, f"connection {conn} is {person and person.nick}", who)
+        for server in world.level:
+            for conn in dict.fromkeys(entry.conn for entry in entries):
+                person, who = server.state.person(conn), model.speaking.get(conn)
+                if (person and person.nick) != (who and who.nick):
+                    self._report(world, f"connection {conn} is {person and person.nick}", who)
 
     def _check_expired(self, world: World, entry: Entry, session: str) -> None:
         grace = world.config.limits.grace_ms
         for ghost in world.model.characters.values():
             if ghost.session == session and ghost.gone == "expired" and ghost.gone_at == entry.at:
-                away_since = ghost.away_since
-                assert away_since is not None
-                if entry.at - away_since < grace - world.config.log_time:
-                    text = f"{ghost.nick} expired after {entry.at - away_since} ms"
+                away_ms = world.time_of(entry.seq) - world.time_of(ghost.away_place)
+                if away_ms < grace - world.config.log_time:
+                    text = f"{ghost.nick} expired after {away_ms} ms"
                     self._report(world, text, ghost)
 
     def sampled(self, world: World) -> None:
-        if not world.server.is_deaf:
+        servers = [server for server in world.here if not server.is_deaf]
+        if servers:
             self._check_time(world)
-            self._check_against_log(world)
+        for server in servers:
+            self._check_connections(world, server)
+        for server in world.level:
+            self._check_against_log(world, server.state)
 
     def _check_time(self, world: World) -> None:
         model, now, config = world.model, world.clock.now, world.config
         slack = SLACK + 2 * config.log_time
         for who in model.away.values():
-            away_since = who.away_since
-            assert away_since is not None
-            since = max(away_since - EPOCH, world.down_until)  # graces begin anew
+            # Graces begin anew.
+            since = max(world.time_of(who.away_place), world.down_until)
             if now - since > config.limits.grace_ms + slack:
                 self._report(world, f"{who.nick} is away since {since}", who)
-        there = world.server.transports
+        there = world.transports
         for conn, who in model.speaking.items():
             if conn in there:
                 self._alone.pop(conn, None)
             elif now - max(self._alone.setdefault(conn, now), world.down_until) > slack:
                 self._report(world, f"{who.nick} has no connection since {self._alone[conn]}", who)
-        for connection in inside.connections(world.server.protocol):
+
+    def _check_connections(self, world: World, server: Server) -> None:
+        model, now = world.model, world.clock.now
+        slack = SLACK + 2 * world.config.log_time
+        for connection in inside.connections(server.protocol):
             conn = connection.conn
             if connection.phase is not Phase.OPEN or conn in model.speaking:
                 self._nobody.pop(conn, None)
             elif now - max(self._nobody.setdefault(conn, now), world.down_until) > slack:
                 self._report(world, f"connection {conn} is open, and nobody is on it")
 
-    def _check_against_log(self, world: World) -> None:
-        state, model = world.server.state, world.model
+    def _check_against_log(self, world: World, state: ChatState) -> None:
+        model = world.model
         there, found = _views(model.speaking.values()), _views(state.connected())
         if there != found:
             self._report(world, f"there are {found}; by the log there are {there}")
