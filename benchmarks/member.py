@@ -86,6 +86,7 @@ class Member:
             begun.member,
             begun.ring,
             begun.epoch,
+            holder="benchmark",
             writer=engines[0],
             reader=engines[1],
             writing=GreenletHost(),

@@ -170,6 +170,7 @@ def _whole(recorded: Recorded) -> float:
         Member(1, 1),
         Ring(0, NO_CHAIN),
         EPOCH,
+        holder="benchmark",
         writer=_Engine(_Wire(()), "benchmark"),
         reader=_Engine(_Wire(recorded.replies), "benchmark"),
         writing=host,

@@ -278,7 +278,8 @@ class Tables:
     def diverge(self, epoch: str) -> None:
         """Go on under another name."""
         rooms = {room.key: (room.born, room.seq) for room in self.rooms.values()}
-        told = {person.id: person.told for person in self.sessions.values()}
+        # (The order of `sessions` is another one in a state that was restored.)
+        told = dict(sorted((person.id, person.told) for person in self.sessions.values()))
         self.divergences.append(Divergence(self.epoch, rooms, told))
         del self.divergences[:-MAX_DIVERGENCES]
         self.epoch = epoch

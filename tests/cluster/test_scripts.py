@@ -67,7 +67,7 @@ class Both:
         self._time = 0
         self.model = ModelEngine(lambda: self._time)
 
-    def open(self) -> None:
+    def open(self, term: Callable[[], int]) -> None:  # noqa: ARG002 # there is one engine
         """The model takes the real one's run id."""
         self.model.run_id = self._engine.info("server")["run_id"]
 
@@ -125,7 +125,7 @@ class Both:
         """End the real one, and start it again."""
         self._engine.restart()
         self.model.restart()
-        self.open()
+        self.open(lambda: 0)
 
     def move(self, field: str, by: int) -> None:
         """Have time pass, or have it be another one."""
@@ -262,7 +262,9 @@ class Caller:
     def claim(self) -> None:
         if self._draw.random() < 0.5:
             self.both.move("since", -LEASE_MS)
-        self.commands.claim(*self._draw.choice((self._member(), (0, 0))), self.ring.seq)
+        member = self._draw.choice((self._member(), (0, 0)))
+        seq = self.ring.seq + self._draw.choice((0, 0, 0, 1))
+        self.commands.claim(*member, seq, self._record(events.Diverge("another")))
 
     def publish(self) -> None:
         seq = self._draw.choice((self.ring.seq, self.ring.seq, 3))

@@ -186,6 +186,15 @@ def test_a_snapshot_knows_where_epochs_ended(before: list[str], later: list[str]
     assert ChatState.restore(snapshot).epoch == "another"
 
 
+def test_a_state_that_was_restored_diverges_as_any_other_does() -> None:
+    talk, _ = begun()
+    talk.do(ADA, events.Disconnect("lost"))  # in a snapshot, who is away comes last
+    other = Talk(restored(talk.state.snapshot()))
+    for each in (talk, other):
+        each.do(0, events.Diverge("another"))
+    assert talk.state.snapshot() == other.state.snapshot()
+
+
 @pytest.mark.parametrize("epoch", ["", "0"])
 def test_who_names_this_epoch_or_none_has_seen_what_it_says(epoch: str) -> None:
     talk, ada = begun()

@@ -62,7 +62,7 @@ class Held:
     number: int | None = None
     holder: bytes | None = None
     status: bytes | None = None
-    claim: str | None = None
+    claim: str | None = None  # of which engine, and up to which entry
 
 
 @dataclass
@@ -348,7 +348,7 @@ class ModelEngine:
             held.number = number
 
     def claim(
-        self, run_id: str, node: Argument, boot: Argument, _seq: Argument
+        self, run_id: str, node: Argument, boot: Argument, seq: Argument, diverged: Argument
     ) -> Sequence[Argument | None]:
         no = self.refusal(run_id)
         if no is None:
@@ -358,12 +358,16 @@ class ModelEngine:
         meta, wall = self._log, self.clock()
         if meta.new != run_id or meta.since is None:
             meta.new, meta.since = run_id, wall
-        self._held(int(node)).claim = run_id
-        if int(node) and self.is_over(int(node), int(boot)):
-            meta.lost = 1  # its lease: perhaps others, too
+        if int(node):
+            self._held(int(node)).claim = f"{run_id} {seq!s}"
+            if self.is_over(int(node), int(boot)):
+                meta.lost = 1  # its lease: perhaps others, too
+        waits = int(node) == 0 or self.waits(run_id)
         passed = wall - meta.since
-        if (int(node) == 0 or self.waits(run_id)) and 0 <= passed < LEASE_MS:
+        if waits and 0 <= passed < LEASE_MS:
             return ["wait"]
+        if waits or self.is_short(run_id):
+            self.append(1, Origin(0, 0, 0), _bytes(diverged))
         meta.engine, meta.term, meta.wall = run_id, meta.term + 1, wall
         meta.quiet = meta.clock + LEASE_MS
         meta.new = meta.since = meta.lost = None
@@ -371,10 +375,18 @@ class ModelEngine:
 
     def waits(self, run_id: str) -> bool:
         """Whether there is a node that has not put back yet what it could."""
-        return self._log.lost is not None or any(
-            held.until is not None and held.until >= self._log.clock and held.claim != run_id
-            for held in self.data.lease.values()
-        )
+        claims = [(held.claim or "").partition(" ")[0] for held in self._there()]
+        return self._log.lost is not None or any(claim != run_id for claim in claims)
+
+    def is_short(self, run_id: str) -> bool:
+        """Whether a node has read more than there is."""
+        claims = [held.claim.split(" ") for held in self._there() if held.claim]
+        return any(engine == run_id and int(reached) > self._log.seq for engine, reached in claims)
+
+    def _there(self) -> list[Held]:
+        clock = self._log.clock
+        leases = self.data.lease.values()
+        return [held for held in leases if held.until is not None and held.until >= clock]
 
     def publish(self, run_id: str, *words: Argument) -> Sequence[Argument | None]:
         seq, chunks, chain, digest = words

@@ -942,13 +942,13 @@ def a_node_commits_what_it_has_not_read(_: Patch) -> Parts:
 
 def what_was_proposed_before_a_connection_was_lost_is_not_proposed_again(_: Patch) -> Parts:
     class Forgetful(StreamLog):
-        def _up(self, run_id: str, beat: Beat) -> None:
+        def _up(self, run_id: str, term: int, beat: Beat) -> None:
             own = self.member.node
             leases = [
                 lease._replace(number=self._number) if lease.node == own else lease
                 for lease in beat.leases
             ]
-            super()._up(run_id, beat._replace(leases=tuple(leases)))
+            super()._up(run_id, term, beat._replace(leases=tuple(leases)))
 
     return Parts(stream=Forgetful)
 

@@ -230,7 +230,7 @@ class SimWire:
         self._line: Line | None = None
         self._give_up: Callable[[Any], None] | None = None
 
-    def open(self) -> None:
+    def open(self, term: Callable[[], int]) -> None:  # noqa: ARG002 # there is one engine
         """Connect, or connect anew."""
         self.close()
         line = Line()
