@@ -4,11 +4,17 @@ lacks.
 
 from __future__ import annotations
 
+import socket
+import ssl
 from pathlib import Path
 
 import gevent
 
 from tcpchat_core import notices
+from tcpchat_net.logs.stream.address import parse_url
+from tcpchat_net.logs.stream.begin import begin
+from tcpchat_net.logs.stream.commands import Commands
+from tcpchat_net.resp import RespWire
 from tests.cluster.cable import Cable
 from tests.cluster.engines import Engine
 from tests.cluster.nodes import ROOM, NodeProcess, Person, until
@@ -63,6 +69,35 @@ def test_who_has_seen_what_is_lost_is_told_of_a_gap_and_the_talk_goes_on(tmp_pat
                 for person in (ada, bob):
                     gevent.spawn(person.chat._reader.kill).join()
                     person.close()
+
+
+def test_two_engines_that_take_over_the_same_log_go_on_under_different_names() -> None:
+    """Or what was seen at one of them would be taken for what the other has."""
+
+    def taken_over(engine: Engine) -> str:
+        node = Commands(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
+        begun = begin(
+            node,
+            node=0,
+            holder="test",
+            fresh_epoch="epoch",
+            known_epoch="",
+            archive=None,
+            sleep=lambda _ms: None,
+            complain=lambda _sentence: None,
+        )
+        node.close()
+        return begun.state.epoch
+
+    with Engine() as old, Engine() as new:
+        upkeep = Commands(RespWire(parse_url(old.url("team")), socket, ssl), "team")
+        upkeep.connect()
+        upkeep.create("epoch")
+        upkeep.close()
+        new.follow(old)
+        new.promote()
+        old.restart()  # and is a primary still
+        assert taken_over(new) != taken_over(old)
 
 
 def offset(engine: Engine) -> str:

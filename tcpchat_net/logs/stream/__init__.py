@@ -150,9 +150,12 @@ class Head(NamedTuple):
     snapshot: int
 
 
-def divergence(head: Head) -> bytes:
-    """The record of the entry that says that a log has lost its end."""
-    event = events.Diverge(f"{head.epoch}.{head.term + 1}")
+def divergence(head: Head, run_id: str) -> bytes:
+    """The record of the entry that says that a log has lost its end.
+
+    The engine is a part of the name: of two that take over the same log, each has a term as high.
+    """
+    event = events.Diverge(f"{head.epoch}.{head.term + 1}.{run_id[:8]}")
     return encode_batch([Propose(0, 0, (event,))])
 
 

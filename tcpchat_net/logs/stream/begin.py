@@ -120,7 +120,7 @@ def _taken_over(engine: Engine, head: Head, sleep: Callable[[int], None]) -> Hea
     """
     greeting = engine.connect()
     while greeting.head is not None and greeting.head.engine != greeting.run_id:
-        if not engine.claim(0, 0, 0, divergence(greeting.head)):
+        if not engine.claim(0, 0, 0, divergence(greeting.head, greeting.run_id)):
             sleep(CLAIM_AGAIN_MS)
         greeting = engine.connect()
     return greeting.head or head

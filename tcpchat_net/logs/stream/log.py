@@ -304,7 +304,7 @@ class StreamLog:
         elif head.engine == greeting.run_id:
             self._take_up(head, greeting.run_id)
         else:
-            self._diverged = divergence(head)
+            self._diverged = divergence(head, greeting.run_id)
             self._repair(Repaired(head.seq, head.chain))
 
     def _repair(self, ends: Repaired) -> None:
