@@ -62,6 +62,7 @@ class _Owner(msgspec.Struct):
     name: str
     epoch: str
     term: int = 0  # the highest of an engine that had the log
+    key: str = ""  # no other folder has it, also where host and path are the same
 
 
 class _Folder(NamedTuple):
@@ -70,6 +71,7 @@ class _Folder(NamedTuple):
     path: Path
     descriptor: int
     owner: _Owner | None
+    key: str
 
     def close(self) -> None:
         """Let others use it."""
@@ -141,7 +143,7 @@ class Shared:
                 progress=report,
             )
         if folder is not None:
-            folder.own(_Owner(self.address.name, begun.epoch, begun.term))
+            folder.own(_Owner(self.address.name, begun.epoch, begun.term, folder.key))
         self.state, self.number, self.boot = begun.state, *begun.member
         here.close()
         self._reporter = Reporter(begun.state, begun.ring, lambda: 0, warnings)
@@ -149,7 +151,7 @@ class Shared:
 
         def taken_over(term: int) -> None:
             if folder is not None:
-                folder.own(_Owner(self.address.name, begun.epoch, term))
+                folder.own(_Owner(self.address.name, begun.epoch, term, folder.key))
 
         self.log = StreamLog(
             begun.member,
@@ -313,7 +315,8 @@ def _locked(path: Path) -> _Folder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         data = os.pread(descriptor, 65_536, 0)
-        return _Folder(path, descriptor, msgspec.json.decode(data, type=_Owner) if data else None)
+        owner = msgspec.json.decode(data, type=_Owner) if data else None
+        return _Folder(path, descriptor, owner, (owner and owner.key) or _new_key())
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -322,7 +325,18 @@ def _locked(path: Path) -> _Folder | None:
         raise SharingError(f"{path / _OWNER_NAME} cannot be read: take it away") from None
 
 
+def _new_key() -> str:
+    return secrets.token_hex(4)
+
+
+# Of a process without a folder.
+_KEY: Final = _new_key()
+
+
 def _holder(folder: _Folder | None) -> str:
-    """Who this is: whoever says the same may take over at once, and only one process can."""
-    host = socket.gethostname()
-    return f"{host}:{os.getpid()}" if folder is None else f"{host}:{folder.path}"
+    """Who this is: whoever says the same may take over at once, and only one process can.
+
+    Host and path are for people: machines may well have the same name.
+    """
+    where, key = (os.getpid(), _KEY) if folder is None else (folder.path, folder.key)
+    return f"{socket.gethostname()}:{where} {key}"

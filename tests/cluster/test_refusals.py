@@ -277,6 +277,20 @@ def test_a_number_is_had_by_one_node_and_given_back_to_its_folder(
         node.stop()
 
 
+def test_machines_of_the_same_name_do_not_take_each_others_numbers(
+    engine: Engine, tmp_path: Path
+) -> None:
+    path, url = tmp_path / "one", engine.url("team")
+    with NodeProcess(url, path) as one, NodeProcess(url, path) as two:
+        one.start()
+        with one.peer("ada", "lobby") as ada:
+            path.rename(tmp_path / "elsewhere")  # so that two has another folder of the same name
+            two.start()
+            with two.peer("bob", "lobby") as bob:
+                ada.send("both are there\n")
+                bob.read_until("[lobby] ada: both are there")
+
+
 @pytest.mark.parametrize(
     "arguments", [["--node", "1"], ["--log-password-file", "x"], ["--allow-unsafe-engine"]]
 )
