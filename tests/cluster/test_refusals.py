@@ -20,7 +20,7 @@ from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import Settings, SettingsError, read_settings
 from tcpchat_cli.sharing import engine_address
 
-from tcpchat_net.logs.stream import EngineError, Origin, Taken
+from tcpchat_net.logs.stream import EngineDownError, EngineError, Origin, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.safety import dangers
@@ -304,6 +304,17 @@ def test_what_is_no_number_of_a_node_is_a_wrong_command_line(engine: Engine) -> 
         status, _, log = server.wait()
     assert status == 2
     assert "Traceback" not in log
+
+
+def test_an_engine_without_room_is_one_to_wait_for(engine: Engine) -> None:
+    """Or a node that begins anew meanwhile would end."""
+    node = commands(engine.url("team"))
+    node.connect()
+    node.create("epoch")
+    engine.call("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(EngineDownError, match="refuses: OOM"):
+        node.join(0, "test")
+    node.close()
 
 
 # ── Later ────────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,9 @@ CHUNK_BYTES: Final = 1 << 20
 # What an engine that is not ready says; later it may be.
 _NOT_READY: Final = ("LOADING", "READONLY", "MASTERDOWN", "BUSY", "UNBLOCKED", "CLUSTERDOWN")
 
+# What one that cannot write says; later it may.
+_CANNOT_WRITE: Final = ("MISCONF", "OOM", "NOREPLICAS")
+
 _HEAD_FIELDS: Final = (
     "format",
     "epoch",
@@ -348,6 +351,8 @@ class Commands:
         code = words.partition(" ")[0]
         if code in _NOT_READY:
             return EngineDownError(f"the engine at {self.address} is not ready: {words}")
+        if code in _CANNOT_WRITE:
+            return EngineDownError(f"the engine at {self.address} refuses: {words}")
         if code in ("WRONGTYPE", "TAKEN") or "WRONGTYPE" in words:
             return EngineRefusedError(
                 f"the engine at {self.address} holds something else where the log {self.name} would"
