@@ -7,11 +7,13 @@ import ssl
 from hashlib import sha256
 from pathlib import Path
 
-from tcpchat_core import ChatState
+from tcpchat_core import ChatState, Propose, events
+from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.replayer import replay_batch
 from tcpchat_net.logs.store import Batch
-from tcpchat_net.logs.stream import NO_CHAIN, Snapshot
+from tcpchat_net.logs.stream import NO_CHAIN, Origin, Row, Snapshot, Taken
 from tcpchat_net.logs.stream.address import parse_url
+from tcpchat_net.logs.stream.begin import begin
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.resp import RespWire
 from tests.cluster.cable import Cable
@@ -97,3 +99,46 @@ def test_what_was_lost_with_an_engine_is_in_no_archive_any_more(tmp_path: Path) 
             wanted = ["kept", *(f"new {number}" for number in range(9))]
             assert texts(one) == wanted
             assert texts(two) == wanted
+
+
+def test_a_log_that_is_trimmed_during_a_start_is_read_from_the_newer_snapshot(
+    engine: Engine,
+) -> None:
+    def commands() -> Commands:
+        return Commands(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
+
+    upkeep, other = commands(), commands()
+    other.connect()
+    other.create("epoch")
+    node, boot, *_ = other.join(0, "other")
+    numbers = iter(range(1, 9))
+
+    def grow() -> None:
+        """One more entry, and a snapshot of it."""
+        said = encode_batch([Propose(0, 0, (events.Diverge("later"),))])
+        assert other.propose(Origin(node, boot, next(numbers)), 1, said) is Taken.IN
+        publish(upkeep)
+
+    class Slow(Commands):
+        """While this one reads for the first time, the log goes on."""
+
+        def read(self, after: int, block_ms: int) -> list[Row]:
+            while next(grows):
+                grow()
+            return super().read(after, block_ms)
+
+    grows = iter([1, 1, 1, 0, 0, 0, 0, 0, 0])
+    grow()
+    begun = begin(
+        late := Slow(RespWire(parse_url(engine.url("team")), socket, ssl), "team"),
+        node=0,
+        holder="late",
+        fresh_epoch="",
+        known_epoch="epoch",
+        archive=None,
+        sleep=lambda _ms: None,
+        complain=lambda _sentence: None,
+    )
+    assert begun.state.seq == 4
+    for each in (late, other, upkeep):
+        each.close()
