@@ -150,8 +150,12 @@ class Shared:
         self._hosts = writing, reading = GreenletHost(), GreenletHost()
 
         def taken_over(term: int) -> None:
-            if folder is not None:
+            if folder is None:
+                return
+            try:
                 folder.own(_Owner(self.address.name, begun.epoch, term, folder.key))
+            except OSError as error:  # the log goes on without it, as without the archive
+                console.complain(f"{folder.path}: cannot write to the folder: {error.strerror}")
 
         self.log = StreamLog(
             begun.member,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.cable import Cable
 from tests.cluster.engines import Engine
-from tests.cluster.nodes import Talk, Team, until
+from tests.cluster.nodes import NodeProcess, Talk, Team, until
 from tests.cluster.ports import HOST
 from tests.net.crashing import Disk
 
@@ -152,3 +152,18 @@ def test_a_replica_that_is_promoted_gets_back_what_it_lacks_and_takes_the_log_ov
             talk.finish()
             team.stop()
             talk.check_archives()
+
+
+def test_a_node_whose_own_disk_fails_goes_on_with_a_new_engine(
+    engine: Engine, tmp_path: Path
+) -> None:
+    disk = Disk(tmp_path)
+    with NodeProcess(engine.url("team"), disk.folder) as node:
+        node.environment |= disk.environment
+        node.start()
+        with node.peer("ada", "lobby") as ada, node.peer("bob", "lobby") as bob:
+            disk.say("broken")
+            engine.restart()
+            ada.send("still here\n")
+            bob.read_until("[lobby] ada: still here")
+            node.until_logged("cannot write to the folder")
