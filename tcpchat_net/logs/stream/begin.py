@@ -89,10 +89,6 @@ def begin(
                 assert archive is not None, "it is the archive's"
                 complain(f"{error}; it is now {archive.put_aside().name}, and is filled anew")
                 reader = None
-            except _TrimmedError as error:
-                head = _trimmed(engine, head, error)
-                reader.let_go()
-                reader = None
     finally:
         gc.enable()
     member = Member(joined.node, joined.boot)
@@ -130,14 +126,6 @@ def _taken_over(engine: Engine, head: Head, sleep: Callable[[int], None]) -> Hea
     return greeting.head or head
 
 
-def _trimmed(engine: Engine, head: Head, error: _TrimmedError) -> Head:
-    """A log that begins further on by now. Raises EngineRefusedError for one with a hole."""
-    now = engine.connect().head
-    if now is None or now.base <= head.base:
-        raise EngineRefusedError(str(error))
-    return head._replace(base=now.base, snapshot=now.snapshot)
-
-
 def _joined(engine: Engine, node: int, holder: str, sleep: Callable[[int], None]) -> Joined:
     """Take a lease; one that nobody renews is waited for."""
     waited = 0
@@ -150,10 +138,6 @@ def _joined(engine: Engine, node: int, holder: str, sleep: Callable[[int], None]
         sleep(_HELD_AGAIN_MS)
         waited += _HELD_AGAIN_MS
     return joined
-
-
-class _TrimmedError(Exception):
-    """What comes next in the log is not there: it was let go of meanwhile, or is lost."""
 
 
 class _Reader:
@@ -229,12 +213,9 @@ class _Reader:
 
     def _read(self, row: Row) -> None:
         if not row.follows(self.ring.seq, self.ring.chain):
-            damaged = (
+            raise EngineRefusedError(
                 f"the log is damaged: its entry {row.last} does not follow entry {self.ring.seq}"
             )
-            if row.last - row.size > self.ring.seq:
-                raise _TrimmedError(damaged)
-            raise EngineRefusedError(damaged)
         batch = Batch(self.ring.seq + 1, row.last, row.at, row.record)
         known = self._known if self._archive is not None else row.last
         try:
@@ -250,9 +231,3 @@ class _Reader:
         if self._archive is not None:
             self._archive.add(self._said, self.state.seq)
             self._said.clear()
-
-    def let_go(self) -> None:
-        """Give the archive what was read, for another reader to go on with."""
-        self.finish()
-        if self._archive is not None:
-            self._archive.close()
