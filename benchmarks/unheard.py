@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import hiredis
@@ -41,6 +41,8 @@ from tcpchat_net.node import Node
 PEOPLE = 1_000
 MEMBERS = 10
 TEXT = "x" * 64
+
+TIMES = 5
 
 START_MS = 1_700_000_000_000
 EPOCH = "benchmark"
@@ -164,7 +166,7 @@ class _Loop:
         pass
 
 
-def _whole(recorded: Recorded) -> float:
+def _whole(recorded: Recorded) -> None:
     host, state = _Host(), ChatState(epoch=EPOCH)
     log = StreamLog(
         Member(1, 1),
@@ -181,12 +183,9 @@ def _whole(recorded: Recorded) -> float:
         complain=print,
     )
     node = Node(ServerProtocol(state), log, _Loop(), lambda: 0)
-    begin = time.process_time()
     node.open()
     host.work(lambda: log.seq == recorded.entries)
-    took = time.process_time() - begin
     assert node.counters.entries == state.seq == recorded.entries
-    return took
 
 
 def _ended(ending: Ending, sentence: str) -> None:
@@ -196,64 +195,72 @@ def _ended(ending: Ending, sentence: str) -> None:
 # ── Part by part ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _timed(call: Callable[[], object]) -> float:
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
-def _parts(recorded: Recorded) -> dict[str, float]:
-    """CPU seconds of each part of the way."""
-    parts: dict[str, float] = {}
-    wire = _Wire(recorded.replies)
-    parts["reply"] = _timed(lambda: [wire.call() for _ in recorded.replies])
-    engine = _Engine(_Wire(recorded.replies), "benchmark")
+def _parts(recorded: Recorded) -> dict[str, Callable[[], None]]:
+    """The parts of the way, to be timed. None keeps what comes of it, and no node does."""
     rows: list[Row] = []
+    engine = _Engine(_Wire(recorded.replies), "benchmark")
+    while read := engine.read(0, 0):
+        rows += read
+    batches = [_decoded(row) for row in rows]
 
-    def read() -> None:
-        for _ in recorded.replies:
-            rows.extend(engine.read(0, 0))
+    def reply() -> None:
+        wire = _Wire(recorded.replies)
+        while wire.call():
+            pass
 
-    parts["rows"] = _timed(read) - parts["reply"]
+    def reply_and_rows() -> None:
+        engine = _Engine(_Wire(recorded.replies), "benchmark")
+        while engine.read(0, 0):
+            pass
 
-    def follow() -> None:
+    def chain() -> None:
         seq, chain = 0, NO_CHAIN
         for row in rows:
             assert row.follows(seq, chain)
             seq, chain = row.last, row.chain
 
-    parts["chain"] = _timed(follow)
-    batches: list[Sequence[Entry]] = []
-
     def decode() -> None:
         for row in rows:
-            first = row.last - row.size + 1
-            batches.append(entries_of(decode_batch(row.record), first, row.at))
-
-    parts["decode"] = _timed(decode)
-    state = ChatState(epoch=EPOCH)
+            _decoded(row)
 
     def handle() -> None:
+        state = ChatState(epoch=EPOCH)
         for batch in batches:
             for entry in batch:
                 state.handle(entry)
 
-    parts["handle"] = _timed(handle)
-    return parts
+    parts = (reply, reply_and_rows, chain, decode, handle)
+    return {part.__name__: part for part in parts}
+
+
+def _decoded(row: Row) -> list[Entry]:
+    return entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
 
 
 def measure(messages: int, batch: int) -> dict[str, float]:
-    """CPU µs an entry: of each part, and of the `whole`; `deliver` is what is in no other part."""
+    """CPU µs an entry: of each part, and of the `whole`; `deliver` is what is in no other part.
+
+    The least of several times: what is always the same takes longer only for what others do.
+    """
     recorded = record(messages, batch)
+    timed = {**_parts(recorded), "whole": lambda: _whole(recorded)}
     usual = gc.get_threshold()
     gc.collect()
-    gc.set_threshold(50_000, 20, 50)  # as a server does
-    found = _parts(recorded)
-    whole = _whole(recorded)
+    gc.freeze()  # as a server does
+    gc.set_threshold(50_000, 20, 50)
+    found = {part: min(_took(call) for _ in range(TIMES)) for part, call in timed.items()}
     gc.set_threshold(*usual)
-    found["deliver"] = whole - sum(found.values())
-    found["whole"] = whole
+    gc.unfreeze()
+    whole, reply = found.pop("whole"), found["reply"]
+    found["rows"] = found.pop("reply_and_rows") - reply
+    found |= {"deliver": whole - sum(found.values()), "whole": whole}
     return {part: 1e6 * took / recorded.entries for part, took in found.items()}
+
+
+def _took(call: Callable[[], None]) -> float:
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
 
 
 def memory(people: int) -> int:
