@@ -78,28 +78,22 @@ def record(messages: int, batch: int) -> Recorded:
         rows.append(Row(seq, size, at, origin, chain, data))
     return Recorded(
         [
-            _resp([["log", [_fields(row) for row in rows[first : first + ROWS_AT_A_TIME]]]])
+            b"".join(map(_published, rows[first : first + ROWS_AT_A_TIME]))
             for first in range(0, len(rows), ROWS_AT_A_TIME)
         ],
         seq,
     )
 
 
-def _fields(row: Row) -> list[Any]:
-    pairs = ["c", row.chain, "a", row.at, "k", row.size, "o", row.origin, "r", row.record]
-    return [f"{row.last}-0", pairs]
-
-
-def _resp(value: Any) -> bytes:
-    """A reply as it is sent."""
-    if isinstance(value, list):
-        return b"*%d\r\n%b" % (len(value), b"".join(map(_resp, value)))
-    data = value if isinstance(value, bytes) else str(value).encode()
-    return b"$%d\r\n%b\r\n" % (len(data), data)
+def _published(row: Row) -> bytes:
+    """How an engine tells of a batch."""
+    head = f"{row.last} {row.size} {row.at} {row.origin} {row.chain} ".encode()
+    parts = (b"message", b"log", head + row.record)
+    return b">3\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 class _Wire:
-    """Replies what was recorded, and then that there is nothing more."""
+    """Tells what was recorded."""
 
     address = "nowhere"
 
@@ -114,10 +108,20 @@ class _Wire:
         pass
 
     def call(self, *_command: Argument, wait_ms: int = 0) -> Any:  # noqa: ARG002 # no waiting here
-        if not self._replies:
-            return None
-        self._reader.feed(self._replies.popleft())
-        return self._reader.gets()
+        """Nothing is in the log that is not told."""
+        return []
+
+    def listen(self, channel: str) -> None:
+        pass
+
+    def heard(self, wait_ms: int) -> list[bytes]:  # noqa: ARG002 # no waiting here
+        """The next of it."""
+        told: list[bytes] = []
+        if self._replies:
+            self._reader.feed(self._replies.popleft())
+            while (reply := self._reader.gets()) is not False:
+                told.append(reply[2])
+        return told
 
 
 class _Engine(Commands):
@@ -199,19 +203,19 @@ def _parts(recorded: Recorded) -> dict[str, Callable[[], None]]:
     """The parts of the way, to be timed. None keeps what comes of it, and no node does."""
     rows: list[Row] = []
     engine = _Engine(_Wire(recorded.replies), "benchmark")
-    while read := engine.read(0, 0):
+    while read := engine.read(rows[-1].last if rows else 0, 1):
         rows += read
     batches = [_decoded(row) for row in rows]
 
     def reply() -> None:
         wire = _Wire(recorded.replies)
-        while wire.call():
+        while wire.heard(1):
             pass
 
     def reply_and_rows() -> None:
-        engine = _Engine(_Wire(recorded.replies), "benchmark")
-        while engine.read(0, 0):
-            pass
+        engine, last = _Engine(_Wire(recorded.replies), "benchmark"), 0
+        while read := engine.read(last, 1):
+            last = read[-1].last
 
     def chain() -> None:
         seq, chain = 0, NO_CHAIN

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl as system_ssl
+from collections import deque
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
@@ -25,8 +26,15 @@ CALL_S: Final = 2.5
 
 _READ_BYTES: Final = 262_144
 
+# How much of what was told is kept while nobody asks for it. What is older is in the log.
+_MAX_TOLD: Final = 1_000
+
 # The login was refused: no use in trying again without another password.
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
+
+
+class _SilenceError(Exception):
+    """Nothing was told."""
 
 
 class RespWire:
@@ -42,6 +50,7 @@ class RespWire:
         self._term = 0  # the highest that was seen
         self._sock: Any = None  # one of either module
         self._reader = hiredis.Reader()
+        self._told: deque[bytes] = deque(maxlen=_MAX_TOLD)
 
     @property
     def address(self) -> str:
@@ -95,28 +104,63 @@ class RespWire:
 
     def call(self, *command: Argument, wait_ms: int = 0) -> Any:
         """The reply to a command, which the engine may take `wait_ms` for."""
+        reply = self._exchange(CALL_S + wait_ms / 1_000, command)
+        if isinstance(reply, hiredis.ReplyError):
+            raise ReplyError(str(reply))
+        return reply
+
+    def listen(self, channel: str) -> None:
+        """Have what is published there told from now on, until it is opened anew."""
+        self.call("HELLO", 3)
+        self.call("SUBSCRIBE", channel)
+
+    def heard(self, wait_ms: int) -> list[bytes]:
+        """What was told, oldest first, when something was or `wait_ms` are over. Of very much, the
+        newest.
+        """
+        if not self._told:
+            with contextlib.suppress(_SilenceError):
+                self._exchange(wait_ms / 1_000)
+        told = list(self._told)
+        self._told.clear()
+        return told
+
+    def _exchange(self, wait_s: float, command: tuple[Argument, ...] = ()) -> Any:
+        """The reply to a command, or without one, what comes next."""
         sock = self._sock
         if sock is None:
             raise EngineDownError(f"there is no connection to the engine at {self.address}")
         try:
-            sock.settimeout(CALL_S + wait_ms / 1_000)
-            sock.sendall(hiredis.pack_command(command))  # type: ignore[arg-type] # its stubs know one argument only
-            while (reply := self._reader.gets()) is False:
-                data = sock.recv(_READ_BYTES)
-                if not data:
-                    raise EngineDownError(f"the engine at {self.address} has hung up")
-                self._reader.feed(data)
+            sock.settimeout(wait_s)
+            if command:
+                sock.sendall(hiredis.pack_command(command))  # type: ignore[arg-type] # its stubs know one argument only
+            while True:
+                while (reply := self._reader.gets()) is False:
+                    if self._told and not command:
+                        return None
+                    data = sock.recv(_READ_BYTES)
+                    if not data:
+                        raise EngineDownError(f"the engine at {self.address} has hung up")
+                    self._reader.feed(data)
+                if not isinstance(reply, hiredis.PushNotification):
+                    return reply
+                if reply[0] == b"message":
+                    self._told.append(reply[2])
+                elif reply[0] == b"subscribe":
+                    return reply
         except hiredis.ProtocolError as error:
             self.close()
             raise EngineDownError(
                 f"the engine at {self.address} speaks no RESP: {error}"
             ) from error
+        except TimeoutError as error:
+            if not command:
+                raise _SilenceError from error
+            self.close()
+            raise _lost(self._place, error, wait_s) from error
         except OSError as error:
             self.close()
             raise _lost(self._place, error, CALL_S) from error
-        if isinstance(reply, hiredis.ReplyError):
-            raise ReplyError(str(reply))
-        return reply
 
     # ── Connecting ───────────────────────────────────────────────────────────────────────────
 
@@ -137,6 +181,7 @@ class RespWire:
             self.close()
             raise _lost(place, error, CONNECT_S) from error
         self._reader = hiredis.Reader()
+        self._told.clear()
         try:
             if address.password:
                 user = (address.user,) if address.user else ()

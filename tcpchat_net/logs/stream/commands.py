@@ -85,6 +85,14 @@ class Wire(Protocol):
         Raises ReplyError for one that says no, and EngineDownError when none came.
         """
 
+    def listen(self, channel: str) -> None:
+        """Have what is published there told from now on, until it is opened anew."""
+
+    def heard(self, wait_ms: int) -> list[bytes]:
+        """What was told, oldest first, when something was or `wait_ms` are over. Of very much, the
+        newest.
+        """
+
 
 class Commands:
     """The engine at the other end of a wire, and the log in it that is called `name`."""
@@ -93,6 +101,8 @@ class Commands:
         self.name = name
         self._wire = wire
         self._run_id = ""
+        self._listens = False
+        self._is_level = False  # all that it has not heard has been read
         tag = f"{{tcpchat:{name}}}"
         self._keys = [f"{tag}:meta", f"{tag}:log", f"{tag}:lease", f"{tag}:ask"]
         self._meta, self._log, self._lease, self._ask = self._keys
@@ -107,6 +117,7 @@ class Commands:
 
     def connect(self) -> Greeting:
         """Connect, or connect anew. Raises EngineRefusedError for an engine that is too old."""
+        self._listens = self._is_level = False
         self._wire.open(self._term)
         info = self.info("server") | self.info("replication")
         self._run_id = info.get("run_id", "")
@@ -207,15 +218,34 @@ class Commands:
         return bool(self._done(reply)[0] == "in")
 
     def read(self, after: int, block_ms: int) -> list[Row]:
-        """The next batches behind an entry, waiting for some for so long."""
-        block = ("BLOCK", block_ms) if block_ms else ()
-        command = ("XREAD", "COUNT", ROWS_AT_A_TIME, *block, "STREAMS", self._log, f"{after}-0")
-        reply = self._call(*command, wait_ms=block_ms)
-        return self._rows(reply[0][1]) if reply else []
+        """The next batches behind an entry, waiting for some for so long.
 
-    def range(self, after: int, upto: int) -> list[Row]:
+        An engine that is asked for each batch answers when it has flushed the one after it, which
+        is on its way already when there are several nodes. So each batch is published as it is put
+        in, and who waits hears of it; the log is read where something was not heard.
+        """
+        if not block_ms:
+            return self.range(after)
+        if not self._listens:
+            self._wire.listen(self._log)
+            self._listens = True
+        if not self._is_level:
+            if rows := self.range(after):
+                return rows
+            self._is_level = True
+        try:
+            rows = [row for row in map(_told, self._wire.heard(block_ms)) if row.last > after]
+        except ValueError:  # anybody may publish there; only what is in the log counts
+            rows = []
+        if rows and rows[0].last - rows[0].size == after:
+            return rows
+        self._is_level = False
+        return []
+
+    def range(self, after: int, upto: int | None = None) -> list[Row]:
         """Some of the next batches behind an entry and up to another one, without waiting."""
-        reply = self._call("XRANGE", self._log, f"({after}-0", f"{upto}-0", "COUNT", ROWS_AT_A_TIME)
+        end = "+" if upto is None else f"{upto}-0"
+        reply = self._call("XRANGE", self._log, f"({after}-0", end, "COUNT", ROWS_AT_A_TIME)
         return self._rows(reply)
 
     # ── A new engine ─────────────────────────────────────────────────────────────────────────
@@ -398,6 +428,12 @@ def _row(entry: Sequence[Any]) -> Row:
         chain.decode(),
         record,
     )
+
+
+def _told(data: bytes) -> Row:
+    """A batch as it is published."""
+    last, size, at, origin, chain, record = data.split(b" ", 5)
+    return Row(int(last), int(size), int(at), Origin.parse(origin.decode()), chain.decode(), record)
 
 
 def _leases(fields: Sequence[bytes], clock: int) -> Iterator[Lease]:

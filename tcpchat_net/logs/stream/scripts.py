@@ -68,6 +68,8 @@ local function put(last, at, count, origin, chain, record)
   redis.call('XADD', log, text(last) .. '-0',
     'c', chain, 'a', text(at), 'k', text(count), 'o', origin, 'r', record)
   redis.call('HSET', meta, 'seq', text(last), 'at', text(at), 'chain', chain)
+  redis.call('PUBLISH', log, table.concat(
+    {text(last), text(count), text(at), origin, chain, record}, ' '))
 end
 
 local function chained(chain, last, at, origin, record)
