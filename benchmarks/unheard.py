@@ -23,7 +23,6 @@ from tcpchat_core.events import connection_number
 from tcpchat_net.logs.records import decode_batch, encode_batch, entries_of
 from tcpchat_net.logs.stream import (
     NO_CHAIN,
-    ROWS_AT_A_TIME,
     Beat,
     Greeting,
     Head,
@@ -36,6 +35,7 @@ from tcpchat_net.logs.stream.commands import Argument, Commands
 from tcpchat_net.logs.stream.log import Ending, Member, StreamLog
 from tcpchat_net.logs.stream.ring import Ring
 from tcpchat_net.node import Node
+from tcpchat_net.resp import READ_BYTES
 
 # Who talks, on another node: so many people in rooms of ten, each saying 64 characters in its turn.
 PEOPLE = 1_000
@@ -49,7 +49,7 @@ EPOCH = "benchmark"
 
 
 class Recorded(NamedTuple):
-    """What an engine would reply to who reads the log, and how many entries that are."""
+    """What an engine would tell who waits, piece by piece, and how many entries that are."""
 
     replies: list[bytes]
     entries: int
@@ -76,13 +76,9 @@ def record(messages: int, batch: int) -> Recorded:
         at = START_MS + seq
         chain = chained(chain, seq, at, origin, data)
         rows.append(Row(seq, size, at, origin, chain, data))
-    return Recorded(
-        [
-            b"".join(map(_published, rows[first : first + ROWS_AT_A_TIME]))
-            for first in range(0, len(rows), ROWS_AT_A_TIME)
-        ],
-        seq,
-    )
+    told = b"".join(map(_published, rows))
+    pieces = [told[at : at + READ_BYTES] for at in range(0, len(told), READ_BYTES)]
+    return Recorded(pieces, seq)
 
 
 def _published(row: Row) -> bytes:
@@ -117,7 +113,7 @@ class _Wire:
     def heard(self, wait_ms: int) -> list[bytes]:  # noqa: ARG002 # no waiting here
         """The next of it."""
         told: list[bytes] = []
-        if self._replies:
+        while self._replies and not told:
             self._reader.feed(self._replies.popleft())
             while (reply := self._reader.gets()) is not False:
                 told.append(reply[2])

@@ -24,7 +24,8 @@ from tcpchat_net.logs.stream.commands import Argument, ReplyError
 CONNECT_S: Final = 2.0
 CALL_S: Final = 2.5
 
-_READ_BYTES: Final = 262_144
+# How much is read at a time: hiredis moves what is left of it after each reply.
+READ_BYTES: Final = 65_536
 
 # How much of what was told is kept while nobody asks for it. What is older is in the log.
 _MAX_TOLD: Final = 1_000
@@ -138,7 +139,7 @@ class RespWire:
                 while (reply := self._reader.gets()) is False:
                     if self._told and not command:
                         return None
-                    data = sock.recv(_READ_BYTES)
+                    data = sock.recv(READ_BYTES)
                     if not data:
                         raise EngineDownError(f"the engine at {self.address} has hung up")
                     self._reader.feed(data)
