@@ -73,6 +73,11 @@ class Both:
 
     def close(self) -> None: ...
 
+    def listen(self, channel: str) -> None: ...
+
+    def heard(self, wait_ms: int) -> list[bytes]:
+        raise NotImplementedError  # nobody waits here
+
     def call(self, *command: Argument, wait_ms: int = 0) -> Any:
         """The reply of both."""
         assert not wait_ms, "nobody waits here"
@@ -264,7 +269,8 @@ class Caller:
             self.both.move("since", -LEASE_MS)
         member = self._draw.choice((self._member(), (0, 0)))
         seq = self.ring.seq + self._draw.choice((0, 0, 0, 1))
-        self.commands.claim(*member, seq, self._record(events.Diverge("another")))
+        term = self._draw.choice((0, 0, 9))
+        self.commands.claim(*member, seq, term, self._record(events.Diverge("another")))
 
     def publish(self) -> None:
         seq = self._draw.choice((self.ring.seq, self.ring.seq, 3))

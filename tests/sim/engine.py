@@ -136,7 +136,8 @@ class ModelEngine:
                 found = self._range(_seq(after) + 1, None, int(count))
                 return [[_bytes(key), found]] if found else None
             case ("XRANGE", _, after, upto, "COUNT", count):
-                return self._range(_seq(after) + 1, _seq(upto), int(count))
+                last = None if upto == "+" else _seq(upto)
+                return self._range(_seq(after) + 1, last, int(count))
             case ("EVALSHA", name, *_) if name not in self._scripts:
                 raise ReplyError("NOSCRIPT No matching script.")
             case ("EVALSHA" | "EVAL", script, 4, _, _, _, ask, *arguments):
@@ -347,9 +348,8 @@ class ModelEngine:
                 held.boot, held.until = boot, self._log.clock + LEASE_MS
             held.number = number
 
-    def claim(
-        self, run_id: str, node: Argument, boot: Argument, seq: Argument, diverged: Argument
-    ) -> Sequence[Argument | None]:
+    def claim(self, run_id: str, *words: Argument) -> Sequence[Argument | None]:
+        node, boot, seq, term, diverged = words
         no = self.refusal(run_id)
         if no is None:
             return ["in"]
@@ -368,7 +368,7 @@ class ModelEngine:
             return ["wait"]
         if waits or self.is_short(run_id):
             self.append(1, Origin(0, 0, 0), _bytes(diverged))
-        meta.engine, meta.term, meta.wall = run_id, meta.term + 1, wall
+        meta.engine, meta.term, meta.wall = run_id, max(meta.term, int(term)) + 1, wall
         meta.quiet = meta.clock + LEASE_MS
         meta.new = meta.since = meta.lost = None
         return ["in"]

@@ -227,6 +227,7 @@ class SimWire:
     ) -> None:
         self._process, self._exchange = process, exchange
         self._is_cut = is_cut
+        self._channel, self._heard = "", 0  # where it listens, and up to which entry it was told
         self._line: Line | None = None
         self._give_up: Callable[[Any], None] | None = None
 
@@ -264,6 +265,24 @@ class SimWire:
         self._exchange.send(line, command, wait_ms, resume)
         return self._wait()
 
+    def listen(self, channel: str) -> None:
+        """Have what is put into a log told from now on."""
+        self._channel = channel
+        self._heard = int(self.call("HGET", channel.replace(":log", ":meta"), "seq") or 0)
+
+    def heard(self, wait_ms: int) -> list[bytes]:
+        """What was told: an engine tells of a batch when it is in the log, so it is found there."""
+        after = f"{self._heard}-0"
+        command = ("XREAD", "COUNT", 500, "BLOCK", wait_ms, "STREAMS", self._channel, after)
+        reply = self.call(*command, wait_ms=wait_ms)
+        entries = reply[0][1] if reply else []
+        self._heard = _place(entries[-1]) if entries else self._heard
+        return [
+            b" ".join((b"%d" % _place(entry), size, at, origin, chain, record))
+            for entry in entries
+            for (_, chain, _, at, _, size, _, origin, _, record) in [entry[1]]
+        ]
+
     def cut(self) -> None:
         """What is on it now does not arrive any more."""
         if self._line is not None:
@@ -283,3 +302,8 @@ class SimWire:
         if isinstance(reply, EngineDownError | ReplyError):
             raise reply
         return reply
+
+
+def _place(entry: Any) -> int:
+    """The number in the id of an entry of a stream."""
+    return int(entry[0].partition(b"-")[0])

@@ -272,9 +272,9 @@ class Engine(Protocol):
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 
-    def claim(self, node: int, boot: int, seq: int, diverged: bytes) -> bool:
+    def claim(self, node: int, boot: int, seq: int, term: int, diverged: bytes) -> bool:
         """Tell a new engine that this node has put back what it could, up to `seq`; or (0) that it
-        starts, and has nothing.
+        starts, and has nothing. `term` is the highest that it knows of: the engine has the next.
 
         Whether the engine takes batches in now: when all who are there have told, or after a
         lease's time. It waits so long when it knows of nobody, or does not know of one that tells:

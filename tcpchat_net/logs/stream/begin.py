@@ -70,9 +70,7 @@ def begin(
     gc.disable()  # as in `recover`
     try:
         found = _head(engine, fresh_epoch, known_epoch)
-        if found.term < known_term:
-            raise EngineDownError(LEFT_BEHIND)
-        head = _taken_over(engine, found, sleep)
+        head = _taken_over(engine, found, known_term, sleep)
         # What is put into the log when it is taken over stands where something lost may have stood.
         head = head._replace(seq=min(found.seq, head.seq))
         joined: Joined | None = None
@@ -114,16 +112,20 @@ def _head(engine: Engine, fresh_epoch: str, known_epoch: str) -> Head:
     return head
 
 
-def _taken_over(engine: Engine, head: Head, sleep: Callable[[int], None]) -> Head:
+def _taken_over(engine: Engine, head: Head, known_term: int, sleep: Callable[[int], None]) -> Head:
     """Wait until the engine takes batches in. The nodes that are there have put back by then what
     it had lost; nobody is waited for longer than a lease's time.
     """
     greeting = engine.connect()
     while greeting.head is not None and greeting.head.engine != greeting.run_id:
-        if not engine.claim(0, 0, 0, divergence(greeting.head, greeting.run_id)):
+        diverged = divergence(greeting.head, greeting.run_id)
+        if not engine.claim(0, 0, 0, known_term, diverged):
             sleep(CLAIM_AGAIN_MS)
         greeting = engine.connect()
-    return greeting.head or head
+    head = greeting.head or head
+    if head.term < known_term:
+        raise EngineDownError(LEFT_BEHIND)
+    return head
 
 
 def _joined(engine: Engine, node: int, holder: str, sleep: Callable[[int], None]) -> Joined:

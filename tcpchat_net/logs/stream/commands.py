@@ -261,9 +261,9 @@ class Commands:
             case reply:
                 raise self._unexpected(reply)
 
-    def claim(self, node: int, boot: int, seq: int, diverged: bytes) -> bool:
+    def claim(self, node: int, boot: int, seq: int, term: int, diverged: bytes) -> bool:
         """Tell a new engine that this node has put back what it could, up to `seq`."""
-        reply = self._run(scripts.CLAIM, node, boot, seq, diverged)
+        reply = self._run(scripts.CLAIM, node, boot, seq, term, diverged)
         return bool(self._decided(reply)[0] == "in")
 
     # ── Snapshots ────────────────────────────────────────────────────────────────────────────

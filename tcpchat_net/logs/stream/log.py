@@ -299,7 +299,7 @@ class StreamLog:
             self._end(Ending.LOST, "the engine has no such log any more")
         elif head.epoch != self._epoch:
             self._end(Ending.FORKED, "the engine has another log of the same name")
-        elif head.term < self._term:
+        elif head.engine == greeting.run_id and head.term < self._term:
             self._down(EngineDownError(LEFT_BEHIND))
         elif head.engine == greeting.run_id:
             self._take_up(head, greeting.run_id)
@@ -320,8 +320,8 @@ class StreamLog:
 
     def _claim(self) -> None:
         """Wait until all nodes have put back what they could."""
-        seq, diverged = self.seq, self._diverged
-        self._ask(lambda: self._writer.claim(*self.member, seq, diverged), self._claimed)
+        seq, term, diverged = self.seq, self._term, self._diverged
+        self._ask(lambda: self._writer.claim(*self.member, seq, term, diverged), self._claimed)
 
     def _claimed(self, is_open: bool) -> None:
         if is_open:

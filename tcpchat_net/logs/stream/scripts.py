@@ -224,8 +224,8 @@ return {'moved', seq, chain}
 """
 )
 
-# ARGV: run id, node ('0' for one that starts, and has put back nothing), boot, seq, and the record
-# of an entry that says that the log may have lost its end.
+# ARGV: run id, node ('0' for one that starts, and has put back nothing), boot, seq, the highest
+# term that it knows of, and the record of an entry that says that the log may have lost its end.
 CLAIM: Final = (
     _COMMON
     + """
@@ -261,8 +261,9 @@ end
 local passed = wall - get(meta, 'since')
 if waits and passed >= 0 and passed < LEASE then return {'wait'} end
 -- Somebody who is not there may have read more, or somebody has who could not put it back.
-if waits or is_short then append(1, '0:0:0', ARGV[5]) end
-redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(get(meta, 'term') + 1),
+if waits or is_short then append(1, '0:0:0', ARGV[6]) end
+local term = math.max(get(meta, 'term'), tonumber(ARGV[5]))
+redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(term + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
 redis.call('HDEL', meta, 'new', 'since', 'lost')
 return {'in'}
