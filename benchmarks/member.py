@@ -7,6 +7,7 @@ Each text carries the time of its proposal, so that each entry's way is known at
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections import Counter
@@ -72,10 +73,11 @@ class Member:
         engines = [
             Commands(RespWire(address, gevent.socket, gevent.ssl), address.name) for _ in range(2)
         ]
+        holder = f"{os.getpid()}:{id(self)}"
         begun = begin(
             engines[0],
             node=0,
-            holder=f"{id(self)}:{time.monotonic_ns()}",
+            holder=holder,
             fresh_epoch="benchmark",
             known_epoch="",
             archive=None,
@@ -86,7 +88,7 @@ class Member:
             begun.member,
             begun.ring,
             begun.epoch,
-            holder="benchmark",
+            holder=holder,
             writer=engines[0],
             reader=engines[1],
             writing=GreenletHost(),

@@ -21,11 +21,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import gevent
-from gevent.subprocess import DEVNULL, CalledProcessError, check_output
 
 from tcpchat_core import Notice, TcpchatError, notices
 from tcpchat_net import ChatClient
@@ -195,12 +195,13 @@ class NodeProcess:
     def exported(self, room: str) -> list[dict[str, object]]:
         """What its archive has of a room."""
         command = [SERVER, "export", str(self.folder), "--room", room, "--format", "jsonl"]
-        # The subprocess of gevent: one greenlet waits, not all of them.
-        try:
-            output = check_output(command, stderr=DEVNULL, timeout=LIMIT_SECONDS)
-        except CalledProcessError:  # nothing is kept of that room, or it cannot be read
+        # In a thread: one greenlet waits, not all of them. (With gevent's own subprocess the loop
+        # would reap every child of this process, and the status of each would be 0.)
+        run = partial(subprocess.run, command, capture_output=True, timeout=LIMIT_SECONDS)
+        done = gevent.get_hub().threadpool.apply(run)
+        if done.returncode:  # nothing is kept of that room, or it cannot be read
             return []
-        return [json.loads(line) for line in output.splitlines()]
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Team:

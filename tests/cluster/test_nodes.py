@@ -147,7 +147,7 @@ def test_a_node_that_hangs_for_too_long_is_ended_and_comes_back(
             assert ada.read_line().startswith("* bob quit (the server restarted)")
             talk.go_on(but_on=two)
             begins = two.begins
-            cable.drop_replies(to=b"XREAD", times=3)  # also while it begins anew
+            cable.drop_replies(to=b"XRANGE", times=3)  # also while it begins anew
             two.resume()
             assert bob.read_to_end()[-1] == "* Closing: this node begins anew"
         two.until_begun_anew(begins)
