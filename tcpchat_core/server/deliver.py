@@ -125,9 +125,7 @@ class Delivery:
         if audience is None:
             return
         row, self._row, self._audience = self._row, [], None
-        lanes: _Lanes | None = audience.derived
-        if not lanes:
-            return
+        lanes: _Lanes = audience.derived  # there are some, or it would not have been held back
         author = self._author
         own = self._connections.get(author)
         own_flavour = own.flavour if own is not None else None
