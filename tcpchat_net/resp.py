@@ -250,8 +250,5 @@ def _lost(place: Place, error: OSError, patience_s: float) -> EngineDownError:
         return EngineDownError(f"the engine at {place} does not answer", waited_ms=waited_ms)
     if isinstance(error, system_ssl.SSLError):
         return EngineDownError(f"the engine at {place} does not speak TLS")
-    return EngineDownError(_unreachable(place, error))
-
-
-def _unreachable(place: Place, error: OSError) -> str:
-    return f"cannot reach the engine at {place}: {(error.strerror or str(error)).lower()}"
+    why = (error.strerror or str(error)).lower()
+    return EngineDownError(f"cannot reach the engine at {place}: {why}")

@@ -8,9 +8,8 @@ import secrets
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import gevent
@@ -20,6 +19,7 @@ from gevent.event import Event
 from tcpchat_cli import console
 from tcpchat_cli.announcing import announce, why_not
 from tcpchat_cli.arguments import die, show_address
+from tcpchat_cli.files import FileError, read_password, read_text
 from tcpchat_cli.keeping import (
     LACKS_PACKAGES,
     Keeping,
@@ -48,11 +48,6 @@ STOP_TIMEOUT_S = 5
 
 # A message of the day is for reading; everybody who connects is sent it.
 MAX_MOTD_BYTES = 16_384
-
-
-# Longer ones are no use: nobody would type them, and a key file is no password.
-MAX_PASSWORD_BYTES = 1_024
-
 
 # A node that shares its log sends its people to the others when it leaves, and when it begins anew:
 # from so soon on, and one after the other within a while.
@@ -167,11 +162,15 @@ def _server(
     """The server that the settings describe, and what it keeps; for one that cannot be, the end of
     the program. `failed` is called when what is said cannot be kept any more. Raises SharingError.
     """
-    motd = _read_motd(settings.motd) if settings.motd else ()
-    password = _read_password(settings.password_file) if settings.password_file else ""
+    motd: Sequence[str] = ()
+    password = ""
     try:
+        if settings.motd:
+            motd = read_text("--motd", settings.motd, MAX_MOTD_BYTES).splitlines()
+        if settings.password_file:
+            password = read_password("--password-file", settings.password_file)
         tls = _load_certificate(settings)
-    except TlsError as error:
+    except (FileError, TlsError) as error:
         die(PROGRAM, str(error))
     if tls is None and not settings.allow_plaintext and _is_reachable(settings.host):
         die(
@@ -293,30 +292,6 @@ def _is_reachable(host: str) -> bool:
     except (OSError, UnicodeError):
         return False  # to listen on it will fail, and say why
     return any(origin(str(address[0])) is not None for *_, address in found)
-
-
-def _read_motd(name: str) -> list[str]:
-    return _read_text("--motd", name, MAX_MOTD_BYTES).splitlines()
-
-
-def _read_password(name: str) -> str:
-    password = _read_text("--password-file", name, MAX_PASSWORD_BYTES).partition("\n")[0].strip()
-    if not password:
-        die(PROGRAM, f"--password-file {name}: the first line of the file is empty")
-    return password
-
-
-def _read_text(flag: str, name: str, max_bytes: int) -> str:
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            die(PROGRAM, f"{flag} {name}: the file has more than {max_bytes:,} bytes")
-        return data.decode()
-    except UnicodeDecodeError:
-        die(PROGRAM, f"{flag} {name}: the file is not UTF-8 text")
-    except OSError as error:
-        die(PROGRAM, f"{flag} {name}: cannot read the file: {error.strerror}")
 
 
 def _calm_garbage_collection() -> None:

@@ -23,6 +23,7 @@ import msgspec
 import platformdirs
 
 from tcpchat_cli import console
+from tcpchat_cli.files import FileError, read_password
 from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings
@@ -276,14 +277,10 @@ def engine_address(settings: Settings) -> EngineAddress:
     if not password.isprintable():  # so are bytes that are no UTF-8
         raise SharingError(f"{_PASSWORD_VARIABLE} has characters that no password has")
     if settings.log_password_file:
-        path = settings.log_password_file
         try:
-            password = Path(path).read_text("utf-8").partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise SharingError(f"--log-password-file {path}: cannot read the file: {why}") from None
-        if not password:
-            raise SharingError(f"--log-password-file {path}: the first line of the file is empty")
+            password = read_password("--log-password-file", settings.log_password_file)
+        except FileError as error:
+            raise SharingError(str(error)) from None
     return address._replace(password=password)
 
 

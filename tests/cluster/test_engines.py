@@ -6,15 +6,14 @@ import select
 import shutil
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import hiredis
 import pytest
 
-from tests.cli.terminal import LIMIT_SECONDS
 from tests.cluster.cable import Cable
 from tests.cluster.engines import Engine, Wire
+from tests.cluster.nodes import until
 from tests.cluster.ports import HOST, Port
 from tests.net.crashing import Disk
 
@@ -22,14 +21,6 @@ REDIS = shutil.which("redis-server")
 
 # More than the sockets of a connection hold.
 MUCH = b"m" * 16_777_216
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Look until it holds; what does not come fails the test."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def has_news(wire: Wire) -> bool:
@@ -118,7 +109,7 @@ def test_engines_beside_each_other_have_ports_and_folders_of_their_own() -> None
         assert other.call("GET", "topic") is None
 
 
-@pytest.mark.skipif(REDIS is None, reason="there is no Redis on this machine")
+@pytest.mark.skipif(REDIS is None, reason="takes another engine; .ci/run installs one")
 def test_an_engine_may_be_another_program() -> None:
     assert REDIS is not None
     with Engine(program=REDIS) as engine:

@@ -16,7 +16,9 @@ from tests.cluster.test_engines import REDIS
 _PROGRAMS = [
     pytest.param(VALKEY, id="valkey"),
     pytest.param(
-        REDIS, id="redis", marks=pytest.mark.skipif(REDIS is None, reason="there is no Redis here")
+        REDIS,
+        id="redis",
+        marks=pytest.mark.skipif(REDIS is None, reason=".ci/run installs it"),
     ),
 ]
 

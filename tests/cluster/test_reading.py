@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tcpchat_net.logs.stream import NO_CHAIN, Joined, Origin, Row, Taken
+from tcpchat_net.logs.stream import NO_CHAIN, EngineRefusedError, Joined, Origin, Row, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.resp import RespWire
@@ -128,3 +128,20 @@ def test_who_connects_anew_hears_again(connected: Connect) -> None:
     assert reader.read(2, 1) == []
     writer.write(1)
     assert [row.last for row in read_on(reader, rows[-1], 4)] == [4]
+
+
+def test_who_may_not_publish_proposes_once_all_the_same_and_who_may_not_listen_is_told(
+    engine: Engine,
+) -> None:
+    engine.call("ACL", "SETUSER", "chat", "on", ">sesame", "~*", "resetchannels", "+@all")
+    address = parse_url(engine.url("team"))._replace(user="chat", password="sesame")
+    commands = Commands(RespWire(address, socket, ssl), "team")
+    commands.connect()
+    writer = Writer(commands)
+    for _ in range(2):  # as after a reply that was lost
+        writer.number = 0
+        writer.write(1)
+    assert [row.last for row in commands.read(0, 0)] == [2]
+    with pytest.raises(EngineRefusedError, match="channel"):
+        commands.read(0, SOON_MS)
+    commands.close()

@@ -155,7 +155,7 @@ def test_a_password_that_cannot_be_read_is_refused(
     with pytest.raises(SharingError, match="cannot read the file: No such file"):
         engine_address(settings)
     file.write_bytes(b"\xff\n")
-    with pytest.raises(SharingError, match="it is not UTF-8 text"):
+    with pytest.raises(SharingError, match="the file is not UTF-8 text"):
         engine_address(settings)
     file.write_text("\nsecond")
     with pytest.raises(SharingError, match="the first line of the file is empty"):

@@ -86,7 +86,10 @@ class Wire(Protocol):
         """
 
     def listen(self, channel: str) -> None:
-        """Have what is published there told from now on, until it is opened anew."""
+        """Have what is published there told from now on, until it is opened anew.
+
+        Raises as `call`.
+        """
 
     def heard(self, wait_ms: int) -> list[bytes]:
         """What was told, oldest first, when something was or `wait_ms` are over. Of very much, the
@@ -227,7 +230,10 @@ class Commands:
         if not block_ms:
             return self.range(after)
         if not self._listens:
-            self._wire.listen(self._log)
+            try:
+                self._wire.listen(self._log)
+            except ReplyError as error:
+                raise self._explained(error) from error
             self._listens = True
         if not self._is_level:
             if rows := self.range(after):

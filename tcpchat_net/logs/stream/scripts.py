@@ -68,7 +68,8 @@ local function put(last, at, count, origin, chain, record)
   redis.call('XADD', log, text(last) .. '-0',
     'c', chain, 'a', text(at), 'k', text(count), 'o', origin, 'r', record)
   redis.call('HSET', meta, 'seq', text(last), 'at', text(at), 'chain', chain)
-  redis.call('PUBLISH', log, table.concat(
+  -- Should this be refused, all the same the rest of the script is to be done: it is in the log.
+  redis.pcall('PUBLISH', log, table.concat(
     {text(last), text(count), text(at), origin, chain, record}, ' '))
 end
 
@@ -81,7 +82,6 @@ local function append(count, origin, record)
   local at = math.max(get(meta, 'at'), now())
   put(last, at, count, origin,
     chained(redis.call('HGET', meta, 'chain'), last, at, origin, record), record)
-  return text(last)
 end
 """
 )
