@@ -33,12 +33,18 @@ def progress(doing: str) -> Iterator[Report]:
         TimeRemainingColumn,
     )
 
+    class Terminal(Console):
+        """Whatever ends the program while the bar is shown, the cursor is there afterwards."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return show
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
         transient=True,
         auto_refresh=False,
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 
+from tcpchat_cli.stopping import end_at_once
+
 
 def main() -> None:
     """Run the server until Ctrl-C or SIGTERM, or do what the first word says."""
-    # Until the server has its own way to end, Ctrl-C just ends the program, also while the
-    # imports below take their time.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] and not sys.argv[1].startswith("-"):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # also while the imports take their time
         from tcpchat_cli.tools import run as run_tool  # noqa: PLC0415 # see above
 
         run_tool(sys.argv[1:])
         return
+    end_at_once()
     from tcpchat_cli import console  # noqa: PLC0415 # see above
     from tcpchat_cli.arguments import die  # noqa: PLC0415
     from tcpchat_cli.settings import PROGRAM, SettingsError, read_settings  # noqa: PLC0415

@@ -29,6 +29,7 @@ from tcpchat_cli.keeping import (
     open_folder,
 )
 from tcpchat_cli.settings import PROGRAM, Settings
+from tcpchat_cli.stopping import call_when_asked, end_at_once
 from tcpchat_core import (
     ChatState,
     Name,
@@ -85,12 +86,6 @@ def _serve(
     server: ChatServer, kept: Keeping | None, settings: Settings, ended: Event, told: Told | None
 ) -> bool:
     """Serve until `ended`; whether to begin anew."""
-    try:
-        server.start()
-    except OSError as error:
-        die(PROGRAM, why_not(settings.host, settings.port, error))
-    if kept is not None:
-        kept.serve(server)
     is_asked = False
 
     def ask_to_stop(number: signal.Signals) -> None:
@@ -98,15 +93,18 @@ def _serve(
         # Asked twice: wait no longer. But a worker may be sent SIGTERM by its supervisor and by
         # systemd, and mean no hurry.
         if is_asked and (told is None or number == signal.SIGINT):
-            server.stop()
+            gevent.spawn(server.stop)
         is_asked = True
         ended.set()
 
-    handlers = [
-        gevent.signal_handler(signal.SIGINT, ask_to_stop, signal.SIGINT),
-        gevent.signal_handler(signal.SIGTERM, ask_to_stop, signal.SIGTERM),
-        gevent.signal_handler(signal.SIGHUP, _reload_certificate, server, settings),
-    ]
+    call_when_asked(ask_to_stop)
+    try:
+        server.start()
+    except OSError as error:
+        die(PROGRAM, why_not(settings.host, settings.port, error))
+    if kept is not None:
+        kept.serve(server)
+    signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload_certificate, server, settings))
     if told is None:
         where = "nothing" if kept is None else kept.where
         announce(*server.address[:2], tls=server.tls is not None, kept=where)
@@ -120,8 +118,7 @@ def _serve(
     kept.close()
     if kept.failure is not None:
         die(PROGRAM, kept.failure)
-    for handler in handlers:
-        handler.cancel()  # type: ignore[attr-defined] # its type stubs do not tell what it is
+    end_at_once()
     return kept.begins_anew and not is_asked
 
 

@@ -16,6 +16,7 @@ import time
 import msgspec
 
 from tcpchat_cli import console
+from tcpchat_cli.stopping import end_at_once
 from tcpchat_cli.workers import END_S, Report, Task
 
 _STDIN, _STDOUT = 0, 1
@@ -23,6 +24,7 @@ _STDIN, _STDOUT = 0, 1
 
 def main() -> None:
     """Serve as stdin says."""
+    end_at_once()
     line = b""
     while not line.endswith(b"\n"):
         if not (more := os.read(_STDIN, 65_536)):

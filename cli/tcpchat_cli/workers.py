@@ -274,7 +274,7 @@ class Supervisor:
         while not self._is_stopping or any(each.pid for each in self._workers):
             now = time.monotonic()
             for each in self._workers:
-                self._look_after(each, now)
+                self._look_after(each, now, wake)
             self._roll(now)
             self._wait(wake)
         return self._status
@@ -288,13 +288,13 @@ class Supervisor:
         pipes = [each.pipe for each in self._workers if each.pipe is not None]
         ready, _, _ = select.select([wake.fileno(), *pipes], [], [], pause_s)
         if wake.fileno() in ready:
-            for number in wake.recv(4_096):
-                self._obey(signal.Signals(number))
+            self._hear(wake)
 
-    def _look_after(self, each: _Worker, now: float) -> None:
+    def _look_after(self, each: _Worker, now: float, wake: socket.socket) -> None:
         if each.has_reported():
             self._serves(each, now)
         if (status := each.ended()) is not None:
+            self._hear(wake)  # who ends all tells the supervisor first, and it may not know yet
             self._ended(each, status, now)
         if each.due_at > now:
             return
@@ -371,6 +371,12 @@ class Supervisor:
                 each.due_at = math.inf
 
     # ── Signals ──────────────────────────────────────────────────────────────────────────────
+
+    def _hear(self, wake: socket.socket) -> None:
+        """Do what the signals say that have come."""
+        with contextlib.suppress(BlockingIOError):  # none have
+            for number in wake.recv(4_096):
+                self._obey(signal.Signals(number))
 
     def _obey(self, number: signal.Signals) -> None:
         now = time.monotonic()

@@ -449,6 +449,7 @@ def test_a_bar_is_shown_on_a_terminal_for_what_takes_long(kept: Path) -> None:
         terminal.wait_for("digest")
         assert b"replaying" in terminal.output
         assert "replaying" not in terminal.text
+        assert b"\x1b[?25l" not in terminal.output  # the cursor is never hidden: see Ctrl-C
 
 
 def test_nothing_is_left_behind_when_a_server_was_killed_in_a_snapshot(kept: Path) -> None:

@@ -8,7 +8,10 @@ import re
 import signal
 import socket
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -197,14 +200,68 @@ def test_a_second_ctrl_c_ends_the_waiting_for_those_who_do_not_close() -> None:
         assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("loaded", ["gevent", "msgspec"])
-def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(loaded: str) -> None:
+def test_a_signal_while_it_starts_ends_it_well(loaded: str, number: signal.Signals) -> None:
     with ServerProcess("--port", "0") as server:
         server.wait_until(lambda: server.has_loaded(loaded))
-        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(number)
         status, _output, log = server.wait()
-    assert status in {0, -signal.SIGINT}
+    assert status == 0
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_waits_for_a_file_ends_it_at_once(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    motd = tmp_path / "motd"
+    os.mkfifo(motd)
+    opened: list[int] = []
+
+    def open_it() -> bool:
+        with suppress(OSError):  # nobody reads it yet
+            opened.append(os.open(motd, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    with ServerProcess("--port", "0", "--motd", str(motd)) as server:
+        server.wait_until(open_it)
+        server.process.send_signal(number)  # it reads, and nothing will ever come
+        assert server.wait() == (0, "", "")
+    os.close(*opened)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_reads_a_long_log_ends_it_at_once(number: signal.Signals) -> None:
+    program = (
+        "import itertools\n"
+        "from tcpchat_cli import keeping, server\n"
+        "def recover(*_, **__):\n"
+        "    print('reading', flush=True)\n"
+        "    for _ in itertools.count():\n"
+        "        pass\n"
+        "keeping.recover = recover\n"
+        "server.main()\n"
+    )
+    with (
+        TemporaryFile() as log,
+        subprocess.Popen(
+            [sys.executable, "-c", program, "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment(),
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"reading\n"
+            process.send_signal(number)
+            assert process.wait(LIMIT_SECONDS) == 0
+            assert process.stdout.read() == b""
+        finally:
+            process.kill()
+        log.seek(0)
+        assert log.read() == b""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
