@@ -59,7 +59,7 @@ _SPREAD_MS: Final = 2_000
 _AGAIN_S: Final = 1.0
 
 
-# Called when a worker serves, with what it keeps.
+# Called when a worker serves for the first time, with what it keeps.
 Told: TypeAlias = Callable[[Keeping | None], None]
 
 
@@ -76,14 +76,22 @@ def run(settings: Settings, *, told: Told | None = None, is_again: bool = False)
     except SharingError as error:
         die(PROGRAM, str(error))
     _calm_garbage_collection()
-    while _serve(server, kept, settings, ended, told):
+    begins_first = True
+    while _serve(server, kept, settings, ended, told, begins_first=begins_first):
+        begins_first = False
         settings = msgspec.structs.replace(settings, port=server.address[1])
         ended = Event()
         server, kept = _begun_anew(settings, ended.set, is_worker=told is not None)
 
 
 def _serve(
-    server: ChatServer, kept: Keeping | None, settings: Settings, ended: Event, told: Told | None
+    server: ChatServer,
+    kept: Keeping | None,
+    settings: Settings,
+    ended: Event,
+    told: Told | None,
+    *,
+    begins_first: bool,
 ) -> bool:
     """Serve until `ended`; whether to begin anew."""
     is_asked = False
@@ -105,11 +113,7 @@ def _serve(
     if kept is not None:
         kept.serve(server)
     signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload_certificate, server, settings))
-    if told is None:
-        where = "nothing" if kept is None else kept.where
-        announce(*server.address[:2], tls=server.tls is not None, kept=where)
-    else:
-        told(kept)
+    _tell(server, kept, told, begins_first=begins_first)
     ended.wait()
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
@@ -120,6 +124,21 @@ def _serve(
         die(PROGRAM, kept.failure)
     end_at_once()
     return kept.begins_anew and not is_asked
+
+
+def _tell(
+    server: ChatServer, kept: Keeping | None, told: Told | None, *, begins_first: bool
+) -> None:
+    """Tell that it serves: at first whoever has started it, later the log alone. Nobody may read
+    the first lines to their end; and a pipe that is full would hold everything up.
+    """
+    if not begins_first:
+        console.note("serving again", node=0 if kept is None else kept.number)
+    elif told is not None:
+        told(kept)
+    else:
+        where = "nothing" if kept is None else kept.where
+        announce(*server.address[:2], tls=server.tls is not None, kept=where)
 
 
 def _stop(server: ChatServer, kept: Keeping | None) -> None:

@@ -39,13 +39,7 @@ def main() -> None:
     from tcpchat_cli.serving import run  # noqa: PLC0415
     from tcpchat_cli.sharing import Shared  # noqa: PLC0415 # not all have what it needs
 
-    has_told = False
-
     def told(kept: Keeping | None) -> None:
-        nonlocal has_told
-        if has_told:  # it has begun anew: the supervisor does not read a second time
-            return
-        has_told = True
         assert isinstance(kept, Shared), "workers share a log"  # noqa: S101
         folder = None if kept.folder is None else str(kept.folder)
         is_encrypted = bool(task.settings.tls_cert)

@@ -98,7 +98,8 @@ class NodeProcess:
     @property
     def begins(self) -> int:
         """How often it has begun to listen."""
-        return _text(self._output).count(FIRST_WORDS)
+        again = self.log_text().count('event="serving again"')
+        return _text(self._output).count(FIRST_WORDS) + again
 
     def log_text(self) -> str:
         """All that it has logged, over all its starts."""

@@ -1,7 +1,7 @@
 """A server of a shared log is asked to end while it does not serve: before it does, and between a
-beginning and the next.
+beginning and the next. And it serves where nobody reads what it says.
 
-Rule 1: Where it is then is known, and it stays there: what it waits for never comes.
+Rule 1: Where it is when it is asked is known, and it stays there: what it waits for never comes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from tests.cli.serving import ServerProcess
+from tests.cli.serving import ServerProcess, Talker
 from tests.cli.terminal import LIMIT_SECONDS
 from tests.cluster.engines import Engine
 from tests.cluster.nodes import NodeProcess
@@ -121,6 +121,45 @@ def test_a_signal_between_two_beginnings_ends_a_node_at_once(
         assert node.until_ended() == 0
         assert "Traceback" not in node.log_text()
         assert node.begins == 1
+
+
+# ── Nobody reads what it says ────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_node_begins_anew_also_when_what_it_says_is_read_by_nobody(
+    engine: Engine, workers: int
+) -> None:
+    shared = ("--log", engine.url("team"), "--workers", str(workers), "--in-memory")
+    with ServerProcess("--port", "0", *shared) as server:
+        address = server.read_address()
+        leases = set(decoded(engine.call("HKEYS", LEASE)))
+        for pid in children(server.process.pid) or [server.process.pid]:
+            fill(pid)
+        for number in range(1, workers + 1):
+            assert f"{number}:until" in leases
+            engine.call("HDEL", LEASE, f"{number}:until")
+        server.wait_until(lambda: server.log_so_far().count("serving again") == workers)
+        with Talker(address, "/rooms\n") as talker:
+            talker.read_until("* There are no rooms yet.")
+        server.process.terminate()
+        assert server.process.wait(LIMIT_SECONDS) == 0
+
+
+def fill(pid: int) -> None:
+    """Have the pipe that a process writes its output to be full."""
+    pipe = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)  # an opening of its own
+    with suppress(BlockingIOError):
+        while os.write(pipe, bytes(4_096)):
+            pass
+    os.close(pipe)
+
+
+def decoded(words: list[bytes]) -> list[str]:
+    return [word.decode() for word in words]
+
+
+# ── What they need ───────────────────────────────────────────────────────────────────────────────
 
 
 def remember_a_later_engine(folder: Path) -> None:
