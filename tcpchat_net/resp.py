@@ -15,7 +15,12 @@ from typing import Any, Final
 
 import hiredis
 
-from tcpchat_net.logs.stream import EngineDownError, EngineError, EngineRefusedError
+from tcpchat_net.logs.stream import (
+    EngineDownError,
+    EngineError,
+    EngineRefusedError,
+    LeftBehindError,
+)
 from tcpchat_net.logs.stream.address import EngineAddress, Place
 from tcpchat_net.logs.stream.commands import Argument, ReplyError
 
@@ -88,10 +93,7 @@ class RespWire:
         highest, best = max(found, key=lambda each: each[0])  # the first of those
         if highest < self._term:
             self.close()
-            raise EngineDownError(
-                f"the engine at {best} was left behind: another one has taken the log over from it,"
-                " and cannot be reached"
-            )
+            raise LeftBehindError(highest, self._term, f" at {best}")
         self._term = highest
         if best != self._place or self._sock is None:
             self.close()

@@ -1,10 +1,13 @@
-"""tcpchat-server cluster status: how the engine, the log and the nodes that share it are.
+"""tcpchat-server cluster: for who looks after several nodes.
 
-Nothing is changed by it but the word by which all nodes are asked for their digests.
+`status` tells how the engine, the log and the nodes that share it are. Nothing is changed by it but
+the word by which all nodes are asked for their digests. `accept` has the nodes go on with an engine
+that another one, which is lost for good, had left behind.
 """
 
 from __future__ import annotations
 
+import argparse
 import secrets
 import socket
 import ssl
@@ -19,7 +22,14 @@ from tcpchat_cli.arguments import Parser, die
 from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.sharing import engine_address
-from tcpchat_net.logs.stream import EngineError, Greeting, Head, Lease, NoLogError
+from tcpchat_net.logs.stream import (
+    EngineError,
+    EngineRefusedError,
+    Greeting,
+    Head,
+    Lease,
+    NoLogError,
+)
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.safety import dangers
 from tcpchat_net.logs.stream.status import NodeStatus, read_status
@@ -120,27 +130,81 @@ class ClusterStatus(msgspec.Struct, frozen=True):
 
 def run(program: str, argv: Sequence[str]) -> None:
     """Do what a command line says."""
-    parser = Parser(
-        prog=program,
+    given = _parser(program).parse_args(argv)
+    try:
+        address = engine_address(Settings(log=given.log, log_password_file=given.log_password_file))
+        given.run(Commands(RespWire(address, socket, ssl), address.name), given)
+    except (SharingError, EngineError) as error:
+        die(PROGRAM, str(error))
+
+
+def _parser(program: str) -> Parser:
+    parser = Parser(prog=program, description="Look after nodes that share a log.")
+    tools = parser.add_subparsers(required=True, metavar="status|accept")
+    status = tools.add_parser(
+        "status",
+        help="tell how they are",
         description="Tell how the nodes are that share a log, and whether they are of one mind.",
         epilog="The exit status is 1 when they are not, and when the engine takes nothing in or"
         " cannot be reached.",
     )
-    parser.add_argument("what", choices=["status"], metavar="status", help="what to tell")
-    parser.add_argument("--log", required=True, metavar="URL", help="the log, as it is shared")
-    parser.add_argument(
-        "--log-password-file",
-        default="",
-        metavar="FILE",
-        help="its first line is the password for that; or TCPCHAT_LOG_PASSWORD",
+    status.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    status.set_defaults(run=_tell_status)
+    accept = tools.add_parser(
+        "accept",
+        help="go on with an engine that was left behind",
+        description="Have the nodes go on with the engine that is at the log's address, although"
+        " another one has taken the log over from it. What only that one had is lost.",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    given = parser.parse_args(argv)
+    accept.add_argument(
+        "--term", required=True, type=_term, help="the other one's, as the nodes say it"
+    )
+    accept.set_defaults(run=_accept)
+    for tool in (status, accept):
+        tool.add_argument("--log", required=True, metavar="URL", help="the log, as it is shared")
+        tool.add_argument(
+            "--log-password-file",
+            default="",
+            metavar="FILE",
+            help="its first line is the password for that; or TCPCHAT_LOG_PASSWORD",
+        )
+    return parser
+
+
+def _term(given: str) -> int:
+    is_one = given.isascii() and given.isdecimal() and len(given) < 16  # as Lua can count
+    if not is_one or not int(given):
+        raise argparse.ArgumentTypeError(f"{given!r} is no term")
+    return int(given)
+
+
+# ── accept ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _accept(commands: Commands, given: argparse.Namespace) -> None:
+    greeting = commands.connect()
     try:
-        address = engine_address(Settings(log=given.log, log_password_file=given.log_password_file))
-        status = read_cluster(Commands(RespWire(address, socket, ssl), address.name))
-    except (SharingError, EngineError) as error:
-        die(PROGRAM, str(error))
+        if greeting.head is None:
+            raise NoLogError(f"the engine at {commands.address} has no log {commands.name}")
+        if not greeting.is_primary:
+            raise EngineRefusedError(
+                f"the engine at {commands.address} is a replica, which takes nothing in"
+            )
+        is_done, had = commands.accept(given.term)
+    finally:
+        commands.close()
+    if not is_done:
+        raise EngineRefusedError(
+            f"the engine at {commands.address} was not left behind: its log has term {had} already"
+        )
+    print(f"the engine at {commands.address} takes over the log {commands.name} when a node comes")
+
+
+# ── status ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tell_status(commands: Commands, given: argparse.Namespace) -> None:
+    status = read_cluster(commands)
     if given.json:
         print(msgspec.json.encode(status).decode())
     else:
@@ -150,9 +214,6 @@ def run(program: str, argv: Sequence[str]) -> None:
         print(f"{PROGRAM}: {problem}", file=sys.stderr)
     if status.problems:
         raise SystemExit(1)
-
-
-# ── Finding out ──────────────────────────────────────────────────────────────────────────────────
 
 
 def read_cluster(commands: Commands) -> ClusterStatus:

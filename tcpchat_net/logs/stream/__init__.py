@@ -64,6 +64,19 @@ class EngineDownError(EngineError):
         self.waited_ms = waited_ms
 
 
+class LeftBehindError(EngineDownError):
+    """The engine has a log that another one has taken over from it: its `term`, and the `known` one
+    of the other.
+    """
+
+    def __init__(self, term: int, known: int, where: str = "") -> None:
+        super().__init__(
+            f"the engine{where} was left behind: its log has term {term}, and another one has taken"
+            f" the log over with term {known}; have it follow that one, or if that is lost for"
+            f" good: tcpchat-server cluster accept --term {known} --log URL"
+        )
+
+
 class EngineRefusedError(EngineError):
     """The engine says that it does not do this, so it was not done."""
 

@@ -24,12 +24,13 @@ from tcpchat_net.logs.stream import (
     EngineRefusedError,
     Head,
     Joined,
+    LeftBehindError,
     NewerFormatError,
     NoLogError,
     Row,
     divergence,
 )
-from tcpchat_net.logs.stream.log import CLAIM_AGAIN_MS, LEFT_BEHIND, Member
+from tcpchat_net.logs.stream.log import CLAIM_AGAIN_MS, Member
 from tcpchat_net.logs.stream.ring import Ring
 
 # How long before it is looked again whether somebody else still has a node's number.
@@ -124,7 +125,7 @@ def _taken_over(engine: Engine, head: Head, known_term: int, sleep: Callable[[in
         greeting = engine.connect()
     head = greeting.head or head
     if head.term < known_term:
-        raise EngineDownError(LEFT_BEHIND)
+        raise LeftBehindError(head.term, known_term)
     return head
 
 

@@ -320,6 +320,16 @@ class Commands:
         """Have all nodes tell their digests; `word` is a new one each time."""
         self._call("SET", self._ask, word, "PX", 60_000)
 
+    def accept(self, term: int) -> tuple[bool, int]:
+        """Have the nodes take the log over to this engine, although they have seen one of that
+        term, which is lost for good. They put back what they have read, and say that the log may
+        have lost its end.
+
+        Whether that is so now, and the term that its log had. One as high was not left behind.
+        """
+        outcome, had = self._decided(self._run(scripts.ACCEPT, term))
+        return outcome == "in", int(had)
+
     def leases(self) -> tuple[Lease, ...]:
         """The leases of all nodes, as of now: also when no node is left for which the clock goes
         on.

@@ -35,6 +35,7 @@ from tcpchat_net.logs.stream import (
     EngineError,
     Greeting,
     Head,
+    LeftBehindError,
     NewerFormatError,
     NoLogError,
     Origin,
@@ -70,12 +71,6 @@ CLAIM_AGAIN_MS: Final = 50
 
 # For how long an engine may be away before people are told.
 PATIENCE_MS: Final = 2_000
-
-
-# Of an engine that another one has taken the log over from.
-LEFT_BEHIND: Final = (
-    "the engine was left behind, another one has taken the log over from it: have it follow that"
-)
 
 
 class Ending(Enum):
@@ -300,7 +295,7 @@ class StreamLog:
         elif head.epoch != self._epoch:
             self._end(Ending.FORKED, "the engine has another log of the same name")
         elif head.engine == greeting.run_id and head.term < self._term:
-            self._down(EngineDownError(LEFT_BEHIND))
+            self._down(LeftBehindError(head.term, self._term))
         elif head.engine == greeting.run_id:
             self._take_up(head, greeting.run_id)
         else:

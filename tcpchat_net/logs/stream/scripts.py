@@ -270,6 +270,21 @@ return {'in'}
 """
 )
 
+# ARGV: run id, the term of an engine that is lost for good.
+ACCEPT: Final = (
+    _COMMON
+    + """
+local no = refusal(ARGV[1])
+if no and no[1] ~= 'new-engine' then return no end
+local term = redis.call('HGET', meta, 'term')
+if tonumber(term) >= tonumber(ARGV[2]) then return {'old', term} end
+-- From here on it is a new engine, of which it is known that something is lost: see CLAIM.
+redis.call('HSET', meta, 'engine', '', 'term', ARGV[2], 'lost', '1')
+redis.call('HDEL', meta, 'new', 'since')
+return {'in', term}
+"""
+)
+
 # ARGV: run id, the entry that a snapshot is of, in how many chunks, the chain there, its digest.
 PUBLISH: Final = (
     _COMMON
