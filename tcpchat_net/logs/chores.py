@@ -49,6 +49,79 @@ def start(chore: Chore, host: Host, ended: Callable[[Exception | None], None]) -
     advance(lambda: next(chore))
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
+class Rounds:
+    """A chore that is begun again and again, each time so long after its last end.
+
+    Call `begin`, and at last `stop`. `chore` makes it anew. An error of `later` is complained of,
+    and the next round tries again; with any other there is none, and `failed` is called with that.
+    `is_due` says at the end of a round whether the next one is to follow at once.
+    """
+
+    def __init__(
+        self,
+        chore: Callable[[], Chore],
+        host: Host,
+        *,
+        pause_ms: int,
+        later: tuple[type[Exception], ...],
+        complain: Callable[[str], None],
+        failed: Callable[[Exception], None] = _raise,
+        is_due: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._make, self._host = chore, host
+        self._pause_ms = pause_ms
+        self._later, self._complain, self._failed = later, complain, failed
+        self._is_due = is_due
+        self._chore: Chore | None = None
+        self._begun = 0  # how many
+        self._is_resting = False  # between two
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Begin a round."""
+        if not self._is_over:
+            self._is_resting = False
+            self._begun += 1
+            self._chore = self._make()
+            start(self._chore, self._host, self._ended)
+
+    def hurry(self) -> None:
+        """Begin the next round now, if none is on."""
+        if self._is_resting:
+            self.begin()
+
+    def stop(self) -> None:
+        """Begin nothing more, and let go of what is half done."""
+        self._is_over = True
+        if self._chore is not None:
+            self._chore.close()
+
+    def _ended(self, error: Exception | None) -> None:
+        if self._is_over:
+            return
+        if isinstance(error, self._later):
+            self._complain(f"the upkeep of the log is tried again later: {error}")
+        elif error is not None:
+            self._is_over = True
+            self._failed(error)
+            return
+        if self._is_due():
+            self.begin()
+            return
+        self._is_resting = True
+        begun = self._begun
+        self._host.after(self._pause_ms, lambda: self._next(begun))
+
+    def _next(self, begun: int) -> None:
+        """Begin the next round, unless it was begun before its time."""
+        if begun == self._begun:
+            self.begin()
+
+
 def finish(chore: Chore) -> None:
     """Do all of a chore here and now, for who has nothing else to do. Raises what it raises."""
     try:

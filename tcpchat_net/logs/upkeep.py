@@ -32,7 +32,7 @@ from typing import Any, Final
 from tcpchat_core import Propose, events
 from tcpchat_net.logs import Host, snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, DamagedError
-from tcpchat_net.logs.chores import Chore, Step, start
+from tcpchat_net.logs.chores import Chore, Rounds, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import wall_ms
 from tcpchat_net.logs.replayer import END, Program, ReplayError, Task, packed
@@ -96,24 +96,26 @@ class Upkeep:
         self._failed = failed
         self._clock = clock
         self._progress = progress
-        self._round_ms = ROUND_MS
+        pause_ms = ROUND_MS
         if keep_ms is not None:
             self._lateness_ms = min(keep_ms // LATENESS, MAX_LATENESS_MS)
-            self._round_ms = max(1, min(ROUND_MS, self._lateness_ms))
+            pause_ms = max(1, min(ROUND_MS, self._lateness_ms))
         self._taken_at = clock()
         self._forgotten_at: int | None = None
-        self._chore: Chore | None = None
-        self._rounds = 0
-        self._is_resting = False  # between two rounds
         self._backups: deque[tuple[Path, Callable[[Exception | None], None]]] = deque()
-        self._is_over = False
+        self._rounds = Rounds(
+            self._round,
+            host,
+            pause_ms=pause_ms,
+            later=(FullError, ReplayError, ArchiveError, OSError),
+            complain=complain,
+            failed=self._fail,
+            is_due=lambda: bool(self._backups),
+        )
 
     def begin(self) -> None:
         """Look what is due, again and again."""
-        self._is_resting = False
-        self._rounds += 1
-        self._chore = self._round()
-        start(self._chore, self._host, self._ended)
+        self._rounds.begin()
 
     def back_up(self, target: Path, done: Callable[[Exception | None], None]) -> None:
         """Write a copy of the folder into an empty one, soon; then call `done`.
@@ -121,44 +123,16 @@ class Upkeep:
         (It is a part of a round, so that nothing is cut off meanwhile.)
         """
         self._backups.append((target, done))
-        self.hurry()
-
-    def hurry(self) -> None:
-        """Look now what is due."""
-        if self._is_resting:
-            self.begin()
+        self._rounds.hurry()
 
     def stop(self) -> None:
         """Begin nothing more, and let go of what is half done."""
-        self._is_over = True
-        if self._chore is not None:
-            self._chore.close()
+        self._rounds.stop()
 
-    def _ended(self, error: Exception | None) -> None:
-        if self._is_over:
-            return
-        match error:
-            case None:
-                pass
-            case FullError() | ReplayError() | ArchiveError() | OSError():
-                self._complain(f"the upkeep of the log is tried again later: {error}")
-            case StoreError():
-                self._is_over = True
-                self._failed(error)
-                return
-            case _:
-                raise error
-        if self._backups:
-            self.begin()
-            return
-        self._is_resting = True
-        rounds = self._rounds
-        self._host.after(self._round_ms, partial(self._next, rounds))
-
-    def _next(self, rounds: int) -> None:
-        """Begin the next round, unless it was begun before its time."""
-        if rounds == self._rounds and not self._is_over:
-            self.begin()
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, StoreError):
+            raise error
+        self._failed(error)
 
     # ── One round ────────────────────────────────────────────────────────────────────────────
 

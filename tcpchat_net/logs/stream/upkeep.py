@@ -17,7 +17,7 @@ from typing import Any, Final
 from tcpchat_core import ChatState
 from tcpchat_net.logs import Host, snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, DamagedError
-from tcpchat_net.logs.chores import Chore, Step, start
+from tcpchat_net.logs.chores import Chore, Rounds, Step
 from tcpchat_net.logs.replayer import END, Program, ReplayError, Task, packed
 from tcpchat_net.logs.store import Batch
 from tcpchat_net.logs.stream import NO_CHAIN, EngineError, Greeting, Head, NoLogError, Row, Snapshot
@@ -54,32 +54,21 @@ class StreamUpkeep:
         self._replay = replay
         self._every = every
         self._complain = complain
-        self._chore: Chore | None = None
-        self._is_over = False
+        self._rounds = Rounds(
+            self._round,
+            aside,
+            pause_ms=ROUND_MS,
+            later=(EngineError, ReplayError, ArchiveError, OSError),
+            complain=complain,
+        )
 
     def begin(self) -> None:
         """Look what is due, again and again."""
-        if not self._is_over:
-            self._chore = self._round()
-            start(self._chore, self._aside, self._ended)
+        self._rounds.begin()
 
     def stop(self) -> None:
         """Begin nothing more, and let go of what is half done."""
-        self._is_over = True
-        if self._chore is not None:
-            self._chore.close()
-
-    def _ended(self, error: Exception | None) -> None:
-        if self._is_over:
-            return
-        match error:
-            case None:
-                pass
-            case EngineError() | ReplayError() | ArchiveError() | OSError():
-                self._complain(f"the upkeep of the log is tried again later: {error}")
-            case _:
-                raise error
-        self._aside.after(ROUND_MS, self.begin)
+        self._rounds.stop()
 
     # ── One round ────────────────────────────────────────────────────────────────────────────
 
