@@ -16,6 +16,9 @@ from tests.net.crashing import Disk
 _WAITS = "* the server cannot reach its log: what you say waits until it can"
 _GOES_ON = "* the server has reached its log: what was waiting is being said"
 
+# So much of each who talks a replica lacks. (One receipt more may be for what it has.)
+LACKING = 30
+
 
 def seq(engine: Engine) -> int:
     """The number of the last entry that an engine has."""
@@ -131,10 +134,10 @@ def test_a_replica_that_is_promoted_gets_back_what_it_lacks_and_takes_the_log_ov
         with Team(tmp_path, urls) as team, Talk(team) as talk:
             talk.begin()
             link.stall()
-            talk.go_on(30)
+            talk.go_on(LACKING + 1)
             before = seq(primary)
             primary.kill()
-            assert seq(replica) + 30 * len(talk.talkers) <= before
+            assert seq(replica) + LACKING * len(talk.talkers) <= before
             replica.promote()
             talk.go_on()
             assert "begins anew" not in team.logs()
@@ -151,6 +154,28 @@ def test_a_replica_that_is_promoted_gets_back_what_it_lacks_and_takes_the_log_ov
                 assert seq(primary) == left
             talk.finish()
             team.stop()
+            talk.check_archives()
+
+
+def test_an_engine_that_followed_its_own_replica_for_a_while_gets_back_what_it_has_lost_by_that(
+    tmp_path: Path,
+) -> None:
+    with Engine() as primary, Cable(primary.port) as link, Engine() as replica:
+        replica.call("REPLICAOF", HOST, link.port)
+        until(lambda: replica.info("replication")["master_link_status"] == "up")
+        with Team(tmp_path, primary.url("team")) as team, Talk(team) as talk:
+            talk.begin()
+            link.stall()
+            talk.go_on(LACKING + 1)
+            replica.promote()  # and nobody goes there, so the log's engine is the other one still
+            before = seq(primary)
+            primary.follow(replica)
+            assert seq(primary) + LACKING * len(talk.talkers) <= before
+            primary.promote()  # the process is the same, and so may be connections to it
+            talk.go_on()
+            talk.finish()
+            team.stop()
+            assert "begins anew" not in team.logs()
             talk.check_archives()
 
 

@@ -31,6 +31,7 @@ from tcpchat_net.logs.stream import (
 from tcpchat_net.logs.stream.commands import Argument, Commands, ReplyError
 from tcpchat_net.logs.stream.ring import Ring
 from tests.cluster.engines import Engine
+from tests.cluster.ports import HOST
 from tests.sim.engine import Held, Meta, ModelEngine
 
 # So many calls, about: each is compared, and so is all that there is after it.
@@ -39,6 +40,7 @@ STEPS: Final = 900
 # What has to have been replied at least once.
 OUTCOMES: Final = {
     "alive",
+    "another-run",
     "CHAIN",
     "closed",
     "fenced",
@@ -68,8 +70,9 @@ class Both:
         self.model = ModelEngine(lambda: self._time)
 
     def open(self, term: Callable[[], int]) -> None:  # noqa: ARG002 # there is one engine
-        """The model takes the real one's run id."""
-        self.model.run_id = self._engine.info("server")["run_id"]
+        """The model is the same run."""
+        info = self._engine.info("server") | self._engine.info("replication")
+        self.model.run_id = f"{info['master_replid']}.{info['run_id']}"
 
     def close(self) -> None: ...
 
@@ -130,6 +133,12 @@ class Both:
         """End the real one, and start it again."""
         self._engine.restart()
         self.model.restart()
+        self.open(lambda: 0)
+
+    def promote(self) -> None:
+        """Have the real one follow somebody for a moment, and be promoted."""
+        self._engine.call("REPLICAOF", HOST, 1)
+        self._engine.promote()
         self.open(lambda: 0)
 
     def move(self, field: str, by: int) -> None:
@@ -305,9 +314,14 @@ def test_the_scripts_mean_what_the_model_says(engine: Engine, seed: int) -> None
     caller.commands.join(0, "somebody")
     for step in range(STEPS):
         caller.step()
-        if step % 150 == 149:
-            both.restart()
-            caller.commands.connect()
+        match step % 150:
+            case 70:
+                both.promote()
+            case 75:
+                caller.commands.connect()
+            case 149:
+                both.restart()
+                caller.commands.connect()
     assert both.told >= OUTCOMES
 
 

@@ -95,7 +95,7 @@ class ModelEngine:
     def restart(self) -> None:
         """Start anew, with all that there was."""
         self._runs += 1
-        self.run_id = f"{self._runs:040x}"
+        self.run_id = f"{self._runs:040x}.{self._runs:040x}"
         self._scripts: set[str] = set()  # that it knows by their names
 
     def before(self, lost: int) -> Data:
@@ -117,8 +117,9 @@ class ModelEngine:
             case ("PING",):
                 return b"PONG"
             case ("INFO", _):
-                text = f"run_id:{self.run_id}\r\nrole:master\r\nredis_version:7.2.4\r\n"
-                return text.encode()
+                history, run = self.run_id.split(".")
+                ids = f"master_replid:{history}\r\nrun_id:{run}"
+                return f"{ids}\r\nrole:master\r\nredis_version:7.2.4\r\n".encode()
             case ("HMGET", _, *names):
                 return [self._meta(str(name)) for name in names]
             case ("HGET", _, name):
@@ -210,6 +211,8 @@ class ModelEngine:
             return ["none"]
         if meta.format > FORMAT:
             return ["newer", meta.format]
+        if run_id != self.run_id:
+            return ["another-run"]
         return None if meta.engine == run_id else ["new-engine"]
 
     def is_over(self, node: int, boot: int) -> bool:

@@ -173,7 +173,11 @@ def divergence(head: Head, run_id: str) -> bytes:
 
 
 class Greeting(NamedTuple):
-    """What an engine is: its run id, its role, its version, and the log, if there is one."""
+    """What an engine is: its run id, its role, its version, and the log, if there is one.
+
+    The run id is another one after each start of the engine, and after each time that it begins
+    another history: it does when it is promoted, and when the first replica comes to it.
+    """
 
     run_id: str
     is_primary: bool

@@ -123,7 +123,8 @@ class Commands:
         self._listens = self._is_level = False
         self._wire.open(self._term)
         info = self.info("server") | self.info("replication")
-        self._run_id = info.get("run_id", "")
+        # Alone, one would not do: a replica has the history of its primary.
+        self._run_id = f"{info.get('master_replid', '')}.{info.get('run_id', '')}"
         version = info.get("valkey_version") or info.get("redis_version", "0")
         if _numbers(info.get("redis_version", "0"))[:2] < OLDEST:
             raise EngineRefusedError(
@@ -384,6 +385,10 @@ class Commands:
                 raise NoLogError(f"the engine at {self.address} has no log {self.name} any more")
             case "newer", format_:
                 raise self._newer(int(format_))
+            case ("another-run", *_):
+                raise EngineDownError(
+                    f"the engine at {self.address} has followed another one, and was promoted"
+                )
         return decided
 
     def _newer(self, format_: int) -> NewerFormatError:

@@ -48,13 +48,16 @@ local function tick()
   return clock
 end
 
--- Why nothing can be done with the log: nil when it can.
+-- Why nothing can be done with the log: nil when it can. An engine that is promoted begins another
+-- history, also if it has been the primary before and its connections have outlived all of it.
 local function refusal(engine)
   local known = redis.call('HMGET', meta, 'format', 'engine')
   if not known[1] then return {'none'} end
   if tonumber(known[1]) > """
     + str(FORMAT)
     + """ then return {'newer', known[1]} end
+  local history = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
+  if engine:match('^%x+') ~= history then return {'another-run'} end
   if known[2] ~= engine then return {'new-engine'} end
 end
 
