@@ -21,11 +21,13 @@ from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.stream import (
     LEASE_MS,
     NO_CHAIN,
+    NO_SEAT,
     EngineError,
     NoLogError,
     Origin,
     Repaired,
     Row,
+    Seat,
     Snapshot,
 )
 from tcpchat_net.logs.stream.commands import Argument, Commands, ReplyError
@@ -73,6 +75,7 @@ class Both:
         """The model is the same run."""
         info = self._engine.info("server") | self._engine.info("replication")
         self.model.run_id = f"{info['master_replid']}.{info['run_id']}"
+        self.model.was_replica = info["second_repl_offset"] != "-1"
 
     def close(self) -> None: ...
 
@@ -276,10 +279,12 @@ class Caller:
     def claim(self) -> None:
         if self._draw.random() < 0.5:
             self.both.move("since", -LEASE_MS)
-        member = self._draw.choice((self._member(), (0, 0)))
+        seats = [Seat(*self._member(), self._draw.choice("abcd")) for _ in range(3)]
+        own, *others = self._draw.choice((seats, seats, seats[:1], [NO_SEAT]))
         seq = self.ring.seq + self._draw.choice((0, 0, 0, 1))
         term = self._draw.choice((0, 0, 9))
-        self.commands.claim(*member, seq, term, self._record(events.Diverge("another")))
+        diverged = self._record(events.Diverge("another"))
+        self.commands.claim(own, seq, term, diverged, others)
 
     def publish(self) -> None:
         seq = self._draw.choice((self.ring.seq, self.ring.seq, 3))

@@ -95,7 +95,9 @@ class ModelEngine:
     def restart(self) -> None:
         """Start anew, with all that there was."""
         self._runs += 1
-        self.run_id = f"{self._runs:040x}.{self._runs:040x}"
+        self.was_replica = False
+        name = f"{self._runs:08x}".ljust(40, "0")  # its beginning is one of its own, too
+        self.run_id = f"{name}.{name}"
         self._scripts: set[str] = set()  # that it knows by their names
 
     def before(self, lost: int) -> Data:
@@ -107,6 +109,7 @@ class ModelEngine:
         self.data = self.before(lost).copied()
         self._past = deque([self.data.copied()], maxlen=REMEMBERED + 1)
         self.restart()
+        self.was_replica = True
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
 
@@ -343,16 +346,25 @@ class ModelEngine:
         self.put(row)
         node, boot, number, over = row.origin
         if over is not None:
-            if (held := self.data.lease.get(over[0])) is not None and held.boot == over[1]:
+            held = self.know(*over, b"")
+            if held.boot == over[1]:
                 held.until = None
         elif number:
-            held = self._held(node)
-            if held.boot != boot:  # its lease was lost, too
-                held.boot, held.until = boot, self._log.clock + LEASE_MS
-            held.number = number
+            held = self.know(node, boot, b"")
+            if held.boot == boot:
+                held.number = number
+
+    def know(self, node: int, boot: int, holder: bytes) -> Held:
+        """A boot was given, which this engine may have lost."""
+        held = self._held(node)
+        if (held.boot or 0) < boot:
+            held.boot, held.number, held.holder, held.status = boot, 0, holder, b""
+            held.until = self._log.clock + LEASE_MS
+            self._log.lost = 1
+        return held
 
     def claim(self, run_id: str, *words: Argument) -> Sequence[Argument | None]:
-        node, boot, seq, term, diverged = words
+        seq, term, diverged, *seats = words
         no = self.refusal(run_id)
         if no is None:
             return ["in"]
@@ -361,15 +373,17 @@ class ModelEngine:
         meta, wall = self._log, self.clock()
         if meta.new != run_id or meta.since is None:
             meta.new, meta.since = run_id, wall
-        if int(node):
-            self._held(int(node)).claim = f"{run_id} {seq!s}"
-            if self.is_over(int(node), int(boot)):
-                meta.lost = 1  # its lease: perhaps others, too
-        waits = int(node) == 0 or self.waits(run_id)
+        starts, own = not int(seats[0]), _bytes(seats[2])
+        for at in range(0, 0 if starts else len(seats), 3):
+            self.know(int(seats[at]), int(seats[at + 1]), _bytes(seats[at + 2]))
+        held = self.data.lease.get(int(seats[0]))
+        if held is not None and held.boot == int(seats[1]) and held.holder in (b"", own):
+            held.holder, held.claim = own, f"{run_id} {seq!s}"
+        waits = starts or self.waits(run_id)
         passed = wall - meta.since
         if waits and 0 <= passed < LEASE_MS:
             return ["wait"]
-        if waits or self.is_short(run_id):
+        if waits or self.is_short(run_id) or self.was_replica:
             self.append(1, Origin(0, 0, 0), _bytes(diverged))
         meta.engine, meta.term, meta.wall = run_id, max(meta.term, int(term)) + 1, wall
         meta.quiet = meta.clock + LEASE_MS

@@ -208,6 +208,18 @@ class Lease(NamedTuple):
     status: bytes
 
 
+class Seat(NamedTuple):
+    """A boot of a node, and who has it."""
+
+    node: int
+    boot: int
+    holder: str
+
+
+# Who starts has none yet.
+NO_SEAT: Final = Seat(0, 0, "")
+
+
 class Beat(NamedTuple):
     """What a node hears when it renews its lease.
 
@@ -289,13 +301,16 @@ class Engine(Protocol):
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 
-    def claim(self, node: int, boot: int, seq: int, term: int, diverged: bytes) -> bool:
-        """Tell a new engine that this node has put back what it could, up to `seq`; or (0) that it
-        starts, and has nothing. `term` is the highest that it knows of: the engine has the next.
+    def claim(
+        self, seat: Seat, seq: int, term: int, diverged: bytes, others: Sequence[Seat] = ()
+    ) -> bool:
+        """Tell a new engine that this node has put back what it could, up to `seq`; or (NO_SEAT)
+        that it starts, and has nothing. `term` is the highest that it knows of: the engine has the
+        next. `others` were there when this node heard of them last.
 
         Whether the engine takes batches in now: when all who are there have told, or after a
-        lease's time. It waits so long when it knows of nobody, or does not know of one that tells:
-        it has lost leases, and those of others may be among them. When something may be lost, it
+        lease's time. It waits so long when nobody has told, or when it had lost the lease of one
+        that it is told of now: those of others may be lost, too. When something may be lost, it
         puts the entry `diverged` into the log.
         """
 

@@ -26,6 +26,7 @@ from tcpchat_net.logs.stream import (
     Origin,
     Repaired,
     Row,
+    Seat,
     Snapshot,
     Taken,
     scripts,
@@ -268,9 +269,12 @@ class Commands:
             case reply:
                 raise self._unexpected(reply)
 
-    def claim(self, node: int, boot: int, seq: int, term: int, diverged: bytes) -> bool:
+    def claim(
+        self, seat: Seat, seq: int, term: int, diverged: bytes, others: Sequence[Seat] = ()
+    ) -> bool:
         """Tell a new engine that this node has put back what it could, up to `seq`."""
-        reply = self._run(scripts.CLAIM, node, boot, seq, term, diverged)
+        seats = [word for each in (seat, *others) for word in each]
+        reply = self._run(scripts.CLAIM, seq, term, diverged, *seats)
         return bool(self._decided(reply)[0] == "in")
 
     # ── Snapshots ────────────────────────────────────────────────────────────────────────────

@@ -41,6 +41,7 @@ from tcpchat_net.logs.stream import (
     Origin,
     Repaired,
     Row,
+    Seat,
     Taken,
     divergence,
 )
@@ -105,7 +106,8 @@ class _Batch(NamedTuple):
 class StreamLog:
     """The log of a node that has a lease, and has read the log up to the end that `ring` has.
 
-    `holder` has the lease: an engine that has lost it may give the same boot to somebody else.
+    `holder` has the lease. An engine that has lost it is told of it again, or may have given the
+    same boot to somebody else.
 
     `writer` and `reader` are two connections to the engine, for which `writing` and `reading` do
     the waiting. `epoch` is that of the log. `lapse` says what is to be proposed when a boot of
@@ -164,6 +166,7 @@ class StreamLog:
         self._pause_ms = 0
         self._told = ""  # what was the matter with the engine last
         self._is_first = False
+        self._others: Sequence[Seat] = ()  # the nodes that were there when it heard of them last
         self._is_lapsing = False
         self._is_reading = False
         self._rows: deque[Row] = deque()  # that were read, and are to be delivered
@@ -203,7 +206,8 @@ class StreamLog:
         record = encode_batch(proposals)
 
         def lapse() -> None:
-            self._writer.lapse(origin, count, record)
+            if self._is_up:  # else the lease may be somebody else's
+                self._writer.lapse(origin, count, record)
 
         self._writing.run(lapse, lambda _error: left())
 
@@ -315,8 +319,9 @@ class StreamLog:
 
     def _claim(self) -> None:
         """Wait until all nodes have put back what they could."""
-        seq, term, diverged = self.seq, self._term, self._diverged
-        self._ask(lambda: self._writer.claim(*self.member, seq, term, diverged), self._claimed)
+        seat = Seat(*self.member, self._holder)
+        seq, term, diverged, others = self.seq, self._term, self._diverged, self._others
+        self._ask(lambda: self._writer.claim(seat, seq, term, diverged, others), self._claimed)
 
     def _claimed(self, is_open: bool) -> None:
         if is_open:
@@ -339,8 +344,8 @@ class StreamLog:
             return
         own = [lease.number for lease in beat.leases if lease.node == self.member.node]
         self._known = max(own, default=0)
-        if self._number - self._known > len(self._sent):
-            self._end(Ending.FORKED, "the engine has lost what this node had proposed")
+        if not 0 <= self._number - self._known <= len(self._sent):
+            self._end(Ending.FORKED, "the engine knows of other batches of this node")
             return
         self._is_up = True
         if term > self._term:
@@ -370,8 +375,14 @@ class StreamLog:
                 self._end(Ending.FENCED, "somebody else has this node's lease")
             case Taken.IN:
                 self._asked = beat.asked
-                there = [lease.node for lease in beat.leases if lease.left_ms >= 0]
-                self._is_first = min(there, default=0) == self.member.node
+                there = [lease for lease in beat.leases if lease.left_ms >= 0]
+                own = self.member.node
+                self._is_first = min([lease.node for lease in there], default=0) == own
+                self._others = [
+                    Seat(lease.node, lease.boot, lease.holder)
+                    for lease in there
+                    if lease.node != own
+                ]
                 return True
             case Taken.FENCED:
                 self._end(Ending.FENCED, "this node's lease is over")
@@ -490,6 +501,9 @@ class StreamLog:
                 ending = Ending.TRIMMED if is_later else Ending.FORKED
                 self._end(ending, f"entry {row.last} does not follow entry {self.seq}")
                 return
+            if self._is_own(row) and (not self._sent or row.record != self._sent[0].record):
+                self._end(Ending.FORKED, f"entry {row.last} is of another one with the same boot")
+                return
             try:
                 entries += entries_of(self._batch_of(row), first, row.at)
             except ValueError as error:
@@ -509,14 +523,17 @@ class StreamLog:
         if self._rows:
             self._later(0, self._deliver)
 
+    def _is_own(self, row: Row) -> bool:
+        """Whether this node has proposed it, and it is counted."""
+        return row.origin[:2] == self.member and row.origin.number > 0
+
     def _batch_of(self, row: Row) -> list[Propose]:
         """What was proposed. Raises ValueError."""
-        node, boot, number, _ = row.origin
-        if (node, boot) != self.member or not number:
+        if not self._is_own(row):
             return decode_batch(row.record)
         own = self._sent.popleft()
-        assert own.number == number, "an own batch comes in its turn"
-        self._known = max(self._known, number)
+        assert own.number == row.origin.number, "an own batch comes in its turn"
+        self._known = max(self._known, own.number)
         self.waiting -= own.size
         return own.proposals
 

@@ -67,6 +67,16 @@ local function is_over(node, boot)
   return known[1] ~= boot or not known[2]
 end
 
+-- A boot of a node was given: so it is not given again. If the engine knows nothing of it, it has
+-- lost that, and perhaps more of the kind; that node is taken to be there.
+local function know(node, boot, holder)
+  if get(lease, node .. ':boot') >= tonumber(boot) then return end
+  redis.call('HSET', lease, node .. ':boot', boot, node .. ':number', '0',
+    node .. ':until', text(get(meta, 'clock') + LEASE),
+    node .. ':holder', holder, node .. ':status', '')
+  redis.call('HSET', meta, 'lost', '1')
+end
+
 local function put(last, at, count, origin, chain, record)
   redis.call('XADD', log, text(last) .. '-0',
     'c', chain, 'a', text(at), 'k', text(count), 'o', origin, 'r', record)
@@ -212,23 +222,24 @@ for i = 4, #ARGV, 6 do
   seq, chain = ARGV[i], whole
   local node, boot, number, over_node, over_boot = origin:match('^(%d+):(%d+):(%d+):?(%d*):?(%d*)$')
   if over_node ~= '' then
+    know(over_node, over_boot, '')
     if redis.call('HGET', lease, over_node .. ':boot') == over_boot then
       redis.call('HDEL', lease, over_node .. ':until')
     end
   elseif number ~= '0' then
-    if redis.call('HGET', lease, node .. ':boot') ~= boot then  -- its lease was lost, too
-      redis.call('HSET', lease, node .. ':boot', boot,
-        node .. ':until', text(get(meta, 'clock') + LEASE))
+    know(node, boot, '')
+    if redis.call('HGET', lease, node .. ':boot') == boot then
+      redis.call('HSET', lease, node .. ':number', number)
     end
-    redis.call('HSET', lease, node .. ':number', number)
   end
 end
 return {'moved', seq, chain}
 """
 )
 
-# ARGV: run id, node ('0' for one that starts, and has put back nothing), boot, seq, the highest
-# term that it knows of, and the record of an entry that says that the log may have lost its end.
+# ARGV: run id, seq, the highest term that the node knows of, and the record of an entry that says
+# that the log may have lost its end; then by node, boot and holder, who claims (node '0' when it
+# starts, and has put back nothing), and who else was there when it heard of them last.
 CLAIM: Final = (
     _COMMON
     + """
@@ -239,11 +250,12 @@ local wall = now()
 if redis.call('HGET', meta, 'new') ~= ARGV[1] then
   redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
 end
-local starts = ARGV[2] == '0'
+local starts, own = ARGV[5] == '0', ARGV[5] .. ':'
 if not starts then
-  redis.call('HSET', lease, ARGV[2] .. ':claim', ARGV[1] .. ' ' .. ARGV[4])
-  if is_over(ARGV[2], ARGV[3]) then  -- its lease was lost: perhaps others, too
-    redis.call('HSET', meta, 'lost', '1')
+  for i = 5, #ARGV, 3 do know(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  local known = redis.call('HMGET', lease, own .. 'boot', own .. 'holder')
+  if known[1] == ARGV[6] and (known[2] == ARGV[7] or known[2] == '') then
+    redis.call('HSET', lease, own .. 'holder', ARGV[7], own .. 'claim', ARGV[1] .. ' ' .. ARGV[2])
   end
 end
 local clock, seq = get(meta, 'clock'), get(meta, 'seq')
@@ -263,9 +275,11 @@ for i = 1, #all, 2 do
 end
 local passed = wall - get(meta, 'since')
 if waits and passed >= 0 and passed < LEASE then return {'wait'} end
--- Somebody who is not there may have read more, or somebody has who could not put it back.
-if waits or is_short then append(1, '0:0:0', ARGV[6]) end
-local term = math.max(get(meta, 'term'), tonumber(ARGV[5]))
+-- Somebody who is not there may have read more, or somebody has who could not put it back; and what
+-- a replica lacks may be the lease of one that nobody has heard of.
+local was_replica = not redis.call('INFO', 'replication'):find('second_repl_offset:-1', 1, true)
+if waits or is_short or was_replica then append(1, '0:0:0', ARGV[4]) end
+local term = math.max(get(meta, 'term'), tonumber(ARGV[3]))
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(term + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
 redis.call('HDEL', meta, 'new', 'since', 'lost')
