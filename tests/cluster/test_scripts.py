@@ -344,3 +344,22 @@ def test_the_chain_of_a_batch_is_that_of_the_engine(engine: Engine) -> None:
         assert row.follows(seq, chain)
         seq, chain = row.last, row.chain
     assert (seq, len(rows)) == (6, 3)
+
+
+def test_an_engine_has_the_next_term_of_all_who_came_to_it_whoever_opens_it(
+    engine: Engine,
+) -> None:
+    """Or the one who knows a higher one would take it for an engine that was left behind."""
+    both = Both(engine, random.Random(0))
+    commands = Commands(both, "both")
+    commands.connect()
+    commands.create("an epoch")
+    one, two = (commands.join(0, who) for who in ("one", "two"))
+    both.restart()
+    commands.connect()
+    record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
+    assert not commands.claim(Seat(one.node, one.boot, "one"), 0, 7, record)
+    assert commands.claim(Seat(two.node, two.boot, "two"), 0, 1, record)
+    head = commands.head()
+    assert head is not None
+    assert head.term == 8

@@ -373,6 +373,7 @@ class ModelEngine:
         meta, wall = self._log, self.clock()
         if meta.new != run_id or meta.since is None:
             meta.new, meta.since = run_id, wall
+        meta.term = max(meta.term, int(term))
         starts, own = not int(seats[0]), _bytes(seats[2])
         for at in range(0, 0 if starts else len(seats), 3):
             self.know(int(seats[at]), int(seats[at + 1]), _bytes(seats[at + 2]))
@@ -385,7 +386,7 @@ class ModelEngine:
             return ["wait"]
         if waits or self.is_short(run_id) or self.was_replica:
             self.append(1, Origin(0, 0, 0), _bytes(diverged))
-        meta.engine, meta.term, meta.wall = run_id, max(meta.term, int(term)) + 1, wall
+        meta.engine, meta.term, meta.wall = run_id, meta.term + 1, wall
         meta.quiet = meta.clock + LEASE_MS
         meta.new = meta.since = meta.lost = None
         return ["in"]

@@ -250,6 +250,9 @@ local wall = now()
 if redis.call('HGET', meta, 'new') ~= ARGV[1] then
   redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
 end
+-- Also of who finds it open when it comes again.
+local term = math.max(get(meta, 'term'), tonumber(ARGV[3]))
+redis.call('HSET', meta, 'term', text(term))
 local starts, own = ARGV[5] == '0', ARGV[5] .. ':'
 if not starts then
   for i = 5, #ARGV, 3 do know(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
@@ -279,7 +282,6 @@ if waits and passed >= 0 and passed < LEASE then return {'wait'} end
 -- a replica lacks may be the lease of one that nobody has heard of.
 local was_replica = not redis.call('INFO', 'replication'):find('second_repl_offset:-1', 1, true)
 if waits or is_short or was_replica then append(1, '0:0:0', ARGV[4]) end
-local term = math.max(get(meta, 'term'), tonumber(ARGV[3]))
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(term + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
 redis.call('HDEL', meta, 'new', 'since', 'lost')
