@@ -26,7 +26,7 @@ from tests.cluster.engines import Engine
 from tests.cluster.nodes import until
 from tests.cluster.ports import HOST
 
-# What is put into the log when something may be lost.
+# What the log goes on with in a new engine.
 DIVERGED = encode_batch([Propose(0, 0, (events.Diverge("later"),))])
 
 
@@ -56,7 +56,7 @@ def followed() -> Iterator[tuple[Engine, Cable, Engine]]:
 def until_open(node: Commands, seat: Seat) -> None:
     """Claim until the engine takes batches in: a lease's time at most."""
     for _ in range(LEASE_MS // 50 + 20):
-        if node.claim(seat, 0, 1, DIVERGED):
+        if node.claim(seat, 1, DIVERGED):
             return
         gevent.sleep(0.05)
     raise AssertionError("the engine takes nothing in")
@@ -72,7 +72,7 @@ def test_a_lease_that_is_lost_is_put_back_by_its_node_and_its_boot_is_not_given_
         primary.kill()
         replica.promote()
         with connected(replica, replica) as (one, two):
-            assert not two.claim(second, 0, 1, DIVERGED)
+            assert not two.claim(second, 1, DIVERGED)
             until_open(one, first)
             assert two.beat(second.node, second.boot, b"").taken is Taken.IN
             stranger = one.join(2, "another")
@@ -90,7 +90,7 @@ def test_a_new_engine_waits_for_a_node_that_it_does_not_know_and_another_node_do
         primary.kill()
         replica.promote()
         with connected(replica) as (one,):
-            assert not one.claim(first, 0, 1, DIVERGED, [second])
+            assert not one.claim(first, 1, DIVERGED, [second])
             assert [lease.holder for lease in one.leases()] == ["one", "two"]
             until_open(one, first)
 
@@ -100,27 +100,8 @@ def test_a_node_does_not_claim_for_another_one_that_was_given_the_same_boot(engi
         joined = node.join(1, "one")
         engine.restart()
         node.connect()
-        assert not node.claim(Seat(1, joined.boot, "another"), 0, 1, DIVERGED)
-        assert node.claim(Seat(1, joined.boot, "one"), 0, 1, DIVERGED)
-        assert node.range(0) == []
-
-
-def test_a_log_goes_on_under_another_name_after_a_promotion_as_nobody_can_know_what_is_lost() -> (
-    None
-):
-    with followed() as (primary, _, replica):
-        with connected(primary) as (node,):
-            seat = Seat(*node.join(1, "one")[:2], "one")
-        until(lambda: replica.call("HLEN", "{tcpchat:team}:lease") > 0)
-        primary.kill()
-        replica.promote()
-        with connected(replica) as (node,):
-            assert node.claim(seat, 0, 1, DIVERGED)
-            assert [row.record for row in node.range(0)] == [DIVERGED]
-            replica.restart()  # it is no replica any more, and has all that it had
-            node.connect()
-            assert node.claim(seat, 1, 1, DIVERGED)
-            assert len(node.range(0)) == 1
+        assert not node.claim(Seat(1, joined.boot, "another"), 1, DIVERGED)
+        assert node.claim(Seat(1, joined.boot, "one"), 1, DIVERGED)
 
 
 def test_a_connection_that_outlives_a_promotion_is_of_no_use_any_more(engine: Engine) -> None:
@@ -133,7 +114,7 @@ def test_a_connection_that_outlives_a_promotion_is_of_no_use_any_more(engine: En
         with pytest.raises(EngineDownError, match="was promoted"):
             node.propose(Origin(1, boot, 1), 1, DIVERGED)
         with pytest.raises(EngineDownError, match="was promoted"):
-            node.claim(NO_SEAT, 0, 1, DIVERGED)
+            node.claim(NO_SEAT, 1, DIVERGED)
 
 
 class Mixing(Commands):

@@ -62,7 +62,7 @@ class Held:
     number: int | None = None
     holder: bytes | None = None
     status: bytes | None = None
-    claim: str | None = None  # of which engine, and up to which entry
+    claim: str | None = None  # of which engine: it has put back what it could
 
 
 @dataclass
@@ -95,7 +95,6 @@ class ModelEngine:
     def restart(self) -> None:
         """Start anew, with all that there was."""
         self._runs += 1
-        self.was_replica = False
         name = f"{self._runs:08x}".ljust(40, "0")  # its beginning is one of its own, too
         self.run_id = f"{name}.{name}"
         self._scripts: set[str] = set()  # that it knows by their names
@@ -109,7 +108,6 @@ class ModelEngine:
         self.data = self.before(lost).copied()
         self._past = deque([self.data.copied()], maxlen=REMEMBERED + 1)
         self.restart()
-        self.was_replica = True
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
 
@@ -364,7 +362,7 @@ class ModelEngine:
         return held
 
     def claim(self, run_id: str, *words: Argument) -> Sequence[Argument | None]:
-        seq, term, diverged, *seats = words
+        term, diverged, *seats = words
         no = self.refusal(run_id)
         if no is None:
             return ["in"]
@@ -379,13 +377,12 @@ class ModelEngine:
             self.know(int(seats[at]), int(seats[at + 1]), _bytes(seats[at + 2]))
         held = self.data.lease.get(int(seats[0]))
         if held is not None and held.boot == int(seats[1]) and held.holder in (b"", own):
-            held.holder, held.claim = own, f"{run_id} {seq!s}"
+            held.holder, held.claim = own, run_id
         waits = starts or self.waits(run_id)
         passed = wall - meta.since
         if waits and 0 <= passed < LEASE_MS:
             return ["wait"]
-        if waits or self.is_short(run_id) or self.was_replica:
-            self.append(1, Origin(0, 0, 0), _bytes(diverged))
+        self.append(1, Origin(0, 0, 0), _bytes(diverged))
         meta.engine, meta.term, meta.wall = run_id, meta.term + 1, wall
         meta.quiet = meta.clock + LEASE_MS
         meta.new = meta.since = meta.lost = None
@@ -393,13 +390,8 @@ class ModelEngine:
 
     def waits(self, run_id: str) -> bool:
         """Whether there is a node that has not put back yet what it could."""
-        claims = [(held.claim or "").partition(" ")[0] for held in self._there()]
-        return self._log.lost is not None or any(claim != run_id for claim in claims)
-
-    def is_short(self, run_id: str) -> bool:
-        """Whether a node has read more than there is."""
-        claims = [held.claim.split(" ") for held in self._there() if held.claim]
-        return any(engine == run_id and int(reached) > self._log.seq for engine, reached in claims)
+        has_lost = self._log.lost is not None
+        return has_lost or any(held.claim != run_id for held in self._there())
 
     def _there(self) -> list[Held]:
         clock = self._log.clock

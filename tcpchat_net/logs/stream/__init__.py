@@ -301,17 +301,15 @@ class Engine(Protocol):
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 
-    def claim(
-        self, seat: Seat, seq: int, term: int, diverged: bytes, others: Sequence[Seat] = ()
-    ) -> bool:
-        """Tell a new engine that this node has put back what it could, up to `seq`; or (NO_SEAT)
-        that it starts, and has nothing. `term` is the highest that it knows of: the engine has the
-        next. `others` were there when this node heard of them last.
+    def claim(self, seat: Seat, term: int, diverged: bytes, others: Sequence[Seat] = ()) -> bool:
+        """Tell a new engine that this node has put back what it could; or (NO_SEAT) that it starts,
+        and has nothing. `term` is the highest that it knows of: the engine has the next. `others`
+        were there when this node heard of them last.
 
         Whether the engine takes batches in now: when all who are there have told, or after a
         lease's time. It waits so long when nobody has told, or when it had lost the lease of one
-        that it is told of now: those of others may be lost, too. When something may be lost, it
-        puts the entry `diverged` into the log.
+        that it is told of now: those of others may be lost, too. The log goes on with the entry
+        `diverged`: nobody can know that nothing is lost.
         """
 
     def publish(self, snapshot: Snapshot) -> bool:

@@ -121,7 +121,7 @@ def _taken_over(engine: Engine, head: Head, known_term: int, sleep: Callable[[in
     greeting = engine.connect()
     while greeting.head is not None and greeting.head.engine != greeting.run_id:
         diverged = divergence(greeting.head, greeting.run_id)
-        if not engine.claim(NO_SEAT, 0, known_term, diverged):
+        if not engine.claim(NO_SEAT, known_term, diverged):
             sleep(CLAIM_AGAIN_MS)
         greeting = engine.connect()
     head = greeting.head or head

@@ -269,12 +269,10 @@ class Commands:
             case reply:
                 raise self._unexpected(reply)
 
-    def claim(
-        self, seat: Seat, seq: int, term: int, diverged: bytes, others: Sequence[Seat] = ()
-    ) -> bool:
-        """Tell a new engine that this node has put back what it could, up to `seq`."""
+    def claim(self, seat: Seat, term: int, diverged: bytes, others: Sequence[Seat] = ()) -> bool:
+        """Tell a new engine that this node has put back what it could."""
         seats = [word for each in (seat, *others) for word in each]
-        reply = self._run(scripts.CLAIM, seq, term, diverged, *seats)
+        reply = self._run(scripts.CLAIM, term, diverged, *seats)
         return bool(self._decided(reply)[0] == "in")
 
     # ── Snapshots ────────────────────────────────────────────────────────────────────────────

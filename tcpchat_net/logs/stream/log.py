@@ -157,7 +157,7 @@ class StreamLog:
         self._known = 0  # … that the engine has taken in
         self.waiting = 0  # events that are proposed and not delivered yet
         self._asked = ""
-        self._diverged = b""  # what a new engine is given for the case that something is lost
+        self._diverged = b""  # what the log goes on with in a new engine
         self._run = 0  # counts the connections: what comes of an earlier one is of no interest
         self._is_up = False
         self._is_proposing = False
@@ -320,8 +320,8 @@ class StreamLog:
     def _claim(self) -> None:
         """Wait until all nodes have put back what they could."""
         seat = Seat(*self.member, self._holder)
-        seq, term, diverged, others = self.seq, self._term, self._diverged, self._others
-        self._ask(lambda: self._writer.claim(seat, seq, term, diverged, others), self._claimed)
+        term, diverged, others = self._term, self._diverged, self._others
+        self._ask(lambda: self._writer.claim(seat, term, diverged, others), self._claimed)
 
     def _claimed(self, is_open: bool) -> None:
         if is_open:

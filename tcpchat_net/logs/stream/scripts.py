@@ -237,8 +237,8 @@ return {'moved', seq, chain}
 """
 )
 
-# ARGV: run id, seq, the highest term that the node knows of, and the record of an entry that says
-# that the log may have lost its end; then by node, boot and holder, who claims (node '0' when it
+# ARGV: run id, the highest term that the node knows of, and the record of an entry that says that
+# the log may have lost its end; then by node, boot and holder, who claims (node '0' when it
 # starts, and has put back nothing), and who else was there when it heard of them last.
 CLAIM: Final = (
     _COMMON
@@ -251,37 +251,30 @@ if redis.call('HGET', meta, 'new') ~= ARGV[1] then
   redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
 end
 -- Also of who finds it open when it comes again.
-local term = math.max(get(meta, 'term'), tonumber(ARGV[3]))
+local term = math.max(get(meta, 'term'), tonumber(ARGV[2]))
 redis.call('HSET', meta, 'term', text(term))
-local starts, own = ARGV[5] == '0', ARGV[5] .. ':'
+local starts, own = ARGV[4] == '0', ARGV[4] .. ':'
 if not starts then
-  for i = 5, #ARGV, 3 do know(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  for i = 4, #ARGV, 3 do know(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
   local known = redis.call('HMGET', lease, own .. 'boot', own .. 'holder')
-  if known[1] == ARGV[6] and (known[2] == ARGV[7] or known[2] == '') then
-    redis.call('HSET', lease, own .. 'holder', ARGV[7], own .. 'claim', ARGV[1] .. ' ' .. ARGV[2])
+  if known[1] == ARGV[5] and (known[2] == ARGV[6] or known[2] == '') then
+    redis.call('HSET', lease, own .. 'holder', ARGV[6], own .. 'claim', ARGV[1])
   end
 end
-local clock, seq = get(meta, 'clock'), get(meta, 'seq')
-local waits, is_short = starts or redis.call('HEXISTS', meta, 'lost') == 1, false
+local clock = get(meta, 'clock')
+local waits = starts or redis.call('HEXISTS', meta, 'lost') == 1
 local all = redis.call('HGETALL', lease)
 for i = 1, #all, 2 do
   local node = all[i]:match('^(%d+):until$')
   if node and tonumber(all[i + 1]) >= clock then
-    local claim = redis.call('HGET', lease, node .. ':claim') or ''
-    local engine, reached = claim:match('^(%S+) (%d+)$')
-    if engine ~= ARGV[1] then
-      waits = true
-    else
-      is_short = is_short or tonumber(reached) > seq
-    end
+    waits = waits or redis.call('HGET', lease, node .. ':claim') ~= ARGV[1]
   end
 end
 local passed = wall - get(meta, 'since')
 if waits and passed >= 0 and passed < LEASE then return {'wait'} end
--- Somebody who is not there may have read more, or somebody has who could not put it back; and what
--- a replica lacks may be the lease of one that nobody has heard of.
-local was_replica = not redis.call('INFO', 'replication'):find('second_repl_offset:-1', 1, true)
-if waits or is_short or was_replica then append(1, '0:0:0', ARGV[4]) end
+-- Somebody may have read more who is not there: also one whose lease was lost with what it has
+-- read, of whom nobody knows here. Where nothing is lost, nobody has seen a number beyond this.
+append(1, '0:0:0', ARGV[3])
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(term + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
 redis.call('HDEL', meta, 'new', 'since', 'lost')
