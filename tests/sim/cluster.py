@@ -19,7 +19,8 @@ import msgspec
 from tcpchat_core import Entry, Propose, events, lapses
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.replayer import InProcess
-from tcpchat_net.logs.stream import EVERYBODY, LEASE_MS, EngineDownError, EngineError
+from tcpchat_net.logs.stream import EVERYBODY, LEASE_MS, EngineDownError, EngineError, Row
+from tcpchat_net.logs.stream.address import Place
 from tcpchat_net.logs.stream.begin import Begun, begin
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.log import Ending, StreamLog
@@ -27,7 +28,9 @@ from tcpchat_net.logs.stream.status import Reporter
 from tcpchat_net.logs.stream.upkeep import StreamUpkeep
 from tcpchat_net.node import Stuck
 from tests.sim import inside
+from tests.sim.branches import Branch
 from tests.sim.config import Fault, Sharing
+from tests.sim.engine import ModelEngine
 from tests.sim.network import Link
 from tests.sim.process import Process, Worker
 from tests.sim.server import EPOCH, Server, TappedLog
@@ -57,7 +60,7 @@ class Member:
         self._place = place
         self._starts = 0
         self._has_begun = False
-        self._cut_until = 0
+        self._cut_until: dict[Exchange, int] = {}
         self._wires: list[SimWire] = []
         self._links: list[Link] = []
         self.server: Server | None = None  # that serves
@@ -101,20 +104,24 @@ class Member:
         self._serve(begun, holder)
 
     def _engine(self) -> Commands:
-        wire = SimWire(self.process, self._cluster.exchange, lambda: self.is_cut)
+        wire = SimWire(self.process, self._cluster.exchanges, self.is_cut_from)
         self._wires.append(wire)
         return Commands(wire, "simulated")
 
     def _serve(self, begun: Begun, holder: str) -> None:
         world, process, sharing = self._world, self.process, self._cluster.sharing
         config, parts = world.config, world.parts
-        for row in inside.rows(begun.ring):
-            world.delivered(entries_of(decode_batch(row.record), row.last - row.size + 1, row.at))
+        branch = self._cluster.branch_at(begun.ring.seq, begun.ring.chain)
+        # What a snapshot has may never have been delivered to anybody.
+        before = [row for row in branch.rows if len(branch.entries) < row.last <= begun.ring.seq]
+        for row in (*before, *inside.rows(begun.ring)):
+            entries = entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
+            world.delivered(entries, None, branch)
         reporter = Reporter(begun.state, begun.ring, lambda: 0, ())
         self._workers = [Worker(process), Worker(process), Worker(process, hurry=sharing.hurry)]
         writing, reading, aside = self._workers
         state, (number, boot) = begun.state, begun.member
-        self._cluster.is_begun_again(number, boot)
+        self._cluster.is_begun_again(branch, number, boot)
         self.log = log = parts.stream(
             begun.member,
             begun.ring,
@@ -150,6 +157,7 @@ class Member:
             boot=boot,
             configuration=events.Configure(msgspec.structs.asdict(config.state_limits)),
         )
+        server.branch = branch
         world.servers.append(server)
         reporter.people = lambda: server.node.connections
         log.stuck = lambda why: server.node.log_is_stuck(why is not None, Stuck.AWAY)
@@ -161,7 +169,10 @@ class Member:
         return [*lapses(self.server.state, node, boot + 1), rest]
 
     def _delivered(self, entries: Sequence[Entry]) -> None:
-        self._world.delivered(entries, self.server)
+        assert self.log is not None, "it delivers"
+        assert self.server is not None, "it is delivered to"
+        self.server.branch = self._cluster.branch_at(self.log.seq, self.log.ring.chain)
+        self._world.delivered(entries, self.server, self.server.branch)
 
     # ── People ───────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +200,7 @@ class Member:
         """The log cannot be gone on with."""
         self._cluster.happened(f"node {ending.name.lower()}")
         for checker in self._world.checkers:
-            checker.ended(self._world, ending, sentence)
+            checker.ended(self._world, self.server, ending, sentence)
         server = self.server
         self.process.after(0, lambda: self._begin_anew(server))
 
@@ -228,7 +239,11 @@ class Member:
     @property
     def is_cut(self) -> bool:
         """Whether the engine cannot be reached from it."""
-        return self._world.clock.now < self._cut_until
+        return self.is_cut_from(self._cluster.exchange)
+
+    def is_cut_from(self, exchange: Exchange) -> bool:
+        """Whether one place of an engine cannot be reached from it."""
+        return self._world.clock.now < self._cut_until.get(exchange, 0)
 
     @property
     def is_well(self) -> bool:
@@ -242,8 +257,18 @@ class Member:
             and inside.is_up(self.log)
         )
 
+    def can_put_back(self, seq: int, chain: str) -> bool:
+        """Whether it can come to an engine whose log ends like that, and put back what it has."""
+        server, log = self.server, self.log
+        if server is None or log is None or server.is_deaf or inside.is_over(log):
+            return False
+        if self.process.is_stopped or self.is_cut:
+            return False
+        return log.ring.behind(seq, chain, 1) is not None
+
     def kill(self, ms: int) -> None:
         """Have it gone from one moment to the next, and come back after so long."""
+        self._cluster.repairers.pop(self, None)
         if self.process.is_dead:
             return
         self.process.die()
@@ -258,6 +283,7 @@ class Member:
 
     def stop(self, ms: int) -> None:
         """Have it do nothing for so long."""
+        self._cluster.repairers.pop(self, None)
         process = self.process
         if not process.is_dead and not process.is_stopped:
             process.stop()
@@ -265,13 +291,20 @@ class Member:
             self._cluster.stir(ms)
 
     def cut(self, ms: int) -> None:
-        """Have the engine out of its reach for so long."""
-        self._cut_until = self._world.clock.now + ms
+        """Have the engine out of its reach for so long, wherever it is."""
+        for exchange in self._cluster.exchanges:
+            self.cut_from(exchange, ms)
+
+    def cut_from(self, exchange: Exchange, ms: int) -> None:
+        """Have one place of an engine out of its reach for so long."""
+        self._cluster.repairers.pop(self, None)
+        self._cut_until[exchange] = self._world.clock.now + ms
         for wire in self._wires:
-            wire.cut()
+            wire.cut(exchange)
 
     def leave(self, ms: int) -> None:
         """End it as its operator does, and start it after so long."""
+        self._cluster.repairers.pop(self, None)
         process, server, log = self.process, self.server, self.log
         if process.is_dead or (server is not None and server.is_deaf):
             return
@@ -307,6 +340,66 @@ class Member:
             self._upkeep.stop()
 
 
+class Watch:
+    """Sees what an engine has taken in, who renews its lease, and who is said to be over."""
+
+    def __init__(self, world: World, exchange: Exchange) -> None:
+        self._world, self._exchange = world, exchange
+        self._branch = world.branch
+        self._untils: dict[tuple[int, int], int] = {}  # until when leases are, by boot
+        self._renewed: dict[tuple[int, int], int] = {}  # … and when they were renewed
+        self.there_since = 0  # the engine
+        self._seen = 0  # of the log
+        self._is_new = True
+
+    def advance(self, ms: int) -> None:
+        """The engine's clock was set forward, and nobody can tell that from time that passes."""
+        self._renewed = {who: at - ms for who, at in self._renewed.items()}
+        self.there_since -= ms
+
+    def look(self) -> None:
+        """The engine may have done something."""
+        world, now, data = self._world, self._world.clock.now, self._exchange.engine.data
+        if not self._exchange.is_open or data.meta is None:
+            self.there_since, self._seen, self._is_new = now, 0, True
+            return
+        if self._is_new:
+            self._is_new = False
+            self._opened(data.log)
+        for node, held in data.lease.items():
+            who = node, held.boot or 0
+            if held.until is not None and held.until != self._untils.get(who):
+                self._untils[who], self._renewed[who] = held.until, now
+        for row in data.log[bisect_right(data.log, self._seen, key=attrgetter("last")) :]:
+            over = row.origin.lapsed
+            self._branch.take_in(row, now)
+            for checker in world.checkers:
+                checker.taken_in(world, self._branch, row)
+                if self._seen and over is not None and over != row.origin[:2]:
+                    silent_ms, there_ms = now - self._renewed[over], now - self.there_since
+                    checker.lapsed(world, over, silent_ms, there_ms)
+        self._seen = data.meta.seq
+
+    def _opened(self, rows: Sequence[Row]) -> None:
+        """Another engine takes batches in: where its log is another one than before, that goes on
+        with this one.
+        """
+        world, before = self._world, self._world.branch
+        assert world.cluster is not None, "it has engines"
+        has = before.chains
+        same = [row.last for row in rows if has.get(row.last) == row.chain]
+        if rows and not same:
+            same = [last for last, chain in has.items() if rows[0].follows(last, chain)]
+        place = max(same, default=0)
+        old = world.cluster.exchanges[-self._exchange.place.port]
+        if max(has) > place or (old is not self._exchange and old.is_open):
+            world.lose(place)
+        self._branch = world.branch
+        for checker in world.checkers:
+            checker.opened(world, before)
+        world.cluster.repairers.clear()
+
+
 class Cluster:
     """The nodes and their engine."""
 
@@ -314,27 +407,43 @@ class Cluster:
         self._world, self.sharing = world, sharing
         self.draw = random.Random(f"cluster in {world.config.seed}")
         self._offset_ms = 0
-        self.engine = world.parts.engine(self._time)
-        self.exchange = Exchange(
-            world.clock,
-            self.draw,
-            self.engine,
-            most_ms=sharing.engine_ms,
-            every=sharing.call_fault_every,
-        )
-        self.exchange.happened = self.happened
-        self.exchange.done = self._look_at_engine
-        self._untils: dict[tuple[int, int], int] = {}  # until when leases are, by boot
-        self._renewed: dict[tuple[int, int], int] = {}  # … and when they were renewed
-        self._there_since = 0  # the engine
-        self._seen = 0  # of the log
-        self._is_new = True
+        self.exchanges = [
+            Exchange(
+                world.clock,
+                self.draw,
+                world.parts.engine(self._time, number),
+                Place("engine", number + 1),
+                most_ms=sharing.engine_ms,
+                every=sharing.call_fault_every,
+            )
+            for number in range(1 + sharing.has_replica)
+        ]
+        self._watches = [Watch(world, exchange) for exchange in self.exchanges]
+        for exchange, watch in zip(self.exchanges, self._watches, strict=True):
+            exchange.happened = self._call_failed
+            exchange.done = watch.look
+        self._primary = 0  # which of them is that of the log, or is to be
+        if sharing.has_replica:
+            self.exchanges[1].engine.follow(self.engine)
+        self._has_forked = False  # the one before takes batches in, too
+        # Who can come to a new engine and put back what that has lost, up to which entry.
+        self.repairers: dict[Member, int] = {}
         self.keeper: Member | None = None  # that has all that a new engine has lost
         self._stirred_until = 0
         self._turns: dict[str, int] = {}
         # What was accepted, by node and boot.
         self.links: defaultdict[tuple[int, int], list[Link]] = defaultdict(list)
         self.members = [Member(world, self, place) for place in range(sharing.nodes)]
+
+    @property
+    def exchange(self) -> Exchange:
+        """Where the engine is."""
+        return self.exchanges[self._primary]
+
+    @property
+    def engine(self) -> ModelEngine:
+        """That has the log."""
+        return self.exchange.engine
 
     def _time(self) -> int:
         return EPOCH + self._world.clock.now + self._offset_ms
@@ -350,14 +459,21 @@ class Cluster:
         for member in self.members:
             member.die()
 
-    def is_begun_again(self, number: int, boot: int) -> None:
+    def is_begun_again(self, branch: Branch, number: int, boot: int) -> None:
         """A node begins. A new engine that does not know of a boot any more, of which nothing was
         ever in the log, has given it again.
         """
         for link in self.links.pop((number, boot), ()):
             link.conn = 0
         for checker in self._world.checkers:
-            checker.begun(self._world, number, boot)
+            checker.begun(self._world, branch, number, boot)
+
+    def branch_at(self, seq: int, chain: str) -> Branch:
+        """The log that ends like this somewhere: the newest, if it is a part of several."""
+        for branch in (self._world.branch, *reversed(self._world.lost)):
+            if branch.chains.get(seq) == chain:
+                return branch
+        return self._world.branch
 
     # ── Whether all is well ──────────────────────────────────────────────────────────────────
 
@@ -369,9 +485,7 @@ class Cluster:
     @property
     def is_open(self) -> bool:
         """Whether the engine is there, and takes batches in."""
-        meta = self.engine.data.meta
-        is_there = not (self.exchange.is_down or self.exchange.is_paused)
-        return is_there and meta is not None and meta.engine == self.engine.run_id
+        return self.exchange.is_open
 
     @property
     def is_calm(self) -> bool:
@@ -386,29 +500,6 @@ class Cluster:
         }
         return len(there) == len(self.members) and leases == there
 
-    def _look_at_engine(self) -> None:
-        """See what it has taken in, who renews its lease, and who is said to be over."""
-        world, now, data = self._world, self._world.clock.now, self.engine.data
-        if not self.is_open or data.meta is None:
-            self._there_since, self._seen, self._is_new = now, 0, True
-            return
-        if self._is_new:
-            self._is_new = False
-            for checker in world.checkers:
-                checker.opened(world)
-        for node, held in data.lease.items():
-            who = node, held.boot or 0
-            if held.until is not None and held.until != self._untils.get(who):
-                self._untils[who], self._renewed[who] = held.until, now
-        for row in data.log[bisect_right(data.log, self._seen, key=attrgetter("last")) :]:
-            over = row.origin.lapsed
-            for checker in world.checkers:
-                checker.taken_in(world, row)
-                if self._seen and over is not None and over != row.origin[:2]:
-                    silent_ms, there_ms = now - self._renewed[over], now - self._there_since
-                    checker.lapsed(world, over, silent_ms, there_ms)
-        self._seen = data.meta.seq
-
     # ── The weather ──────────────────────────────────────────────────────────────────────────
 
     def begin_weather(self) -> None:
@@ -418,7 +509,12 @@ class Cluster:
 
     def heal(self) -> None:
         """No more faults; those that there are end in their time."""
-        self.exchange.is_faulty = False
+        for exchange in self.exchanges:
+            exchange.is_faulty = False
+
+    def _call_failed(self, kind: str) -> None:
+        self.repairers.clear()
+        self.happened(kind)
 
     def happened(self, kind: str) -> None:
         """Something has happened that a replay has to repeat."""
@@ -429,7 +525,8 @@ class Cluster:
     def _befall(self, fault: Fault) -> None:
         if not self._world.faulty:
             return
-        if self.keeper is not None or not self.is_open:  # one thing after the other
+        is_busy = self.keeper is not None or self._has_forked
+        if is_busy or not self.is_open:  # one thing after the other
             self._world.clock.after(250, partial(self._befall, fault))
             return
         clock, exchange, ms = self._world.clock, self.exchange, fault.ms
@@ -458,16 +555,21 @@ class Cluster:
                 else:
                     self._lose(ms)
             case "clock set":
-                self._offset_ms += ms
-                if 0 < ms <= LEASE_MS / 2:  # which cannot be told from time that passes
-                    self._renewed = {who: at - ms for who, at in self._renewed.items()}
-                    self._there_since -= ms
+                self._set_clock(ms)
+            case "engine forked":
+                self._fork(ms)
             case _:
                 raise AssertionError(f"nobody knows how {fault.kind} comes")
 
+    def _set_clock(self, ms: int) -> None:
+        self._offset_ms += ms
+        if 0 < ms <= LEASE_MS / 2:  # which cannot be told from time that passes
+            for watch in self._watches:
+                watch.advance(ms)
+
     def _go_on(self, paused_ms: int) -> None:
         if paused_ms > LEASE_MS / 2:
-            self._there_since = self._world.clock.now
+            self._watches[self._primary].there_since = self._world.clock.now
         self.exchange.go_on()
         self.stir()
 
@@ -501,8 +603,21 @@ class Cluster:
                     pass
 
     def _promote(self) -> None:
-        """Have a replica promoted that is behind by no more than what some node still has."""
-        for lost in range(self.draw.randint(0, self.sharing.lost), -1, -1):
+        """Have a replica promoted: where nothing is to be lost, one that is behind by no more than
+        what some node still has.
+        """
+        lost = self.draw.randint(0, self.sharing.lost)
+        if self.sharing.is_lossy:
+            self._take_over(lost)
+            self._expect_repair()
+        else:
+            self._promote_kept(lost)
+        self.exchange.start()
+        self.stir()
+
+    def _promote_kept(self, most: int) -> None:
+        keepers: list[Member] = []
+        for lost in range(most, -1, -1):
             meta = self.engine.before(lost).meta
             if meta is None:
                 continue
@@ -517,18 +632,100 @@ class Cluster:
             self.keeper = self.draw.choice(keepers)
             self.exchange.is_faulty = False
             self._protect()
-        self.exchange.start()
+
+    def _take_over(self, most: int) -> None:
+        """Have a replica be the primary that is behind by so many writes, or as many as there are
+        since the log was made. At a place of its own it has to know who took the log over last: one
+        that does not is refused there, and who runs a cluster is told so.
+        """
+        old = self.exchange
+        new = self.exchanges[1 - self._primary] if self.sharing.has_replica else old
+        meta = old.engine.data.meta
+        assert meta is not None, "it has the log"
+        terms = {lost: old.engine.before(lost).meta for lost in range(most + 1)}
+        least = 0 if new is old else meta.term
+        lost = max(lost for lost, then in terms.items() if then is not None and then.term >= least)
+        self._world.note("cluster", f"lost {lost}")
+        if new is old or new.is_down:  # at the place of the old one
+            self.engine.promote(lost)
+            return
+        new.engine.take_over(old.engine, lost)
+        if new.engine.data.meta is not None and new.engine.data.meta.engine == new.engine.run_id:
+            new.engine.restart()  # it would take itself for the one that takes batches in
+        self._primary = 1 - self._primary
+        if not self._has_forked:
+            self._world.clock.after(self.draw.randint(500, 5_000), partial(self._follow, old))
+
+    def _follow(self, old: Exchange) -> None:
+        """An engine that was gone comes back, and is a replica of the one that there is."""
+        old.engine.restart()
+        old.engine.follow(self.engine)
+        old.start()
+
+    def _expect_repair(self) -> None:
+        """See who has to be heard by the new engine."""
+        meta, branch = self.engine.data.meta, self._world.branch
+        assert meta is not None, "it has the log"
+        self.repairers = {
+            member: member.log.seq
+            for member in self.members
+            if member.can_put_back(meta.seq, meta.chain)
+            and member.log is not None
+            and self._world.branch_of(member.server) is branch
+        }
+        if self.draw.random() < 0.3:
+            ms = self.draw.randint(-10_000, 10_000)
+            self._world.clock.after(self.draw.randint(100, 5_000), partial(self._set_new, ms))
+
+    def _set_new(self, ms: int) -> None:
+        """Set the clock of an engine that is new still."""
+        if not self.is_open and self._world.faulty:
+            self.happened("clock set while an engine is new")
+            self._set_clock(ms)
+            self.repairers.clear()
+
+    # ── A fork ───────────────────────────────────────────────────────────────────────────────
+
+    def _fork(self, ms: int) -> None:
+        """A replica is promoted, and for so long the old primary lives on for some nodes."""
+        old, new = self.exchange, self.exchanges[1 - self._primary]
+        if new is old or new.is_down:
+            return
+        self._has_forked = True
+        self._take_over(self.draw.randint(0, self.sharing.lost))
+        for member in self.members:
+            match self.draw.choice(("stays", "goes", "goes", "sees both", "starts anew")):
+                case "stays":
+                    member.cut_from(new, ms)
+                case "goes":
+                    member.cut_from(old, ms)
+                case "starts anew":
+                    member.kill(self.draw.randint(0, 3_000))
+                case _:
+                    pass
+        self._expect_repair()
+        for member in [*self.repairers]:
+            if not member.is_cut_from(old):
+                del self.repairers[member]  # it may never come
+        self._world.clock.after(ms, partial(self._join, old))
+        self.stir(ms)
+
+    def _join(self, old: Exchange) -> None:
+        """The old primary is none any more."""
+        self._has_forked = False
+        if self.draw.random() < 0.5:  # it never stops
+            old.engine.follow(self.engine)
+        else:
+            old.kill()
+            self._world.clock.after(self.draw.randint(500, 5_000), partial(self._follow, old))
         self.stir()
 
+    # ── What nodes have ──────────────────────────────────────────────────────────────────────
+
     def _has_all_behind(self, member: Member, seq: int, chain: str) -> bool:
-        """Whether a node can come to a new engine, and put back all that anybody was told."""
-        server, log = member.server, member.log
-        if server is None or log is None or server.is_deaf or inside.is_over(log):
-            return False
-        if member.process.is_stopped or member.is_cut:
-            return False
-        has_all = log.seq >= len(self._world.entries)
-        return has_all and log.ring.behind(seq, chain, 1) is not None
+        """Whether a node can put back all that anybody was told."""
+        has_all = member.log is not None and member.log.seq >= len(self._world.entries)
+        return has_all and member.can_put_back(seq, chain)
 
     def _protect(self) -> None:
         """Nothing more happens until the new engine takes batches in."""

@@ -31,11 +31,13 @@ class Sharing:
     snapshot_every: int  # entries
     hurry: int  # how many times as fast the time passes between two rounds of the upkeep
     lost: int  # how many writes a replica is behind, at most
+    is_lossy: bool  # whether it may lack what no node has, or none that is there
+    has_replica: bool  # at a place of its own, where it is promoted
     is_seen_at_every_step: bool  # whether digests are compared then, and not only now and then
     faults: tuple[Fault, ...]
 
     @classmethod
-    def drawn(cls, seed: int, safety: int) -> Sharing:
+    def drawn(cls, seed: int, safety: int, *, may_lose: bool) -> Sharing:
         """The sharing of a seed."""
         draw = random.Random(f"cluster of {seed}")
         nodes = draw.choice((1, 2, 2, 3, 3, 4, 5))
@@ -46,6 +48,13 @@ class Sharing:
             ms = draw.randint(*CLUSTER_FAULTS[kind])
             at = draw.randint(1_500, safety - 1_000)
             faults.append(Fault(at, kind, draw.randrange(nodes), ms))
+        losses = random.Random(f"losses of {seed}")
+        is_lossy = losses.random() < 0.4 and may_lose
+        has_replica = is_lossy and losses.random() < 0.6
+        for _ in range(losses.choice((1, 2, 4)) if is_lossy else 0):
+            kind = losses.choice([*LOSSES] if has_replica else ["replica promoted"])
+            at = losses.randint(1_500, safety - 1_000)
+            faults.append(Fault(at, kind, 0, losses.randint(*LOSSES[kind])))
         return cls(
             nodes=nodes,
             has_folders=draw.random() < 0.6,
@@ -55,6 +64,8 @@ class Sharing:
             snapshot_every=draw.choice((15, 15, 60, 1_000_000)),
             hurry=draw.choice((5, 60, 60)),
             lost=draw.choice((2, 10, 40, 150)),
+            is_lossy=is_lossy,
+            has_replica=has_replica,
             is_seen_at_every_step=draw.random() < 0.1,
             faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         )
@@ -70,6 +81,12 @@ CLUSTER_FAULTS = {
     "engine killed": (100, 8_000),
     "replica promoted": (100, 4_000),
     "clock set": (-10_000, 10_000),
+}
+
+# … and by what something may be lost for good.
+LOSSES = {
+    "replica promoted": (100, 4_000),
+    "engine forked": (500, 12_000),
 }
 
 
@@ -124,13 +141,13 @@ class Config:
         return self.log_delay + self.log_late
 
     @classmethod
-    def drawn(cls, seed: int, *, shared: bool = False) -> Config:
-        """The configuration of a seed."""
-        return cls._alone(seed)._shared() if shared else cls._alone(seed)
+    def drawn(cls, seed: int, *, shared: bool = False, may_lose: bool = True) -> Config:
+        """The configuration of a seed. `may_lose`: engines may be lost with what only they had."""
+        return cls._alone(seed)._shared(may_lose=may_lose) if shared else cls._alone(seed)
 
-    def _shared(self) -> Config:
+    def _shared(self, *, may_lose: bool) -> Config:
         """The same people and the same weather, around nodes that share a log."""
-        sharing = Sharing.drawn(self.seed, self.safety)
+        sharing = Sharing.drawn(self.seed, self.safety, may_lose=may_lose)
         # What a proposal waits for is the command before it, itself, and the end of a read.
         delay = 8 * sharing.engine_ms + 10
         return replace(

@@ -81,11 +81,15 @@ class Data:
 
 
 class ModelEngine:
-    """An engine that runs. `clock` is its time in ms since the epoch, which may be set."""
+    """An engine that runs. `clock` is its time in ms since the epoch, which may be set. `number` is
+    one that no other one has.
+    """
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], number: int = 0) -> None:
         self.clock = clock
+        self._number = number
         self.data = Data()
+        self.is_primary = True  # else what it has is that of another one
         self._runs = 0
         self._past: deque[Data] = deque([Data()], maxlen=REMEMBERED + 1)
         self.restart()
@@ -95,7 +99,8 @@ class ModelEngine:
     def restart(self) -> None:
         """Start anew, with all that there was."""
         self._runs += 1
-        name = f"{self._runs:08x}".ljust(40, "0")  # its beginning is one of its own, too
+        # Its beginning is one of its own, too.
+        name = f"{self._runs:06x}{self._number:02x}".ljust(40, "0")
         self.run_id = f"{name}.{name}"
         self._scripts: set[str] = set()  # that it knows by their names
 
@@ -105,9 +110,19 @@ class ModelEngine:
 
     def promote(self, lost: int) -> None:
         """From here on it is another one: a replica that was behind by so many writes."""
-        self.data = self.before(lost).copied()
-        self._past = deque([self.data.copied()], maxlen=REMEMBERED + 1)
+        self.take_over(self, lost)
         self.restart()
+
+    def take_over(self, primary: ModelEngine, lost: int) -> None:
+        """Be a primary, with what another one had so many writes ago."""
+        self.data = primary.before(lost).copied()
+        self._past = deque([self.data.copied()], maxlen=REMEMBERED + 1)
+        self.is_primary = True
+
+    def follow(self, primary: ModelEngine) -> None:
+        """Be a replica of another one: have what that has, from one moment to the next."""
+        self.data = primary.data
+        self.is_primary = False
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +135,9 @@ class ModelEngine:
             case ("INFO", _):
                 history, run = self.run_id.split(".")
                 ids = f"master_replid:{history}\r\nrun_id:{run}"
-                return f"{ids}\r\nrole:master\r\nredis_version:7.2.4\r\n".encode()
+                return f"{ids}\r\nrole:{self._role}\r\nredis_version:7.2.4\r\n".encode()
+            case ("ROLE",):
+                return [self._role.encode()]
             case ("HMGET", _, *names):
                 return [self._meta(str(name)) for name in names]
             case ("HGET", _, name):
@@ -129,6 +146,8 @@ class ModelEngine:
                 return self._leases()
             case ("GET", key):
                 return data.strings.get(str(key))
+            case (("SET" | "UNLINK" | "EVALSHA" | "EVAL"), *_) if not self.is_primary:
+                raise ReplyError("READONLY You can't write against a read only replica.")
             case ("SET", key, value, *_):
                 data.strings[str(key)] = _bytes(value)
                 return self._written(b"OK")
@@ -151,6 +170,10 @@ class ModelEngine:
                 return self._run(name, arguments)
             case _:
                 raise AssertionError(f"the model knows nothing of {command[0]!r}")
+
+    @property
+    def _role(self) -> str:
+        return "master" if self.is_primary else "slave"
 
     def _run(self, name: str, arguments: Sequence[Argument]) -> Reply:
         script = _SCRIPTS[name]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tcpchat_core import Entry, StateLimits, events
+from tcpchat_core.state.tables import MAX_DIVERGENCES
 
 
 @dataclass
@@ -35,6 +37,11 @@ class Stay:
     end: int | None = None
     ended_on: int | None = None  # the connection that the person had then
 
+    @property
+    def since(self) -> int:
+        """The number of the last message before it."""
+        return self.life.base + sum(1 for each in self.life.messages if each.place < self.start)
+
     def covers(self, place: int) -> bool:
         """Whether it was while somebody was there."""
         return self.start < place and (self.end is None or place < self.end)
@@ -49,6 +56,12 @@ class Life:
     base: int
     members: dict[int, Stay] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+
+    def last_at(self, place: int) -> int:
+        """The number of its last message before a place; 0 if it was not there."""
+        if self.base >= place:
+            return 0
+        return self.base + sum(1 for message in self.messages if message.place < place)
 
     def kept_from(self, place: int, limits: StateLimits, since: int) -> int:
         """The number of the oldest message that the history holds just after a place.
@@ -75,6 +88,7 @@ class Direct:
     author: int
     to: int
     seq: int
+    place: int
 
 
 @dataclass
@@ -112,6 +126,7 @@ class Model:
         self.said_again: list[str] = []  # texts that the log holds twice under two ids
         self.resumed: dict[int, tuple[int, int]] = {}  # by connection: place, id of the person
         self.forgotten: dict[int, int] = {}  # by place: what was said before which time
+        self.epochs = [("simulated", 0)]  # and the entry that each began with
 
     def apply(self, entry: Entry) -> None:
         """One entry of the log."""
@@ -135,6 +150,8 @@ class Model:
                             self._disconnect(lost, entry)
                 case events.Forget(before):
                     self.forgotten[place] = before
+                case events.Diverge(epoch):
+                    self.epochs.append((epoch, place))
             return
         match event:
             case events.Nick():
@@ -151,7 +168,7 @@ class Model:
             case events.Say():
                 self._say(who, event, entry)
             case events.Tell():
-                self._tell(who, event)
+                self._tell(who, event, place)
             case events.Quit():
                 self._depart(who, place, entry.at, "quit")
             case events.Disconnect():
@@ -163,6 +180,32 @@ class Model:
             (before for at, before in self.forgotten.items() if place is None or at <= place),
             default=0,
         )
+
+    def ends_since(self, epoch: str, place: int) -> list[int] | None:
+        """Where the epochs from one on had ended just before a place; None when that is not known
+        there any more.
+        """
+        begun = [(name, at) for name, at in self.epochs if at < place]
+        if epoch in ("", begun[-1][0]):
+            return []
+        ends = [(name, end) for (name, _), (_, end) in pairwise(begun)][-MAX_DIVERGENCES:]
+        names = [name for name, _ in ends]
+        return [end for _, end in ends[names.index(epoch) :]] if epoch in names else None
+
+    def common_in(self, life: Life, epoch: str, place: int) -> int | None:
+        """Up to which number of a room those of an epoch are those just before a place; None for
+        all.
+        """
+        ends = self.ends_since(epoch, place)
+        return 0 if ends is None else min(map(life.last_at, ends), default=None)
+
+    def common_told(self, who: Character, epoch: str, place: int) -> int | None:
+        """As `common_in`, of what was said to one person."""
+        ends = self.ends_since(epoch, place)
+        if ends is None:
+            return 0
+        lasts = [sum(1 for direct in who.told if direct.place < end) for end in ends]
+        return min(lasts, default=None)
 
     def stays_in(self, person: int, life: Life) -> Iterator[Stay]:
         """When somebody was in a room."""
@@ -244,13 +287,13 @@ class Model:
             self.said_again.append(event.text)
         self.messages[event.text] = message
 
-    def _tell(self, who: Character, event: events.Tell) -> None:
+    def _tell(self, who: Character, event: events.Tell, place: int) -> None:
         other = self.nicks.get(event.key)
         if other is None or (event.id is not None and event.id in who.ids):
             return
         if event.id is not None:
             who.ids[event.id] = event.text
-        direct = Direct(event.text, who.id, other.id, len(other.told) + 1)
+        direct = Direct(event.text, who.id, other.id, len(other.told) + 1, place)
         other.told.append(direct)
         if event.text in self.directs:
             self.said_again.append(event.text)

@@ -14,8 +14,12 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tests.sim.clock import Clock
+
+if TYPE_CHECKING:
+    from tests.sim.server import Server
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,7 @@ class Link:
 
     def __init__(self, clock: Clock, draw: random.Random, there: Way, back: Way) -> None:
         self.conn = 0  # the server's number for it, once it is accepted
+        self.accepted_by: Server | None = None
         self.to_server = Pipe(clock, draw, there)
         self.to_client = Pipe(clock, draw, back)
         self.client = End(self.to_client, self.to_server, clock)

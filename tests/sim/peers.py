@@ -15,29 +15,39 @@ from tcpchat_core import Notice, events
 from tests.sim.network import End, Link
 
 if TYPE_CHECKING:
+    from tests.sim.server import Server
     from tests.sim.world import World
 
 
 class Shown(NamedTuple):
     """One thing that a person was shown, when, and over which connection.
 
-    `text` is the message's own: also for a receipt, which does not repeat it.
+    `text` is the message's own: also for a receipt, which does not repeat it. `server` is the boot
+    of a node that has told it.
     """
 
     at: int
     conn: int
     notice: Notice
     text: str
+    server: Server | None
 
 
 @dataclass
 class Diary:
-    """What one session was shown. `person` is the connection that it began on."""
+    """What one session was shown. `person` is the connection that it began on; `session` is what
+    the log calls it, "" for one that cannot be resumed.
+    """
 
     owner: str
     person: int
-    keeps: bool  # whether it can be resumed
+    session: str
     shown: list[Shown] = field(default_factory=list)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it can be resumed."""
+        return bool(self.session)
 
 
 @dataclass
@@ -47,12 +57,18 @@ class Wire:
     link: Link | None
     seen: dict[str, int]
     told: int
+    epoch: str
     notices: list[Notice] = field(default_factory=list)
 
     @property
     def conn(self) -> int:
         """The server's number for the connection; 0 before it is accepted."""
         return self.link.conn if self.link else 0
+
+    @property
+    def server(self) -> Server | None:
+        """The boot of a node that has accepted it."""
+        return self.link.accepted_by if self.link else None
 
 
 @dataclass
@@ -110,6 +126,11 @@ class Peer:
     def conn(self) -> int:
         """The server's number for the connection; 0 before it is accepted."""
         return self.link.conn if self.link else 0
+
+    @property
+    def server(self) -> Server | None:
+        """The boot of a node that has accepted the connection."""
+        return self.link.accepted_by if self.link else None
 
     # ── For subclasses ───────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import msgspec
 from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.events import Request
+from tcpchat_core.server.access import session_of
 from tests.core.third_dialect import netstring, take_frames
 from tests.sim.peers import Diary, Frame, Peer, Question, Shown, Wire
 
@@ -41,7 +42,7 @@ class Person(Peer):
         self.wanted = [COMMONS]
         self.nick_wanted = name
         self.diary: Diary | None = None
-        self.wire = Wire(None, {}, 0)
+        self.wire = Wire(None, {}, 0, "")
         self._tap = b""
         self.open = False  # welcome or resumed, on this connection
         self.away_until = 0
@@ -71,7 +72,7 @@ class Person(Peer):
         self.heard_at = self.clock.now
         hello = self.protocol.hello()
         claim = msgspec.json.decode(hello, type=events.Hello)
-        self.wire = Wire(self.link, claim.seen, claim.told)
+        self.wire = Wire(self.link, claim.seen, claim.told, claim.epoch)
         self.world.all_wires.append(self.wire)
         self._tap = b""
         self._questions.clear()
@@ -115,8 +116,8 @@ class Person(Peer):
         text = ""
         match notice:
             case notices.Welcome():
-                keeps = bool(notice.token)
-                self.diary = Diary(self.name, self.conn, keeps)
+                session = session_of(notice.token) if notice.token else ""
+                self.diary = Diary(self.name, self.conn, session)
                 self.world.diaries.append(self.diary)
                 self._opened()
             case notices.Resumed():
@@ -140,7 +141,7 @@ class Person(Peer):
             case _:
                 pass
         if self.diary is not None:
-            self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+            self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text, self.server))
 
     def _opened(self) -> None:
         self.open = True
@@ -342,7 +343,7 @@ class PlainPerson(Peer):
 
     def _note(self, line: str) -> None:
         if self.diary is None:
-            self.diary = Diary(self.name, self.conn, keeps=False)
+            self.diary = Diary(self.name, self.conn, "")
             self.world.diaries.append(self.diary)
         if line.startswith("* Said in "):
             self._history = True
@@ -358,7 +359,7 @@ class PlainPerson(Peer):
         else:
             text = line.partition("] ")[2]
             notice = notices.Told("", text, 0, 0)
-        self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+        self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text, self.server))
 
     def _act(self) -> None:
         if not self.world.faulty:
@@ -411,7 +412,7 @@ class MarkedPerson(Peer):
             if data[:1] in b"*!":  # our first line was under way for so long that we are greeted
                 self.hang_up()
                 return
-            self.diary = Diary(self.name, self.conn, keeps=False)
+            self.diary = Diary(self.name, self.conn, "")
             self.world.diaries.append(self.diary)
         self._data += data
         frames, wrong = take_frames(self._data)
@@ -438,7 +439,7 @@ class MarkedPerson(Peer):
                 return  # has no id, so nobody knows for what it is
             case _:
                 pass
-        diary.shown.append(Shown(self.clock.now, self.conn, notice, text))
+        diary.shown.append(Shown(self.clock.now, self.conn, notice, text, self.server))
 
     def _act(self) -> None:
         if not self.world.faulty:

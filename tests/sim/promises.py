@@ -12,6 +12,7 @@ from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.healthy import Healthy
 from tests.sim.checkers.leases import Leases
 from tests.sim.checkers.liveness import Liveness
+from tests.sim.checkers.losses import Losses
 from tests.sim.checkers.nothing_outside import NothingOutside
 from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.on_disk import OnDisk
@@ -45,14 +46,19 @@ CHECKERS: tuple[type[Checker], ...] = (
     Archive,
     OneLog,
     Leases,
+    Losses,
 )
 
 
-def simulate(seed: int, parts: Parts | None = None, *, shared: bool = False) -> World:
+def simulate(
+    seed: int, parts: Parts | None = None, *, shared: bool = False, may_lose: bool = True
+) -> World:
     """Run the simulation of a seed, with all checkers; look at its `violations`.
 
-    With `shared` it is one of several nodes that share a log.
+    With `shared` it is one of several nodes that share a log; and unless that `may_lose` nothing,
+    one of some seeds has engines that are lost with what no node has read.
     """
-    world = World(Config.drawn(seed, shared=shared), [checker() for checker in CHECKERS], parts)
+    config = Config.drawn(seed, shared=shared, may_lose=may_lose)
+    world = World(config, [checker() for checker in CHECKERS], parts)
     world.run()
     return world

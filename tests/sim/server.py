@@ -15,6 +15,7 @@ from tcpchat_core import ChatState, Entry, events
 from tcpchat_net.logs import Log, OnEntries
 from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.node import SWEEP_MS
+from tests.sim.branches import Branch
 from tests.sim.clock import Clock
 from tests.sim.config import Config
 from tests.sim.network import Link
@@ -105,6 +106,7 @@ class Server:
         self.config = config
         self.number, self.boot = number, boot
         self.state = state
+        self.branch: Branch | None = None  # where it is in a log that is shared
         self.is_deaf = False  # it is stopped: nobody is accepted, and no entry is for it
         self.is_dead = False
         self.protocol = parts.protocol(
@@ -143,6 +145,7 @@ class Server:
 
         conn = self.node.connect(transport, token=token, peer=peer)
         link.conn = transport.conn = conn
+        link.accepted_by = self
         self.transports[conn] = transport
         transport.readable()
 

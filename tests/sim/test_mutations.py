@@ -41,7 +41,7 @@ from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects import Item
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
 from tcpchat_core.dialects.plain import PlainReader, PlainText
-from tcpchat_core.notices import Gap, Limits, Said, Sent, Told, Welcome
+from tcpchat_core.notices import Diverged, Gap, Limits, Said, Sent, Told, Welcome
 from tcpchat_core.server import protocol as server_module
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.deliver import Delivery
@@ -58,7 +58,7 @@ from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.records import entries_of
 from tcpchat_net.logs.store import Batch, FullError
-from tcpchat_net.logs.stream import Beat, Greeting, Row, Taken
+from tcpchat_net.logs.stream import Beat, Greeting, Head, Row, Taken
 from tcpchat_net.logs.stream.commands import Argument
 from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.logs.upkeep import Upkeep
@@ -961,6 +961,54 @@ def nobody_says_that_a_dead_node_is_over(_: Patch) -> Parts:
     return Parts(stream=Silent)
 
 
+# ── Of what is lost with an engine ───────────────────────────────────────────────────────────
+
+
+def a_log_that_has_lost_its_end_does_not_say_so(_: Patch) -> Parts:
+    class Silent(ModelEngine):
+        def claim(self, run_id: str, *words: Argument) -> Any:
+            log, meta = self.data.log.copy(), copy(self._log)
+            reply = super().claim(run_id, *words)
+            if len(self.data.log) > len(log):
+                self.data.log = log
+                self._log.seq, self._log.at, self._log.chain = meta.seq, meta.at, meta.chain
+            return reply
+
+    return Parts(engine=Silent)
+
+
+def a_node_reads_on_in_the_log_that_went_on_without_it(patch: Patch) -> Parts:
+    patch.setattr(Row, "follows", lambda *_: True)
+
+    class Trusting(StreamLog):
+        def _take_up(self, head: Head, run_id: str) -> None:
+            super()._take_up(head._replace(seq=max(head.seq, self.seq + 1)), run_id)
+
+    return Parts(stream=Trusting)
+
+
+def what_was_seen_of_the_lost_end_is_not_cut_back(patch: Patch) -> Parts:
+    def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
+        event = msgspec.structs.replace(event, epoch=tables.epoch)
+        actions: list[Action] = COMING[events.Resume](tables, entry, event)
+        return actions
+
+    patch.setitem(ARRIVALS, events.Resume, resume)
+    return Parts()
+
+
+def the_client_stays_in_its_epoch(_: Patch) -> Parts:
+    class Stubborn(ClientProtocol):
+        def _take(self, notice: Notice) -> bool:
+            epoch = self.epoch
+            is_news = super()._take(notice)
+            if isinstance(notice, Diverged):
+                self.epoch = epoch
+            return is_news
+
+    return Parts(client=Stubborn)
+
+
 MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
@@ -1041,7 +1089,15 @@ SHARED: list[tuple[Mutation, str, str]] = [
         "engine killed",
     ),
     (nobody_says_that_a_dead_node_is_over, "sessions", "deaths"),
+    (a_log_that_has_lost_its_end_does_not_say_so, "losses", "losing take-overs"),
+    (a_node_reads_on_in_the_log_that_went_on_without_it, "one_log", "forks"),
+    (what_was_seen_of_the_lost_end_is_not_cut_back, "losses", "forks"),
+    (the_client_stays_in_its_epoch, "losses", "losing take-overs"),
 ]
+
+
+# What is looked for where engines are lost with what no node has.
+LOSSES_ONLY = {"forks", "losing take-overs"}
 
 
 def shared_seeds(what: str) -> Iterator[int]:
@@ -1049,12 +1105,19 @@ def shared_seeds(what: str) -> Iterator[int]:
     for seed in range(100 * WITHIN):
         sharing = Config.drawn(seed, shared=True).sharing
         assert sharing is not None
+        if sharing.is_lossy != (what in LOSSES_ONLY):
+            continue
         kinds = Counter(fault.kind for fault in sharing.faults)
         kinds["calls"] = 2 * bool(sharing.call_fault_every)
         if sharing.snapshot_every < 20 and sharing.hurry > 20:
             kinds["trims"] = kinds["node stopped"]
         if sharing.lost >= 40 and sharing.engine_ms >= 5:
             kinds["losses"] = kinds["replica promoted"]
+        # The new engine is open when the old one goes, and has given up nobody yet.
+        forks = [fault for fault in sharing.faults if fault.kind == "engine forked"]
+        kinds["forks"] = 2 * any(6_000 < fault.ms < 9_000 for fault in forks)
+        if not sharing.has_replica:
+            kinds["losing take-overs"] = kinds["replica promoted"]
         if not (sharing.has_folders or sharing.is_numbered):  # who comes back is somebody else
             kinds["deaths"] = kinds["node killed"]
         if sharing.nodes > 1 and kinds[what] > 1:

@@ -8,12 +8,16 @@ it soon, or when its patience ends.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from tcpchat_net.logs.stream import EngineDownError
+from tcpchat_net.logs.stream.address import EngineAddress, Place
 from tcpchat_net.logs.stream.commands import Argument, ReplyError
+from tcpchat_net.resp import RespWire
 from tests.sim.clock import Clock
 from tests.sim.engine import ModelEngine, Reply
 from tests.sim.process import Process
@@ -37,12 +41,19 @@ class Line:
 
 
 class Exchange:
-    """The engine, and all connections to it."""
+    """An engine at its place, and all connections to it."""
 
     def __init__(
-        self, clock: Clock, draw: random.Random, engine: ModelEngine, *, most_ms: int, every: int
+        self,
+        clock: Clock,
+        draw: random.Random,
+        engine: ModelEngine,
+        place: Place,
+        *,
+        most_ms: int,
+        every: int,
     ) -> None:
-        self.clock, self.engine = clock, engine
+        self.clock, self.engine, self.place = clock, engine, place
         self.draw = draw
         self._most_ms, self._every = most_ms, every
         self.is_faulty = True
@@ -52,6 +63,13 @@ class Exchange:
         self._lines: dict[Line, None] = {}
         self._held: list[Callable[[], None]] = []  # what came while the engine was paused
         self._readers: list[Callable[[], bool]] = []  # who waits for batches
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an engine that takes batches in."""
+        meta = self.engine.data.meta
+        is_there = self.engine.is_primary and not (self.is_down or self.is_paused)
+        return is_there and meta is not None and meta.engine == self.engine.run_id
 
     # ── The engine ───────────────────────────────────────────────────────────────────────────
 
@@ -217,28 +235,33 @@ class Exchange:
         self._readers = [look for look in self._readers if not look()]
 
 
-class SimWire:
-    """A `Wire` of a process to the engine. `is_cut` tells whether it leads nowhere now."""
-
-    address = "the engine"
+class SimWire(RespWire):
+    """A `Wire` of a process to the engine, which may be at one of several places: which of them it
+    takes is for the shipped code to say. `is_cut` tells whether it leads nowhere now.
+    """
 
     def __init__(
-        self, process: Process, exchange: Exchange, is_cut: Callable[[], bool] = lambda: False
+        self,
+        process: Process,
+        exchanges: Sequence[Exchange],
+        is_cut: Callable[[Exchange], bool] = lambda _exchange: False,
     ) -> None:
-        self._process, self._exchange = process, exchange
+        self._exchanges = {exchange.place: exchange for exchange in exchanges}
+        super().__init__(EngineAddress((*self._exchanges,)), socket, ssl)
+        self._process, self._there = process, exchanges[0]
         self._is_cut = is_cut
         self._channel, self._heard = "", 0  # where it listens, and up to which entry it was told
         self._line: Line | None = None
         self._give_up: Callable[[Any], None] | None = None
 
-    def open(self, term: Callable[[], int]) -> None:  # noqa: ARG002 # there is one engine
-        """Connect, or connect anew."""
+    def _open_one(self, place: Place) -> None:
         self.close()
+        self._place, self._there = place, self._exchanges[place]
         line = Line()
-        line.is_cut = self._is_cut()
-        self._line = line
+        line.is_cut = self._is_cut(self._there)
+        self._line = self._sock = line
         resume = self._begin(CONNECT_MS)
-        self._exchange.open(line, resume)
+        self._there.open(line, resume)
         self._wait()
         self.call("PING")
 
@@ -246,10 +269,11 @@ class SimWire:
         """Let go of it: who waits for something on it hears that."""
         if self._line is not None:
             line, self._line = self._line, None
+            self._sock = None
             line.is_closed = True
-            self._exchange.closed(line)
+            self._there.closed(line)
             # What is in the kernels may get there all the same.
-            line.is_cut = line.is_cut or self._exchange.draw.random() < 0.3
+            line.is_cut = line.is_cut or self._there.draw.random() < 0.3
         if self._give_up is not None:
             self._give_up(EngineDownError("the connection to the engine was closed"))
 
@@ -260,9 +284,9 @@ class SimWire:
             raise EngineDownError("there is no connection to the engine")
         resume = self._begin(CALL_MS + wait_ms)
         line.broken = partial(resume, EngineDownError("the engine has hung up"))
-        if self._is_cut():
+        if self._is_cut(self._there):
             line.is_cut = True
-        self._exchange.send(line, command, wait_ms, resume)
+        self._there.send(line, command, wait_ms, resume)
         return self._wait()
 
     def listen(self, channel: str) -> None:
@@ -283,9 +307,9 @@ class SimWire:
             for (_, chain, _, at, _, size, _, origin, _, record) in [entry[1]]
         ]
 
-    def cut(self) -> None:
-        """What is on it now does not arrive any more."""
-        if self._line is not None:
+    def cut(self, exchange: Exchange) -> None:
+        """What is on it now does not arrive any more, if that leads there."""
+        if self._line is not None and self._there is exchange:
             self._line.is_cut = True
 
     def _begin(self, patience_ms: int) -> Callable[[Any], None]:

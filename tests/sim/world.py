@@ -15,23 +15,25 @@ import hashlib
 import random
 import traceback
 from collections import ChainMap, Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tcpchat_core import ChatState, Entry
+from tcpchat_core.notices import Resumed
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.logs.stream import Row
 from tcpchat_net.logs.stream.log import Ending
+from tests.sim.branches import Branch
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.config import Config
 from tests.sim.disk import Disk, Kept
 from tests.sim.logs import UnreliableLog
-from tests.sim.model import Model
+from tests.sim.model import Character, Model
 from tests.sim.network import Link, Way
 from tests.sim.parts import Parts
-from tests.sim.peers import Diary, Frame, Peer, Question, Wire
+from tests.sim.peers import Diary, Frame, Peer, Question, Shown, Wire
 from tests.sim.people import (
     COMMONS,
     HealthyPerson,
@@ -72,19 +74,23 @@ class Checker:
     def started(self, world: World, found: Sequence[Entry]) -> None:
         """A node starts, and has found these entries on its disk."""
 
-    def delivered(self, world: World, server: Server | None, entries: Sequence[Entry]) -> None:
+    def delivered(
+        self, world: World, branch: Branch, server: Server | None, entries: Sequence[Entry]
+    ) -> None:
         """A node has committed entries, or has read them before it serves: of a shared log."""
 
-    def begun(self, world: World, node: int, boot: int) -> None:
+    def begun(self, world: World, branch: Branch, node: int, boot: int) -> None:
         """A node begins to serve, with a log that it shares."""
 
-    def ended(self, world: World, ending: Ending, sentence: str) -> None:
+    def ended(self, world: World, server: Server | None, ending: Ending, sentence: str) -> None:
         """A node cannot go on with a log that it shares, and begins anew."""
 
-    def opened(self, _world: World) -> None:
-        """Another engine takes batches in from now on; all that it has is told anew."""
+    def opened(self, world: World, before: Branch) -> None:
+        """Another engine takes batches in from now on; all that it has is told anew. `before` is
+        what the log was: the same, if nothing is lost.
+        """
 
-    def taken_in(self, world: World, row: Row) -> None:
+    def taken_in(self, world: World, branch: Branch, row: Row) -> None:
         """The engine has taken a batch in, or has one."""
 
     def lapsed(self, world: World, who: tuple[int, int], silent_ms: int, there_ms: int) -> None:
@@ -110,10 +116,8 @@ class World:
         self.parts = parts = parts or Parts()
         self.clock = Clock()
         self.draw = random.Random(config.seed)
-        self.model = Model(config.state_limits)
-        self.entries: list[Entry] = []  # that were delivered, each once, in the order of the log
-        self._times: list[int] = []  # when each of them was delivered
-        self._early: dict[int, Entry] = {}  # delivered before what has a lower number
+        self.branch = Branch(config.state_limits)  # the log
+        self.lost: list[Branch] = []  # what it was, before something was lost
         self._snapshot = b""
         self._far_log: UnreliableLog | None = None
         self.disk = Disk(config, self.clock) if config.kept else None
@@ -156,6 +160,47 @@ class World:
         ]
 
     @property
+    def entries(self) -> list[Entry]:
+        """All that were delivered, each once, in the order of the log."""
+        return self.branch.entries
+
+    @property
+    def model(self) -> Model:
+        """What is true by the log."""
+        return self.branch.model
+
+    def branch_of(self, server: Server | None) -> Branch:
+        """The log as the boot of a node was given it."""
+        return (server and server.branch) or self.branch
+
+    def told_in(self, diary: Diary, branch: Branch) -> Iterator[tuple[Shown, int]]:
+        """What a session was shown, and up to which entry who told it had the log of a branch."""
+        upto: dict[Branch, int] = {}
+        for shown in diary.shown:
+            teller = self.branch_of(shown.server)
+            if teller not in upto:
+                upto[teller] = teller.common(branch)
+            yield shown, upto[teller]
+
+    def told_by(self, diary: Diary) -> Iterator[tuple[Shown, Branch, int | None]]:
+        """What a session was shown, and by which branch. Where that is another one than before:
+        up to which entry they are the same.
+        """
+        branch: Branch | None = None
+        for shown in diary.shown:
+            teller, fork = self.branch_of(shown.server), None
+            # Before it is resumed it is told nothing of a log.
+            if branch is None or (isinstance(shown.notice, Resumed) and teller is not branch):
+                fork = None if branch is None else teller.common(branch)
+                branch = teller
+            yield shown, branch, fork
+
+    def who(self, diary: Diary, branch: Branch) -> Character | None:
+        """Whose diary it is, by a branch."""
+        who = branch.model.characters.get(diary.person)
+        return who if who is not None and who.session == diary.session else None
+
+    @property
     def trace(self) -> str:
         """A name for all that happened."""
         return self._trace.hexdigest()
@@ -168,9 +213,16 @@ class World:
         """A promise was broken."""
         self.violations.append(Violation(name_of(checker), f"at {self.clock.now} ms: {text}"))
 
-    def wires(self) -> dict[int, Wire]:
-        """What came over the connections of people with clients, by connection."""
-        return {wire.conn: wire for wire in self.all_wires if wire.conn}
+    def wires(self, branch: Branch | None = None) -> dict[int, Wire]:
+        """What came over the connections of people with clients, by connection: to nodes that have
+        come to a branch, or to the log.
+        """
+        branch = branch or self.branch
+        return {
+            wire.conn: wire
+            for wire in self.all_wires
+            if wire.conn and self.branch_of(wire.server) is branch
+        }
 
     def dial(self, peer: Peer) -> Link:
         """A peer connects. The link gets its number when the server accepts it."""
@@ -332,7 +384,9 @@ class World:
         return [
             server
             for server in self.here
-            if not server.is_deaf and (self.cluster is None or server.state.seq == end)
+            if not server.is_deaf
+            and (self.cluster is None or server.state.seq == end)
+            and self.branch_of(server) is self.branch
         ]
 
     @property
@@ -340,11 +394,15 @@ class World:
         """All connections that nodes have, by their numbers."""
         return ChainMap(*(server.transports for server in self.here))
 
+    def taken_at(self, place: int) -> int:
+        """When an entry was taken in, whenever it was delivered."""
+        return self.branch.taken.get(place, self.time_of(place))
+
     def time_of(self, place: int) -> int:
         """When an entry came to be in the log."""
         if self.cluster is None:
             return self.entries[place - 1].at - EPOCH
-        return self._times[place - 1]  # the engine's clock may be set
+        return self.branch.times[place - 1]  # the engine's clock may be set
 
     def _serve(self, state: ChatState, boot: int) -> Server:
         """Start a node on what its log has left."""
@@ -393,23 +451,32 @@ class World:
     def _now(self) -> int:
         return EPOCH + self.clock.now
 
-    def delivered(self, entries: Sequence[Entry], server: Server | None = None) -> None:
-        """The log has delivered something: perhaps again, perhaps before its time."""
-        place = len(self.entries)
+    def delivered(
+        self, entries: Sequence[Entry], server: Server | None = None, branch: Branch | None = None
+    ) -> None:
+        """The log has delivered something: perhaps again, perhaps before its time. Of a log that is
+        shared, perhaps what it was before something was lost.
+        """
+        branch = branch or self.branch
+        place = len(branch.entries)
         for entry in entries:
-            if entry.seq > len(self.entries):
-                self._early[entry.seq] = entry
-            while early := self._early.pop(len(self.entries) + 1, None):
-                self.entries.append(early)
-                self._times.append(self.clock.now)
+            if entry.seq > len(branch.entries):
+                branch.early[entry.seq] = entry
+            while early := branch.early.pop(len(branch.entries) + 1, None):
                 self.note("log", early)
-                self.model.apply(early)
-        if fresh := self.entries[place:]:
+                branch.take(early, self.clock.now)
+        if branch is self.branch and (fresh := branch.entries[place:]):
             for checker in self.checkers:
                 checker.committed(self, fresh)
         if self.cluster is not None:
             for checker in self.checkers:
-                checker.delivered(self, server, entries)
+                checker.delivered(self, branch, server, entries)
+
+    def lose(self, place: int) -> None:
+        """The log goes on behind an entry, with other things than it had there."""
+        self.note("log", f"forks behind {place}")
+        self.lost.append(self.branch)
+        self.branch = self.branch.forked(place)
 
     def _plan_restart(self) -> None:
         config, clock = self.config, self.clock

@@ -8,7 +8,7 @@ as soon as the log and the network allow, and gets its receipts as soon.
 from __future__ import annotations
 
 from tcpchat_core.notices import Said, Sent
-from tests.sim.peers import Diary
+from tests.sim.peers import Diary, Shown
 from tests.sim.server import EPOCH
 from tests.sim.world import Checker, World
 
@@ -40,7 +40,7 @@ class Healthy(Checker):
                 conn = shown.conn
             match shown.notice:
                 case Said(at=at) if (
-                    shown.at - (said_at := self._said_at(world, shown.text, at)) > one_way
+                    shown.at - (said_at := self._said_at(world, shown, at)) > one_way
                     and said_at >= since
                     and not (world.cluster and world.is_disturbed(said_at, shown.at))
                 ):
@@ -61,9 +61,10 @@ class Healthy(Checker):
                     pass
         return conn
 
-    def _said_at(self, world: World, text: str, at: int) -> int:
+    def _said_at(self, world: World, shown: Shown, at: int) -> int:
         """When it came to be in the log: by the log's clock, unless that may be set."""
-        message = world.model.messages.get(text)
+        branch = world.branch_of(shown.server)
+        message = branch.model.messages.get(shown.text)
         if world.cluster is None or message is None:
             return at - EPOCH
-        return world.time_of(message.place)
+        return branch.times[message.place - 1]

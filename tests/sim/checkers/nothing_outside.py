@@ -7,6 +7,7 @@ said before it came (the history); nobody what was said after it left.
 from __future__ import annotations
 
 from tcpchat_core.notices import Entered, HistoryPage, Said, Told
+from tests.sim.model import Model
 from tests.sim.peers import Diary
 from tests.sim.world import Checker, World
 
@@ -15,28 +16,29 @@ class NothingOutside(Checker):
     def finished(self, world: World) -> None:
         for diary in world.diaries:
             for shown in diary.shown:
+                model = world.branch_of(shown.server).model
                 match shown.notice:
                     case Said():
-                        self._check(world, diary, shown.notice)
+                        self._check(world, model, diary, shown.notice)
                     case Entered(history=messages) | HistoryPage(messages=messages):
                         for said in messages:
-                            self._check(world, diary, said)
+                            self._check(world, model, diary, said)
                     case Told(text=text):
-                        direct = world.model.directs.get(text)
+                        direct = model.directs.get(text)
                         if direct is None or direct.to != diary.person:
                             world.violated(self, f"{diary.owner} was told {text[:20]!r}")
                     case _:
                         pass
 
-    def _check(self, world: World, diary: Diary, said: Said) -> None:
-        message = world.model.messages.get(said.text)
+    def _check(self, world: World, model: Model, diary: Diary, said: Said) -> None:
+        message = model.messages.get(said.text)
         if message is None:
             world.violated(self, f"{diary.owner} was shown {said.text[:20]!r}, which nobody said")
         elif (message.life.name, message.nick) != (said.room, said.nick):
             world.violated(self, f"{said} was said by {message.nick} in {message.life.name}")
         elif not any(
             stay.end is None or message.place < stay.end
-            for stay in world.model.stays_in(diary.person, message.life)
+            for stay in model.stays_in(diary.person, message.life)
         ):
             text = f"{diary.owner} was shown {said.text[:20]!r} of {said.room}"
             world.violated(self, f"{text}, where it was not")

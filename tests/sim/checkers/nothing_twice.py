@@ -12,8 +12,10 @@ from tests.sim.world import Checker, World
 class NothingTwice(Checker):
     def finished(self, world: World) -> None:
         for diary in world.diaries:
-            seen: set[str] = set()
-            for shown in diary.shown:
+            seen: dict[str, int] = {}  # and the place of its entry
+            for shown, branch, fork in world.told_by(diary):
+                if fork is not None:  # what is lost, and had no receipt yet, is said again
+                    seen = {text: place for text, place in seen.items() if place <= fork}
                 if isinstance(shown.notice, Said | Told):
                     key = shown.text
                 elif isinstance(shown.notice, Sent) and shown.notice.id is not None:
@@ -24,7 +26,8 @@ class NothingTwice(Checker):
                     continue
                 if key in seen:
                     world.violated(self, f"{diary.owner} was shown {key[:30]!r} twice")
-                seen.add(key)
+                said = branch.model.messages.get(shown.text) or branch.model.directs.get(shown.text)
+                seen[key] = said.place if said else 0
         for text in world.model.said_again:
             if text in world.spoken:
                 world.violated(self, f"{text[:30]!r} is in the log twice")

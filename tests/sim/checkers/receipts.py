@@ -17,11 +17,12 @@ class Receipts(Checker):
                     self._check(world, diary, shown, shown.notice)
 
     def _check(self, world: World, diary: Diary, shown: Shown, sent: Sent) -> None:
+        model = world.branch_of(shown.server).model
         if sent.room is None:
-            direct = world.model.directs.get(shown.text)
+            direct = model.directs.get(shown.text)
             is_true = direct is not None and direct.author == diary.person
         else:
-            message = world.model.messages.get(shown.text)
+            message = model.messages.get(shown.text)
             is_true = message is not None and (
                 message.author,
                 message.life.name,

@@ -9,41 +9,47 @@ goes on. Joins and topics carry the number that the connection is at.
 from __future__ import annotations
 
 from tcpchat_core.notices import Entered, Gap, Joined, Left, Resumed, Said, Sent, Told, TopicSet
+from tests.sim.model import Model
 from tests.sim.peers import Wire
 from tests.sim.world import Checker, World
 
 
 class Replay(Checker):
     def finished(self, world: World) -> None:
-        for wire in world.wires().values():
-            self._check(world, wire)
+        for branch in (world.branch, *world.lost):
+            for wire in world.wires(branch).values():
+                self._check(world, branch.model, wire)
 
-    def _check(self, world: World, wire: Wire) -> None:
+    def _check(self, world: World, model: Model, wire: Wire) -> None:
         at: dict[str, int | None] = {}  # None: the next number may be any
         told = 0
+        lost: set[str] = set()  # rooms of which it has seen what is lost
 
         def wrong(what: object) -> None:
             world.violated(self, f"connection {wire.conn}, at {at}, was sent {what}")
 
         for notice in wire.notices:
             match notice:
-                case Resumed() if wire.conn not in world.model.resumed:
+                case Resumed() if wire.conn not in model.resumed:
                     wrong(notice)
                     return
                 case Resumed(rooms=rooms):
-                    told = wire.told
-                    at = {room.room: _start(world, wire, room.room) for room in rooms}
+                    where, person = model.resumed[wire.conn]
+                    common = model.common_told(model.characters[person], wire.epoch, where)
+                    told = wire.told if common is None else min(wire.told, common)
+                    lost = {""} if told < wire.told else set()
+                    at = {room.room: _start(model, wire, room.room, lost) for room in rooms}
                 case Entered(room, seq=seq, again=again):
                     if again and at.get(room) not in (None, seq):
                         wrong(notice)
                     at[room] = seq
                 case Gap("", oldest):
-                    if oldest <= told + 1:
+                    if oldest <= told + ("" not in lost):
                         wrong(notice)
                     told = oldest - 1
                 case Gap(room, oldest):
                     place = at.get(room)
-                    if place is not None and oldest <= place + 1:
+                    if place is not None and oldest <= place + (room not in lost):
                         wrong(notice)
                     at[room] = oldest - 1
                 case Said(room, seq=seq):
@@ -71,11 +77,17 @@ class Replay(Checker):
                     pass
 
 
-def _start(world: World, wire: Wire, room: str) -> int | None:
-    """The number after which a resumed session is sent what was said in a room."""
-    place, person = world.model.resumed[wire.conn]
-    for stay in world.model.characters[person].stays:
+def _start(model: Model, wire: Wire, room: str, lost: set[str]) -> int | None:
+    """The number after which a resumed session is sent what was said in a room; one of which it has
+    seen what is lost is added to those.
+    """
+    place, person = model.resumed[wire.conn]
+    for stay in model.characters[person].stays:
         if stay.life.name == room and stay.covers(place):
-            before = sum(1 for message in stay.life.messages if message.place < stay.start)
-            return max(wire.seen.get(room, 0), stay.life.base + before)
+            seen = wire.seen.get(room, 0)
+            common = model.common_in(stay.life, wire.epoch, place)
+            if common is not None and seen > common:
+                lost.add(room)
+                seen = common
+            return max(seen, stay.since)
     return None

@@ -43,7 +43,7 @@ class Sessions(Checker):
         grace = world.config.limits.grace_ms
         for ghost in world.model.characters.values():
             if ghost.session == session and ghost.gone == "expired" and ghost.gone_at == entry.at:
-                away_ms = world.time_of(entry.seq) - world.time_of(ghost.away_place)
+                away_ms = world.taken_at(entry.seq) - world.taken_at(ghost.away_place)
                 if away_ms < grace - world.config.log_time:
                     text = f"{ghost.nick} expired after {away_ms} ms"
                     self._report(world, text, ghost)
