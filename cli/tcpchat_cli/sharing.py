@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,26 +27,20 @@ from tcpchat_cli.files import FileError, read_password
 from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings
-from tcpchat_core import Propose, events, lapses
 from tcpchat_net import ChatServer
 from tcpchat_net.greenlets import GreenletHost
 from tcpchat_net.log_thread import Child, LogThread
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.store import LOG_NAME
-from tcpchat_net.logs.stream import EVERYBODY, EngineDownError, EngineError
+from tcpchat_net.logs.stream import EngineDownError, EngineError
 from tcpchat_net.logs.stream.address import EngineAddress, parse_url
 from tcpchat_net.logs.stream.begin import begin
 from tcpchat_net.logs.stream.commands import Commands
-from tcpchat_net.logs.stream.log import Ending, StreamLog
+from tcpchat_net.logs.stream.log import Ending
+from tcpchat_net.logs.stream.node import Hosts, StreamNode
 from tcpchat_net.logs.stream.safety import dangers
-from tcpchat_net.logs.stream.status import Reporter
-from tcpchat_net.logs.stream.upkeep import StreamUpkeep
-from tcpchat_net.node import Stuck
 from tcpchat_net.resp import RespWire
 from tcpchat_net.server import monotonic_ms
-
-# How long what was proposed may take to be taken in when the node leaves, and then the leaving.
-_FINISH_MS: Final = 5_000
 
 # In which file of a node's folder it stands whose it is, and which is locked while it is used.
 _OWNER_NAME: Final = "node.json"
@@ -147,8 +141,6 @@ class Shared:
             folder.own(_Owner(self.address.name, begun.epoch, begun.term, folder.key))
         self.state, self.number, self.boot = begun.state, *begun.member
         here.close()
-        self._reporter = Reporter(begun.state, begun.ring, lambda: 0, warnings)
-        self._hosts = writing, reading = GreenletHost(), GreenletHost()
 
         def taken_over(term: int) -> None:
             if folder is None:
@@ -158,37 +150,29 @@ class Shared:
             except OSError as error:  # the log goes on without it, as without the archive
                 console.complain(f"{folder.path}: cannot write to the folder: {error.strerror}")
 
-        self.log = StreamLog(
-            begun.member,
-            begun.ring,
-            begun.epoch,
-            holder=holder,
-            writer=self._engine(),
-            reader=self._engine(),
-            writing=writing,
-            reading=reading,
-            lapse=self._lapse,
-            status=self._reporter.status,
-            mark=self._reporter.mark,
-            ended=self._cannot_go_on,
-            complain=console.complain,
-            term=begun.term,
-            taken_over=taken_over,
-        )
         self._threads = [LogThread()]
         self.archive: ArchiveKeeper | None = None
         if archive is not None:
             self._threads.append(LogThread())
             self.archive = ArchiveKeeper(archive, self._threads[1], console.complain)
         self._store = archive
-        self._upkeep = StreamUpkeep(
-            Commands(RespWire(self.address, socket, ssl), self.address.name),
-            self.log,
-            self.archive,
-            aside=self._threads[0],
+        self._greenlets = writing, reading = GreenletHost(), GreenletHost()
+        self._node = StreamNode(
+            begun,
+            Hosts(writing, reading, aside=self._threads[0]),
+            holder=holder,
+            writer=self._engine(),
+            reader=self._engine(),
+            looking=Commands(RespWire(self.address, socket, ssl), self.address.name),
+            keeper=self.archive,
             replay=Child,
+            warnings=warnings,
+            clock=monotonic_ms,
+            ended=self._cannot_go_on,
+            taken_over=taken_over,
             complain=console.complain,
         )
+        self.log = self._node.log
 
     @property
     def where(self) -> str:
@@ -208,22 +192,15 @@ class Shared:
 
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""
-        self._reporter.people = lambda: server.connections
-
-        def stuck(why: str | None) -> None:
-            console.complain(why or "the log is there again")
-            server.node.log_is_stuck(why is not None, Stuck.AWAY)
-
-        self.log.stuck = stuck
-        self._upkeep.begin()
+        self._node.serve(server.node)
 
     def close(self) -> None:
         """Leave the others, and let go of everything."""
-        self._upkeep.stop()
-        if not self.begins_anew and self.failure is None:
-            self._leave()
-        self.log.close()
-        for host in self._hosts:
+        left = gevent.event.Event()
+        self._node.leave(left.set)
+        left.wait()
+        self._node.close()
+        for host in self._greenlets:
             host.finish()
         if self.archive is not None:
             self.archive.flush()
@@ -234,29 +211,9 @@ class Shared:
         if self._folder is not None:
             self._folder.close()
 
-    def _leave(self) -> None:
-        """Have all that was proposed taken in, and then that this node is over."""
-        deadline = monotonic_ms() + _FINISH_MS
-        while self.log.waiting and not self._is_ended and monotonic_ms() < deadline:
-            gevent.sleep(0.01)
-        left = gevent.event.Event()
-        self.log.leave(self._lapse(self.number, self.boot), left.set)
-        left.wait(max(0.1, (deadline - monotonic_ms()) / 1_000))
-
-    @property
-    def _is_ended(self) -> bool:
-        return self.begins_anew or self.failure is not None
-
     def _engine(self) -> Commands:
         wire = RespWire(self.address, gevent.socket, gevent.ssl)
         return Commands(wire, self.address.name)
-
-    def _lapse(self, node: int, boot: int) -> Sequence[Propose]:
-        """What has to be said when a boot of a node is over: also of those who are not known here
-        yet.
-        """
-        rest = Propose(0, 0, (events.Lapse(node, boot, EVERYBODY),))
-        return [*lapses(self.state, node, boot + 1), rest]
 
     def _cannot_go_on(self, ending: Ending, sentence: str) -> None:
         if ending in (Ending.LOST, Ending.UNREADABLE):

@@ -16,8 +16,8 @@ Rule 4: An engine that has been started anew, or is another one (a replica that 
         in nothing before the nodes have put back what they had read and it has lost.
 
 Modules: this one says what an engine is asked and what it answers; `scripts` has the scripts that
-run in it, `commands` is an engine that speaks RESP, `ring` what a node keeps to put back, and `log`
-is the `Log` of a node.
+run in it, `commands` is an engine that speaks RESP, `ring` what a node keeps to put back, `log` is
+the `Log` of a node, and `node` puts all of a node's together.
 """
 
 from __future__ import annotations
