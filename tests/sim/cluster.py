@@ -1,7 +1,6 @@
 """Several nodes that share a log, the engine that it is in, and what befalls them.
 
-What runs is what ships: `begin`, `StreamLog`, its upkeep, and the node; put together here as
-`tcpchat_cli.sharing` does it.
+What runs is what ships: `begin`, the node, and the `StreamNode` that puts its log together.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tcpchat_core import Entry, Propose, events, lapses
+from tcpchat_core import Entry, events
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.replayer import InProcess
-from tcpchat_net.logs.stream import EVERYBODY, LEASE_MS, EngineDownError, EngineError, Row
+from tcpchat_net.logs.stream import LEASE_MS, EngineDownError, EngineError, Row
 from tcpchat_net.logs.stream.address import Place
 from tcpchat_net.logs.stream.begin import Begun, begin
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.log import Ending, StreamLog
-from tcpchat_net.logs.stream.status import Reporter
-from tcpchat_net.logs.stream.upkeep import StreamUpkeep
-from tcpchat_net.node import Stuck
+from tcpchat_net.logs.stream.node import Hosts, StreamNode
 from tests.sim import inside
 from tests.sim.branches import Branch
 from tests.sim.config import Fault, Sharing
@@ -40,11 +37,10 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 # As `tcpchat_cli.serving` has it: when people may come again, how long they have to take what they
-# were sent, how long a leave may take, and when a start is tried again.
+# were sent, and when a start is tried again.
 _RETRY_MS: Final = 100
 _SPREAD_MS: Final = 2_000
 _STOP_MS: Final = 1_500
-_FINISH_MS: Final = 5_000
 _AGAIN_MS: Final = 1_000
 
 # For how long what went wrong once may be noticed: a call that gets no answer, the wait before the
@@ -65,7 +61,8 @@ class Member:
         self._links: list[Link] = []
         self.server: Server | None = None  # that serves
         self.log: StreamLog | None = None
-        self._upkeep: StreamUpkeep | None = None
+        self._shared: StreamNode | None = None
+        self._term = 0  # the highest that it has seen
         self._workers: list[Worker] = []
         self.start()
 
@@ -90,6 +87,7 @@ class Member:
                     holder=holder,
                     fresh_epoch="simulated",
                     known_epoch="simulated" if self._has_begun and sharing.has_folders else "",
+                    known_term=self._term if sharing.has_folders else 0,
                     archive=None,
                     sleep=self.process.sleep,
                     complain=lambda _why: None,
@@ -100,7 +98,7 @@ class Member:
                     raise
                 self.process.sleep(_AGAIN_MS)
         engine.close()
-        self._has_begun = True
+        self._has_begun, self._term = True, begun.term
         self._serve(begun, holder)
 
     def _engine(self) -> Commands:
@@ -117,56 +115,45 @@ class Member:
         for row in (*before, *inside.rows(begun.ring)):
             entries = entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
             world.delivered(entries, None, branch)
-        reporter = Reporter(begun.state, begun.ring, lambda: 0, ())
         self._workers = [Worker(process), Worker(process), Worker(process, hurry=sharing.hurry)]
         writing, reading, aside = self._workers
         state, (number, boot) = begun.state, begun.member
         self._cluster.is_begun_again(branch, number, boot)
-        self.log = log = parts.stream(
-            begun.member,
-            begun.ring,
-            begun.epoch,
+        self._shared = shared = StreamNode(
+            begun,
+            Hosts(writing, reading, aside),
             holder=holder,
             writer=self._engine(),
             reader=self._engine(),
-            writing=writing,
-            reading=reading,
-            lapse=self._lapse,
-            status=reporter.status,
-            mark=reporter.mark,
-            ended=self._ended,
-            complain=lambda _why: None,
-        )
-        self._upkeep = parts.stream_upkeep(
-            self._engine(),
-            log,
-            None,
-            aside=aside,
+            looking=self._engine(),
+            keeper=None,
             replay=InProcess,
             every=sharing.snapshot_every,
+            clock=lambda: process.now,
+            ended=self._ended,
+            taken_over=self._taken_over,
             complain=lambda _why: None,
+            log=parts.stream,
+            upkeep=parts.stream_upkeep,
         )
+        self.log = shared.log
         self.server = server = Server(
             process,
             world.draw,
             config,
             parts,
             state=state,
-            log=TappedLog(log, parts, self._delivered),
+            log=TappedLog(shared.log, parts, self._delivered),
             number=number,
             boot=boot,
             configuration=events.Configure(msgspec.structs.asdict(config.state_limits)),
         )
         server.branch = branch
         world.servers.append(server)
-        reporter.people = lambda: server.node.connections
-        log.stuck = lambda why: server.node.log_is_stuck(why is not None, Stuck.AWAY)
-        self._upkeep.begin()
+        shared.serve(server.node)
 
-    def _lapse(self, node: int, boot: int) -> Sequence[Propose]:
-        assert self.server is not None, "a node that serves says who is over"
-        rest = Propose(0, 0, (events.Lapse(node, boot, EVERYBODY),))
-        return [*lapses(self.server.state, node, boot + 1), rest]
+    def _taken_over(self, term: int) -> None:
+        self._term = term
 
     def _delivered(self, entries: Sequence[Entry]) -> None:
         assert self.log is not None, "it delivers"
@@ -223,11 +210,9 @@ class Member:
     def _close(self) -> None:
         """Let go of everything."""
         if self.server is not None:
-            assert self._upkeep is not None, "what serves has its log looked after"
-            assert self.log is not None, "what serves has a log"
-            self._upkeep.stop()
+            assert self._shared is not None, "what serves has a log"
             self.server.node.drop_all()
-            self.log.close()
+            self._shared.close()
             for worker in self._workers:
                 worker.finish()
             self.server.die()
@@ -274,8 +259,8 @@ class Member:
         self.process.die()
         if self.server is not None:
             self.server.die()
-            assert self._upkeep is not None, "what serves has its log looked after"
-            self._upkeep.stop()
+            assert self._shared is not None, "what serves has a log"
+            self._shared.close()
             self.server = None
         self._wires.clear()
         self._hang_up()
@@ -305,26 +290,14 @@ class Member:
     def leave(self, ms: int) -> None:
         """End it as its operator does, and start it after so long."""
         self._cluster.repairers.pop(self, None)
-        process, server, log = self.process, self.server, self.log
+        process, server, shared = self.process, self.server, self._shared
         if process.is_dead or (server is not None and server.is_deaf):
             return
-        if server is None or log is None:
+        if server is None or shared is None:
             self.kill(ms)
             return
-        deadline = self._world.clock.now + _STOP_MS + _FINISH_MS
-
-        def wait() -> None:
-            if log.waiting and not inside.is_over(log) and process.now < deadline:
-                process.after(50, wait)
-            elif inside.is_over(log):
-                self._end(ms)
-            else:
-                end = partial(self._end, ms)
-                log.leave(self._lapse(server.number, server.boot), end)
-                process.at(max(process.now + 100, deadline), end)
-
         process.do(partial(self._stop_serving, "this node is shutting down"))
-        process.after(_STOP_MS, wait)
+        process.after(_STOP_MS, partial(shared.leave, partial(self._end, ms)))
 
     def _end(self, ms: int) -> None:
         if self.server is not None:
@@ -336,8 +309,8 @@ class Member:
     def die(self) -> None:
         """The simulation is over."""
         self.process.die()
-        if self._upkeep is not None:
-            self._upkeep.stop()
+        if self._shared is not None:
+            self._shared.close()
 
 
 class Watch:
