@@ -8,6 +8,9 @@ Rule 1: A message is known by the log's number of its entry. What comes again ch
 Rule 2: Who asks says for which rooms, and since which number in each: a room that vanished and came
         back is another room, with other people in it, and shows them nothing of its earlier life.
 
+Rule 3: A log that nodes share may lose its end, and give the numbers to other things. Its archive
+        has points, by which it can be seen up to where it is of the log that there is.
+
 All of it waits for the disk: call it from a thread of its own.
 """
 
@@ -19,7 +22,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.notices import Said
@@ -68,6 +71,20 @@ _TABLES: Final = f"""
     COMMIT;
 """
 
+# An archive of an earlier version has none of these.
+_POINTS: Final = """
+    CREATE TABLE IF NOT EXISTS point (
+        seq INTEGER PRIMARY KEY,
+        chain TEXT NOT NULL,
+        epoch TEXT NOT NULL
+    ) STRICT
+"""
+
+# Of so many entries one point is kept, the last; and none behind which are so many: a shared log
+# does not reach back as far.
+_ENTRIES_A_POINT: Final = 1_000
+_ENTRIES_WITH_POINTS: Final = 400_000
+
 # What is in the index, too.
 _INDEXED: Final = "id, key, author, text"
 
@@ -94,6 +111,14 @@ _MESSAGES_AT_A_TIME: Final = 1_000
 
 # How many pages of the index are merged in one step.
 _PAGES_AT_A_TIME: Final = 500
+
+
+class Point(NamedTuple):
+    """An entry of a log that several nodes share: the chain of the log there, and the epoch."""
+
+    seq: int
+    chain: str
+    epoch: str
 
 
 class ArchiveError(Exception):
@@ -141,6 +166,7 @@ class ArchiveStore:
                 db.executescript(_TABLES)
                 self._sync_folder()
                 self.is_new = True
+            db.execute(_POINTS)
 
     def open_to_read(self) -> None:
         """Open the file only to read what it has, also while a server writes to it.
@@ -217,12 +243,26 @@ class ArchiveStore:
             (seq,) = self._connection.execute("SELECT seq FROM reached").fetchone()
             return int(seq)
 
-    def add(self, messages: Sequence[Archived], reached: int) -> None:
-        """Take in what was said, up to the entry `reached`."""
+    def add(self, messages: Sequence[Archived], reached: int, point: Point | None = None) -> None:
+        """Take in what was said, up to the entry `reached`, which is that of the `point`."""
         with self._explained(), self._transaction() as db:
             known = self.reached()
             self._add(db, [kept for kept in messages if kept.id > known])
             db.execute("UPDATE reached SET seq = max(seq, ?)", (reached,))
+            if point is not None:
+                self._add_point(db, point)
+
+    def _add_point(self, db: sqlite3.Connection, point: Point) -> None:
+        first = point.seq - point.seq % _ENTRIES_A_POINT
+        db.execute("DELETE FROM point WHERE seq >= ?", (first,))
+        db.execute("DELETE FROM point WHERE seq < ?", (point.seq - _ENTRIES_WITH_POINTS,))
+        db.execute("INSERT INTO point VALUES (?, ?, ?)", point)
+
+    def points(self) -> list[Point]:
+        """Of which log this is, the newest point first."""
+        with self._explained():
+            rows = self._connection.execute("SELECT * FROM point ORDER BY seq DESC")
+            return [Point(*row) for row in rows]
 
     def _add(self, db: sqlite3.Connection, messages: Sequence[Archived]) -> None:
         rows = [
@@ -322,6 +362,7 @@ class ArchiveStore:
             pass
         with self._explained(), self._transaction() as db:
             db.execute("UPDATE reached SET seq = ?", (last,))
+            db.execute("DELETE FROM point WHERE seq > ?", (last,))
 
     def merge(self) -> bool:
         """Do a part of what makes the index one piece; whether anything was left to do.
@@ -432,7 +473,8 @@ class ArchiveKeeper:
     When it cannot keep up, or cannot write, or was behind the log at the start, it `is_behind`:
     what is to be kept is left to the log, nothing can be found, and somebody has to fill it from
     the log (`catching_up`, `caught_up`). `failed` is called with the reason each time it falls
-    behind.
+    behind. `place` may be set: it tells, of a log that several nodes share, up to where `keep` was
+    told of it.
     """
 
     def __init__(
@@ -445,6 +487,7 @@ class ArchiveKeeper:
     ) -> None:
         self.store = store
         self.host = host
+        self.place: Callable[[], Point | None] = lambda: None
         self.is_behind = is_behind
         self.is_damaged = False  # … and cannot be filled before there is a new one
         self._failed = failed
@@ -468,7 +511,7 @@ class ArchiveKeeper:
         """Store all that waits, without waiting for it."""
         if not self.is_behind:
             taken = self._taken()
-            self.host.run(lambda: self._add(taken), self._flushed)
+            self.host.run(lambda: self._add(*taken), self._flushed)
 
     def _flushed(self, error: BaseException | None) -> None:
         if isinstance(error, ArchiveError):
@@ -485,7 +528,7 @@ class ArchiveKeeper:
         taken = self._taken()
 
         def find() -> None:
-            self._add(taken)
+            self._add(*taken)
             messages.extend(self.store.find(inquiry))
 
         def done(error: BaseException | None) -> None:
@@ -537,19 +580,21 @@ class ArchiveKeeper:
             self._is_busy = False
             return
         taken = self._taken(STORED_AT_A_TIME)
-        self.host.run(lambda: self._add(taken), self._stored)
+        self.host.run(lambda: self._add(*taken), self._stored)
 
-    def _taken(self, most: int | None = None) -> list[Archived]:
-        """Take what waits, the oldest of it. Not in the thread, for more is coming meanwhile."""
+    def _taken(self, most: int | None = None) -> tuple[list[Archived], Point | None]:
+        """Take what waits, the oldest of it; where the log is, if that is all of it. Not in the
+        thread, for more is coming meanwhile.
+        """
         taken = self._waiting[:most]
         del self._waiting[:most]
         self._waiting_chars -= sum([len(archived.said.text) for archived in taken])
-        return taken
+        return taken, None if self._waiting else self.place()
 
-    def _add(self, taken: Sequence[Archived]) -> None:
+    def _add(self, taken: Sequence[Archived], point: Point | None) -> None:
         """In the thread of the archive."""
         if taken:
-            self.store.add(taken, taken[-1].id)
+            self.store.add(taken, taken[-1].id if point is None else point.seq, point)
 
     def _stored(self, error: BaseException | None) -> None:
         self._is_busy = False

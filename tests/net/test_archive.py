@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from tcpchat_net.logs.archive import (
     ArchiveError,
     ArchiveStore,
     DamagedError,
+    Point,
 )
 
 ROOMS = ("lobby", "tea", "кухня")
@@ -154,3 +157,30 @@ def test_an_archive_of_a_newer_tcpchat_is_refused_and_not_put_aside(tmp_path: Pa
     with pytest.raises(ArchiveError, match="newer tcpchat") as refused:
         ArchiveStore(tmp_path).open()
     assert not isinstance(refused.value, DamagedError)
+
+
+def test_of_each_thousand_entries_an_archive_keeps_the_last_point(store: ArchiveStore) -> None:
+    places = (5, 999, 1_000, 1_700, 2_500, 2_501)
+    points = [Point(seq, f"chain at {seq}", "epoch") for seq in places]
+    for point in points:
+        store.add([], point.seq, point)
+    assert [point.seq for point in store.points()] == [2_501, 1_700, 999]
+    store.add([], 401_000, Point(401_000, "chain", "epoch"))
+    assert [point.seq for point in store.points()] == [401_000, 2_501, 1_700]
+    store.forget_beyond(2_000)
+    assert (store.reached(), store.points()) == (2_000, [points[3]])
+
+
+def test_an_archive_of_a_version_without_points_is_gone_on_with(tmp_path: Path) -> None:
+    older = ArchiveStore(tmp_path)
+    older.open()
+    older.add([archived(1, "lobby", "ada", "tea")], 1)
+    older.close()
+    with contextlib.closing(sqlite3.connect(older.path)) as db:
+        db.execute("DROP TABLE point")
+    newer = ArchiveStore(tmp_path)
+    newer.open()
+    assert (newer.reached(), newer.points()) == (1, [])
+    newer.add([archived(2, "lobby", "ada", "four")], 2, Point(2, "chain", "epoch"))
+    assert [each.text for each in newer.everything("lobby")] == ["tea", "four"]
+    newer.close()

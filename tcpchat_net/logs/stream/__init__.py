@@ -298,6 +298,9 @@ class Engine(Protocol):
     def read(self, after: int, block_ms: int) -> list[Row]:
         """The next batches behind an entry, waiting for some for so long."""
 
+    def chain(self, seq: int) -> str | None:
+        """The chain of the log at an entry, if a batch that is kept ends there."""
+
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:
         """Put back what a new engine has lost, if its log ends with `seq` and `chain`."""
 

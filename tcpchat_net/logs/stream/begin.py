@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from tcpchat_core import ChatState
 from tcpchat_core.archive import Archived
-from tcpchat_net.logs.archive import ArchiveStore, DamagedError
+from tcpchat_net.logs.archive import ArchiveStore, DamagedError, Point
 from tcpchat_net.logs.recovery import cut_archive, unless_damaged
 from tcpchat_net.logs.replayer import SAID_AT_A_TIME, replay_batch
 from tcpchat_net.logs.store import Batch
@@ -73,19 +74,17 @@ def begin(
     try:
         found = _head(engine, fresh_epoch, known_epoch)
         head = _taken_over(engine, found, known_term, sleep)
-        # What is put into the log when it is taken over stands where something lost may have stood.
-        head = head._replace(seq=min(found.seq, head.seq))
         joined: Joined | None = None
         reader: _Reader | None = None
         while reader is None or joined is None:
-            reader = _Reader(engine, head, archive, complain, progress)
             try:
+                reader = _Reader(engine, head, archive, complain, progress)
                 reader.catch_up()
                 joined = joined or _joined(engine, node, holder, sleep)
                 while reader.ring.seq < joined.seq:
                     reader.catch_up()
                 reader.finish()
-            except DamagedError as error:  # or it has what was lost with an engine
+            except DamagedError as error:
                 assert archive is not None, "it is the archive's"
                 complain(f"{error}; it is now {archive.put_aside().name}, and is filled anew")
                 reader = None
@@ -186,10 +185,36 @@ class _Reader:
             return 0
         unless_damaged(archive, archive.open, self._complain)
         unless_damaged(archive, archive.reached, self._complain)
-        if (known := archive.reached()) > self._head.seq:
-            cut_archive(archive, self._head.seq, self._complain)
-            known = self._head.seq
-        return known
+        known, points = archive.reached(), archive.points()
+        common = self._common(archive, points) if known else 0
+        if known > self._head.seq or (points and common < points[0].seq):
+            cut_archive(archive, common, self._complain)
+        elif known > common:  # what came behind the last point is in the log, too
+            archive.forget_beyond(common)
+        return common
+
+    def _common(self, archive: ArchiveStore, points: Sequence[Point]) -> int:
+        """Up to where an archive is certain to be of this log, and not of an end that is lost.
+
+        Raises DamagedError when that cannot be said.
+        """
+        engine, base = self._engine, self._head.base
+
+        def is_common(point: Point) -> bool:
+            return engine.chain(point.seq) == point.chain
+
+        kept = [point for point in points if point.seq > base]
+        if kept and not is_common(kept[0]):
+            kept = kept[bisect_left(kept, 1, key=is_common) :]  # all before a common one are, too
+        if kept or not base:
+            return kept[0].seq if kept else 0
+        # Before the log's beginning there is nothing to compare with. But no end of it is lost
+        # without a change of the epoch.
+        older = next((point for point in points if point.seq <= base), None)
+        snapshot = engine.snapshot(base=True) if older else None
+        if older and snapshot and ChatState.restore(snapshot.data).epoch == older.epoch:
+            return older.seq
+        raise DamagedError(f"{archive.path} may have what the log has lost")
 
     def catch_up(self) -> None:
         """Read all that there is now."""
@@ -233,5 +258,6 @@ class _Reader:
     def finish(self) -> None:
         """Give the archive what it lacks."""
         if self._archive is not None:
-            self._archive.add(self._said, self.state.seq)
+            point = Point(self.ring.seq, self.ring.chain, self.state.epoch)
+            self._archive.add(self._said, point.seq, point)
             self._said.clear()

@@ -256,6 +256,11 @@ class Commands:
         reply = self._call("XRANGE", self._log, f"({after}-0", end, "COUNT", ROWS_AT_A_TIME)
         return self._rows(reply)
 
+    def chain(self, seq: int) -> str | None:
+        """The chain of the log at an entry, if a batch that is kept ends there."""
+        rows = self.range(seq - 1, seq)
+        return rows[0].chain if rows else None
+
     # ── A new engine ─────────────────────────────────────────────────────────────────────────
 
     def repair(self, seq: int, chain: str, rows: Sequence[Row]) -> Repaired:

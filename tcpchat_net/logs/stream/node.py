@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core import Propose, events, lapses
 from tcpchat_net.logs import Host
-from tcpchat_net.logs.archive import ArchiveKeeper
+from tcpchat_net.logs.archive import ArchiveKeeper, Point
 from tcpchat_net.logs.replayer import Program, Task
 from tcpchat_net.logs.stream import EVERYBODY
 from tcpchat_net.logs.stream.begin import Begun
@@ -97,6 +97,8 @@ class StreamNode:
             term=begun.term,
             taken_over=taken_over,
         )
+        if keeper is not None:
+            keeper.place = self._place
         self._upkeep = upkeep(
             looking,
             self.log,
@@ -148,6 +150,11 @@ class StreamNode:
         """Deliver nothing more."""
         self._upkeep.stop()
         self.log.close()
+
+    def _place(self) -> Point | None:
+        """Where the log is, when all that was read of it has been handled."""
+        seq, chain = self.log.seq, self.log.ring.chain
+        return Point(seq, chain, self.state.epoch) if self.state.seq == seq else None
 
     def _lapse(self, node: int, boot: int) -> Sequence[Propose]:
         """What has to be said when a boot of a node is over: also of those who are not known here

@@ -117,9 +117,13 @@ class StreamUpkeep:
                 f" more, which is filled from the log: the log begins with {base + 1}"
             )
         keeper.store.is_new = False
+        place = keeper.place()
         task = Task(str(folder), base, fills=True)
         try:
-            yield from self._replayed(task, base, self._log.seq, keeper)
+            last = yield from self._replayed(task, base, self._log.seq, keeper)
+            if place is not None and last is not None:  # the epoch is not a later one than there
+                point = place._replace(seq=last.last, chain=last.chain)
+                yield Step(keeper.host, partial(keeper.store.add, (), point.seq, point))
         except DamagedError as error:
             keeper.fall_behind(error)
             raise ReplayError(str(error)) from error
