@@ -6,16 +6,19 @@ What runs is what ships: `begin`, the node, and the `StreamNode` that puts its l
 from __future__ import annotations
 
 import random
+import tempfile
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tcpchat_core import Entry, events
+from tcpchat_net.logs.archive import ArchiveStore
 from tcpchat_net.logs.records import decode_batch, entries_of
 from tcpchat_net.logs.replayer import InProcess
 from tcpchat_net.logs.stream import LEASE_MS, EngineDownError, EngineError, Row
@@ -63,6 +66,8 @@ class Member:
         self.log: StreamLog | None = None
         self._shared: StreamNode | None = None
         self._term = 0  # the highest that it has seen
+        self._store: ArchiveStore | None = None
+        self.lacks = 0  # what was said up to this entry its archive may lack
         self._workers: list[Worker] = []
         self.start()
 
@@ -78,8 +83,10 @@ class Member:
         """Come to a node that serves, whatever it takes."""
         sharing = self._cluster.sharing
         holder = f"{self._place}:folder" if sharing.has_folders else f"{self._place}:{self._starts}"
+        complaints: list[str] = []
         while True:
             engine = self._engine()
+            self._store = store = self._cluster.archive_of(self._place)
             try:
                 begun = begin(
                     engine,
@@ -88,17 +95,22 @@ class Member:
                     fresh_epoch="simulated",
                     known_epoch="simulated" if self._has_begun and sharing.has_folders else "",
                     known_term=self._term if sharing.has_folders else 0,
-                    archive=None,
+                    archive=store,
                     sleep=self.process.sleep,
-                    complain=lambda _why: None,
+                    complain=complaints.append,
                 )
                 break
             except EngineError as error:
+                self._close_store()
                 if not (isinstance(error, EngineDownError) or "is there already" in str(error)):
                     raise
                 self.process.sleep(_AGAIN_MS)
         engine.close()
         self._has_begun, self._term = True, begun.term
+        if any("is not in this node's archive" in each for each in complaints):
+            # It was told so; what comes behind the snapshot that it began with is there.
+            first = next(iter(inside.rows(begun.ring)), None)
+            self.lacks = begun.ring.seq if first is None else first.last - first.size
         self._serve(begun, holder)
 
     def _engine(self) -> Commands:
@@ -115,8 +127,12 @@ class Member:
         for row in (*before, *inside.rows(begun.ring)):
             entries = entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
             world.delivered(entries, None, branch)
-        self._workers = [Worker(process), Worker(process), Worker(process, hurry=sharing.hurry)]
-        writing, reading, aside = self._workers
+        self._workers = [Worker(process) for _ in range(3)]
+        writing, reading, library = self._workers
+        self._workers.append(aside := Worker(process, hurry=sharing.hurry))
+        keeper = None
+        if self._store is not None:
+            keeper = parts.keeper(self._store, library, lambda _why: None)
         state, (number, boot) = begun.state, begun.member
         self._cluster.is_begun_again(branch, number, boot)
         self._shared = shared = StreamNode(
@@ -126,7 +142,7 @@ class Member:
             writer=self._engine(),
             reader=self._engine(),
             looking=self._engine(),
-            keeper=None,
+            keeper=keeper,
             replay=InProcess,
             every=sharing.snapshot_every,
             clock=lambda: process.now,
@@ -146,6 +162,7 @@ class Member:
             log=TappedLog(shared.log, parts, self._delivered),
             number=number,
             boot=boot,
+            archive=keeper,
             configuration=events.Configure(msgspec.structs.asdict(config.state_limits)),
         )
         server.branch = branch
@@ -215,9 +232,26 @@ class Member:
             self._shared.close()
             for worker in self._workers:
                 worker.finish()
+            self._close_store()
             self.server.die()
             self.server = None
         self._hang_up()
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def archived(self, key: str) -> list[tuple[str, int, int]] | None:
+        """What its archive has of a room: text, seq, at. None without one."""
+        if self._store is None:
+            return None
+        found: list[tuple[str, int, int]] = []
+        after = 0
+        while page := self._store.everything(key, after):
+            found += [(said.text, said.seq, said.at) for said in page]
+            after = page[-1].seq
+        return found
 
     # ── What befalls it ──────────────────────────────────────────────────────────────────────
 
@@ -257,6 +291,7 @@ class Member:
         if self.process.is_dead:
             return
         self.process.die()
+        self._close_store()
         if self.server is not None:
             self.server.die()
             assert self._shared is not None, "what serves has a log"
@@ -309,6 +344,7 @@ class Member:
     def die(self) -> None:
         """The simulation is over."""
         self.process.die()
+        self._close_store()
         if self._shared is not None:
             self._shared.close()
 
@@ -404,6 +440,9 @@ class Cluster:
         self.keeper: Member | None = None  # that has all that a new engine has lost
         self._stirred_until = 0
         self._turns: dict[str, int] = {}
+        self._folders: tempfile.TemporaryDirectory[str] | None = None
+        if sharing.has_archives:
+            self._folders = tempfile.TemporaryDirectory(prefix="tcpchat-sim-")
         # What was accepted, by node and boot.
         self.links: defaultdict[tuple[int, int], list[Link]] = defaultdict(list)
         self.members = [Member(world, self, place) for place in range(sharing.nodes)]
@@ -431,6 +470,16 @@ class Cluster:
         """The simulation is over."""
         for member in self.members:
             member.die()
+        if self._folders is not None:
+            self._folders.cleanup()
+
+    def archive_of(self, place: int) -> ArchiveStore | None:
+        """The archive in the folder of a node."""
+        if self._folders is None:
+            return None
+        folder = Path(self._folders.name, str(place))
+        folder.mkdir(exist_ok=True)
+        return ArchiveStore(folder)
 
     def is_begun_again(self, branch: Branch, number: int, boot: int) -> None:
         """A node begins. A new engine that does not know of a boot any more, of which nothing was

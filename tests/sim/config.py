@@ -33,6 +33,7 @@ class Sharing:
     lost: int  # how many writes a replica is behind, at most
     is_lossy: bool  # whether it may lack what no node has, or none that is there
     has_replica: bool  # at a place of its own, where it is promoted
+    has_archives: bool  # in the folders of the nodes
     is_seen_at_every_step: bool  # whether digests are compared then, and not only now and then
     faults: tuple[Fault, ...]
 
@@ -55,9 +56,10 @@ class Sharing:
             kind = losses.choice([*LOSSES] if has_replica else ["replica promoted"])
             at = losses.randint(1_500, safety - 1_000)
             faults.append(Fault(at, kind, 0, losses.randint(*LOSSES[kind])))
+        has_folders = draw.random() < 0.6
         return cls(
             nodes=nodes,
-            has_folders=draw.random() < 0.6,
+            has_folders=has_folders,
             is_numbered=draw.random() < 0.4,
             engine_ms=draw.choice((0, 1, 5, 20)),
             call_fault_every=draw.choice((0, 0, 100, 400)),
@@ -66,6 +68,7 @@ class Sharing:
             lost=draw.choice((2, 10, 40, 150)),
             is_lossy=is_lossy,
             has_replica=has_replica,
+            has_archives=has_folders and losses.random() < 0.6,
             is_seen_at_every_step=draw.random() < 0.1,
             faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         )

@@ -23,7 +23,7 @@ class Shown(NamedTuple):
     """One thing that a person was shown, when, and over which connection.
 
     `text` is the message's own: also for a receipt, which does not repeat it. `server` is the boot
-    of a node that has told it.
+    of a node that has told it; `epoch` is what its connection began with.
     """
 
     at: int
@@ -31,6 +31,7 @@ class Shown(NamedTuple):
     notice: Notice
     text: str
     server: Server | None
+    epoch: str = ""
 
 
 @dataclass

@@ -141,7 +141,9 @@ class Person(Peer):
             case _:
                 pass
         if self.diary is not None:
-            self.diary.shown.append(Shown(self.clock.now, self.conn, notice, text, self.server))
+            epoch = self.wire.epoch
+            shown = Shown(self.clock.now, self.conn, notice, text, self.server, epoch)
+            self.diary.shown.append(shown)
 
     def _opened(self) -> None:
         self.open = True

@@ -53,12 +53,13 @@ from tcpchat_core.state.tables import Tables
 from tcpchat_net import node as node_module
 from tcpchat_net.fanout import Fanout
 from tcpchat_net.logs import OnEntries, OnFound, snapshots
-from tcpchat_net.logs.archive import ArchiveKeeper
+from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.chores import Chore, Step
 from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.records import entries_of
 from tcpchat_net.logs.store import Batch, FullError
 from tcpchat_net.logs.stream import Beat, Greeting, Head, Row, Taken
+from tcpchat_net.logs.stream import begin as begin_module
 from tcpchat_net.logs.stream.commands import Argument
 from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.logs.upkeep import Upkeep
@@ -1009,6 +1010,14 @@ def the_client_stays_in_its_epoch(_: Patch) -> Parts:
     return Parts(client=Stubborn)
 
 
+def an_archive_is_not_cut_where_its_log_has_lost_its_end(patch: Patch) -> Parts:
+    def common(_self: object, archive: ArchiveStore, _points: object) -> int:
+        return archive.reached()
+
+    patch.setattr(begin_module._Reader, "_common", common)
+    return Parts()
+
+
 MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
@@ -1093,11 +1102,12 @@ SHARED: list[tuple[Mutation, str, str]] = [
     (a_node_reads_on_in_the_log_that_went_on_without_it, "one_log", "forks"),
     (what_was_seen_of_the_lost_end_is_not_cut_back, "losses", "forks"),
     (the_client_stays_in_its_epoch, "losses", "losing take-overs"),
+    (an_archive_is_not_cut_where_its_log_has_lost_its_end, "on_disk", "forked archives"),
 ]
 
 
 # What is looked for where engines are lost with what no node has.
-LOSSES_ONLY = {"forks", "losing take-overs"}
+LOSSES_ONLY = {"forks", "forked archives", "losing take-overs"}
 
 
 def shared_seeds(what: str) -> Iterator[int]:
@@ -1116,6 +1126,7 @@ def shared_seeds(what: str) -> Iterator[int]:
         # The new engine is open when the old one goes, and has given up nobody yet.
         forks = [fault for fault in sharing.faults if fault.kind == "engine forked"]
         kinds["forks"] = 2 * any(6_000 < fault.ms < 9_000 for fault in forks)
+        kinds["forked archives"] = kinds["forks"] * sharing.has_archives
         if not sharing.has_replica:
             kinds["losing take-overs"] = kinds["replica promoted"]
         if not (sharing.has_folders or sharing.is_numbered):  # who comes back is somebody else

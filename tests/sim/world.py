@@ -190,8 +190,13 @@ class World:
         for shown in diary.shown:
             teller, fork = self.branch_of(shown.server), None
             # Before it is resumed it is told nothing of a log.
-            if branch is None or (isinstance(shown.notice, Resumed) and teller is not branch):
-                fork = None if branch is None else teller.common(branch)
+            if branch is None:
+                branch = teller
+            elif isinstance(shown.notice, Resumed):
+                if is_told_again(teller, shown):
+                    fork = 0
+                elif teller is not branch:
+                    fork = teller.common(branch)
                 branch = teller
             yield shown, branch, fork
 
@@ -674,6 +679,14 @@ FAULTS = {
     "vanish": 2,
     "redial": 3,
 }
+
+
+def is_told_again(branch: Branch, shown: Shown) -> bool:
+    """Whether what was seen is of an epoch that the log does not know any more: what that was up to
+    here nobody can know, so all is told again that there is.
+    """
+    place, _ = branch.model.resumed.get(shown.conn, (0, 0))
+    return bool(place) and branch.model.ends_since(shown.epoch, place) is None
 
 
 def name_of(checker: Checker) -> str:

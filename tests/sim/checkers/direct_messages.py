@@ -4,11 +4,11 @@ the end to a session that lives and is connected.
 
 from __future__ import annotations
 
-from tcpchat_core.notices import Gap, Told
+from tcpchat_core.notices import Gap, Resumed, Told
 from tests.sim.branches import Branch
 from tests.sim.model import Character
 from tests.sim.peers import Diary
-from tests.sim.world import Checker, World
+from tests.sim.world import Checker, World, is_told_again
 
 
 class DirectMessages(Checker):
@@ -27,6 +27,8 @@ class DirectMessages(Checker):
                     direct = world.branch_of(shown.server).model.directs.get(text)
                     if direct is None or direct.place <= upto:  # else it was told of another log
                         seen.append(text)
+                case Resumed() if is_told_again(world.branch_of(shown.server), shown):
+                    seen.clear()
                 case Gap("", oldest):
                     gaps[upto] = oldest
                 case _:

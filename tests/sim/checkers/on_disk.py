@@ -7,10 +7,10 @@ What is past its time, and only that, is in none of the files.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tcpchat_core import Entry, events
-from tests.sim.disk import Disk, Kept
+from tests.sim.disk import Disk
 from tests.sim.world import Checker, World
 
 
@@ -32,22 +32,29 @@ class OnDisk(Checker):
 
     def finished(self, world: World) -> None:
         if world.kept is not None and world.disk is not None:
-            self._check_archive(world, world.disk, world.kept)
+            self._check_archive(world, world.disk.lost, world.kept.archived)
             self._check_files(world, world.disk)
+        if world.cluster is not None and world.cluster.sharing.has_archives:
+            for member in world.cluster.members:
+                self._check_archive(world, member.lacks, member.archived)
 
-    def _check_archive(self, world: World, disk: Disk, kept: Kept) -> None:
+    def _check_archive(
+        self, world: World, lost: int, archive: Callable[[str], list[tuple[str, int, int]] | None]
+    ) -> None:
         kept_since = world.model.kept_since()
-        for key in {message.life.key for message in world.model.messages.values()}:
+        branches = (world.branch, *world.lost)
+        for key in {m.life.key for branch in branches for m in branch.model.messages.values()}:
             messages = [m for m in world.model.messages.values() if m.life.key == key]
             said = {(m.text, m.seq, m.at) for m in messages}
             needed = {
-                (m.text, m.seq, m.at)
-                for m in messages
-                if m.place > disk.lost and m.at >= kept_since
+                (m.text, m.seq, m.at) for m in messages if m.place > lost and m.at >= kept_since
             }
-            archived = kept.archived(key)
+            archived = archive(key)
+            if archived is None:
+                return
             if not needed <= set(archived) <= said or len(set(archived)) < len(archived):
-                world.violated(self, f"the archive has something else of {key}")
+                strange = sorted(set(archived) - said)[:3], sorted(needed - set(archived))[:3]
+                world.violated(self, f"the archive has something else of {key}: {strange}")
 
     def _check_files(self, world: World, disk: Disk) -> None:
         """What a round began to forget is gone when the next one begins."""
