@@ -179,6 +179,24 @@ def test_an_engine_that_followed_its_own_replica_for_a_while_gets_back_what_it_h
             talk.check_archives()
 
 
+def test_the_first_replica_that_an_engine_gets_is_no_loss_to_anybody(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with Engine() as replica, Team(tmp_path, engine.url("team")) as team, Talk(team) as talk:
+        talk.begin()
+        term = int(engine.call("HGET", "{tcpchat:team}:meta", "term"))
+        replica.call("REPLICAOF", HOST, engine.port)
+        until(lambda: replica.info("replication")["master_link_status"] == "up")
+        talk.go_on()
+        talk.finish()
+        assert int(engine.call("HGET", "{tcpchat:team}:meta", "term")) == term + 1
+        rows = engine.call("XRANGE", "{tcpchat:team}:log", "-", "+")
+        assert b"0:0:0" not in [words[7] for _, words in rows]  # nothing is said to be lost
+        team.stop()
+        assert "begins anew" not in team.logs()
+        talk.check_archives()
+
+
 def test_a_node_whose_own_disk_fails_goes_on_with_a_new_engine(
     engine: Engine, tmp_path: Path
 ) -> None:
