@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tcpchat_cli.cluster import run
 
 from tests.cli.serving import ServerProcess
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
@@ -134,10 +135,15 @@ def test_an_engine_that_was_not_left_behind_is_not_accepted(engine: Engine, tmp_
 
 
 @pytest.mark.parametrize("term", ["0", "-1", "two", "²", "1" * 16])
-def test_what_is_no_term_is_a_wrong_command_line(term: str) -> None:
-    told = accept("valkey://a", f"--term={term}")
-    assert (told.status, told.output) == (2, "")
-    assert f"argument --term: {term!r} is no term" in told.errors
+def test_what_is_no_term_is_a_wrong_command_line(
+    term: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("tcpchat-server cluster", ["accept", "--log", "valkey://a", f"--term={term}"])
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"argument --term: {term!r} is no term (try tcpchat-server cluster" in told.err
 
 
 def refused(node: NodeProcess) -> str:
