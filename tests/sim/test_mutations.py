@@ -1075,6 +1075,10 @@ ON_DISK: list[tuple[Mutation, str]] = [
     (a_search_finds_what_was_said_where_one_is_not, "archive"),
     (what_waits_for_the_archive_is_not_found, "archive"),
     (an_archive_that_was_behind_is_not_filled, "on_disk"),
+]
+
+# … and these where what is past its time is forgotten there.
+FORGETTING: list[tuple[Mutation, str]] = [
     (the_log_is_cut_before_there_is_a_snapshot, "on_disk"),
     (the_log_forgets_what_is_not_past_its_time, "on_disk"),
     (what_is_past_its_time_stays_in_the_archive, "on_disk"),
@@ -1136,13 +1140,18 @@ def shared_seeds(what: str) -> Iterator[int]:
 
 
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
+FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).keep_ms][:WITHIN]
 
 
 @pytest.mark.parametrize(
     ("mutation", "checker", "seeds"),
     [
         pytest.param(mutation, checker, seeds, id=mutation.__name__)
-        for mutations, seeds in ((MUTATIONS, range(WITHIN)), (ON_DISK, KEPT_SEEDS))
+        for mutations, seeds in (
+            (MUTATIONS, range(WITHIN)),
+            (ON_DISK, KEPT_SEEDS),
+            (FORGETTING, FORGETTING_SEEDS),
+        )
         for mutation, checker in mutations
     ],
 )
@@ -1173,4 +1182,4 @@ def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
 
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    assert needed <= {checker for _, checker, *_ in (*MUTATIONS, *ON_DISK, *SHARED)}
+    assert needed <= {checker for _, checker, *_ in (*MUTATIONS, *ON_DISK, *FORGETTING, *SHARED)}
