@@ -109,9 +109,11 @@ class Both:
 
     def _time_of(self, before: dict[str, str], now: dict[str, str]) -> int:
         """When the real one did it: what it has written down says so, if it matters."""
-        for name in ("wall", "at", "since"):
+        for name in ("wall", "at"):
             if now.get(name) not in (None, before.get(name)):
                 return int(now[name])
+        if "seen" in now:  # nothing else that happens while the engine is new looks at the clock
+            return int(now["seen"])
         seconds, micros = map(int, self._engine.call("TIME"))
         return seconds * 1_000 + micros // 1_000
 
@@ -377,3 +379,21 @@ def test_a_log_that_is_taken_over_goes_on_in_another_epoch_though_all_came_that_
     record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
     assert commands.claim(Seat(node, boot, "one"), 1, record)
     assert [row.record for row in commands.read(0, 0)] == [record]
+
+
+@pytest.mark.parametrize("by", [-LEASE_MS, 3 * LEASE_MS])
+def test_a_clock_that_is_set_does_not_end_the_wait_for_those_who_are_to_come(
+    engine: Engine, by: int
+) -> None:
+    both = Both(engine, random.Random(0))
+    commands = Commands(both, "both")
+    commands.connect()
+    commands.create("an epoch")
+    one, _ = (commands.join(0, who) for who in ("one", "two"))
+    both.restart()
+    commands.connect()
+    record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
+    assert not commands.claim(Seat(one.node, one.boot, "one"), 1, record)
+    for field in ("since", "seen"):  # as if these had been written by the clock as it was
+        both.move(field, -by)
+    assert not commands.claim(Seat(one.node, one.boot, "one"), 1, record)

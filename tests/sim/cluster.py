@@ -123,8 +123,8 @@ class Member:
         config, parts = world.config, world.parts
         branch = self._cluster.branch_at(begun.ring.seq, begun.ring.chain)
         # What a snapshot has may never have been delivered to anybody.
-        before = [row for row in branch.rows if len(branch.entries) < row.last <= begun.ring.seq]
-        for row in (*before, *inside.rows(begun.ring)):
+        self._cluster.deliver(branch, begun.ring.seq)
+        for row in inside.rows(begun.ring):
             entries = entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
             world.delivered(entries, None, branch)
         self._workers = [Worker(process) for _ in range(3)]
@@ -176,6 +176,8 @@ class Member:
         assert self.log is not None, "it delivers"
         assert self.server is not None, "it is delivered to"
         self.server.branch = self._cluster.branch_at(self.log.seq, self.log.ring.chain)
+        # What it has put back was delivered of another branch, which had lost it.
+        self._cluster.deliver(self.server.branch, entries[0].seq - 1)
         self._world.delivered(entries, self.server, self.server.branch)
 
     # ── People ───────────────────────────────────────────────────────────────────────────────
@@ -490,6 +492,12 @@ class Cluster:
         for checker in self._world.checkers:
             checker.begun(self._world, branch, number, boot)
 
+    def deliver(self, branch: Branch, upto: int) -> None:
+        """Up to an entry, what a branch has is known to who goes on with it."""
+        for row in [row for row in branch.rows if len(branch.entries) < row.last <= upto]:
+            entries = entries_of(decode_batch(row.record), row.last - row.size + 1, row.at)
+            self._world.delivered(entries, None, branch)
+
     def branch_at(self, seq: int, chain: str) -> Branch:
         """The log that ends like this somewhere: the newest, if it is a part of several."""
         for branch in (self._world.branch, *reversed(self._world.lost)):
@@ -695,6 +703,10 @@ class Cluster:
             and member.log is not None
             and self._world.branch_of(member.server) is branch
         }
+        for member in self.members:
+            server = member.server
+            if server and server.state.seq > self._world.branch_of(server).common(branch):
+                self.repairers.clear()  # it may put back first what was lost before
         if self.draw.random() < 0.3:
             ms = self.draw.randint(-10_000, 10_000)
             self._world.clock.after(self.draw.randint(100, 5_000), partial(self._set_new, ms))
@@ -704,7 +716,8 @@ class Cluster:
         if not self.is_open and self._world.faulty:
             self.happened("clock set while an engine is new")
             self._set_clock(ms)
-            self.repairers.clear()
+            if 0 < ms <= LEASE_MS / 2:  # which cannot be told from time that passes
+                self.repairers.clear()
 
     # ── A fork ───────────────────────────────────────────────────────────────────────────────
 

@@ -50,6 +50,7 @@ class Meta:
     quiet: int = 0
     new: str | None = None
     since: int | None = None
+    seen: int | None = None
     lost: int | None = None
 
 
@@ -393,7 +394,8 @@ class ModelEngine:
             return no
         meta, wall = self._log, self.clock()
         if meta.new != run_id or meta.since is None:
-            meta.new, meta.since = run_id, wall
+            meta.new, meta.since, meta.seen = run_id, wall, wall
+        self.look(wall)
         meta.term = max(meta.term, int(term))
         starts, own = not int(seats[0]), _bytes(seats[2])
         for at in range(0, 0 if starts else len(seats), 3):
@@ -402,14 +404,23 @@ class ModelEngine:
         if held is not None and held.boot == int(seats[1]) and held.holder in (b"", own):
             held.holder, held.claim = own, run_id
         waits = starts or self.waits(run_id)
-        passed = wall - meta.since
-        if waits and 0 <= passed < LEASE_MS:
+        if waits and wall - meta.since < LEASE_MS:
             return ["wait"]
         self.append(1, Origin(0, 0, 0), _bytes(diverged))
         meta.engine, meta.term, meta.wall = run_id, meta.term + 1, wall
         meta.quiet = meta.clock + LEASE_MS
-        meta.new = meta.since = meta.lost = None
+        meta.new = meta.since = meta.seen = meta.lost = None
         return ["in"]
+
+    def look(self, wall: int) -> None:
+        """Nodes are waited for: time does not count that nobody has looked at, or that was set."""
+        meta = self._log
+        assert meta.since is not None, "it is new"
+        assert meta.seen is not None, "it is new"
+        step = wall - meta.seen
+        if not 0 <= step <= LEASE_MS / 2:
+            meta.since += step
+        meta.seen = wall
 
     def waits(self, run_id: str) -> bool:
         """Whether there is a node that has not put back yet what it could."""

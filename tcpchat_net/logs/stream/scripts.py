@@ -1,9 +1,9 @@
 """The scripts that run in an engine. Each is atomic; all of them work on the same four keys.
 
 `meta` is a hash: format, epoch, seq, at, chain, engine, term, base; `snap`, the newest snapshot,
-and `old`, the one before it; `clock`, `wall` and `quiet` (see `tick`); `new`, `since` and `lost`
-while an engine is new. `log` is the stream: the id of a batch is the number of its last entry.
-`lease` is a hash with some fields for each node, `<node>:boot` and so on; a node without
+and `old`, the one before it; `clock`, `wall` and `quiet` (see `tick`); `new`, `since`, `seen` and
+`lost` while an engine is new. `log` is the stream: the id of a batch is the number of its last
+entry. `lease` is a hash with some fields for each node, `<node>:boot` and so on; a node without
 `<node>:until` is not there. `ask` is a word.
 """
 
@@ -248,8 +248,14 @@ if not no then return {'in'} end
 if no[1] ~= 'new-engine' then return no end
 local wall = now()
 if redis.call('HGET', meta, 'new') ~= ARGV[1] then
-  redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall))
+  redis.call('HSET', meta, 'new', ARGV[1], 'since', text(wall), 'seen', text(wall))
 end
+-- As in `tick`: time that nobody has looked at does not count, nor does one that was set.
+local step = wall - get(meta, 'seen')
+if step < 0 or step > LEASE / 2 then
+  redis.call('HSET', meta, 'since', text(get(meta, 'since') + step))
+end
+redis.call('HSET', meta, 'seen', text(wall))
 -- Also of who finds it open when it comes again.
 local term = math.max(get(meta, 'term'), tonumber(ARGV[2]))
 redis.call('HSET', meta, 'term', text(term))
@@ -270,14 +276,13 @@ for i = 1, #all, 2 do
     waits = waits or redis.call('HGET', lease, node .. ':claim') ~= ARGV[1]
   end
 end
-local passed = wall - get(meta, 'since')
-if waits and passed >= 0 and passed < LEASE then return {'wait'} end
+if waits and wall - get(meta, 'since') < LEASE then return {'wait'} end
 -- Somebody may have read more who is not there: also one whose lease was lost with what it has
 -- read, of whom nobody knows here. Where nothing is lost, nobody has seen a number beyond this.
 append(1, '0:0:0', ARGV[3])
 redis.call('HSET', meta, 'engine', ARGV[1], 'term', text(term + 1),
   'wall', text(wall), 'quiet', text(clock + LEASE))
-redis.call('HDEL', meta, 'new', 'since', 'lost')
+redis.call('HDEL', meta, 'new', 'since', 'seen', 'lost')
 return {'in'}
 """
 )
@@ -292,7 +297,7 @@ local term = redis.call('HGET', meta, 'term')
 if tonumber(term) >= tonumber(ARGV[2]) then return {'old', term} end
 -- From here on it is a new engine, of which it is known that something is lost: see CLAIM.
 redis.call('HSET', meta, 'engine', '', 'term', ARGV[2], 'lost', '1')
-redis.call('HDEL', meta, 'new', 'since')
+redis.call('HDEL', meta, 'new', 'since', 'seen')
 return {'in', term}
 """
 )
