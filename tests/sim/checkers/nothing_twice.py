@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tcpchat_core.notices import Said, Sent, Told
+from tcpchat_core.notices import Left, Said, Sent, Told
 from tests.sim.world import Checker, World
 
 
@@ -13,9 +13,18 @@ class NothingTwice(Checker):
     def finished(self, world: World) -> None:
         for diary in world.diaries:
             seen: dict[str, int] = {}  # and the place of its entry
+            rooms: dict[str, str | None] = {}
+            left: set[str | None] = set()
             for shown, branch, fork in world.told_by(diary):
                 if fork is not None:  # what is lost, and had no receipt yet, is said again
-                    seen = {text: place for text, place in seen.items() if place <= fork}
+                    seen = {
+                        text: place
+                        for text, place in seen.items()
+                        if place <= fork and rooms.get(text) not in left
+                    }
+                    left.clear()
+                if isinstance(shown.notice, Left) and shown.notice.own:
+                    left.add(shown.notice.room)  # should this be lost, all is told again
                 if isinstance(shown.notice, Said | Told):
                     key = shown.text
                 elif isinstance(shown.notice, Sent) and shown.notice.id is not None:
@@ -28,6 +37,7 @@ class NothingTwice(Checker):
                     world.violated(self, f"{diary.owner} was shown {key[:30]!r} twice")
                 said = branch.model.messages.get(shown.text) or branch.model.directs.get(shown.text)
                 seen[key] = said.place if said else 0
+                rooms[key] = shown.notice.room if isinstance(shown.notice, Said | Sent) else None
         for text in world.model.said_again:
             if text in world.spoken:
                 world.violated(self, f"{text[:30]!r} is in the log twice")

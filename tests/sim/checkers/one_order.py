@@ -8,7 +8,7 @@ its end, it goes on behind what was not lost.
 
 from __future__ import annotations
 
-from tcpchat_core.notices import Gap, Said, Sent
+from tcpchat_core.notices import Gap, Left, Said, Sent
 from tests.sim.branches import Branch
 from tests.sim.model import Message
 from tests.sim.peers import Diary
@@ -23,10 +23,16 @@ class OneOrder(Checker):
     def _check(self, world: World, diary: Diary) -> None:
         told: dict[str, list[Message]] = {}  # by room, each behind the one before
         gaps: dict[str, int] = {}
+        left: set[str] = set()
         for shown, branch, fork in world.told_by(diary):
             if fork is not None:  # what is told now stands in the place of what is lost
                 told = {room: [m for m in told[room] if m.place <= fork] for room in told}
+                for room in left:  # which is lost, and the client has let go of all it had seen
+                    told.pop(room, None)
+                left.clear()
             match shown.notice:
+                case Left(room, own=True):
+                    left.add(room)
                 case Gap(room, oldest):
                     gaps[room] = oldest
                 case Said(seq=seq) | Sent(room=str(), seq=int(seq)):
