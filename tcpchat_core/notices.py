@@ -264,11 +264,15 @@ class Ponged(NoticeBase, frozen=True, tag="pong"):
 
 
 class Resumed(NoticeBase, frozen=True):
-    """Your session goes on, on this connection. What was missed follows, in order."""
+    """Your session goes on, on this connection. What was missed follows, in order.
+
+    `common` is for direct messages what it is for those of a room (`RoomState`).
+    """
 
     nick: str
     rooms: tuple[RoomState, ...]
     epoch: str
+    common: int | None = None
 
 
 class Gap(NoticeBase, frozen=True):

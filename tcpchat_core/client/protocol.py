@@ -100,8 +100,10 @@ class ClientProtocol:
         self.abandoned: list[Say | Tell] = []
         self.password = password
         self._told = 0  # the number of the last direct message
-        # Rooms where something was seen that is lost since the session was resumed.
+        # Rooms ("" for direct messages) where something was seen that is lost, as was told when the
+        # session was resumed; the gap there is still to be told.
         self._lost: set[str] = set()
+        self._owed: list[Notice] = []  # to be told behind what was told last
         self._last_id = 0
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = False  # the server has answered hello
@@ -241,6 +243,8 @@ class ClientProtocol:
                 reply += encode_request(events.Pong(notice.id))
             if self._take(notice):
                 told.append(notice)
+            told += self._owed
+            self._owed.clear()
         return Received(told, reply + self._send_held())
 
     def _decode(self, line: bytes | TooLong) -> Notice | None:
@@ -280,9 +284,11 @@ class ClientProtocol:
                 self._told = max(self._told, seq)
                 return news
             case notices.Gap("", oldest):
+                self._lost.discard("")
                 self._told = oldest - 1
             case notices.Gap(room, oldest):
                 is_known = room in self.rooms and room not in self._lost
+                self._lost.discard(room)
                 return self._see(room, oldest - 1) or not is_known
             case notices.Welcome():
                 self._begin(notice)
@@ -302,6 +308,7 @@ class ClientProtocol:
             self.unacknowledged.clear()
             self._places.clear()
             self.rooms.clear()
+            self._lost.clear()
             self._told = 0
         self.welcome = welcome
         self.epoch = welcome.epoch
@@ -320,13 +327,21 @@ class ClientProtocol:
         self.nick = resumed.nick
         self.epoch = resumed.epoch
         known, self.rooms = self.rooms, {}
-        self._lost.clear()
+        untold, self._lost = self._lost, set()
+        self._told = self._cut("", self._told, resumed.common, untold)
         for state in resumed.rooms:
             seen = known[state.room].seq if state.room in known else 0
-            if state.common is not None and seen > state.common:
-                seen = state.common
-                self._lost.add(state.room)
+            seen = self._cut(state.room, seen, state.common, untold)
             self.rooms[state.room] = RoomView(state, seen)
+
+    def _cut(self, room: str, seen: int, common: int | None, untold: set[str]) -> int:
+        """What of a number is that of this epoch. Of the rest a gap is told, now or next time."""
+        if common is not None and seen > common:
+            self._lost.add(room)
+            return common
+        if room in untold:  # the server has nothing to cut any more
+            self._owed.append(notices.Gap(room, seen + 1))
+        return seen
 
     def _acknowledge(self, id: str) -> bool:
         if self.unacknowledged.pop(id, None) is None:

@@ -83,10 +83,11 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
     states = tuple(_room_state(tables, room, seen.common_in(room)) for room in rooms)
-    actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch)))
-    person.seen(seen.told)
+    actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch, seen.common)))
+    told, is_lost = _cut(event.told, seen.common)
+    person.seen(told)
     replay = [
-        *_missed("", person.told, seen.told, person.inbox or (), is_lost=seen.told < event.told),
+        *_missed("", person.told, told, person.inbox or (), is_lost=is_lost),
         *(notice for room in rooms for notice in _missed_in_room(person, room, seen)),
     ]
     if replay:
@@ -104,10 +105,10 @@ class _Seen:
         self._seen = event.seen
         # Who does not say is taken to mean the epoch that there is.
         self._since = tables.since(event.epoch or tables.epoch)
-        told = [each.told.get(person.id, 0) for each in self._since or ()]
-        if self._since is None:
-            told.append(0)
-        self.told = min([event.told, *told])
+        # Up to which number its numbers of direct messages are those of this epoch; None for all.
+        self.common: int | None = 0
+        if self._since is not None:
+            self.common = min((each.told.get(person.id, 0) for each in self._since), default=None)
 
     def common_in(self, room: Room) -> int | None:
         """Up to which number its numbers of a room are those of this epoch; None for all."""
@@ -119,8 +120,12 @@ class _Seen:
         """The number of the last message that it has seen in a room, and whether it has seen
         others that are lost.
         """
-        seen, common = self._seen.get(room.key, 0), self.common_in(room)
-        return (seen, False) if common is None else (min(seen, common), seen > common)
+        return _cut(self._seen.get(room.key, 0), self.common_in(room))
+
+
+def _cut(seen: int, common: int | None) -> tuple[int, bool]:
+    """What of a number is common, and whether that is less."""
+    return (seen, False) if common is None else (min(seen, common), seen > common)
 
 
 def diverge(tables: Tables, _entry: Entry, event: events.Diverge) -> list[Action]:

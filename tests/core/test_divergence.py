@@ -37,12 +37,12 @@ class Listener:
                 line = JSON.encode(notices.Welcome(notice.nick, notice.epoch, token="secret"))
             self.shown += self.client.receive_data(line).notices
 
-    def resume(self, talk: Talk, conn: int) -> None:
-        """Its connection is lost; it comes back on another."""
+    def resume(self, talk: Talk, conn: int, most: int | None = None) -> None:
+        """Its connection is lost; it comes back on another, and hears so much on it."""
         hello = decode_request(self.client.hello())
         assert isinstance(hello, events.Hello)
         resume = events.Resume("session", "fresh", hello.seen, hello.told, hello.epoch)
-        self.hear(talk.do(conn, resume).get(conn, []))
+        self.hear(talk.do(conn, resume).get(conn, [])[:most])
 
     def texts(self) -> list[str]:
         """What it has shown that bob said."""
@@ -114,6 +114,41 @@ def test_who_saw_the_lost_end_is_told_of_it_and_sent_what_came_instead(
     shown = len(ada.shown)
     ada.resume(talk, ADA_AGAIN + 1)
     assert [type(notice) for notice in ada.shown[shown:]] == [notices.Resumed]
+
+
+@given(
+    before=HAPPENINGS,
+    lost=HAPPENINGS,
+    instead=HAPPENINGS,
+    heard=st.lists(st.integers(0, 4), max_size=4),
+)
+def test_what_is_lost_is_told_also_when_the_connection_breaks_again_and_again(
+    before: list[str], lost: list[str], instead: list[str], heard: list[int]
+) -> None:
+    talk, ada = begun()
+    happen(talk, before, "before", ada)
+    fork = talk.state.snapshot()
+    happen(talk, lost, "lost", ada)
+
+    talk = Talk(restored(fork))
+    talk.do(ADA, events.Disconnect("its node is gone"))
+    talk.do(0, events.Diverge("another"))
+    happen(talk, instead, "instead")
+    conn = ADA_AGAIN
+    for count in heard:  # so much of what she is told arrives
+        ada.resume(talk, conn, count)
+        talk.do(conn, events.Disconnect("lost again"))
+        conn += 1
+    ada.resume(talk, conn)
+
+    texts = [
+        f"{where} {number}"
+        for where, happenings in (("before", before), ("lost", lost), ("instead", instead))
+        for number in range(len(happenings))
+    ]
+    assert sorted(ada.texts()) == sorted(texts)
+    assert set(ada.gaps()) == {"" if kind == "told" else "lobby" for kind in lost}
+    assert len(ada.gaps()) == len(set(ada.gaps()))
 
 
 @given(before=HAPPENINGS, later=HAPPENINGS)
