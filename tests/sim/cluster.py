@@ -680,8 +680,6 @@ class Cluster:
             self.engine.promote(lost)
             return
         new.engine.take_over(old.engine, lost)
-        if new.engine.data.meta is not None and new.engine.data.meta.engine == new.engine.run_id:
-            new.engine.restart()  # it would take itself for the one that takes batches in
         self._primary = 1 - self._primary
         if not self._has_forked:
             self._world.clock.after(self.draw.randint(500, 5_000), partial(self._follow, old))

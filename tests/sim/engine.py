@@ -91,7 +91,7 @@ class ModelEngine:
         self._number = number
         self.data = Data()
         self.is_primary = True  # else what it has is that of another one
-        self._runs = 0
+        self._runs = self._histories = 0
         self._past: deque[Data] = deque([Data()], maxlen=REMEMBERED + 1)
         self.restart()
 
@@ -100,10 +100,15 @@ class ModelEngine:
     def restart(self) -> None:
         """Start anew, with all that there was."""
         self._runs += 1
-        # Its beginning is one of its own, too.
-        name = f"{self._runs:06x}{self._number:02x}".ljust(40, "0")
-        self.run_id = f"{name}.{name}"
+        self._begin_history()
         self._scripts: set[str] = set()  # that it knows by their names
+
+    def _begin_history(self) -> None:
+        """What it takes in from here on is in no other one, and so has a name of its own."""
+        self._histories += 1
+        # Its beginning is one of its own, too.
+        history = f"{self._histories:06x}{self._number:02x}".ljust(40, "0")
+        self.run_id = f"{history}.{self._runs:06x}{self._number:02x}"
 
     def before(self, lost: int) -> Data:
         """What a replica has that is behind by so many writes."""
@@ -115,7 +120,8 @@ class ModelEngine:
         self.restart()
 
     def take_over(self, primary: ModelEngine, lost: int) -> None:
-        """Be a primary, with what another one had so many writes ago."""
+        """Be a primary, with what another one had so many writes ago. Connections stay."""
+        self._begin_history()
         self.data = primary.before(lost).copied()
         self._past = deque([self.data.copied()], maxlen=REMEMBERED + 1)
         self.is_primary = True
