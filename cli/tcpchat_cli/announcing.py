@@ -29,7 +29,8 @@ def announce(host: str, port: int, *, tls: bool, kept: str, workers: int = 1) ->
         "stop:  Ctrl-C",
     ]
     try:
-        print("\n".join(lines), flush=True)
+        # All at once: who has read the first of them may read no further.
+        print("".join(f"{line}\n" for line in lines), end="", flush=True)
     except OSError:
         # Whoever started us has read what it needs and closed the pipe. What could not be written
         # must not be tried again at the end.
