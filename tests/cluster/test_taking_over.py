@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import gevent
 import gevent.socket
@@ -18,7 +19,7 @@ from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.stream import LEASE_MS, NO_SEAT, EngineDownError, Origin, Seat, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.begin import begin
-from tcpchat_net.logs.stream.commands import Commands
+from tcpchat_net.logs.stream.commands import Argument, Commands
 from tcpchat_net.logs.stream.log import Ending, StreamLog
 from tcpchat_net.resp import RespWire
 from tests.cluster.cable import Cable
@@ -170,3 +171,21 @@ def test_a_node_ends_when_another_one_proposes_as_the_same_boot(
     for host in hosts:
         host.finish()
     assert (endings, delivered) == ([Ending.FORKED], [])
+
+
+def test_what_an_engine_has_is_not_taken_for_its_own_when_it_becomes_a_replica_meanwhile(
+    engine: Engine,
+) -> None:
+    """It would have lost entries, it seems, and who has read them would begin anew."""
+    with connected(engine), Engine() as other:
+
+        class Meddling(RespWire):
+            def call(self, *command: Argument, wait_ms: int = 0) -> Any:
+                if command[0] == "HMGET":
+                    engine.follow(other)
+                return super().call(*command, wait_ms=wait_ms)
+
+        node = Commands(Meddling(parse_url(engine.url("team")), socket, ssl), "team")
+        with pytest.raises(EngineDownError, match="given another part"):
+            node.connect()
+        node.close()

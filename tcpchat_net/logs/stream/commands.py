@@ -123,16 +123,25 @@ class Commands:
         """Connect, or connect anew. Raises EngineRefusedError for an engine that is too old."""
         self._listens = self._is_level = False
         self._wire.open(self._term)
-        info = self.info("server") | self.info("replication")
+        is_primary, history = self._part()
+        info = self.info("server")
         # Alone, one would not do: a replica has the history of its primary.
-        self._run_id = f"{info.get('master_replid', '')}.{info.get('run_id', '')}"
+        self._run_id = f"{history}.{info.get('run_id', '')}"
         version = info.get("valkey_version") or info.get("redis_version", "0")
         if _numbers(info.get("redis_version", "0"))[:2] < OLDEST:
             raise EngineRefusedError(
                 f"the engine at {self.address} is version {version}, which is too old: take"
                 f" Valkey, or Redis {OLDEST[0]}.{OLDEST[1]} or newer"
             )
-        return Greeting(self._run_id, info.get("role") == "master", version, self.head())
+        head = self.head()
+        if self._part() != (is_primary, history):
+            raise EngineDownError(f"the engine at {self.address} is just given another part")
+        return Greeting(self._run_id, is_primary, version, head)
+
+    def _part(self) -> tuple[bool, str]:
+        """Whether the engine is a primary, and the history that it has."""
+        info = self.info("replication")
+        return info.get("role") == "master", info.get("master_replid", "")
 
     def _term(self) -> int:
         return int(self._wire.call("HGET", self._meta, "term") or 0)
