@@ -222,7 +222,8 @@ class Divergence(msgspec.Struct, array_like=True):
     """Where an epoch ended: up to here its numbers are also those of the next.
 
     `rooms` has, by room key, which life of the room it was and the number of its last message;
-    `told` the number of the last direct message of each person who has a session, by id.
+    `told` the number of the last direct message of each person who has a session, by id; those who
+    were sent none are left out.
     """
 
     epoch: str
@@ -279,7 +280,8 @@ class Tables:
         """Go on under another name."""
         rooms = {room.key: (room.born, room.seq) for room in self.rooms.values()}
         # (The order of `sessions` is another one in a state that was restored.)
-        told = dict(sorted((person.id, person.told) for person in self.sessions.values()))
+        people = self.sessions.values()
+        told = dict(sorted((person.id, person.told) for person in people if person.told))
         self.divergences.append(Divergence(self.epoch, rooms, told))
         del self.divergences[:-MAX_DIVERGENCES]
         self.epoch = epoch
