@@ -64,6 +64,13 @@ class ChatState:
         """The name of the log's lineage."""
         return self._tables.epoch
 
+    def common_with(self, epoch: str) -> int | None:
+        """Up to which entry a log of an epoch is the one that this state is of, whatever came there
+        later; None for an epoch that is not known, or not any more.
+        """
+        ends = self._tables.since(epoch)
+        return None if ends is None else min((end.seq for end in ends), default=self.seq)
+
     @property
     def limits(self) -> StateLimits:
         """The bounds that `handle` reads."""

@@ -223,12 +223,13 @@ class Divergence(msgspec.Struct, array_like=True):
 
     `rooms` has, by room key, which life of the room it was and the number of its last message;
     `told` the number of the last direct message of each person who has a session, by id; those who
-    were sent none are left out.
+    were sent none are left out. `seq` is that of the last entry.
     """
 
     epoch: str
     rooms: dict[str, tuple[int, int]]
     told: dict[int, int]
+    seq: int
 
     def common_in(self, room: Room) -> int:
         """The number of the last message of a room that both epochs have."""
@@ -277,12 +278,12 @@ class Tables:
             self.gone.popitem(last=False)
 
     def diverge(self, epoch: str) -> None:
-        """Go on under another name."""
+        """Go on under another name, from this entry on."""
         rooms = {room.key: (room.born, room.seq) for room in self.rooms.values()}
         # (The order of `sessions` is another one in a state that was restored.)
         people = self.sessions.values()
         told = dict(sorted((person.id, person.told) for person in people if person.told))
-        self.divergences.append(Divergence(self.epoch, rooms, told))
+        self.divergences.append(Divergence(self.epoch, rooms, told, self.seq - 1))
         del self.divergences[:-MAX_DIVERGENCES]
         self.epoch = epoch
 

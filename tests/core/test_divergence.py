@@ -247,3 +247,16 @@ def test_a_long_name_of_an_epoch_does_not_get_into_the_log() -> None:
     server.ask(1, events.Hello(token="two", epoch="x" * 10_000))
     [resume] = [each.event for each in server.log if isinstance(each.event, events.Resume)]
     assert resume.epoch == "x" * MAX_EPOCH_CHARS
+
+
+def test_a_state_knows_up_to_where_an_earlier_epoch_is_its_own() -> None:
+    talk, _ = begun()
+    ends = {}
+    for number in range(3):
+        happen(talk, ["said"] * number, f"in {number}")
+        ends[talk.state.epoch] = talk.state.seq
+        talk.do(0, events.Diverge(f"e{number}"))
+    state = ChatState.restore(talk.state.snapshot())
+    assert {epoch: state.common_with(epoch) for epoch in ends} == ends
+    assert state.common_with("e2") == state.seq
+    assert state.common_with("of another log") is None

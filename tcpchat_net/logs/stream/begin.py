@@ -208,12 +208,14 @@ class _Reader:
             kept = kept[bisect_left(kept, 1, key=is_common) :]  # all before a common one are, too
         if kept or not base:
             return kept[0].seq if kept else 0
-        # Before the log's beginning there is nothing to compare with. But no end of it is lost
-        # without a change of the epoch.
+        # Before the log's beginning there is nothing to compare with. But an end that is lost is
+        # that of an epoch, and the state knows where those have ended.
         older = next((point for point in points if point.seq <= base), None)
         snapshot = engine.snapshot(base=True) if older else None
-        if older and snapshot and ChatState.restore(snapshot.data).epoch == older.epoch:
-            return older.seq
+        if older and snapshot:
+            common = ChatState.restore(snapshot.data).common_with(older.epoch)
+            if common is not None:
+                return min(older.seq, common)
         raise DamagedError(f"{archive.path} may have what the log has lost")
 
     def catch_up(self) -> None:
