@@ -174,12 +174,14 @@ class World:
         return (server and server.branch) or self.branch
 
     def told_in(self, diary: Diary, branch: Branch) -> Iterator[tuple[Shown, int]]:
-        """What a session was shown, and up to which entry who told it had the log of a branch."""
+        """What a session was shown, and up to which entry who told it had the log of a branch: what
+        nobody was given of that does not count.
+        """
         upto: dict[Branch, int] = {}
         for shown in diary.shown:
             teller = self.branch_of(shown.server)
             if teller not in upto:
-                upto[teller] = teller.common(branch)
+                upto[teller] = min(teller.common(branch), len(branch.entries))
             yield shown, upto[teller]
 
     def told_by(self, diary: Diary) -> Iterator[tuple[Shown, Branch, int | None]]:
