@@ -18,9 +18,7 @@ from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.resp import RespWire
 from tests.cluster.cable import Cable
 from tests.cluster.engines import Engine
-from tests.cluster.nodes import ROOM, NodeProcess, Talk, Team, until
-from tests.cluster.ports import HOST
-from tests.cluster.test_engine_faults import seq
+from tests.cluster.nodes import Talk, Team
 
 
 def publish(engine: Commands) -> None:
@@ -63,42 +61,6 @@ def test_a_node_that_fell_behind_what_the_log_reaches_back_to_begins_anew(
         # Its archive was never given what was trimmed meanwhile, and it says so.
         assert "is not in this node's archive: it was away for too long" in one.log_text()
         talk.check_archives(but=one)
-
-
-def test_what_was_lost_with_an_engine_is_in_no_archive_any_more(tmp_path: Path) -> None:
-    def texts(node: NodeProcess) -> list[object]:
-        return [each["text"] for each in node.exported(ROOM)]
-
-    with Engine() as primary, Cable(primary.port) as link, Engine() as replica:
-        replica.call("REPLICAOF", HOST, link.port)
-        until(lambda: replica.info("replication")["master_link_status"] == "up")
-        url = f"valkey://{primary.address},{replica.address}/0?name=team"
-        with Team(tmp_path, url, 2, "--rooms", ROOM) as team:
-            one, two = team.nodes
-            with one.peer("ada", ROOM) as ada, two.peer("bob", ROOM) as bob:
-                ada.send("kept\n")
-                bob.read_until("[lobby] ada: kept")
-                until(lambda: seq(replica) == seq(primary))
-                link.stall()
-                ada.send("lost 1\nlost 2\n")
-                bob.read_until("[lobby] ada: lost 2")
-                for node in (one, two):
-                    until(lambda node=node: texts(node) == ["kept", "lost 1", "lost 2"])  # type: ignore[misc] # mypy infers no type for a default
-                one.pause()
-                two.kill()
-                primary.kill()
-                replica.promote()
-                two.start()  # nobody who is there can put it back
-                begins = one.begins
-                with two.peer("cy", ROOM) as cy:
-                    cy.send("".join(f"new {number}\n" for number in range(9)) + "/history\n")
-                    cy.read_until("[lobby] cy: new 8")
-                one.resume()
-                one.until_begun_anew(begins)
-            team.stop()
-            wanted = ["kept", *(f"new {number}" for number in range(9))]
-            assert texts(one) == wanted
-            assert texts(two) == wanted
 
 
 def test_a_log_that_is_trimmed_during_a_start_is_read_from_the_newer_snapshot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import gevent.socket
@@ -40,14 +40,16 @@ def texts(node: NodeProcess) -> list[object]:
     return [each["text"] for each in node.exported(ROOM)]
 
 
-def test_what_was_lost_is_in_no_archive_also_when_nothing_was_said_there_instead(
-    tmp_path: Path,
-) -> None:
+@contextmanager
+def lost_end(folder: Path) -> Iterator[tuple[Team, NodeProcess, NodeProcess]]:
+    """Two nodes with an archive each that have what is lost with their engine. The first one is
+    held up, and the second was started anew with the next engine.
+    """
     with Engine() as primary, Cable(primary.port) as link, Engine() as replica:
         replica.call("REPLICAOF", HOST, link.port)
         until(lambda: replica.info("replication")["master_link_status"] == "up")
         url = f"valkey://{primary.address},{replica.address}/0?name=team"
-        with Team(tmp_path, url, 2, "--rooms", ROOM) as team:
+        with Team(folder, url, 2, "--rooms", ROOM) as team:
             one, two = team.nodes
             with one.peer("ada", ROOM) as ada, two.peer("bob", ROOM) as bob:
                 ada.send("kept\n")
@@ -63,19 +65,40 @@ def test_what_was_lost_is_in_no_archive_also_when_nothing_was_said_there_instead
                 primary.kill()
                 replica.promote()
                 two.start()  # nobody who is there can put it back
-                begins = one.begins
-                with two.peer("cy", "tea") as cy:  # the numbers are given to what is no message
-                    cy.send("".join(f"/join room{number}\n/part\n" for number in range(9)))
-                    cy.send("/join tea\nnew\n/history\n")
-                    cy.read_until("[tea] cy: new")
-                one.resume()
-                one.until_begun_anew(begins)
-                with one.peer("dan", ROOM) as dan:
-                    dan.send("/history\n/search lost\n")
-                    assert dan.read_until("* That was the history.")[-2:-1] == ["[lobby] ada: kept"]
-                    assert dan.read_line() == "* Nothing was found."
-            team.stop()
-            assert texts(one) == texts(two) == ["kept"]
+                yield team, one, two
+
+
+def test_what_was_lost_with_an_engine_is_in_no_archive_any_more(tmp_path: Path) -> None:
+    with lost_end(tmp_path) as (team, one, two):
+        begins = one.begins
+        with two.peer("cy", ROOM) as cy:
+            cy.send("".join(f"new {number}\n" for number in range(9)) + "/history\n")
+            cy.read_until("[lobby] cy: new 8")
+        one.resume()
+        one.until_begun_anew(begins)
+        team.stop()
+        wanted = ["kept", *(f"new {number}" for number in range(9))]
+        assert texts(one) == wanted
+        assert texts(two) == wanted
+
+
+def test_what_was_lost_is_in_no_archive_also_when_nothing_was_said_there_instead(
+    tmp_path: Path,
+) -> None:
+    with lost_end(tmp_path) as (team, one, two):
+        begins = one.begins
+        with two.peer("cy", "tea") as cy:  # the numbers are given to what is no message
+            cy.send("".join(f"/join room{number}\n/part\n" for number in range(9)))
+            cy.send("/join tea\nnew\n/history\n")
+            cy.read_until("[tea] cy: new")
+        one.resume()
+        one.until_begun_anew(begins)
+        with one.peer("dan", ROOM) as dan:
+            dan.send("/history\n/search lost\n")
+            assert dan.read_until("* That was the history.")[-2:-1] == ["[lobby] ada: kept"]
+            assert dan.read_line() == "* Nothing was found."
+        team.stop()
+        assert texts(one) == texts(two) == ["kept"]
 
 
 def test_a_node_that_serves_writes_down_up_to_where_its_archive_is_of_the_log(

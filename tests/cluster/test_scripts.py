@@ -346,20 +346,29 @@ def test_the_chain_of_a_batch_is_that_of_the_engine(engine: Engine) -> None:
     assert (seq, len(rows)) == (6, 3)
 
 
-def test_an_engine_has_the_next_term_of_all_who_came_to_it_whoever_opens_it(
-    engine: Engine,
-) -> None:
-    """Or the one who knows a higher one would take it for an engine that was left behind."""
+# What a log goes on with in a new engine.
+DIVERGED: Final = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
+
+
+def restarted(engine: Engine, *holders: str) -> tuple[Both, Commands, list[Seat]]:
+    """An engine that was started anew, and the leases that nodes had."""
     both = Both(engine, random.Random(0))
     commands = Commands(both, "both")
     commands.connect()
     commands.create("an epoch")
-    one, two = (commands.join(0, who) for who in ("one", "two"))
+    seats = [Seat(*commands.join(0, holder)[:2], holder) for holder in holders]
     both.restart()
     commands.connect()
-    record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
-    assert not commands.claim(Seat(one.node, one.boot, "one"), 7, record)
-    assert commands.claim(Seat(two.node, two.boot, "two"), 1, record)
+    return both, commands, seats
+
+
+def test_an_engine_has_the_next_term_of_all_who_came_to_it_whoever_opens_it(
+    engine: Engine,
+) -> None:
+    """Or the one who knows a higher one would take it for an engine that was left behind."""
+    _, commands, (one, two) = restarted(engine, "one", "two")
+    assert not commands.claim(one, 7, DIVERGED)
+    assert commands.claim(two, 1, DIVERGED)
     head = commands.head()
     assert head is not None
     assert head.term == 8
@@ -369,31 +378,17 @@ def test_a_log_that_is_taken_over_goes_on_in_another_epoch_though_all_came_that_
     engine: Engine,
 ) -> None:
     """One whose lease was lost with what it has read is not known of."""
-    both = Both(engine, random.Random(0))
-    commands = Commands(both, "both")
-    commands.connect()
-    commands.create("an epoch")
-    node, boot, *_ = commands.join(0, "one")
-    both.restart()
-    commands.connect()
-    record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
-    assert commands.claim(Seat(node, boot, "one"), 1, record)
-    assert [row.record for row in commands.read(0, 0)] == [record]
+    _, commands, (one,) = restarted(engine, "one")
+    assert commands.claim(one, 1, DIVERGED)
+    assert [row.record for row in commands.read(0, 0)] == [DIVERGED]
 
 
 @pytest.mark.parametrize("by", [-LEASE_MS, 3 * LEASE_MS])
 def test_a_clock_that_is_set_does_not_end_the_wait_for_those_who_are_to_come(
     engine: Engine, by: int
 ) -> None:
-    both = Both(engine, random.Random(0))
-    commands = Commands(both, "both")
-    commands.connect()
-    commands.create("an epoch")
-    one, _ = (commands.join(0, who) for who in ("one", "two"))
-    both.restart()
-    commands.connect()
-    record = encode_batch([Propose(0, 0, (events.Diverge("another"),))])
-    assert not commands.claim(Seat(one.node, one.boot, "one"), 1, record)
+    both, commands, (one, _) = restarted(engine, "one", "two")
+    assert not commands.claim(one, 1, DIVERGED)
     for field in ("since", "seen"):  # as if these had been written by the clock as it was
         both.move(field, -by)
-    assert not commands.claim(Seat(one.node, one.boot, "one"), 1, record)
+    assert not commands.claim(one, 1, DIVERGED)

@@ -16,7 +16,7 @@ import pytest
 from tcpchat_core import Propose, events
 from tcpchat_net.greenlets import GreenletHost
 from tcpchat_net.logs.records import encode_batch
-from tcpchat_net.logs.stream import LEASE_MS, NO_SEAT, EngineDownError, Origin, Seat, Taken
+from tcpchat_net.logs.stream import NO_SEAT, EngineDownError, Origin, Seat, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.begin import begin
 from tcpchat_net.logs.stream.commands import Argument, Commands
@@ -54,46 +54,35 @@ def followed() -> Iterator[tuple[Engine, Cable, Engine]]:
         yield primary, link, replica
 
 
-def until_open(node: Commands, seat: Seat) -> None:
-    """Claim until the engine takes batches in: a lease's time at most."""
-    for _ in range(LEASE_MS // 50 + 20):
-        if node.claim(seat, 1, DIVERGED):
-            return
-        gevent.sleep(0.05)
-    raise AssertionError("the engine takes nothing in")
+@contextmanager
+def promoted() -> Iterator[tuple[Engine, Seat, Seat]]:
+    """A replica that was promoted, and the leases of two nodes: of the second it knows nothing."""
+    with followed() as (primary, link, replica):
+        with connected(primary, primary) as (one, two):
+            first = Seat(*one.join(1, "one")[:2], "one")
+            until(lambda: replica.call("HLEN", "{tcpchat:team}:lease") > 0)
+            link.stall()
+            second = Seat(*two.join(2, "two")[:2], "two")
+        primary.kill()
+        replica.promote()
+        yield replica, first, second
 
 
 def test_a_lease_that_is_lost_is_put_back_by_its_node_and_its_boot_is_not_given_again() -> None:
-    with followed() as (primary, link, replica):
-        with connected(primary, primary) as (one, two):
-            first = Seat(*one.join(1, "one")[:2], "one")
-            until(lambda: replica.call("HLEN", "{tcpchat:team}:lease") > 0)
-            link.stall()
-            second = Seat(*two.join(2, "two")[:2], "two")
-        primary.kill()
-        replica.promote()
-        with connected(replica, replica) as (one, two):
-            assert not two.claim(second, 1, DIVERGED)
-            until_open(one, first)
-            assert two.beat(second.node, second.boot, b"").taken is Taken.IN
-            stranger = one.join(2, "another")
-            assert (stranger.boot, stranger.holder) == (0, "two")
-            assert one.join(2, "two").boot == second.boot + 1
+    with promoted() as (replica, first, second), connected(replica, replica) as (one, two):
+        assert not two.claim(second, 1, DIVERGED)
+        until(lambda: one.claim(first, 1, DIVERGED))
+        assert two.beat(second.node, second.boot, b"").taken is Taken.IN
+        stranger = one.join(2, "another")
+        assert (stranger.boot, stranger.holder) == (0, "two")
+        assert one.join(2, "two").boot == second.boot + 1
 
 
 def test_a_new_engine_waits_for_a_node_that_it_does_not_know_and_another_node_does() -> None:
-    with followed() as (primary, link, replica):
-        with connected(primary, primary) as (one, two):
-            first = Seat(*one.join(1, "one")[:2], "one")
-            until(lambda: replica.call("HLEN", "{tcpchat:team}:lease") > 0)
-            link.stall()
-            second = Seat(*two.join(2, "two")[:2], "two")
-        primary.kill()
-        replica.promote()
-        with connected(replica) as (one,):
-            assert not one.claim(first, 1, DIVERGED, [second])
-            assert [lease.holder for lease in one.leases()] == ["one", "two"]
-            until_open(one, first)
+    with promoted() as (replica, first, second), connected(replica) as (one,):
+        assert not one.claim(first, 1, DIVERGED, [second])
+        assert [lease.holder for lease in one.leases()] == ["one", "two"]
+        until(lambda: one.claim(first, 1, DIVERGED))
 
 
 def test_a_node_does_not_claim_for_another_one_that_was_given_the_same_boot(engine: Engine) -> None:
