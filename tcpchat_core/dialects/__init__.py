@@ -23,8 +23,9 @@ import msgspec
 from tcpchat_core.events import Open, Request
 from tcpchat_core.notices import Notice, Rejected
 
-# A dialect that does not know its peer by so many bytes never will.
-MAX_FIRST_BYTES = 64
+# A dialect that does not know its peer by so many bytes never will. A browser is known by the end
+# of its first line, in which stands what somebody has clicked on.
+MAX_FIRST_BYTES = 2_048
 
 
 class Flavour(msgspec.Struct, frozen=True):
