@@ -7,7 +7,8 @@ Rule 1: A connection counts from its acceptance to its end, so one that is still
 Rule 2: This machine's own connections have no limit for one address: behind a reverse proxy, a
         tunnel or a test they are all the same one.
 
-Rule 3: Whoever is refused is told why, in one line of the dialect that it speaks.
+Rule 3: Whoever is refused is told why, in one line of the dialect that it speaks. A browser gets
+        the page all the same, which can tell it: a file takes nobody's place.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import gevent
-from gevent.socket import wait_read
+from gevent.socket import wait_read, wait_write
 
 from tcpchat_core import notices
+from tcpchat_core.dialects.http import Exchange, Site, begins_request, refused
 from tcpchat_core.dialects.jsonl import JSON
+from tcpchat_core.dialects.websocket import JSON_FRAMES
 from tcpchat_net.tls import TlsStream, shake_hands
 
 MAX_CLIENTS: Final = 10_000
@@ -52,15 +55,24 @@ class Rejection(NamedTuple):
     text: str
     retry_ms: int | None = _RETRY_MS
 
+    @property
+    def closing(self) -> notices.Closing:
+        """What a program is told."""
+        return notices.Closing(self.text, self.retry_ms)
+
     def line(self, first: bytes) -> bytes:
-        """The one line to send, in the dialect whose first byte this is (b"" for silence)."""
+        """The one line to send, in the dialect that begins so (b"" for silence)."""
         if first[:1] == b"{":
-            return JSON.encode(notices.Closing(self.text, self.retry_ms))
+            return JSON.encode(self.closing)
+        if begins_request(first):
+            return refused(503, self.text)
         return f"! {self.reason}: {self.text}\n".encode()
 
 
 TLS_REQUIRED: Final = Rejection(
-    "tls-required", "this server speaks TLS only; come with tcpchat-client --tls", None
+    "tls-required",
+    "this server speaks TLS only; come with tcpchat-client --tls, or by https",
+    None,
 )
 
 OUT_OF_RESOURCES: Final = Rejection(
@@ -128,10 +140,13 @@ _LINGER_S: Final = 5
 _READ_BYTES: Final = 65_536
 
 
-def refuse(sock: socket.socket, rejection: Rejection, context: ssl.SSLContext | None) -> None:
+def refuse(
+    sock: socket.socket, rejection: Rejection, context: ssl.SSLContext | None, site: Site | None
+) -> None:
     """Tell why, wait until it was heard, and close. Waits: call it in a greenlet, one of few.
 
-    With a context, the peer is expected to speak TLS. `sock` does not block.
+    With a context, the peer is expected to speak TLS. With a site, a browser gets its files. `sock`
+    does not block.
     """
     stream: socket.socket | TlsStream = sock
     try:
@@ -141,12 +156,36 @@ def refuse(sock: socket.socket, rejection: Rejection, context: ssl.SSLContext | 
             first = b""
             with contextlib.suppress(gevent.Timeout), gevent.Timeout(_SPEAK_FIRST_S):
                 first = _recv(stream)
-            stream.send(rejection.line(first))
+            if site is not None and begins_request(first):
+                _send(stream, _answer(stream, first, rejection, site))
+            else:
+                stream.send(rejection.line(first))
             stream.shutdown(socket.SHUT_WR)
             while _recv(stream):  # to close before all is read would reset the connection
                 pass
     finally:
         stream.close()
+
+
+def _answer(
+    stream: socket.socket | TlsStream, first: bytes, rejection: Rejection, site: Site
+) -> bytes:
+    """The answer to a browser: a file, or a WebSocket on which its page is told why. Waits."""
+    exchange, data = Exchange(site), first
+    while data:
+        if (answer := exchange.receive_data(data)) is not None:
+            last_words = JSON_FRAMES.encode(rejection.closing) if answer.upgrades else b""
+            return answer.data + last_words
+        data = _recv(stream)
+    return b""
+
+
+def _send(stream: socket.socket | TlsStream, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        wait_write(stream.fileno())
+        with contextlib.suppress(BlockingIOError):
+            rest = rest[stream.send(rest) :]
 
 
 def _recv(stream: socket.socket | TlsStream) -> bytes:

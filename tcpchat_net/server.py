@@ -36,6 +36,7 @@ from gevent.server import StreamServer
 from gevent.socket import wait_read
 
 from tcpchat_core import ServerLimits, ServerProtocol
+from tcpchat_core.dialects.http import Site
 from tcpchat_net.admission import (
     MAX_CLIENTS,
     MAX_PER_IP,
@@ -111,6 +112,8 @@ class ChatServer(StreamServer):
     With `tls`, everybody has to speak it. The attribute of that name may be given another context
     at any time: new connections use it.
 
+    `site` is what browsers get, also those that are refused; give it to the dialect, too.
+
     Connections from `proxies` have to begin with a header of the PROXY protocol, which says whose
     they are; the address in it is the one that counts.
 
@@ -150,6 +153,7 @@ class ChatServer(StreamServer):
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
         stall_timeout_ms: int = STALL_TIMEOUT_MS,
         tls: ssl.SSLContext | None = None,
+        site: Site | None = None,
         proxies: Sequence[Network] = (),
         reuse_port: bool = False,
     ) -> None:
@@ -172,6 +176,7 @@ class ChatServer(StreamServer):
         self._complain = complain or (lambda _sentence: None)
         self._complained_at: dict[str, int] = {}
         self._admission = Admission(max_clients, max_per_ip)
+        self._site = site
         self._proxies = TrustedProxies(proxies)
         self._handshakes = Group()
         self._refusals = Group()
@@ -301,7 +306,7 @@ class ChatServer(StreamServer):
     def _admit(self, sock: socket.socket, address: Any) -> None:
         rejection = self._admission.enter(origin(address[0]))
         if rejection is not None:
-            self._guarded(self._refuse, sock, address[0], rejection, self.tls)
+            self._guarded(self._refuse, sock, address[0], rejection, self.tls, self._site)
         elif self.tls is None:
             self._guarded(self._begin, sock, address)
         else:
@@ -374,16 +379,21 @@ class ChatServer(StreamServer):
             return
         self._admission.leave(origin(address[0]))
         if sock.fileno() >= 0:  # it does not even try to speak TLS: a person with nc, perhaps
-            self._refuse(sock, address[0], TLS_REQUIRED, None)
+            self._refuse(sock, address[0], TLS_REQUIRED, None, None)
 
     # ── Refusing ─────────────────────────────────────────────────────────────────────────────
 
     def _refuse(
-        self, sock: socket.socket, host: str, rejection: Rejection, context: ssl.SSLContext | None
+        self,
+        sock: socket.socket,
+        host: str,
+        rejection: Rejection,
+        context: ssl.SSLContext | None,
+        site: Site | None,
     ) -> None:
         self._complain_seldom(f"refused {host}: {rejection.text}", about=rejection.reason)
         if len(self._refusals) < MAX_REFUSALS:
-            self._refusals.spawn(self._guarded, refuse, sock, rejection, context)
+            self._refusals.spawn(self._guarded, refuse, sock, rejection, context, site)
         else:
             refuse_at_once(sock, rejection.line(b"") if context is None else b"")
 

@@ -45,6 +45,8 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
+    # A browser that is not told would take HTTP/2 for possible. Who does not ask is not asked.
+    context.set_alpn_protocols(["http/1.1"])
 
     def no_password() -> str:
         # Without this, OpenSSL would ask for it on the terminal, and a service would wait there.

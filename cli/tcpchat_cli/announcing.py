@@ -8,13 +8,19 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from tcpchat_cli.arguments import DEFAULT_PORT, show_address
-from tcpchat_cli.settings import PROGRAM
+from tcpchat_cli.settings import PROGRAM, Settings
+
+# Of every address that a machine has, one by which it reaches itself.
+_HERE: Final = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 # to open it
 
 
-def announce(host: str, port: int, *, tls: bool, kept: str, workers: int = 1) -> None:
+def announce(host: str, port: int, settings: Settings, *, kept: str, workers: int = 1) -> None:
     """Say on stdout that it serves, how to join, and where what is said is kept."""
+    tls = bool(settings.tls_cert)
     shown = show_address(host, port)
     client = ["tcpchat-client", *(["--tls"] if tls else [])]
     if port != DEFAULT_PORT:
@@ -24,6 +30,11 @@ def announce(host: str, port: int, *, tls: bool, kept: str, workers: int = 1) ->
         f"{PROGRAM}: listening on {shown}",
         f"join:  {' '.join(client)}",
         f"  or:  {plain}",
+        *(
+            [f"  or:  open {page_address(host, port, settings)} in a browser"]
+            if settings.web
+            else []
+        ),
         f"kept:  {kept}",
         *([f"runs:  {workers} workers"] if workers > 1 else []),
         "stop:  Ctrl-C",
@@ -35,6 +46,14 @@ def announce(host: str, port: int, *, tls: bool, kept: str, workers: int = 1) ->
         # Whoever started us has read what it needs and closed the pipe. What could not be written
         # must not be tried again at the end.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 # for the rest of the program
+
+
+def page_address(host: str, port: int, settings: Settings) -> str:
+    """Where a browser finds the page: by the name in the certificate, or on this machine."""
+    if not settings.tls_cert:
+        return f"http://{show_address(_HERE.get(host, host), port)}/"
+    name = settings.web_host[0] if settings.web_host else _HERE.get(host, host)
+    return f"https://{show_address(name, port)}/"
 
 
 def by_nodes(log: str, nodes: Sequence[int], folders: Sequence[Path]) -> str:

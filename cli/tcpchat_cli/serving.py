@@ -32,6 +32,7 @@ from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.stopping import call_when_asked, end_at_once
 from tcpchat_core import (
     ChatState,
+    Dialect,
     Name,
     ServerLimits,
     ServerProtocol,
@@ -39,10 +40,14 @@ from tcpchat_core import (
     events,
     room_name,
 )
+from tcpchat_core.dialects.http import Site
+from tcpchat_core.dialects.websocket import WebSocket
+from tcpchat_core.server import DIALECTS
 from tcpchat_net import ChatServer
 from tcpchat_net.admission import affordable_clients, origin
 from tcpchat_net.logs.store import StoreError
 from tcpchat_net.tls import TlsError, server_context
+from tcpchat_net.web import PAGE, load_site
 
 # How long everybody has to take what was sent before the server ends.
 STOP_TIMEOUT_S = 5
@@ -113,7 +118,7 @@ def _serve(
     if kept is not None:
         kept.serve(server)
     signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload_certificate, server, settings))
-    _tell(server, kept, told, begins_first=begins_first)
+    _tell(server, settings, kept, told, begins_first=begins_first)
     ended.wait()
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
@@ -127,7 +132,12 @@ def _serve(
 
 
 def _tell(
-    server: ChatServer, kept: Keeping | None, told: Told | None, *, begins_first: bool
+    server: ChatServer,
+    settings: Settings,
+    kept: Keeping | None,
+    told: Told | None,
+    *,
+    begins_first: bool,
 ) -> None:
     """Tell that it serves: at first whoever has started it, later the log alone. Nobody may read
     the first lines to their end; and a pipe that is full would hold everything up.
@@ -138,7 +148,8 @@ def _tell(
         told(kept)
     else:
         where = "nothing" if kept is None else kept.where
-        announce(*server.address[:2], tls=server.tls is not None, kept=where)
+        host, port = server.address[:2]
+        announce(host, port, settings, kept=where)
 
 
 def _stop(server: ChatServer, kept: Keeping | None) -> None:
@@ -224,6 +235,8 @@ def _server(
     else:
         state, number, boot = kept.state, kept.number, kept.boot
     archive = None if kept is None else kept.archive
+    site = _site(settings)
+    dialects: Sequence[Dialect] = DIALECTS if site is None else (WebSocket(site), *DIALECTS)
     observe = console.Journal(number).observe if console.is_told(logging.INFO) else None
     server = ChatServer(
         ServerProtocol(
@@ -231,6 +244,7 @@ def _server(
             limits=limits,
             motd=motd,
             password=password,
+            dialects=dialects,
             observe=observe,
             configuration=configuration,
             archive=None if archive is None else archive.keep,
@@ -247,10 +261,21 @@ def _server(
         archive=archive,
         number=number,
         boot=boot,
+        site=site,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
         reuse_port=is_worker,
     )
     return server, kept
+
+
+def _site(settings: Settings) -> Site | None:
+    """What browsers get; None when they get nothing."""
+    if not settings.web:
+        return None
+    try:
+        return load_site(settings.web_host, is_encrypted=bool(settings.tls_cert))
+    except OSError as error:
+        die(PROGRAM, f"cannot read the page in {PAGE}: {error.strerror}; --no-web serves none")
 
 
 def _shared(settings: Settings, failed: Callable[[], None]) -> Keeping:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
@@ -169,6 +170,14 @@ def _is_network(value: object) -> bool:
         return False
 
 
+_LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def _is_host(value: object) -> bool:
+    return isinstance(value, str) and _HOST.fullmatch(value) is not None
+
+
 # Nodes have numbers of so many.
 MAX_NODE: Final = 9_999
 
@@ -234,6 +243,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Text("its first line is the password that everybody has to give", "FILE")
     ] = ""
 
+    web: Annotated[
+        bool, Switch("serve a page to browsers, on the same port, and let it take part in the chat")
+    ] = True
+    web_host: Annotated[
+        tuple[str, ...],
+        Several(
+            "names by which browsers call the server, beside localhost and its addresses",
+            "NAMES",
+            "a list of names such as chat.example, without a scheme and a port",
+            _is_host,
+        ),
+    ] = ()
     proxy_protocol: Annotated[
         tuple[str, ...],
         Several(

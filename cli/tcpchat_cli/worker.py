@@ -42,8 +42,7 @@ def main() -> None:
     def told(kept: Keeping | None) -> None:
         assert isinstance(kept, Shared), "workers share a log"  # noqa: S101
         folder = None if kept.folder is None else str(kept.folder)
-        is_encrypted = bool(task.settings.tls_cert)
-        report = Report(kept.number, kept.where_shared, folder, is_encrypted)
+        report = Report(kept.number, kept.where_shared, folder)
         with contextlib.suppress(OSError):  # the supervisor is gone
             os.write(_STDOUT, msgspec.json.encode(report) + b"\n")
 

@@ -77,7 +77,6 @@ class Report(msgspec.Struct, frozen=True):
     node: int
     log: str
     folder: str | None
-    is_encrypted: bool
 
 
 def supervise(settings: Settings) -> NoReturn:
@@ -331,7 +330,7 @@ class Supervisor:
             announce(
                 self._settings.host,
                 self._settings.port,
-                tls=each.report.is_encrypted,
+                self._settings,
                 kept=by_nodes(each.report.log, [report.node for report in reports], folders),
                 workers=len(reports),
             )

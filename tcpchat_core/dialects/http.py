@@ -108,6 +108,21 @@ def _is_address(name: str) -> bool:
 # ── A request ────────────────────────────────────────────────────────────────────────────────────
 
 
+_BEGINNING: Final = b"GET "
+_ENDING: Final = b" HTTP/1.1"
+
+
+def begins_request(first: bytes) -> bool | None:
+    """Whether a peer that begins so asks for something; None when more has to be seen to tell.
+
+    A person, too, may type `GET`, but not with that at the end.
+    """
+    line, end, _ = first.partition(b"\n")
+    if end:
+        return line.startswith(_BEGINNING) and line.removesuffix(b"\r").endswith(_ENDING)
+    return None if line.startswith(_BEGINNING) or _BEGINNING.startswith(line) else False
+
+
 class Request(NamedTuple):
     """A request that is one by its form. The names of headers are in lower case."""
 

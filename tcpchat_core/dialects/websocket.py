@@ -21,12 +21,9 @@ from tcpchat_core.dialects.frames import (
     pong_frame,
     text_frame,
 )
-from tcpchat_core.dialects.http import Exchange, Site, refused
+from tcpchat_core.dialects.http import Exchange, Site, begins_request, refused
 from tcpchat_core.dialects.jsonl import JSON, decode_request
 from tcpchat_core.notices import Closing, Notice
-
-_BEGINNING: Final = b"GET "
-_ENDING: Final = b" HTTP/1.1"
 
 
 class BeforeUpgrade(Flavour, frozen=True):
@@ -142,11 +139,8 @@ class WebSocket:
         self._site = site
 
     def recognises(self, first: bytes) -> bool | None:
-        """A browser begins with a line that is a request; a person, too, may type `GET`."""
-        line, end, _ = first[:MAX_FIRST_BYTES].partition(b"\n")
-        if end:
-            return line.startswith(_BEGINNING) and line.removesuffix(b"\r").endswith(_ENDING)
-        return None if line.startswith(_BEGINNING) or _BEGINNING.startswith(line) else False
+        """A browser begins with the line of a request."""
+        return begins_request(first[:MAX_FIRST_BYTES])
 
     def reader(self) -> WebSocketReader:
         """A reader for one more connection."""

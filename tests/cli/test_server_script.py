@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
+from tcpchat_cli.announcing import page_address
+from tcpchat_cli.settings import Settings
 
 from tests.cli.serving import (
     FIRST_WORDS,
@@ -31,18 +33,51 @@ def test_the_first_lines_say_where_it_listens_and_how_to_join() -> None:
     with listening() as (server, address):
         host, _, port = address.rpartition(":")
         assert host == "127.0.0.1"
-        assert [server.read_line() for _ in range(4)] == [
+        assert [server.read_line() for _ in range(5)] == [
             f"join:  tcpchat-client {address}",
             f"  or:  nc {host} {port}",
+            f"  or:  open http://{address}/ in a browser",
             f"kept:  {server.data_home}/tcpchat-server",
             "stop:  Ctrl-C",
         ]
 
 
 def test_the_first_lines_say_when_nothing_is_kept() -> None:
-    with listening("--in-memory") as (server, _address):
+    with listening("--in-memory", "--no-web") as (server, _address):
         assert [server.read_line() for _ in range(4)][2:] == ["kept:  nothing", "stop:  Ctrl-C"]
         assert not server.data_home.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "address"),
+    [
+        ("127.0.0.1", Settings(), "http://127.0.0.1:7667/"),
+        ("0.0.0.0", Settings(web_host=("chat.example",)), "http://127.0.0.1:7667/"),
+        ("::", Settings(), "http://[::1]:7667/"),
+        ("0.0.0.0", Settings(tls_cert="cert.pem"), "https://127.0.0.1:7667/"),
+        (
+            "0.0.0.0",
+            Settings(tls_cert="cert.pem", web_host=("chat.example", "chat")),
+            "https://chat.example:7667/",
+        ),
+    ],
+)
+def test_the_page_is_where_a_browser_on_this_machine_finds_it(
+    host: str, settings: Settings, address: str
+) -> None:
+    assert page_address(host, 7667, settings) == address
+
+
+@pytest.mark.parametrize(("flags", "is_there"), [((), True), (("--no-web",), False)])
+def test_a_browser_is_answered_unless_that_is_not_wanted(
+    flags: tuple[str, ...], is_there: bool
+) -> None:
+    with (
+        listening("--in-memory", "--web-host", "chat.example", *flags) as (_server, address),
+        Talker(address, "GET / HTTP/1.1\r\nHost: chat.example\r\n\r\n") as browser,
+    ):
+        first, *_ = browser.read_to_end()
+        assert first.startswith("HTTP/1.1 200 OK") == is_there
 
 
 # ── What is wrong is said in one sentence ────────────────────────────────────────────────────

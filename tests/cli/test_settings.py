@@ -35,6 +35,8 @@ OTHER_VALUES: dict[str, Any] = {
     "tls_key": '"key.pem"',
     "allow_plaintext": "true",
     "password_file": '"password.txt"',
+    "web": "false",
+    "web_host": '["chat.example", "chat"]',
     "proxy_protocol": '["127.0.0.1", "10.0.0.0/8", "fd00::/8"]',
     "max_clients": "500",
     "max_per_ip": "7",
@@ -66,6 +68,13 @@ def as_argument(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def as_flag(name: str, value: object) -> list[str]:
+    """The flag that gives the value."""
+    if isinstance(TABLE[name], Switch):
+        return [FLAGS[name] if value else FLAGS[name].replace("--", "--no-")]
+    return [FLAGS[name], as_argument(value)]
+
+
 def settings_of_file(directory: Path, text: str, *arguments: str) -> Settings:
     file = directory / "chat.toml"
     file.write_text(text)
@@ -89,7 +98,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 def test_every_setting_can_be_given_by_a_flag() -> None:
     arguments: list[str] = []
     for name, value in VALUES.items():
-        arguments += [FLAGS[name]] if value is True else [FLAGS[name], as_argument(value)]
+        arguments += as_flag(name, value)
     assert read_settings(arguments) == Settings(**VALUES)
 
 
@@ -104,10 +113,7 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path,
     default = getattr(Settings(), name)
     text = f"{name} = {OTHER_VALUES[name]}"
     assert getattr(settings_of_file(tmp_path, text), name) == VALUES[name] != default
-    if isinstance(TABLE[name], Switch):
-        back = [FLAGS[name].replace("--", "--no-")]
-    else:
-        back = [FLAGS[name], as_argument(default)]
+    back = as_flag(name, default)
     assert getattr(settings_of_file(tmp_path, text, *back), name) == default
 
 
@@ -168,6 +174,13 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path,
                 " such as 127.0.0.1 and 10.0.0.0/8"
             ),
         ),
+        (
+            "web-host = ['https://chat.example']",
+            (
+                "chat.toml: web-host = […] is not a list of names such as chat.example,"
+                " without a scheme and a port"
+            ),
+        ),
         ("allow-plaintext = 'yes'", 'chat.toml: allow-plaintext = "yes" is not true or false'),
         ("tls-cert = 'a'", "tls-cert is given, so tls-key has to be given too"),
         ("tls-key = 'a'", "tls-key is given, so tls-cert has to be given too"),
@@ -222,6 +235,23 @@ def test_a_file_that_is_no_toml_is_one_sentence_that_names_the_line(tmp_path: Pa
                 "argument --proxy-protocol: '127.0.0.1,proxy' is not a list of addresses or"
                 " networks, such as 127.0.0.1 and 10.0.0.0/8"
             ),
+        ),
+        *(
+            (
+                ["--web-host", host],
+                (
+                    f"argument --web-host: '{host}' is not a list of names such as chat.example,"
+                    " without a scheme and a port"
+                ),
+            )
+            for host in (
+                "chat.example:7667",
+                "http://chat.example/",
+                "chat-",
+                "a..b",
+                "a b",
+                "chat,",
+            )
         ),
         (["--max-client", "1"], "unrecognized arguments: --max-client 1"),
     ],

@@ -164,9 +164,10 @@ def test_the_first_lines_are_those_of_one_server_and_say_how_many_it_is(
 ) -> None:
     with serving(engine, "--data", str(tmp_path)) as (workers, address):
         host, _, port = address.rpartition(":")
-        assert [workers.read_line() for _ in range(5)] == [
+        assert [workers.read_line() for _ in range(6)] == [
             f"join:  tcpchat-client {address}",
             f"  or:  nc {host} {port}",
+            f"  or:  open http://{address}/ in a browser",
             f"kept:  in team at {engine.address}, by nodes 1, 2, and in {tmp_path}/{{1,2}}",
             "runs:  2 workers",
             "stop:  Ctrl-C",
@@ -186,7 +187,7 @@ def test_a_file_a_flag_and_the_environment_are_for_all_workers(tmp_path: Path) -
         flags = ("--config", str(file), "--port", "0", "--node", "7")
         with ServerProcess(*flags, env=told) as server:
             address = server.read_address()
-            for _ in range(2):
+            for _ in range(3):
                 server.read_line()
             assert server.read_line() == f"kept:  in team at {engine.address}, by nodes 7, 8"
             pids = re.findall(r"pid=(\d+)", server.log_so_far())

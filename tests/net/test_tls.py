@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tcpchat_core import ChatState, ServerLimits, ServerProtocol
+from tcpchat_core.dialects.http import refused
 from tcpchat_net import ChatServer
 from tcpchat_net.tls import TlsError, server_context
 from tests.net.certificates import Authority, Files
@@ -179,14 +180,22 @@ def test_a_client_that_verifies_refuses_an_expired_certificate(
     [
         pytest.param(
             b"hello\n",
-            "! tls-required: this server speaks TLS only; come with tcpchat-client --tls\n",
+            "! tls-required: this server speaks TLS only; come with tcpchat-client --tls,"
+            " or by https\n",
             id="plain",
         ),
         pytest.param(
             b'{"type":"hello"}\n',
             '{"type":"closing","reason":"this server speaks TLS only;'
-            ' come with tcpchat-client --tls"}\n',
+            ' come with tcpchat-client --tls, or by https"}\n',
             id="jsonl",
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            refused(
+                503, "this server speaks TLS only; come with tcpchat-client --tls, or by https"
+            ).decode(),
+            id="browser",
         ),
     ],
 )

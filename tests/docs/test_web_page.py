@@ -1,0 +1,59 @@
+"""docs/web.md: its handshake is the server's, and its codes and refusals are all there are."""
+
+from __future__ import annotations
+
+import re
+
+from tcpchat_core.dialects.frames import CloseCode
+from tcpchat_core.dialects.http import Exchange, Site
+from tests.core.browser import get, header, status, upgrade
+from tests.docs.pages import code_blocks, read, sections, table
+
+PAGE = sections(read("docs/web.md"), 2)
+OPERATOR, CLIENT = PAGE["To run it"], PAGE["To write a client"]
+
+
+def _answer(request: bytes, hosts: frozenset[str] = frozenset()) -> bytes:
+    answer = Exchange(Site({}, hosts)).receive_data(request)
+    assert answer is not None
+    return answer.data
+
+
+def test_the_handshake_of_the_page_is_the_servers() -> None:
+    [shown] = code_blocks(CLIENT, "text")
+    request, _, answer = shown.replace("\n", "\r\n").partition("\r\n\r\n")
+    data = _answer(f"{request}\r\n\r\n".encode(), frozenset({"chat.example"}))
+    assert data.decode() == f"{answer}\r\n"
+
+
+def test_the_close_codes_of_the_page_are_the_servers() -> None:
+    assert [int(row[0]) for row in table(CLIENT)] == list(CloseCode)
+
+
+def test_each_refusal_of_the_page_is_one_of_the_servers() -> None:
+    broken = {
+        "the request": [get("/ x"), get("/", {"A": "x" * 17_000})],
+        "Host": [get("/", {"Host": "evil.example"})],
+        "the path": [get("/nothing")],
+        "Upgrade, at /ws": [upgrade(Upgrade=None)],
+        "Origin, at /ws": [upgrade(Origin=None)],
+        "Sec-WebSocket-Protocol, at /ws": [upgrade(Sec_WebSocket_Protocol=None)],
+        "Sec-WebSocket-Key, at /ws": [upgrade(Sec_WebSocket_Key=None)],
+    }
+    rows = {row[0].replace("`", ""): row[2] for row in table(sections(OPERATOR, 3)["Who may come"])}
+    assert rows.pop("its time") == "503"
+    assert rows.keys() == broken.keys()
+    for what, requests in broken.items():
+        codes = [str(status(_answer(request))) for request in requests]
+        assert ", ".join(codes) == rows[what], f"docs/web.md, Who may come: {what}"
+
+
+def test_the_configuration_of_a_proxy_waits_longer_than_the_server_asks() -> None:
+    waits = [int(seconds) for seconds in re.findall(r"timeout (\d+)s", OPERATOR)]
+    assert len(waits) == 2
+    assert min(waits) > 150
+
+
+def test_a_page_that_is_refused_is_told_in_a_sentence() -> None:
+    data = _answer(upgrade(Origin=None))
+    assert header(data, "Content-Type") == "text/plain; charset=utf-8"
