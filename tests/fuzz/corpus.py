@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+# A page of the server's asks for its WebSocket, and says hello on it: the mask is 0.
+UPGRADE: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: tcpchat.jsonl\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+HELLO: Final = b'\x81\x90\x00\x00\x00\x00{"type":"hello"}'
+
 # What a peer may send first.
 OPENINGS: Final = (
     b"",
@@ -18,6 +26,14 @@ OPENINGS: Final = (
     b"\xff\xfa never ended",
     b"\xc0\xaf\xed\xa0\x80\xf5\x80\x80\x80\n\xfe\xff\n\x00\n",
     b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: [::1]:1\r\nIf-None-Match: *\r\nAccept-Encoding: gzip;q=0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: local\nhost\r\n folded\r\n\r\n",
+    UPGRADE,
+    UPGRADE + HELLO + b"\x89\x83abcd\x00\x00\x00" + b"\x88\x82\x00\x00\x00\x00\x03\xe9",
+    UPGRADE + HELLO + b"\x01\x82\x00\x00\x00\x00{}" + b"\x00\x80\x00\x00\x00\x00" * 9,
+    UPGRADE + b"\x81\xfe\x7f\xff\x00\x00\x00\x00" + b"z" * 40_000,
+    UPGRADE + b"\x81\xff\x00\x00\x00\x00\x00\x98\x96\x80\x00\x00\x00\x00",
+    UPGRADE + b"\x82\x81\x00\x00\x00\x00x" + HELLO,
     b"POST /chat HTTP/1.1\r\nContent-Length: 12\r\n\r\n/join lobby\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"x" * 70_000 + b"\n/join lobby\n",

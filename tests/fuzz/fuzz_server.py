@@ -39,8 +39,10 @@ with atheris.instrument_imports(include=["tcpchat_core", "tests.core.third_diale
         ServerProtocol,
         Stream,
     )
+    from tcpchat_core.dialects.http import File, Site
     from tcpchat_core.dialects.jsonl import JsonLines, decode_notice
     from tcpchat_core.dialects.plain import PlainText
+    from tcpchat_core.dialects.websocket import WebSocket
     from tcpchat_core.sanitize import is_safe
     from tests.core.third_dialect import Netstrings, take_frames
     from tests.fuzz.corpus import ANSWERS, OPENINGS
@@ -49,7 +51,8 @@ with atheris.instrument_imports(include=["tcpchat_core", "tests.core.third_diale
 STRANGER, PERSON, PROGRAM = 1, 2, 3
 
 NO_FLOOD_CONTROL: Final = ServerLimits(flood_rate=0)
-DIALECTS: Final = (JsonLines(), Netstrings(), PlainText())
+SITE: Final = Site({"/": File("text/html", "e1", b"page", b"gz")})
+DIALECTS: Final = (JsonLines(), WebSocket(SITE), Netstrings(), PlainText())
 THE_END: Final = b'{"type":"pong","id":"the end"}\n'
 
 
