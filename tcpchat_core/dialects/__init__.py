@@ -85,6 +85,12 @@ class Reader(Protocol):
         """Whether `Pinged` makes the peer answer; who reads with nc cannot."""
 
     @property
+    def opens_ahead(self) -> bool:
+        """Whether the peer's program opens connections before it has anything to say, and must not
+        be told anything on them.
+        """
+
+    @property
     def opens_within_ms(self) -> int | None:
         """How long it may take from the connection to the first request, in milliseconds; None for
         what the server allows programs.

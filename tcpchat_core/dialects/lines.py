@@ -17,6 +17,7 @@ class LineReader:
 
     flavour: Flavour
     answers_pings = True
+    opens_ahead = False
     opens_within_ms: int | None = None
 
     __slots__ = ("_buffer", "_eof", "_lines", "_long_lines", "waiting")

@@ -61,6 +61,7 @@ class WebSocketReader:
     """The server's side of one connection."""
 
     answers_pings = True
+    opens_ahead = True
     opens_within_ms: int | None = None
 
     __slots__ = ("_received", "_source", "flavour")

@@ -54,6 +54,7 @@ from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
@@ -62,10 +63,6 @@ from tcpchat_core.server.timers import Due, Grace, Graces, Timers
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.state.rooms import configured
 from tcpchat_core.version import VERSION
-
-# A program that speaks first is known by what it says. Whoever is silent for so long is a person
-# who waits for a greeting.
-GREET_AFTER_MS: Final = 500
 
 # How many people one entry may take away after a restart: a few milliseconds of work.
 LAPSE_AT_ONCE: Final = 500
@@ -116,6 +113,7 @@ class ServerProtocol:
         self._connections: dict[int, Connection] = {}
         self._timers = Timers(self._connections)
         self._graces = Graces(self._is_away)
+        self._greetings = Greetings()
         self._delivery = Delivery(state, self._connections, self._forget, self._welcome)
         rate = Rate(limits)
         self._answers = Answers(state, self._delivery, rate, has_archive=archive is not None)
@@ -215,7 +213,10 @@ class ServerProtocol:
         """Find out by its first bytes, or its silence, which dialect a peer speaks; begin then."""
         dialect = choose(self._dialects, connection.first, silent=silent)
         if dialect is not None:
-            self._intake.begin(connection, dialect.reader(), now, effects)
+            reader = dialect.reader()
+            if reader.opens_ahead:
+                self._greetings.opens_ahead(connection.peer)
+            self._intake.begin(connection, reader, now, effects)
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────
 
@@ -235,6 +236,9 @@ class ServerProtocol:
                 connection.is_timed = False
                 self._intake.proceed(connection, now, effects)
             elif connection.phase is Phase.UNKNOWN:
+                if (due_at := self._greetings.due_at(connection)) > now:
+                    self._timers.set(due_at, conn, Due.CHECK)
+                    continue
                 self._recognise(connection, now, effects, silent=True)
                 self._liveness.check(connection, now, effects)
             else:

@@ -21,8 +21,8 @@ from tcpchat_core import (
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.server.access import MAX_PASSWORD_PEERS
+from tcpchat_core.server.greeting import GREET_AFTER_MS
 from tcpchat_core.server.propose import MAX_TEXT_CHARS
-from tcpchat_core.server.protocol import GREET_AFTER_MS
 from tcpchat_core.server.queries import MAX_ROOMS_LISTED
 from tcpchat_core.server.rate import (
     MAX_OUTSTANDING,

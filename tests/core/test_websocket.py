@@ -12,7 +12,7 @@ from tcpchat_core.dialects.frames import text_frame
 from tcpchat_core.dialects.jsonl import JSON, encode_request
 from tcpchat_core.dialects.websocket import BEFORE_UPGRADE, JSON_FRAMES, WebSocket
 from tcpchat_core.framing import MAX_LINE_BYTES
-from tcpchat_core.server import DIALECTS
+from tcpchat_core.server import DIALECTS, greeting
 from tests.core.browser import (
     BINARY,
     CLOSE,
@@ -184,9 +184,54 @@ def test_what_cannot_be_told_in_http_is_not_told() -> None:
 # ── A connection that says nothing ───────────────────────────────────────────────────────────────
 
 
+def test_where_a_browser_has_come_from_a_silent_connection_is_greeted_late() -> None:
+    server = web_server()
+    server.connect(1, peer="192.0.2.7")
+    server.connect(2, peer="192.0.2.7")  # opened ahead, before the request of the other
+    server.send(1, get("/"))
+    server.wait(500)
+    server.connect(3, peer="192.0.2.7")
+    server.connect(4, peer="192.0.2.8")
+    server.wait(500)
+    server.wait(5_000)
+    assert [server.read(conn)[:9] for conn in (2, 3, 4)] == [b"", b"", b"* Welcome"]
+    assert len(server.log) == 1
+    server.send(2, get("/page.js"))
+    assert status(server.read(2)) == 200
+    server.send(3, b"/who\n")
+    assert server.lines(3)[0].startswith("* Welcome")
+    server.connect(5, peer="192.0.2.7")
+    server.wait(9_999)
+    assert server.read(5) == b""
+    server.wait(1)
+    assert server.lines(5)[0].startswith("* Welcome")
+
+
+def test_first_bytes_that_tell_nothing_are_not_waited_for_longer_where_browsers_are() -> None:
+    server = web_server()
+    server.connect(1)
+    server.send(1, get("/"))
+    server.connect(2)
+    server.send(2, b"G")
+    server.wait(500)
+    assert server.lines(2)[0].startswith("* Welcome")
+
+
+def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greeting, "MAX_AHEAD_PEERS", 2)
+    server = web_server()
+    for conn, peer in enumerate(["a", "b", "a", "c"], 1):
+        server.connect(conn, peer=peer)
+        server.send(conn, get("/"))
+    for conn, peer in enumerate(["a", "b", "c"], 11):
+        server.connect(conn, peer=peer)
+    server.wait(500)
+    assert [bool(server.read(conn)) for conn in (11, 12, 13)] == [False, True, False]
+
+
 def test_a_silent_connection_is_greeted_and_nobody_else_hears_of_it() -> None:
     server = talking()
-    server.connect(4)
+    server.connect(4, peer="192.0.2.8")
     server.wait(500)
     assert server.lines(4) == [
         "* Welcome to tcpchat. You are guest-4. /join ROOM to start, /help for more."
@@ -197,7 +242,7 @@ def test_a_silent_connection_is_greeted_and_nobody_else_hears_of_it() -> None:
 
 def test_a_request_behind_a_greeting_ends_the_connection_and_nobody_else_hears_of_it() -> None:
     server = talking()
-    server.connect(4)
+    server.connect(4, peer="192.0.2.8")
     server.wait(500)
     server.send(4, get("/") + b"/join lobby\n")
     assert server.lines(4)[1:] == ["* Closing: this is a chat, not a web server"]

@@ -68,6 +68,7 @@ class NetstringReader:
     """The server's side of one connection."""
 
     answers_pings = False
+    opens_ahead = False
     opens_within_ms: int | None = None
 
     def __init__(self) -> None:
