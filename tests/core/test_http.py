@@ -298,6 +298,8 @@ _HOST = b"Host: localhost\r\n"
         b"GET / HTTP/1.1\r\n" + _HOST + b"\n",
         b"GET / HTTP/1.1\r\n" + b"Host: localhost\rOrigin: x\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"Host: local\x00host\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + _HOST + b"A: x\ry\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + _HOST + b"A: x\x00\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + _HOST + b" folded: x\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + _HOST + b"A : x\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + _HOST + b"A\r\n\r\n",
@@ -330,6 +332,7 @@ def test_a_request_has_a_bound_however_it_grows() -> None:
     assert status(answer_to(bomb)) == 431
     one = b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEAD_BYTES
     assert status(answer_to(one)) == 431
+    assert status(answer_to(one[:MAX_HEAD_BYTES])) == 431
     assert answered(one[: MAX_HEAD_BYTES - 1]) is None
 
 

@@ -323,6 +323,15 @@ def test_a_message_is_a_line_and_what_is_none_is_refused_as_a_line_is() -> None:
     assert (first.reason, second.reason) == ("bad-line", "bad-request")
 
 
+def test_what_asks_for_nothing_does_not_count_among_what_is_asked_for() -> None:
+    reader = WebSocket(SITE).reader()
+    reader.receive_data(upgrade() + frame(b"") + frame(b"1", PING) + ask(*[events.Ping()] * 2))
+    assert len(reader.requests(2)) == 2
+    assert len(reader.requests(1)) == 1
+    assert reader.waiting
+    assert reader.requests(9) == [events.Ping()]
+
+
 def test_the_password_is_said_in_hello() -> None:
     server = web_server(password="sesame")
     enter(server, 1)
