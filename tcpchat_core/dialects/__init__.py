@@ -16,7 +16,7 @@ last one is the fallback, for peers that are silent or that nobody recognises.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -60,10 +60,17 @@ class Reply(NamedTuple):
 
 
 class Hangup(NamedTuple):
-    """The connection is to be ended; `reason` is told, unless it is empty."""
+    """The connection is to be ended; `reason` is told, unless it is empty.
+
+    `gone` is what the others are told in its place, when the peer itself has ended it.
+    """
 
     reason: str
+    gone: str = ""
 
+
+# What the others are told of a page that was closed; or loaded anew, and then it is soon back.
+CLOSED_THE_PAGE: Final = "closed the page"
 
 # What comes of what a peer sent.
 Item: TypeAlias = Request | Open | Rejected | Reply | Hangup

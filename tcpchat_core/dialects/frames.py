@@ -50,9 +50,13 @@ class Ping(NamedTuple):
 
 
 class End(NamedTuple):
-    """The last event: the peer has closed, or broken a rule. `frame` is what to answer."""
+    """The last event: the peer has closed, or broken a rule. `frame` is what to answer.
+
+    `code` is the one that the peer has closed with, if it gave one.
+    """
 
     frame: bytes
+    code: int | None = None
 
 
 FrameEvent: TypeAlias = Text | Ping | End
@@ -211,7 +215,8 @@ class FrameBuffer:
         if frame.opcode == _PING:
             events.append(Ping(data))
         elif frame.opcode == _CLOSE:
-            events.append(End(_echo(data)))
+            answer = _echo(data)
+            events.append(End(answer, int.from_bytes(data[:2], "big") if data else None))
             self._has_ended = True
         elif frame.opcode != _PONG:  # nobody has asked for one
             message = self._message

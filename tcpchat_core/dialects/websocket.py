@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from tcpchat_core.dialects import MAX_FIRST_BYTES, Flavour, Hangup, Item, Reply
+from tcpchat_core.dialects import CLOSED_THE_PAGE, MAX_FIRST_BYTES, Flavour, Hangup, Item, Reply
 from tcpchat_core.dialects.frames import (
     CloseCode,
     End,
@@ -96,14 +96,17 @@ class WebSocketReader:
             data = answer.rest
         if source is not None and (events := source.receive_data(data)):
             self._received = [*self._received, *map(_received, events)]
-            if isinstance(events[-1], End):
-                self.receive_eof()
+            if isinstance(end := events[-1], End):
+                self._end(CLOSED_THE_PAGE if end.code == CloseCode.GOING_AWAY else "")
 
     def receive_eof(self) -> None:
         """The peer will send no more, or nothing that counts."""
         if self._source is not None:
-            self._source = None
-            self._received = [*self._received, Hangup("")]
+            self._end("")
+
+    def _end(self, gone: str) -> None:
+        self._source = None
+        self._received = [*self._received, Hangup("", gone)]
 
     @property
     def waiting(self) -> bool:

@@ -221,8 +221,8 @@ class Intake:
             case Rejected() | Reply():
                 self._answers.give(connection, item, now, effects)
                 return
-            case Hangup(reason):
-                self._hang_up(connection, reason, now, proposals, effects)
+            case Hangup(reason, gone):
+                self._hang_up(connection, reason, now, proposals, effects, gone=gone)
                 return
             case events.Open():
                 return  # it is open
@@ -336,12 +336,13 @@ class Intake:
         proposals: _Proposals,
         effects: list[Effect],
         *,
+        gone: str = "",
         retry: int | None = None,
     ) -> None:
         if reason:
             self._answers.give(connection, notices.Closing(reason, retry), now, effects)
         if connection.phase is Phase.OPEN:
-            self._propose(connection, events.Disconnect(reason), proposals)
+            self._propose(connection, events.Disconnect(reason or gone), proposals)
             connection.move(Step.LEFT)
         else:
             self._forget(connection)

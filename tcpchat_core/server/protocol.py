@@ -39,7 +39,7 @@ import msgspec
 
 from tcpchat_core import events, notices
 from tcpchat_core.archive import Archived
-from tcpchat_core.dialects import Dialect, choose
+from tcpchat_core.dialects import CLOSED_THE_PAGE, Dialect, choose
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_core.effects import Action, Close, Effect, Propose, Send
@@ -63,6 +63,10 @@ from tcpchat_core.server.timers import Due, Grace, Graces, Timers
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.state.rooms import configured
 from tcpchat_core.version import VERSION
+
+# A browser says so when it leaves a page, whether that is closed or only loaded anew; in the latter
+# case it is back as soon as a few files are there.
+PAGE_GRACE_MS: Final = 5_000
 
 # How many people one entry may take away after a restart: a few milliseconds of work.
 LAPSE_AT_ONCE: Final = 500
@@ -375,8 +379,11 @@ class ServerProtocol:
     def _begin_grace(self, session: str, conn: int, reason: str, now: int) -> None:
         """A connection is gone; its session can be resumed for a while."""
         if self._is_away(session, conn):
-            until = now + self.limits.grace_ms
-            self._graces.begin(session, Grace(until, conn, reason or "connection lost"))
+            length = self.limits.grace_ms
+            if reason == CLOSED_THE_PAGE:
+                length = min(length, PAGE_GRACE_MS)
+            grace = Grace(now + length, conn, reason or "connection lost")
+            self._graces.begin(session, grace, length)
 
     def _begin_missing_graces(self, now: int) -> None:
         for person in self.state.all_away():

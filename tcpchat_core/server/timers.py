@@ -75,40 +75,48 @@ class Grace(NamedTuple):
 
 
 class Graces:
-    """The graces of sessions, in the order of time. `is_away` tells whether one still holds."""
+    """The graces of sessions. `is_away` tells whether one still holds.
+
+    There are few lengths of them, and those of one length end in the order of beginning.
+    """
 
     def __init__(self, is_away: Callable[[str, int], bool]) -> None:
         self._is_away = is_away
-        self._by_session: OrderedDict[str, Grace] = OrderedDict()
+        self._by_length: dict[int, OrderedDict[str, Grace]] = {}
 
     def __contains__(self, session: str) -> bool:
-        return session in self._by_session
+        return any(session in graces for graces in self._by_length.values())
 
-    def begin(self, session: str, grace: Grace) -> None:
-        """A session waits from now on; its grace is the last to end."""
-        self._by_session.pop(session, None)
-        self._by_session[session] = grace
+    def begin(self, session: str, grace: Grace, length_ms: int) -> None:
+        """A session waits from now on; of this length its grace is the last to end."""
+        self.end(session)
+        graces = self._by_length.setdefault(length_ms, OrderedDict())
+        graces[session] = grace
         # Beyond a bound the state ends the one that is away longest, which needs no grace then.
-        while not self._is_away(*self._first()):
-            self._by_session.popitem(last=False)
+        while not self._is_away(*_first(graces)):
+            graces.popitem(last=False)
 
     def end(self, session: str) -> None:
         """A session is resumed, or over."""
-        self._by_session.pop(session, None)
+        for graces in self._by_length.values():
+            graces.pop(session, None)
 
     def next_at(self) -> int | None:
         """When the first of them is over."""
-        return next(iter(self._by_session.values())).until if self._by_session else None
+        firsts = (next(iter(graces.values())) for graces in self._by_length.values() if graces)
+        return min((grace.until for grace in firsts), default=None)
 
     def take_due(self, now: int) -> Iterator[tuple[str, Grace]]:
         """Those that are over."""
-        while (at := self.next_at()) is not None and at <= now:
-            yield self._by_session.popitem(last=False)
+        for graces in self._by_length.values():
+            while graces and next(iter(graces.values())).until <= now:
+                yield graces.popitem(last=False)
 
     def clear(self) -> None:
         """Nobody waits any more."""
-        self._by_session.clear()
+        self._by_length.clear()
 
-    def _first(self) -> tuple[str, int]:
-        session, grace = next(iter(self._by_session.items()))
-        return session, grace.conn
+
+def _first(graces: OrderedDict[str, Grace]) -> tuple[str, int]:
+    session, grace = next(iter(graces.items()))
+    return session, grace.conn

@@ -13,6 +13,7 @@ from tcpchat_core.dialects.jsonl import JSON, encode_request
 from tcpchat_core.dialects.websocket import BEFORE_UPGRADE, JSON_FRAMES, WebSocket
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.server import DIALECTS, greeting
+from tcpchat_core.server.protocol import PAGE_GRACE_MS
 from tests.core.browser import (
     BINARY,
     CLOSE,
@@ -420,12 +421,32 @@ def test_a_browser_that_closes_is_answered_and_its_session_waits() -> None:
     server.send(4, ask(events.Hello(), join("lobby")))
     for conn in (2, 4):
         server.read(conn)
-    server.send(4, ask(events.Say("lobby", "bye")) + closing(1001) + ask(events.Say("lobby", "x")))
-    assert close_in(server.read(4)) == (1001, "")
+    server.send(4, ask(events.Say("lobby", "bye")) + closing(1000) + ask(events.Say("lobby", "x")))
+    assert close_in(server.read(4)) == (1000, "")
     assert server.closed == [4]
     assert server.lines(2) == ["[lobby] guest-4: bye"]
     server.wait(60_000)
     assert server.lines(2) == ["* guest-4 quit (connection lost)"]
+
+
+def test_a_page_that_is_closed_is_gone_in_a_moment_and_one_that_is_loaded_anew_is_back() -> None:
+    server = talking()
+    for conn in (4, 5, 6):
+        enter(server, conn, token=f"t{conn}")
+        server.send(conn, ask(events.Hello(), join("lobby")))
+    server.read(2)
+    server.lose(4)
+    server.send(5, closing(1001))
+    server.send(6, closing(1001))
+    enter(server, 7, token="t7")
+    server.send(7, ask(events.Hello("t6")))
+    server.wait(PAGE_GRACE_MS - 1)
+    assert server.lines(2) == []
+    server.wait(1)
+    assert server.lines(2) == ["* guest-5 quit (closed the page)"]
+    server.wait(60_000 - PAGE_GRACE_MS)
+    assert server.lines(2) == ["* guest-4 quit (connection lost)"]
+    assert isinstance(notices_in(server.read(7))[0], notices.Resumed)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def timers(protocol: ServerProtocol) -> Iterator[int]:
 
 def graces(protocol: ServerProtocol) -> int:
     """How many sessions' graces run."""
-    return len(protocol._graces._by_session)
+    return sum(map(len, protocol._graces._by_length.values()))
 
 
 def nicks(state: ChatState) -> Iterable[str]:

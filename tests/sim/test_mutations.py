@@ -474,7 +474,7 @@ def the_grace_is_too_short(_: Patch) -> Parts:
 
 def the_grace_never_ends(patch: Patch) -> Parts:
     class Endless(Graces):
-        def begin(self, session: str, grace: Grace) -> None:
+        def begin(self, session: str, grace: Grace, length_ms: int) -> None:
             """It never does."""
 
     patch.setattr(server_module, "Graces", Endless)
