@@ -1,0 +1,286 @@
+// What is typed, and how names and texts are read: tcpchat_core/commands.py and what the terminal's
+// client does with a word before the cursor, with a nick, with a paste. Pure; no DOM.
+
+import { ALIKE, ALIKE_SEVERAL, COLOURS, COMMANDS, STAND } from "./tables.js";
+import { sanitize } from "./protocol.js";
+
+export { COMMANDS };
+
+// ── Commands ─────────────────────────────────────────────────────────────────────────────────
+
+// What Python's str.split takes for blanks.
+const BLANKS = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+const words = (text) => text.split(BLANKS).filter((word) => word !== "");
+const strip = (text) =>
+  text.replace(new RegExp(`^${BLANKS.source}`), "").replace(new RegExp(`${BLANKS.source}$`), "");
+
+class Usage extends Error {}
+
+function oneWord(rest) {
+  const all = words(rest);
+  if (all.length !== 1) throw new Usage();
+  return all[0];
+}
+
+const atMostOneWord = (rest) => (rest === "" ? "" : oneWord(rest));
+
+function need(condition) {
+  if (!condition) throw new Usage();
+}
+
+/** The text before the first space, and the text after it. */
+function partition(text) {
+  const place = text.indexOf(" ");
+  return place < 0 ? [text, ""] : [text.slice(0, place), text.slice(place + 1)];
+}
+
+/** `WORDS [in ROOM] [from NICK] [since DATE]`, the last three in any order. */
+function search(rest) {
+  let all = words(rest);
+  const given = new Map();
+  while (all.length > 2 && ["in", "from", "since"].includes(all.at(-2).toLowerCase())) {
+    const [what, value] = all.slice(-2);
+    need(!given.has(what.toLowerCase()));
+    given.set(what.toLowerCase(), value);
+    all = all.slice(0, -2);
+  }
+  need(all.length > 0);
+  const request = { type: "search", words: all.join(" ") };
+  request.room = given.get("in") ?? "";
+  request.nick = given.get("from") ?? "";
+  request.since = given.has("since") ? dayStart(given.get("since")) : 0;
+  return request;
+}
+
+function dayStart(date) {
+  const [, year, month, day] = /^(\d{4})-?(\d\d)-?(\d\d)$/.exec(date) ?? [];
+  const iso = `${year}-${month}-${day}`;
+  const at = Date.parse(`${iso}T00:00:00Z`);
+  need(!Number.isNaN(at) && new Date(at).toISOString().startsWith(iso));
+  return at;
+}
+
+// By a command's real name, what its arguments ask for.
+const REQUESTED = new Map([
+  ["join", (rest) => ({ type: "join", room: oneWord(rest) })],
+  ["nick", (rest) => ({ type: "nick", nick: oneWord(rest) })],
+  ["out", (rest) => ({ type: "out", room: atMostOneWord(rest) })],
+  ["quit", (rest) => ({ type: "quit", reason: rest })],
+  ["rooms", (rest) => (need(rest === ""), { type: "rooms" })],
+  ["who", (rest) => ({ type: "who", room: atMostOneWord(rest) })],
+  [
+    "msg",
+    (rest) => {
+      const [nick, text] = partition(rest);
+      need(strip(text) !== "");
+      return { type: "tell", nick, text: strip(text) };
+    },
+  ],
+  ["me", (rest) => (need(rest !== ""), { type: "say", room: "", text: rest, emote: true })],
+  ["topic", (rest) => ({ type: "topic", room: "", topic: rest === "" ? null : rest })],
+  [
+    "history",
+    (rest) => {
+      if (rest === "") return { type: "history", room: "" };
+      need(/^\d{1,6}$/.test(rest) && Number(rest) > 0);
+      return { type: "history", room: "", limit: Number(rest) };
+    },
+  ],
+  ["search", search],
+  ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
+]);
+
+const BY_NAME = new Map(COMMANDS.flatMap((each) => each.names.map((name) => [name, each])));
+
+/**
+ * What a typed line asks for: a request, a `rejected`, or null for an empty line.
+ *
+ * A line that begins with one slash is a command; `//` says a text that begins with a slash;
+ * anything else is said to the current room, which is the empty room here.
+ */
+export function parseLine(line) {
+  if (strip(line) === "") return null;
+  if (line[0] !== "/") return { type: "say", room: "", text: line };
+  if (line.startsWith("//")) return { type: "say", room: "", text: line.slice(1) };
+  const [word, rest] = partition(line.slice(1));
+  const command = BY_NAME.get(word.toLowerCase());
+  if (command === undefined) return unknownCommand(word);
+  try {
+    return REQUESTED.get(command.names[0])(strip(rest));
+  } catch (error) {
+    if (!(error instanceof Usage)) throw error;
+    const text = `usage: ${command.usage}  (for example: ${command.example})`;
+    return rejected("bad-usage", text, command.names[0]);
+  }
+}
+
+const rejected = (reason, text, request = "") => ({ type: "rejected", reason, text, request });
+
+function unknownCommand(word) {
+  const shown = sanitize([...word].slice(0, 24).join(""));
+  const near = nearest([...word.toLowerCase()].slice(0, 24).join(""), [...BY_NAME.keys()]);
+  const hint = near === null ? "/help lists the commands" : `did you mean /${near}?`;
+  return rejected("unknown-command", `there is no command /${shown}; ${hint}`);
+}
+
+/** The lines of `/help COMMAND`, or a `rejected`. */
+export function helpLines(word) {
+  const name = word.replace(/^\//, "");
+  const command = BY_NAME.get(name.toLowerCase());
+  if (command === undefined) return unknownCommand(name);
+  const also = command.names.slice(1).map((each) => `/${each}`);
+  const lines = [`${command.usage}: ${command.summary}`, `for example: ${command.example}`];
+  return also.length > 0 ? [...lines, `the same: ${also.join(", ")}`] : lines;
+}
+
+// How alike two words must be for the one to be offered in place of the other (0 to 1).
+const LIKENESS = 0.5;
+
+/** The word that is most like the one given, as Python's difflib measures it. */
+function nearest(word, candidates) {
+  const best = candidates
+    .map((each) => [likeness(each, word), each])
+    .filter(([ratio]) => ratio >= LIKENESS)
+    .sort(([one, first], [other, second]) => other - one || (first < second ? 1 : -1));
+  return best.length > 0 ? best[0][1] : null;
+}
+
+function likeness(one, other) {
+  const [a, b] = [[...one], [...other]];
+  return a.length + b.length === 0 ? 1 : (2 * matching(a, b)) / (a.length + b.length);
+}
+
+/** How many characters the two have in common, block by block, the longest first. */
+function matching(a, b) {
+  let [length, atA, atB] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    for (let j = 0; j < b.length; j++) {
+      let run = 0;
+      while (i + run < a.length && j + run < b.length && a[i + run] === b[j + run]) run += 1;
+      if (run > length) [length, atA, atB] = [run, i, j];
+    }
+  }
+  if (length === 0) return 0;
+  const before = matching(a.slice(0, atA), b.slice(0, atB));
+  return length + before + matching(a.slice(atA + length), b.slice(atB + length));
+}
+
+// ── Completion ───────────────────────────────────────────────────────────────────────────────
+
+const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"]);
+const SEARCHES = new Set(["search", "find"]);
+const OF_NICKS = new Set(["msg", "tell"]);
+
+/**
+ * What the word before the cursor can become: `{start, texts}`, each text from `start` on.
+ * `nicks` and `rooms` are those there are, the likeliest first.
+ */
+export function completions(before, nicks, rooms) {
+  const earlier = before.split(" ");
+  const word = earlier.pop();
+  const prefix = word.toLowerCase();
+  const texts = candidates(earlier, word, nicks, rooms).filter(
+    (each) => (prefix === "" ? earlier.length > 0 : each.toLowerCase().startsWith(prefix)),
+  );
+  return { start: before.length - word.length, texts: [...new Set(texts)] };
+}
+
+function candidates(earlier, word, nicks, rooms) {
+  const names = COMMANDS.map((command) => command.names[0]).sort();
+  if (earlier.length === 0 && word.startsWith("/")) return names.map((name) => `/${name} `);
+  const command = earlier[0]?.startsWith("/") ? earlier[0].slice(1).toLowerCase() : "";
+  const isFirst = earlier.length === 1;
+  const last = earlier.at(-1)?.toLowerCase();
+  if (OF_ROOMS.has(command) && isFirst) return [...rooms];
+  if (OF_NICKS.has(command) && isFirst) return nicks.map((nick) => `${nick} `);
+  if (SEARCHES.has(command) && last === "in") return rooms.map((room) => `${room} `);
+  if (SEARCHES.has(command) && last === "from") return nicks.map((nick) => `${nick} `);
+  if ((command === "help" || command === "?") && isFirst) return names;
+  if (word === "" && earlier.length === 0) return [];
+  return nicks.map((nick) => `${nick}${earlier.length === 0 ? ": " : " "}`);
+}
+
+// ── Names ────────────────────────────────────────────────────────────────────────────────────
+
+const LOOKALIKES = new Map(ALIKE_SEVERAL);
+const stands = [...STAND];
+for (const [place, char] of [...ALIKE].entries()) LOOKALIKES.set(char, stands[place]);
+
+/** The form in which a name is compared: that of tcpchat_core/names.py, for names it allows. */
+export function nameKey(name) {
+  const lower = name.normalize("NFC").toLowerCase();
+  if (/^[\0-\x7f]*$/.test(lower)) return lower;
+  const folded = [...lower.normalize("NFD")].map((char) => LOOKALIKES.get(char) ?? char);
+  return folded.join("").normalize("NFC");
+}
+
+export const roomKey = (name) => nameKey(name.replace(/^#/, ""));
+
+const CRC = Uint32Array.from({ length: 256 }, (_, number) => {
+  let value = number;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
+  return value;
+});
+
+/** The number of a nick's colour: the same for a person everywhere, also in the terminal. */
+export function nickColour(nick) {
+  let crc = 0xffffffff;
+  for (const byte of new TextEncoder().encode(nameKey(nick.slice(0, 64)))) {
+    crc = CRC[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  }
+  return ((crc ^ 0xffffffff) >>> 0) % COLOURS;
+}
+
+// ── Texts ────────────────────────────────────────────────────────────────────────────────────
+
+/** Whether a text calls somebody by this nick. */
+export function mentions(text, nick) {
+  if (nick === "" || !text.toLowerCase().includes(nick.toLowerCase())) return false;
+  const name = nick.replace(/[.*+?^${}()|[\]\\\-/]/g, "\\$&").replace(/\\-/g, "\\x2d");
+  return new RegExp(`(?<![\\p{L}\\p{N}_])${name}(?![\\p{L}\\p{N}_])`, "iu").test(text);
+}
+
+const URLS = /https?:\/\/[^\s<>"]+/giu;
+const AFTER = /[.,;:!?'"”’»…)\]}]+$/u; // punctuation of the sentence around it
+
+/** The text in pieces `{text, href}`; `href` is null for what is no link. */
+export function pieces(text) {
+  const all = [];
+  let done = 0;
+  for (const match of text.matchAll(URLS)) {
+    const href = trimmed(match[0]);
+    if (!isLink(href)) continue;
+    if (match.index > done) all.push({ text: text.slice(done, match.index), href: null });
+    all.push({ text: href, href });
+    done = match.index + href.length;
+  }
+  if (done < text.length || all.length === 0) all.push({ text: text.slice(done), href: null });
+  return all;
+}
+
+/** The address without the punctuation after it; a bracket that it opens itself is its own. */
+function trimmed(url) {
+  const end = AFTER.exec(url)?.index ?? url.length;
+  let kept = url.slice(0, end);
+  for (const char of url.slice(end)) {
+    const opens = { ")": "(", "]": "[", "}": "{" }[char];
+    if (!opens || kept.split(opens).length <= kept.split(char).length) break;
+    kept += char;
+  }
+  return kept;
+}
+
+function isLink(url) {
+  try {
+    const { protocol, host } = new URL(url);
+    return (protocol === "http:" || protocol === "https:") && host !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** The lines of a pasted wall, or null when it is one line and can be edited like any other. */
+export function wall(text) {
+  const lines = text.split(/\r\n|\r|\n/).filter((line) => strip(line) !== "");
+  return lines.length > 1 ? lines : null;
+}

@@ -1,0 +1,752 @@
+// The client's side of the JSON Lines dialect, in a browser: tcpchat_core/client in JavaScript.
+// Text in, notices out: no DOM, no timers, no sockets. The words and the rules are those of
+// Python's `ClientProtocol`, `Requests` and `Reconnect`; tests/web/test_protocol.py has both do the
+// same things and compares what comes of them.
+//
+// Rule 1: What was said is in `unacknowledged` until its receipt comes. It is sent again after a
+//         reconnect; the server knows its id and says it only once.
+//
+// Rule 2: What was seen is not given out twice, whatever is sent again. What the server could not
+//         keep is a `gap`.
+//
+// Rule 3: What the server could not read is refused before it is kept or sent. What UTF-8 cannot
+//         hold becomes U+FFFD. So nothing can stand in `unacknowledged` that never gets a receipt.
+//
+// Rule 4: Everything a server sends is untrusted: bounded, checked by type, every text sanitised.
+//         Its names are keys of a Map, never of an object: `__proto__` is a legal room.
+//
+// Rule 5: A server may be newer. Notices and fields that are not known are skipped.
+//
+// Rule 6: Answers come in the order of their questions. What waits for one when the connection is
+//         lost is asked again over the next, in its place among what was said. When the session is
+//         over, we go where we were, as whom we were, and ask then.
+//
+// A request is an object as docs/protocol.md has it, `{type: "say", room, text}`. A notice has all
+// fields that docs/protocol.md gives it; what the server left out has its default.
+
+import { NOTICES, REQUESTS, STRUCTS } from "./tables.js";
+
+export const MAX_LINE_BYTES = 32_768; // what a server reads of a line, unless it says otherwise
+export const MAX_NOTICE_CHARS = 16 * 1024 * 1024; // a room's whole history, and more
+export const MAX_ROOMS = 4_096; // a server cannot make us remember more rooms …
+export const MAX_MEMBERS = 100_000; // … or people of a room
+export const MAX_ID_CHARS = 64;
+export const MAX_PENDING = 1_000; // more than people type while they have no connection
+
+// ── What went wrong ──────────────────────────────────────────────────────────────────────────
+
+/** The base of all; the message is one sentence for people. */
+export class TcpchatError extends Error {}
+/** The other side broke the protocol. */
+export class RemoteError extends TcpchatError {}
+/** Our first line came so late that the server took us for a person with nc: connect again. */
+export class TooLateError extends RemoteError {}
+/** We were asked for what cannot be done. Nothing was changed by it. */
+export class LocalError extends TcpchatError {}
+/** A line is longer than the server reads. */
+export class LineTooLongError extends LocalError {
+  constructor(maxBytes) {
+    super(`a line has at most ${maxBytes.toLocaleString("en")} bytes`);
+    this.maxBytes = maxBytes;
+  }
+}
+/** Too many requests wait for their answers already. */
+export class TooManyRequestsError extends LocalError {}
+
+// ── Text ─────────────────────────────────────────────────────────────────────────────────────
+
+// tcpchat_core/sanitize.py: what a terminal, or a bidirectional layout, would obey.
+const SPACES = /[\t\n\v\f\r\x85\u2028\u2029]/g;
+const REMOVED =
+  /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]/gu;
+
+export function sanitize(text) {
+  return text.replace(SPACES, " ").replace(REMOVED, "");
+}
+
+const isSafe = (text) => sanitize(text) === text;
+
+const LONE_SURROGATES = /[\ud800-\udfff]/gu; // with the u flag a pair is one character
+
+/** The text with U+FFFD for each lone surrogate, so that it can be encoded as UTF-8. */
+export function replaceSurrogates(text) {
+  return text.toWellFormed ? text.toWellFormed() : text.replace(LONE_SURROGATES, "\ufffd");
+}
+
+const utf8 = new TextEncoder();
+const byteCount = (text) => utf8.encode(text).length;
+
+// ── The wire ─────────────────────────────────────────────────────────────────────────────────
+
+/** The request as one line, without its end: `type` first, what has its default left out. */
+function encodeRequest(request) {
+  const entries = [["type", request.type]];
+  for (const [field, [, ...rest]] of REQUESTS.get(request.type)) {
+    const value = request[field];
+    if (value === undefined || isDefault(value, rest)) continue;
+    entries.push([field, value instanceof Map ? Object.fromEntries(value) : value]);
+  }
+  return JSON.stringify(Object.fromEntries(entries));
+}
+
+function isDefault(value, rest) {
+  if (rest.length === 0) return false;
+  return value instanceof Map ? value.size === 0 : value === rest[0];
+}
+
+function isGoodId(id) {
+  return id === undefined || id === null || ([...id].length <= MAX_ID_CHARS && isSafe(id));
+}
+
+/** The request with all its texts as UTF-8 can hold them. */
+function encodable(request) {
+  const texts = Object.entries(request).map(([field, value]) => [
+    field,
+    typeof value === "string" ? replaceSurrogates(value) : value,
+  ]);
+  return Object.fromEntries(texts);
+}
+
+class BadShape extends Error {}
+
+/** The value as its kind wants it, every text sanitised. `kind` is as tables.js writes it. */
+function read(value, kind) {
+  if (kind.endsWith("?")) return value === null ? null : read(value, kind.slice(0, -1));
+  if (kind.startsWith("[")) {
+    if (!Array.isArray(value)) throw new BadShape();
+    return value.map((item) => read(item, kind.slice(1, -1)));
+  }
+  switch (kind) {
+    case "str":
+      if (typeof value !== "string") throw new BadShape();
+      return sanitize(value);
+    case "int":
+      if (!Number.isInteger(value)) throw new BadShape();
+      return value;
+    case "bool":
+      if (typeof value !== "boolean") throw new BadShape();
+      return value;
+    case "said":
+      return readFields(value, NOTICES.get("said"), "said");
+    default:
+      return readFields(value, STRUCTS.get(kind));
+  }
+}
+
+function readFields(value, shape, type) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadShape();
+  if (type !== undefined && Object.hasOwn(value, "type") && value.type !== type) {
+    throw new BadShape();
+  }
+  const fields = type === undefined ? [] : [["type", type]];
+  for (const [field, [kind, ...rest]] of shape) {
+    if (Object.hasOwn(value, field)) fields.push([field, read(value[field], kind)]);
+    else if (rest.length > 0) fields.push([field, rest[0]]);
+    else throw new BadShape();
+  }
+  return Object.fromEntries(fields);
+}
+
+/** The notice in a line; null for one that only a newer client knows. Throws when it is none. */
+function decodeNotice(line) {
+  const value = JSON.parse(line);
+  const type = typeof value === "object" && value !== null ? value.type : undefined;
+  if (typeof type === "string" && type !== "" && !NOTICES.has(type)) return null;
+  if (typeof type !== "string" || type === "") throw new BadShape();
+  return readFields(value, NOTICES.get(type), type);
+}
+
+// How a server greets whom it takes for a person.
+const PLAIN_GREETINGS = ["* Welcome to tcpchat", "! password-needed", "* Closing: "];
+
+// ── The session ──────────────────────────────────────────────────────────────────────────────
+
+/** What a client knows of a room that it is in. */
+class RoomView {
+  constructor(told, seq) {
+    this.name = told.room;
+    this.topic = told.topic;
+    this.seq = seq; // of the last message seen
+    this.count = told.count; // how many people there are
+    // Their nicks, in the order of coming; of a very large room only the first hundreds.
+    this.members = new Set(told.members);
+  }
+}
+
+const isSaid = (request) => request.type === "say" || request.type === "tell";
+
+/**
+ * One client's session, over one connection after another.
+ *
+ * On every new connection send what `hello()` returns. Give each line that comes to `receive`; it
+ * returns the notices in it, and lines to send. Every other method returns the lines that ask for
+ * something. They may be none: what is said while there is no connection, or while too much is
+ * unacknowledged, is kept, and is in a later `receive`'s lines.
+ */
+export class ClientProtocol {
+  constructor({ password = "" } = {}) {
+    this.nick = "";
+    this.welcome = null;
+    this.epoch = ""; // of all numbers: the last that was told
+    this.rooms = new Map(); // by the server's name of a room
+    this.unacknowledged = new Map(); // by id, oldest first
+    this.abandoned = []; // what was unacknowledged in a session that is over
+    this.password = password;
+    this._told = 0; // the number of the last direct message
+    this._lost = new Set(); // rooms where something seen is lost since the session was resumed
+    this._lastId = 0;
+    this._open = false; // the server has answered hello
+    this._spokenTo = false; // it has said anything, on this connection
+    this._held = []; // to be sent: what was said, by id, and other requests
+    this._places = new Map(); // of the unacknowledged, in the order of saying
+    this._lastPlace = 0;
+  }
+
+  // ── Kept over a reload ─────────────────────────────────────────────────────────────────────
+
+  /** What a later `ClientProtocol.restored` needs to resume the session; it can be JSON. */
+  saved() {
+    return {
+      nick: this.nick,
+      welcome: this.welcome,
+      epoch: this.epoch,
+      rooms: [...this.rooms.values()].map((view) => [view.name, view.seq]),
+      unacknowledged: [...this.unacknowledged.values()],
+      told: this._told,
+      lastId: this._lastId,
+    };
+  }
+
+  static restored(saved) {
+    const protocol = new ClientProtocol();
+    protocol.nick = saved.nick;
+    protocol.welcome = saved.welcome;
+    protocol.epoch = saved.epoch;
+    protocol._told = saved.told;
+    protocol._lastId = saved.lastId;
+    for (const [room, seq] of saved.rooms) {
+      protocol.rooms.set(room, new RoomView({ room, topic: "", count: 0, members: [] }, seq));
+    }
+    for (const message of saved.unacknowledged) {
+      protocol.unacknowledged.set(message.id, message);
+      protocol._places.set(message.id, ++protocol._lastPlace);
+    }
+    return protocol;
+  }
+
+  // ── Asking ─────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The first lines of a connection: a new session, or the one there was.
+   *
+   * `again` are requests to be asked again once the session is open, in order, each with the id of
+   * the message that was said before it: it comes after that one, if that is sent again.
+   */
+  hello(again = []) {
+    this._open = this._spokenTo = false;
+    const after = new Map();
+    for (const [id, request] of again) {
+      const place = this.unacknowledged.has(id) ? id : null;
+      after.set(place, [...(after.get(place) ?? []), request]);
+    }
+    this._held = [...(after.get(null) ?? [])];
+    for (const id of this.unacknowledged.keys()) {
+      this._held.push(id, ...(after.get(id) ?? []));
+    }
+    const token = this.welcome ? this.welcome.token : "";
+    const hello = encodable({ type: "hello", token, told: this._told, password: this.password });
+    hello.epoch = token ? this.epoch : "";
+    let seen = token ? [...this.rooms].map(([room, view]) => [room, view.seq]) : [];
+    for (;;) {
+      const line = encodeRequest({ ...hello, seen: new Map(seen) });
+      if (byteCount(line) + 1 <= this._maxLineBytes || seen.length === 0) return [line];
+      // Of the rooms that are left out the server sends all it has; what was seen is dropped.
+      seen = seen.slice(0, Math.floor(seen.length / 2));
+    }
+  }
+
+  /** The connection is gone: until the next `hello` nothing is to be sent. */
+  connectionLost() {
+    this._open = false;
+  }
+
+  /** Ask for anything. What is said without an id is given one; the rest goes out at once. */
+  request(request) {
+    if (!isSaid(request)) return [this._checked(request)[1]];
+    let id = request.id ?? null;
+    if (id === null) {
+      id = String(++this._lastId);
+      request = { ...request, id };
+    }
+    this.unacknowledged.set(id, this._checked(request)[0]);
+    this._places.set(id, ++this._lastPlace);
+    this._held.push(id);
+    return this._sendHeld();
+  }
+
+  /** As `request`, but in the order of asking, and only once the session is open. */
+  ask(request) {
+    if (isSaid(request)) return this.request(request);
+    this._held.push(this._checked(request)[0]);
+    return this._sendHeld();
+  }
+
+  /** The request as a server can read it, and its line. */
+  _checked(request) {
+    if (!isGoodId(request.id)) {
+      throw new LocalError(
+        `an id has at most ${MAX_ID_CHARS} characters, and no control characters`,
+      );
+    }
+    request = encodable(request);
+    const line = encodeRequest(request);
+    if (byteCount(line) > this._maxLineBytes) throw new LineTooLongError(this._maxLineBytes);
+    return [request, line];
+  }
+
+  /** How many bytes a line may have: what the server says, if it does. */
+  get _maxLineBytes() {
+    const said = this.welcome?.limits?.line_bytes ?? 0;
+    return said > 0 ? said : MAX_LINE_BYTES;
+  }
+
+  /**
+   * What may be sent now of what was said.
+   *
+   * The server remembers the last ids of what it took in, twice as many as its window. So that it
+   * still knows the oldest unacknowledged one when that has to be sent again, no message is sent
+   * that comes a window or more after it.
+   */
+  _sendHeld() {
+    if (!this._open) return [];
+    const window = this.welcome?.limits?.unacknowledged ?? 1;
+    const lines = [];
+    let sent = 0;
+    for (const next of this._held) {
+      if (typeof next !== "string") {
+        lines.push(encodeRequest(next));
+      } else if (this.unacknowledged.has(next)) {
+        const oldest = this._places.get(this.unacknowledged.keys().next().value);
+        if (this._places.get(next) >= oldest + window) break;
+        lines.push(encodeRequest(this.unacknowledged.get(next)));
+      } // else it has its receipt
+      sent += 1;
+    }
+    this._held.splice(0, sent);
+    return lines;
+  }
+
+  // ── Being told ─────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * A line came, or several. Returns the notices in order, the lines to send, and for each notice
+   * the rooms in which it changed who is there. Throws RemoteError when it is not the protocol.
+   */
+  receive(text) {
+    const told = { notices: [], rooms: [], reply: [] };
+    const lines = text.split("\n");
+    if (lines.length > 1 && lines[lines.length - 1] === "") lines.pop();
+    for (const line of lines) {
+      const notice = this._decode(line);
+      this._spokenTo = true;
+      if (notice === null) continue;
+      if (notice.type === "ping") told.reply.push(encodeRequest({ type: "pong", id: notice.id }));
+      this._changed = [];
+      if (this._take(notice)) {
+        told.notices.push(notice);
+        told.rooms.push(this._changed);
+      }
+    }
+    told.reply.push(...this._sendHeld());
+    return told;
+  }
+
+  _decode(line) {
+    if (line.length > MAX_NOTICE_CHARS) {
+      throw new RemoteError(
+        `the server sent a line of more than ${MAX_NOTICE_CHARS.toLocaleString("en")} bytes`,
+      );
+    }
+    try {
+      return decodeNotice(line);
+    } catch {
+      if (!this._spokenTo && PLAIN_GREETINGS.some((greeting) => line.startsWith(greeting))) {
+        throw new TooLateError("our first line came so late that the server spoke first");
+      }
+      const shown = JSON.stringify(sanitize(line.slice(0, 60)));
+      throw new RemoteError(`the server does not speak tcpchat's protocol: it sent ${shown}`);
+    }
+  }
+
+  /** Learn from a notice; return whether it is news. */
+  _take(notice) {
+    switch (notice.type) {
+      case "said":
+        if (notice.id !== null) this._acknowledge(notice.id);
+        return this._see(notice.room, notice.seq);
+      case "sent": {
+        const news = notice.id === null || this._acknowledge(notice.id);
+        if (notice.room !== null && notice.seq !== null) this._see(notice.room, notice.seq);
+        return news;
+      }
+      case "rejected":
+        if (notice.id !== null) this._acknowledge(notice.id);
+        return true;
+      case "told": {
+        const news = notice.seq > this._told;
+        this._told = Math.max(this._told, notice.seq);
+        return news;
+      }
+      case "gap": {
+        if (notice.room === "") {
+          this._told = notice.oldest - 1;
+          return true;
+        }
+        const isKnown = this.rooms.has(notice.room) && !this._lost.has(notice.room);
+        return this._see(notice.room, notice.oldest - 1) || !isKnown;
+      }
+      case "welcome":
+        this._begin(notice);
+        return true;
+      case "resumed":
+        this._resume(notice);
+        return true;
+      case "diverged":
+        this.epoch = notice.epoch;
+        return false;
+      default:
+        this._follow(notice);
+        return true;
+    }
+  }
+
+  /** A session begins. An earlier one is over: what it left open cannot be known. */
+  _begin(welcome) {
+    if (this.welcome !== null) {
+      this.abandoned.push(...this.unacknowledged.values());
+      this.unacknowledged.clear();
+      this._places.clear();
+      this.rooms.clear();
+      this._told = 0;
+    }
+    this.welcome = welcome;
+    this.epoch = welcome.epoch;
+    for (const [id, message] of [...this.unacknowledged]) {
+      if (byteCount(encodeRequest(message)) > this._maxLineBytes) {
+        this.abandoned.push(message);
+        this._acknowledge(id);
+      }
+    }
+    this.nick = welcome.nick;
+    this._open = true;
+  }
+
+  /** The session goes on. */
+  _resume(resumed) {
+    this._open = true;
+    this.nick = resumed.nick;
+    this.epoch = resumed.epoch;
+    const known = this.rooms;
+    this.rooms = new Map();
+    this._lost.clear();
+    for (const state of resumed.rooms) {
+      let seen = known.get(state.room)?.seq ?? 0;
+      if (state.common !== null && seen > state.common) {
+        seen = state.common;
+        this._lost.add(state.room);
+      }
+      this.rooms.set(state.room, new RoomView(state, seen));
+    }
+  }
+
+  _acknowledge(id) {
+    this._places.delete(id);
+    return this.unacknowledged.delete(id);
+  }
+
+  _see(room, seq) {
+    const view = this.rooms.get(room);
+    if (view === undefined || seq <= view.seq) return false;
+    view.seq = seq;
+    return true;
+  }
+
+  /** Keep up with who is where. */
+  _follow(notice) {
+    const view = this.rooms.get(notice.room);
+    switch (notice.type) {
+      case "entered":
+        if (this.rooms.size >= MAX_ROOMS) {
+          const most = MAX_ROOMS.toLocaleString("en");
+          throw new RemoteError(`the server put us into more than ${most} rooms`);
+        }
+        this.rooms.set(notice.room, new RoomView(notice, notice.seq));
+        break;
+      case "joined":
+        if (view === undefined) break;
+        view.count += 1;
+        if (view.members.size < MAX_MEMBERS) view.members.add(notice.nick);
+        this._changed.push(view.name);
+        break;
+      case "left":
+        if (notice.own) this.rooms.delete(notice.room);
+        else if (view !== undefined) this._without(view, notice.nick);
+        break;
+      case "gone":
+        for (const each of this._leftBy(notice.nick)) this._without(each, notice.nick);
+        break;
+      case "renamed":
+        if (notice.own) this.nick = notice.new;
+        for (const each of this.rooms.values()) {
+          if (!each.members.has(notice.old)) continue;
+          const renamed = (nick) => (nick === notice.old ? notice.new : nick);
+          each.members = new Set([...each.members].map(renamed));
+          this._changed.push(each.name);
+        }
+        break;
+      case "topic":
+        if (view !== undefined) view.topic = notice.topic;
+        break;
+    }
+  }
+
+  _without(view, nick) {
+    view.members.delete(nick);
+    view.count -= 1;
+    this._changed.push(view.name);
+  }
+
+  /**
+   * The rooms that somebody who is gone was in, as far as can be told.
+   *
+   * Who is on no list was in a room whose list is not complete; where there are several such rooms,
+   * nobody can tell in which.
+   */
+  _leftBy(nick) {
+    const views = [...this.rooms.values()];
+    const listed = views.filter((view) => view.members.has(nick));
+    if (listed.length > 0) return listed;
+    const partly = views.filter((view) => view.count > view.members.size);
+    return partly.length === 1 ? partly : [];
+  }
+}
+
+// ── Requests and their answers ───────────────────────────────────────────────────────────────
+
+// What answers what. `hello` is answered by the session, `pong` by nothing.
+const ANSWERS = new Map([
+  ["nick", "renamed"],
+  ["join", "entered"],
+  ["out", "left"],
+  ["topic", "topic"],
+  ["quit", "closing"],
+  ["rooms", "rooms"],
+  ["who", "who"],
+  ["history", "history"],
+  ["search", "found"],
+  ["ping", "pong"],
+  ["help", "help"],
+]);
+
+const lastKey = (map) => [...map.keys()].pop() ?? null;
+
+/** A request that waits for its answer. What is said has an id here, in any case. */
+class PendingRequest {
+  constructor(request, after, sent) {
+    this.request = request;
+    this.after = after; // the id of the message that was said before it
+    this.sent = sent; // over this connection
+    this.again = false; // and over an earlier one, so that it may have been done
+  }
+}
+
+/** A session, and the requests in it that wait for their answers; it takes the session's place. */
+export class Requests {
+  constructor(protocol) {
+    this.protocol = protocol;
+    this._pending = []; // oldest first; what was said is in `_said`
+    this._said = new Map(); // by id
+    this._open = false;
+    this._nick = ""; // as of the notice that is looked at
+    this._rooms = []; // where we were when the connection was lost
+  }
+
+  /** Whether `ask` would refuse what is not said. */
+  get isFull() {
+    return this._pending.length >= MAX_PENDING;
+  }
+
+  /** The first lines of a connection. */
+  hello() {
+    this.connectionLost();
+    return this.protocol.hello(this._pending.map((each) => [each.after, each.request]));
+  }
+
+  /** The connection is gone. What is asked from now on waits for the next. */
+  connectionLost() {
+    this._open = false;
+    this._nick = this.protocol.nick;
+    this._rooms = [...this.protocol.rooms.keys()];
+    this.protocol.connectionLost();
+  }
+
+  /** Ask for something that has an answer: `{pending, lines}`. Throws LocalError. */
+  ask(request) {
+    const said = this.protocol.unacknowledged;
+    if (isSaid(request)) {
+      const lines = this.protocol.ask(request);
+      const id = request.id ?? lastKey(said);
+      const pending = new PendingRequest(said.get(id), null, this._open);
+      this._said.set(id, pending);
+      return { pending, lines };
+    }
+    if (this.isFull) throw new TooManyRequestsError("too many requests wait for their answers");
+    const lines = this.protocol.ask(request);
+    const pending = new PendingRequest(request, lastKey(said), this._open);
+    this._pending.push(pending);
+    return { pending, lines };
+  }
+
+  /** Nobody waits for the answer any more. What was said is still sent until its receipt. */
+  cancel(pending) {
+    this._pending = this._pending.filter((each) => each !== pending);
+    if (isSaid(pending.request)) this._said.delete(pending.request.id);
+  }
+
+  /** A line came: `heard` in order, each `{notice, answers, rooms}`, and the lines to send. */
+  receive(text) {
+    const told = this.protocol.receive(text);
+    let reply = told.reply;
+    const heard = told.notices.map((notice, place) => {
+      if (notice.type === "welcome") reply = [...this._goBack(), ...reply];
+      const answered = { ...this._answered(notice), rooms: told.rooms[place] };
+      if (notice.type === "welcome" || notice.type === "resumed") this._opened(notice.nick);
+      else if (notice.type === "renamed" && notice.own) this._nick = notice.new;
+      return answered;
+    });
+    return { heard, reply };
+  }
+
+  /** The notice, with the request that it answers, which waits no longer. */
+  _answered(notice) {
+    const type = notice.type;
+    if ((type === "sent" || type === "said") && notice.id !== null) {
+      return { notice, answers: this._takeSaid(notice.id) };
+    }
+    if (type === "rejected" && this._said.has(notice.id)) {
+      return { notice, answers: this._takeSaid(notice.id) };
+    }
+    const place = this._pending.findIndex((each) => this._isAnswer(notice, each.request));
+    if (place < 0) return { notice, answers: null };
+    const [pending] = this._pending.splice(place, 1);
+    return { notice: this._outcome(notice, pending), answers: pending };
+  }
+
+  _takeSaid(id) {
+    const pending = this._said.get(id) ?? null;
+    this._said.delete(id);
+    return pending;
+  }
+
+  _isAnswer(notice, request) {
+    const isOfKind = notice.type === ANSWERS.get(request.type);
+    switch (notice.type) {
+      case "rejected":
+        return notice.request === request.type;
+      case "renamed":
+      case "left":
+        return notice.own && isOfKind;
+      case "topic":
+        return isOfKind && ((request.topic ?? null) === null || notice.nick === this._nick);
+      case "pong":
+        return isOfKind && (request.id ?? null) === notice.id;
+      default:
+        return isOfKind;
+    }
+  }
+
+  /** To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. */
+  _outcome(notice, pending) {
+    const wasOut = notice.type === "rejected" && notice.reason === "not-in-room";
+    if (wasOut && pending.request.type === "out" && pending.again) {
+      return { type: "left", room: pending.request.room, nick: this._nick, own: true };
+    }
+    return notice;
+  }
+
+  _opened(nick) {
+    this._nick = nick;
+    this._open = true;
+    for (const pending of [...this._pending, ...this._said.values()]) {
+      pending.again = pending.sent;
+      pending.sent = true;
+    }
+  }
+
+  /** After a welcome: ask for the nick and the rooms that we had in an earlier session. */
+  _goBack() {
+    for (const id of [...this._said.keys()]) {
+      if (!this.protocol.unacknowledged.has(id)) this._said.delete(id);
+    }
+    const asked = this._rooms.map((room) => ({ type: "join", room }));
+    // What is no name that can be chosen is the server's to give.
+    if (this._nick && !this._nick.toLowerCase().startsWith("guest-")) {
+      asked.unshift({ type: "nick", nick: this._nick });
+    }
+    this._pending.unshift(...asked.map((request) => new PendingRequest(request, null, false)));
+    return asked.flatMap((request) => this.protocol.request(request));
+  }
+}
+
+// ── When to connect again ────────────────────────────────────────────────────────────────────
+
+export const FIRST_PAUSE_MS = 100; // a restart or a change of network takes less than a second
+export const MAX_PAUSE_MS = 10_000;
+export const STEADY_MS = MAX_PAUSE_MS; // a session that lasted less does not make pauses short
+const LONGEST_RETRY_MS = 24 * 60 * 60 * 1_000; // a server may not make us sleep for ever
+
+/**
+ * When one client connects again: the rules of tcpchat_core/client/reconnect.py.
+ *
+ * Call `sessionOpened` with each welcome or resumed; `connectionLost` when the connection ends, and
+ * when an attempt to replace it fails. Time and chance are parameters.
+ */
+export class Reconnect {
+  constructor(giveUpAfterMs) {
+    this._giveUpAfterMs = giveUpAfterMs;
+    this._pauseMs = 0;
+    this._openedAt = null; // while there is no session
+    this._giveUpAt = 0;
+  }
+
+  /** Whether there is no session now. */
+  get inProgress() {
+    return this._openedAt === null;
+  }
+
+  /** The server has answered hello. To be connected is not enough: it may be a proxy. */
+  sessionOpened(now) {
+    this._openedAt = now;
+  }
+
+  /**
+   * For how many milliseconds to wait before the next attempt; null to give up. `closing` is what
+   * the server said at the end, if it did; `spread` a random number from 0 to 1.
+   */
+  connectionLost(closing, now, spread) {
+    if (this._openedAt !== null) {
+      this._giveUpAt = now + this._giveUpAfterMs;
+      if (now - this._openedAt >= STEADY_MS) this._pauseMs = 0;
+      this._openedAt = null;
+    }
+    let retryMs = 0;
+    if (closing !== null) {
+      if (closing.retry === null) return null;
+      retryMs = Math.min(Math.max(0, closing.retry), LONGEST_RETRY_MS);
+    }
+    const waitMs = Math.max(this._pauseMs * (0.5 + spread), retryMs * (1 + spread / 2));
+    if (now + waitMs >= this._giveUpAt) return null;
+    this._pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, 2 * this._pauseMs), MAX_PAUSE_MS);
+    return waitMs;
+  }
+}

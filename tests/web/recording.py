@@ -1,0 +1,544 @@
+# ruff: noqa: E501 # lines and tables of what is typed, as they stand
+"""What Python's client does in many sessions, written down for a client in another language.
+
+A session is a list of calls of `Requests`, each with what came of it and the state after it. Chance
+is seeded: the recording depends on the code alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from tcpchat_cli.terminal.completion import ChatCompleter
+from tcpchat_cli.terminal.render import Renderer
+from tcpchat_cli.terminal.theme import nick_style
+
+from tcpchat_core import ClientProtocol, TcpchatError, events, nick_name, notices, parse_line
+from tcpchat_core.client import PendingRequest, Reconnect, Requests, RoomView
+from tcpchat_core.commands import COMMANDS, help_lines
+from tcpchat_core.dialects.jsonl import JSON, encode_request
+from tcpchat_core.events import Request
+from tcpchat_core.names import Name, nick_key
+from tcpchat_core.notices import Notice, Rejected
+from tcpchat_core.sanitize import replace_surrogates, sanitize
+from tests.core.harness import MemoryServer
+
+SESSIONS: Final = 250
+STEPS: Final = 40
+
+# Names that are legal and that trip programs in JavaScript, beside ordinary ones.
+ROOMS: Final = ("lobby", "__proto__", "constructor", "toString", "tee-küche", "잡담")
+NICKS: Final = ("ada", "__proto__", "hasOwnProperty", "bob", "иван", "guest-7")
+TEXTS: Final = (
+    "hello",
+    "tea? 🫖",
+    "e\udce9",
+    "\ud83d",
+    "\ude00\ud83d!",
+    "\ud83d\ude00",
+    "a\x00b\x1b[2J\x9b\u202e\u2028c\t",
+    "안녕하세요 مرحبا",
+    '"\\/\b\f\n\r',
+    "x" * 300,
+    "é" * 200,
+)
+# Lines of servers that are newer, broken, or none.
+ODD_LINES: Final = (
+    '{"type":"fireworks","colour":[1,{"type":"gone"}]}',
+    '{"type":"__proto__","nick":"x"}',
+    '{"type":"toString"}',
+    '{"type":"gone","nick":"bob","__proto__":{"reason":1},"reason":"tea","n":2}',
+    '{"type":"rejected","reason":"muted","text":"not today","request":"say","id":"1"}',
+    '{"reason":"x","type":"gone","nick":"ada"}',
+    '{"type":"gone","nick":"\\u001b[2J\\u202ehi"}',
+    '{"type":"said","room":"lobby","nick":"ada","text":"x","seq":"5","at":0}',
+    '{"type":"pong","id":7}',
+    '{"type":"sent","at":1,"id":null}',
+    '{"type":7}',
+    '{"type":""}',
+    "{}",
+    "[]",
+    "null",
+    "hello",
+    "",
+    '{"type":"gone"}',
+    '{"type":"gone","nick":null}',
+    '{"type":"gap","room":"lobby","oldest":true}',
+    '{"type":"rooms","rooms":[{"room":"a","members":2,"new":1}]}',
+    '{"type":"rooms","rooms":[{"room":"a"}]}',
+    '{"type":"rooms","rooms":{"room":"a"}}',
+    '{"type":"entered","room":"lobby","members":["a",1],"count":1,"seq":1,"at":0}',
+    '{"type":"history","room":"a","messages":[{"type":"told","room":"a","nick":"b","text":"","seq":1,"at":1}]}',
+    '{"type":"history","room":"a","messages":[{"room":"a","nick":"b","text":"","seq":1,"at":1}]}',
+    '{"type":"welcome","nick":"ada","epoch":"0","limits":{"line_bytes":1}}',
+    "* Welcome to tcpchat. You are guest-1.",
+    "! password-needed: this server has a password: say it first",
+    "HTTP/1.1 400 Bad Request",
+)
+
+
+class Recorder:
+    """One session: the calls are made, and written down."""
+
+    def __init__(self, password: str = "") -> None:
+        self.password = password
+        self.requests = Requests(ClientProtocol(password=password))
+        self.asked: list[PendingRequest | None] = []
+        self.steps: list[dict[str, Any]] = []
+
+    @property
+    def protocol(self) -> ClientProtocol:
+        return self.requests.protocol
+
+    def hello(self) -> bytes:
+        return self._sent("hello", None, self.requests.hello)
+
+    def connection_lost(self) -> None:
+        self.requests.connection_lost()
+        self._write("connection_lost", None, {})
+
+    def ask(self, request: Request) -> bytes:
+        def ask() -> bytes:
+            self.asked.append(None)
+            self.asked[-1], data = self.requests.ask(request)
+            return data
+
+        return self._sent("ask", _request_argument(request), ask)
+
+    def cancel(self, number: int) -> None:
+        pending = self.asked[number]
+        if pending is not None:
+            self.requests.cancel(pending)
+            self._write("cancel", number, {})
+
+    def receive(self, line: str) -> bytes:
+        """Raises nothing: after an error the session is over."""
+        try:
+            heard, reply = self.requests.receive_data(line.encode() + b"\n")
+        except TcpchatError as error:
+            self._write("receive", line, {"error": type(error).__name__})
+            return b""
+        told = [[_notice(each.notice), self._number(each.answers)] for each in heard]
+        self._write("receive", line, {"told": told, "lines": _lines(reply)})
+        return reply
+
+    def hear(self, *told: Notice) -> None:
+        for notice in told:
+            self.receive(JSON.encode(notice).decode().rstrip("\n"))
+
+    def reload(self) -> None:
+        """What a page's reload keeps of a session: its numbers, and what has no receipt."""
+        old, new = self.protocol, ClientProtocol()
+        new.nick, new.welcome, new.epoch = old.nick, old.welcome, old.epoch
+        new._told, new._last_id = old._told, old._last_id
+        for room, view in old.rooms.items():
+            new.rooms[room] = RoomView(notices.RoomState(room, (), 0, 0), view.seq)
+        new.unacknowledged = dict(old.unacknowledged)
+        for id in new.unacknowledged:
+            new._last_place += 1
+            new._places[id] = new._last_place
+        self.requests = Requests(new)
+        self.asked = [None] * len(self.asked)
+        self._write("reloaded", None, {})
+
+    def _number(self, pending: PendingRequest | None) -> int:
+        return -1 if pending is None else self.asked.index(pending) if pending in self.asked else -1
+
+    def _sent(self, call: str, argument: Any, act: Callable[[], bytes]) -> bytes:
+        try:
+            data = act()
+        except TcpchatError as error:
+            self._write(call, argument, {"error": type(error).__name__})
+            return b""
+        self._write(call, argument, {"lines": _lines(data)})
+        return data
+
+    def _write(self, call: str, argument: Any, result: dict[str, Any]) -> None:
+        protocol = self.protocol
+        state = {
+            "nick": protocol.nick,
+            "epoch": protocol.epoch,
+            "rooms": [
+                [name, view.name, view.topic, view.seq, view.count, [*view.members]]
+                for name, view in protocol.rooms.items()
+            ],
+            "unacknowledged": [*protocol.unacknowledged],
+            "abandoned": [said.id for said in protocol.abandoned],
+        }
+        self.steps.append({"call": call, "argument": argument, "result": result, "state": state})
+
+    def session(self) -> dict[str, Any]:
+        return {"password": self.password, "steps": self.steps}
+
+
+def _lines(data: bytes) -> list[Any]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def _request_argument(request: Request) -> dict[str, Any]:
+    return {"type": request.__struct_config__.tag} | {
+        field: value
+        for field in request.__struct_fields__
+        if field not in {"key", "nick_key"} and (value := getattr(request, field)) is not None
+    }
+
+
+def _notice(notice: Notice) -> dict[str, Any]:
+    """All fields of a notice, also those that have their default."""
+    fields: dict[str, Any] = {"type": notice.__struct_config__.tag}
+    return fields | {field: _value(getattr(notice, field)) for field in notice.__struct_fields__}
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case notices.Said():
+            return _notice(value)
+        case msgspec.Struct():
+            return {field: _value(getattr(value, field)) for field in value.__struct_fields__}
+        case tuple():
+            return [_value(each) for each in value]
+        case _:
+            return value
+
+
+# ── Sessions made of lots ────────────────────────────────────────────────────────────────────
+
+
+class Lots:
+    """Requests and notices, drawn."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.seq = dict.fromkeys(ROOMS, 5)
+
+    def room(self) -> str:
+        return self.chance.choice(ROOMS[: self.chance.choice((2, len(ROOMS)))])
+
+    def nick(self) -> str:
+        return self.chance.choice(NICKS)
+
+    def text(self) -> str:
+        return self.chance.choice(TEXTS)
+
+    def id(self) -> str | None:
+        return self.chance.choice((None, None, None, "mine", "x" * 64, "x" * 65, "\x1b", "é" * 64))
+
+    def request(self) -> Request:
+        draw = self.chance.choice
+        kinds: tuple[Callable[[], Request], ...] = (
+            lambda: events.Say(self.room(), self.text(), emote=draw((False, True))),
+            lambda: events.Say(self.room(), self.text(), self.id()),
+            lambda: events.Tell(self.nick(), self.text()),
+            lambda: events.Nick(self.nick()),
+            lambda: events.Join(self.room()),
+            lambda: events.Out(self.room()),
+            lambda: events.Topic(self.room(), draw((None, "", "tea"))),
+            events.Rooms,
+            lambda: events.Who(self.room()),
+            lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
+            lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
+            lambda: events.Ping(draw((None, "7", "\x1b"))),
+            lambda: events.Help("msg"),
+        )
+        weights = (8, 4, 3, *(1,) * (len(kinds) - 3))
+        return self.chance.choices(kinds, weights)[0]()
+
+    def number(self, room: str) -> int:
+        """A message's number: mostly the next one, sometimes an old one or one far ahead."""
+        self.seq[room] += self.chance.choice((1, 1, 1, 1, 0, 0, 3, -2))
+        return self.seq[room]
+
+    def said(self, ids: list[str]) -> notices.Said:
+        room = self.room()
+        id = self.chance.choice([None, None, None, *ids])
+        return notices.Said(room, self.nick(), "hi", self.number(room), 0, id=id)
+
+    def notice(self, protocol: ClientProtocol) -> Notice:
+        draw, ids = self.chance.choice, [*protocol.unacknowledged, "77"]
+        room, nick = self.room(), self.nick()
+        kinds: tuple[Callable[[], Notice], ...] = (
+            lambda: self.said(ids),
+            lambda: notices.Sent(0, draw([None, *ids]), room, seq=self.number(room)),
+            lambda: notices.Sent(0, draw(ids), None, nick),
+            lambda: notices.Told(nick, "psst", draw((1, 2, 3, 9)), 0),
+            lambda: notices.Gap(draw(("", room)), self.number(room)),
+            lambda: notices.Entered(room, ("ada", nick), draw((2, 700)), self.number(room), 0, "t"),
+            lambda: notices.Joined(room, nick, 1, 0),
+            lambda: notices.Left(room, nick, own=draw((False, False, True))),
+            lambda: notices.Gone(nick),
+            lambda: notices.Renamed(nick, self.nick(), own=draw((False, False, True))),
+            lambda: notices.TopicSet(room, "coffee", draw((nick, protocol.nick)), 1, 0),
+            lambda: notices.Rejected(
+                draw(("not-in-room", "too-long")), "no", draw(("out", "say", "who", "history"))
+            ),
+            lambda: notices.Rejected("too-long", "no", "say", draw(ids)),
+            lambda: notices.Pinged(draw((None, "7"))),
+            lambda: notices.Ponged(draw((None, "7"))),
+            lambda: notices.RoomList((notices.RoomInfo(room, 2, "x\x9by"),)),
+            lambda: notices.Members(room, (nick,)),
+            lambda: notices.HistoryPage(room, (self.said([]),), draw((False, True))),
+            lambda: notices.SearchResults(()),
+            lambda: notices.HelpText(("a\nb",)),
+            lambda: notices.Announced("the disk is full"),
+            lambda: notices.Diverged("e2"),
+            lambda: notices.Closing("bye", draw((None, 2_000))),
+        )
+        weights = (6, 6, 2, 3, 2, 3, 2, 2, 2, 2, *(1,) * (len(kinds) - 10))
+        return self.chance.choices(kinds, weights)[0]()
+
+    def greeting(self, protocol: ClientProtocol) -> Notice:
+        draw = self.chance.choice
+        if protocol.welcome and protocol.welcome.token and draw((True, True, True, False)):
+            states = tuple(
+                notices.RoomState(
+                    room, ("ada", "bob"), draw((2, 600)), self.seq[room] + 2, "", draw((None, 4))
+                )
+                for room in [*protocol.rooms, self.room()][:: draw((1, 1, 2))]
+            )
+            return notices.Resumed(draw(("ada", protocol.nick)), states, draw(("e1", "e2")))
+        window, line_bytes = draw((1, 2, 3, 64)), draw((0, 150, 300, 32_768))
+        limits = notices.Limits(line_bytes, 0, 0, 0, 0, 0, 0, window)
+        return notices.Welcome(
+            draw(("ada", "guest-1")),
+            "e1",
+            token=draw(("secret", "secret", "")),
+            limits=draw((limits, limits, None)),
+        )
+
+
+def _drawn_session(seed: int) -> dict[str, Any]:
+    chance = random.Random(seed)
+    lots = Lots(chance)
+    recorder = Recorder(chance.choice(("", "", "sesame", "s\udce9same")))
+    if chance.random() < 0.8:
+        recorder.hello()
+    if chance.random() < 0.8:
+        recorder.hear(lots.greeting(recorder.protocol))
+    for _ in range(STEPS):
+        turn = chance.random()
+        if turn < 0.35:
+            recorder.ask(lots.request())
+        elif turn < 0.86:
+            recorder.hear(lots.notice(recorder.protocol))
+        elif turn < 0.89:
+            if recorder.asked:
+                recorder.cancel(chance.randrange(len(recorder.asked)))
+        elif turn < 0.91:
+            recorder.receive(chance.choice(ODD_LINES[:7]))
+        else:
+            if chance.random() < 0.5:
+                recorder.connection_lost()
+                for _ in range(chance.randrange(4)):
+                    recorder.ask(lots.request())
+            elif chance.random() < 0.4:
+                recorder.reload()
+            recorder.hello()
+            recorder.hear(lots.greeting(recorder.protocol))
+    return recorder.session()
+
+
+# ── Sessions with a server, and written ones ─────────────────────────────────────────────────
+
+
+def _served_session(seed: int) -> dict[str, Any]:
+    """A client whose connection to a real server is cut now and then, in the middle of lines."""
+    chance = random.Random(seed)
+    lots = Lots(chance)
+    server = MemoryServer()
+    server.connect(1)
+    server.send(1, encode_request(events.Hello()) + encode_request(events.Join("lobby")))
+    recorder = Recorder()
+    conn = 2
+    server.connect(conn, token=f"{seed}-{conn}")
+    server.send(conn, recorder.hello())
+    server.send(conn, recorder.ask(events.Nick("ada")))
+    for _ in range(STEPS):
+        turn = chance.random()
+        if turn < 0.4:
+            server.send(conn, recorder.ask(lots.request()))
+        elif turn < 0.7:
+            server.send(1, encode_request(events.Say("lobby", chance.choice(("tea?", "milk?")))))
+        lines = server.read(conn).decode().splitlines()
+        keep = len(lines) if turn < 0.9 else chance.randrange(len(lines) + 1)
+        for line in lines[:keep]:
+            server.send(conn, recorder.receive(line))
+        if turn >= 0.9:
+            recorder.connection_lost()
+            server.lose(conn)
+            conn += 1
+            server.connect(conn, token=f"{seed}-{conn}")
+            server.send(conn, recorder.hello())
+    return recorder.session()
+
+
+def _odd_sessions() -> list[dict[str, Any]]:
+    """Each odd line before the welcome and after it; and what is easily forgotten."""
+    sessions = []
+    for line in ODD_LINES:
+        for is_welcomed in (False, True):
+            recorder = Recorder()
+            recorder.hello()
+            if is_welcomed:
+                recorder.hear(notices.Welcome("ada", "0", token="secret"))
+            recorder.receive(line)
+            sessions.append(recorder.session())
+    hall = Recorder()
+    hall.hello()
+    hall.hear(
+        notices.Welcome(
+            "ada", "0", token="secret", limits=notices.Limits(900, 0, 0, 0, 0, 0, 0, 9)
+        ),
+        notices.Entered("hall", ("ada", "bob"), 700, 0, 0),
+        notices.Entered("lobby", ("ada", "cleo"), 2, 0, 0),
+        notices.Gone("zoe"),
+        notices.Gone("bob"),
+        notices.Gone("cleo"),
+        notices.Entered("den", ("ada",), 600, 0, 0),
+        notices.Gone("yan"),
+        *(notices.Entered(f"{number:02}{'x' * 28}", ("ada",), 1, 9, 0) for number in range(40)),
+    )
+    hall.hello()  # with half of the rooms, so that the line is not too long
+    sessions.append(hall.session())
+    out = Recorder()
+    out.hello()
+    out.hear(notices.Welcome("ada", "0", token="secret"), notices.Entered("den", ("ada",), 1, 0, 0))
+    out.ask(events.Out("den"))
+    out.hello()
+    out.hear(
+        notices.Resumed("ada", (), "0"),
+        notices.Rejected("not-in-room", "you are not in den", "out"),
+    )
+    sessions.append(out.session())
+    return sessions
+
+
+def _reconnects() -> list[dict[str, Any]]:
+    recorded = []
+    for seed in range(60):
+        chance = random.Random(seed)
+        patience = chance.choice((math.inf, 60_000, 5_000, 0))
+        reconnect, now = Reconnect(patience), 0.0
+        steps: list[dict[str, Any]] = []
+        for _ in range(25):
+            now += chance.choice((0, 10, 500, 9_999, 10_000, 20_000))
+            if chance.random() < 0.3:
+                reconnect.session_opened(now=now)
+                steps.append({"opened": True, "now": now})
+                continue
+            retry = chance.choice((None, -5, 0, 10, 2_000, 10**12))
+            closing = notices.Closing("x", retry) if chance.random() < 0.3 else None
+            spread = chance.choice((0, 0.25, 0.5, 1))
+            wait = reconnect.connection_lost(closing, now=now, spread=spread)
+            said = closing and {"reason": "x", "retry": closing.retry}
+            steps.append({"closing": said, "now": now, "spread": spread, "wait": wait})
+        shown = None if patience == math.inf else patience
+        recorded.append({"give_up_after_ms": shown, "steps": steps})
+    return recorded
+
+
+# ── Texts ────────────────────────────────────────────────────────────────────────────────────
+
+_TYPED: Final = (
+    "", "  ", "hello", " /x", "//help", "/", "/join lobby", "/JOIN #lobby", "/join", "/join a b",
+    "/nick ada ", "/out", "/out den", "/part a b", "/quit tea time", "/exit", "/rooms", "/list x",
+    "/who", "/names den", "/msg ada psst  psst", "/msg ada", "/msg  ada", "/tell ada  x ", "/me waves",
+    "/me", "/topic", "/topic tea at four", "/history", "/history 50", "/history 0", "/history x",
+    "/history 1_0", "/history 1234567", "/search tea", "/search", "/search tea from ada since 2026-01-31",
+    "/find in in lobby", "/search tea IN lobby in den", "/search tea since 2026-02-30", "/search in",
+    "/search x since 20260131", "/help", "/help msg", "/help a b", "/jion lobby", "/mgs", "/zzz", "/qut",
+    "/hlep", "/__proto__", "/constructor", "/toString x", "/?", "/serach tea", "/romos", "/nicks", "/topci",
+    "/" + "x" * 40, "/\x1b[2J", "/me\twaves", "/msg\tada x",
+)  # fmt: skip
+
+
+def _texts() -> dict[str, Any]:
+    def typed(line: str) -> dict[str, Any] | None:
+        asked = parse_line(line)
+        if asked is None:
+            return None
+        fields = _notice(asked) if isinstance(asked, Rejected) else _request_argument(asked)
+        return {
+            key: value
+            for key, value in fields.items()
+            if value not in ("", None)
+            and not (key == "emote" and value is False)
+            and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
+            and not (asked.__struct_config__.tag == "search" and key == "limit")
+        }
+
+    chance = random.Random(7)
+    letters = [*range(0x21, 0x250), *range(0x370, 0x600), *range(0x5D0, 0x5EB)]
+    letters += [*range(0x620, 0x700), *range(0x4E00, 0x4E80), *range(0xAC00, 0xAC40)]
+    drawn = [
+        "".join(chr(chance.choice(letters)) for _ in range(chance.randrange(1, 5)))
+        for _ in range(3_000)
+    ]
+    nicks = [
+        each.text
+        for text in (*NICKS, "Ada", "Иван", "ÆON", "æon", *drawn)
+        if isinstance(each := nick_name(text), Name)
+    ]
+    commands = [name for command in COMMANDS for name in command.names]
+    return {
+        "sanitized": [[text, sanitize(text), replace_surrogates(text)] for text in (
+            *(text for text in TEXTS if text != "\ud83d\ude00"), *("a" + chr(code) + "b" for code in
+                      (*range(0xA1), *range(0x2000, 0x2070), *range(0xFEF0, 0xFF10), 0xFFF9, 0xFFFD,
+                       0xD800, 0xDFFF, 0xE0001, 0x1F600, 0xAD, 0x61C, 0x180E)))],
+        "typed": [[line, typed(line)] for line in _TYPED],
+        "help": [
+            [word, [*told] if isinstance(told := help_lines(word), tuple)
+             else {"type": "rejected", "reason": told.reason, "text": told.text, "request": ""}]
+            for word in (*commands, "/msg", "nix", "joni")
+        ],
+        "nicks": [[nick, nick_key(nick), int(nick_style(nick).rpartition(".")[2])] for nick in nicks],
+        "completed": _completed(),
+        "mentions": [
+            [text, me, _renderer(me).mentions_me(text)]
+            for me in ("ada", "a.b", "x-y", "иван", "c+", "")
+            for text in ("ada", "Ada: tea?", "adam", "_ada", "ада", "axb", "a.b!", "x-y", "xx-y", "hi Иван,",
+                         "иванов", "c++", "c+ rocks", "(ada)", "ada's", "ad")
+        ],
+    }  # fmt: skip
+
+
+def _renderer(me: str) -> Renderer:
+    renderer = Renderer()
+    renderer.me = me
+    return renderer
+
+
+def _completed() -> list[list[Any]]:
+    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.document import Document
+
+    nicks, rooms = ["ada", "Adam", "bob", "__proto__"], ["lobby", "lounge", "__proto__"]
+    completer = ChatCompleter(lambda: nicks, lambda: rooms, lambda: ())
+    shared = {command.names[0] for command in COMMANDS}
+    found = []
+    for before in ("", "a", "A", "hi a", "hi ", "/msg ", "/msg b", "/msg ada ", "/join lo", "/join ",
+                   "/who l", "/search tea in ", "/search tea in l", "/find x from a", "/nick a",
+                   "_", "zzz", "hello ad", "/j", "/", "/h", "/help m", "/me b", "/join a b"):  # fmt: skip
+        whole = [
+            before[: len(before) + each.start_position] + each.text
+            for each in completer.get_completions(Document(before), CompleteEvent())
+        ]
+        # The terminal's client has commands of its own.
+        if before.startswith("/") and " " not in before:
+            whole = [text for text in whole if text.strip(" /") in shared]
+        if before.startswith("/help"):
+            whole = [text for text in whole if text.split()[-1] in shared]
+        found.append([before, nicks, rooms, whole])
+    return found
+
+
+def recording() -> dict[str, Any]:
+    """All of it."""
+    sessions = [_drawn_session(seed) for seed in range(SESSIONS)]
+    sessions += [_served_session(seed) for seed in range(SESSIONS // 5)]
+    sessions += _odd_sessions()
+    return {"sessions": sessions, "reconnects": _reconnects(), "texts": _texts()}
