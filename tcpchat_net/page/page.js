@@ -1,0 +1,1224 @@
+// The page: who one is, which conversations there are, and what is typed. It wires protocol.js and
+// connection.js to view.js; what is told comes in at `heard`, what is typed at `entered`.
+
+import {
+  COMMANDS,
+  completions,
+  helpLines,
+  mentions,
+  nameKey,
+  parseLine,
+  roomKey,
+  wall,
+} from "./commands.js";
+import { LocalError, Connection, claim, keep, kept } from "./connection.js";
+import { ClientProtocol } from "./protocol.js";
+import { Conversation, Log, clock, date, element, nickElement, textElement } from "./view.js";
+
+const PAGE_MESSAGES = 100; // how many older messages come at a time
+const FAR_MESSAGES = 500; // … and on the way to one that was found; a server gives no more
+const FAR_PAGES = 40;
+const MAX_RECALLED = 100; // typed lines
+const MAX_KEPT_DIRECTS = 200; // messages of a direct conversation that outlive a reload
+const MAX_SHOWN_PEOPLE = 500;
+const SAVE_MS = 300;
+const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
+
+const $ = (id) => document.getElementById(id);
+
+// ── State ────────────────────────────────────────────────────────────────────────────────────
+
+const conversations = new Map(); // by key: `#room` or `@nick`
+let current = null; // the conversation that is looked at
+let connection = null;
+let tab = ""; // the name of this tab's session: see claim()
+let isIn = false; // past the entrance
+let hasArchive = false; // until the server says otherwise
+let wantsNotices = kept("localStorage", "notify") === true;
+let recalled = kept("sessionStorage", "typed") ?? [];
+let recalledAt = null;
+let completing = null; // {start, texts, at}
+let pasted = null; // {conversation, lines, sent, waitsFor}
+let epoch = ""; // of the numbers in the conversations
+let isLost = false; // the loss of the connection was told
+const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
+
+const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
+
+const me = () => connection.protocol.nick;
+const keyOf = (kind, name) => (kind === "room" ? `#${name}` : `@${nameKey(name)}`);
+const isLooking = () => document.visibilityState === "visible" && document.hasFocus();
+
+function conversation(kind, name) {
+  const key = keyOf(kind, name);
+  if (!conversations.has(key)) conversations.set(key, new Conversation(kind, name));
+  return conversations.get(key);
+}
+
+const joined = () => [...connection.protocol.rooms.keys()].map((name) => conversation("room", name));
+const directs = () => [...conversations.values()].filter((each) => each.kind === "direct");
+const listed = () => [...joined(), ...directs()];
+const limits = () => connection.protocol.welcome?.limits ?? null;
+
+// ── Drawing: once for all that came in a while ───────────────────────────────────────────────
+
+const due = new Set(); // what is to be drawn
+
+let isScheduled = false;
+
+function draw(...parts) {
+  if (!isScheduled) {
+    isScheduled = true;
+    // A hidden page has no frames; its title still tells what is unread.
+    if (document.hidden) setTimeout(drawNow, 250);
+    else requestAnimationFrame(drawNow);
+  }
+  for (const part of parts) due.add(part);
+}
+
+function drawNow() {
+  isScheduled = false;
+  const parts = new Set(due);
+  due.clear();
+  if (!isIn || current === null) {
+    if (isIn) drawSide();
+    drawStatus();
+    return;
+  }
+  if (parts.has("log") && !document.hidden) log.update();
+  if (parts.has("pending")) log.drawPending();
+  if (parts.has("side")) drawSide();
+  if (parts.has("people")) drawPeople();
+  drawStatus();
+  if (document.hidden && parts.has("log")) due.add("log");
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return save();
+  draw("log", "pending", "side", "people");
+  read();
+});
+
+/** Make a list's children anew only where they changed, so that the focus stays where it is. */
+function fill(list, rows, signature) {
+  if (list.dataset.signature === signature) return;
+  list.dataset.signature = signature;
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  list.replaceChildren(...rows());
+  if (focused) [...list.querySelectorAll("button")].find((b) => b.dataset.key === focused)?.focus();
+}
+
+function drawSide() {
+  for (const [id, all] of [
+    ["rooms", joined()],
+    ["directs", directs()],
+  ]) {
+    const state = all.map((each) => [each.name, each.unread, each.mentions, each === current]);
+    fill($(id), () => all.map(sideRow), JSON.stringify(state));
+  }
+  $("directs-title").hidden = directs().length === 0;
+  $("me").textContent = me();
+  const unread = listed().reduce((sum, each) => sum + each.unread, 0);
+  const forMe = listed().reduce((sum, each) => sum + each.mentions, 0);
+  const where = current === null ? "tcpchat" : `${current.name} – tcpchat`;
+  document.title = unread > 0 ? `(${unread}${forMe > 0 ? "!" : ""}) ${where}` : where;
+  const elsewhere = listed().reduce((sum, each) => sum + (each === current ? 0 : each.unread), 0);
+  $("elsewhere").textContent = elsewhere > 99 ? "99+" : elsewhere;
+  $("elsewhere").hidden = elsewhere === 0;
+  $("elsewhere").classList.toggle("urgent", forMe > 0);
+  const colour = forMe > 0 ? "e03131" : unread > 0 ? "f08c00" : "0b7285";
+  const icon = $("icon").href.replace(/%23[0-9a-f]{6}/, `%23${colour}`);
+  if ($("icon").href !== icon) $("icon").href = icon;
+}
+
+function sideRow(each) {
+  const name = element("bdi", "name", each.name);
+  const button = element("button", `plain ${each.kind}`, name);
+  button.dataset.key = keyOf(each.kind, each.name);
+  if (each === current) button.setAttribute("aria-current", "true");
+  if (each.unread > 0) {
+    const count = element("b", each.mentions > 0 ? "count urgent" : "count", String(each.unread));
+    const what = each.unread === 1 ? "1 unread" : `${each.unread} unread`;
+    count.setAttribute("aria-label", each.mentions > 0 ? `${what}, ${each.mentions} for you` : what);
+    button.append(" ", count);
+  }
+  button.addEventListener("click", () => look(each));
+  const close = element("button", "icon close-it", "✕");
+  close.setAttribute("aria-label", each.kind === "room" ? `Leave ${each.name}` : `Close ${each.name}`);
+  close.addEventListener("click", () => leaveConversation(each));
+  return element("li", "", button, close);
+}
+
+function drawPeople() {
+  const view = connection.protocol.rooms.get(current.name);
+  const isRoom = current.kind === "room" && view !== undefined;
+  $("title").replaceChildren(
+    current.kind === "room" ? element("bdi", "", current.name) : nickElement(current.name),
+  );
+  $("topic").textContent = isRoom ? view.topic : current.kind === "direct" ? "to you alone" : "";
+  $("topic").title = $("topic").textContent;
+  $("people").hidden = $("show-people").hidden = !isRoom;
+  $("show-search").hidden = !hasArchive;
+  $("app").classList.toggle("alone", !isRoom);
+  $("text-label").textContent = $("text").placeholder = `Message to ${current.name}`;
+  const between = current.kind === "room" ? "in" : "with";
+  $("log").setAttribute("aria-label", `Messages ${between} ${current.name}`);
+  if (!isRoom) return;
+  const many = view.count;
+  $("people-title").textContent = many === 1 ? "1 here" : `${many.toLocaleString("en")} here`;
+  $("count").textContent = many.toLocaleString("en");
+  $("show-people").setAttribute("aria-label", many === 1 ? "1 person here" : `${many} people here`);
+  const shown = [...view.members].slice(0, MAX_SHOWN_PEOPLE).sort(byName);
+  fill($("members"), () => shown.map(memberRow), JSON.stringify([shown, me(), many]));
+}
+
+const collator = new Intl.Collator("en", { sensitivity: "base", numeric: true });
+const byName = (one, other) => collator.compare(one, other);
+
+function memberRow(nick) {
+  if (nick === me()) return element("li", "", nickElement(nick), element("span", "quiet", " you"));
+  const button = element("button", "plain", nickElement(nick));
+  button.dataset.key = nick;
+  button.title = `Write to ${nick} alone`;
+  button.addEventListener("click", () => look(conversation("direct", nick)));
+  return element("li", "", button);
+}
+
+let said = ""; // in the status line, for a moment
+let saidTimer = 0;
+
+/** One line of the page's own voice, above the prompt. */
+function tellBelow(text, ms = 6_000) {
+  said = text;
+  clearTimeout(saidTimer);
+  saidTimer = setTimeout(() => {
+    said = "";
+    drawStatus();
+  }, ms);
+  drawStatus();
+}
+
+function drawStatus() {
+  const { state, reason } = connection;
+  const lines = {
+    connecting: "Connecting …",
+    lost: "The connection is lost. Reconnecting; what you type is kept.",
+    "catching up": "Catching up …",
+    closed: `The conversation is over: ${reason}.`,
+  };
+  const text = pasted?.agreed ? pasteProgress() : said || (lines[state] ?? "");
+  const status = $("status");
+  if (status.firstChild?.textContent !== text || state === "closed") {
+    status.replaceChildren(text);
+    if (state === "closed") {
+      const again = element("button", "primary", "Come back");
+      again.addEventListener("click", () => location.reload());
+      status.append(" ", again);
+    }
+  }
+  status.classList.toggle("trouble", state === "lost" || state === "closed");
+  if (!isIn) $("enter-error").textContent = state === "closed" ? lines.closed : $("enter-error").textContent;
+}
+
+// ── Being told ───────────────────────────────────────────────────────────────────────────────
+
+function note(where, parts, { error = false, at = Date.now() } = {}) {
+  where?.add({ kind: "note", at, parts: typeof parts === "string" ? [parts] : parts, error });
+  if (where === current) draw("log");
+}
+
+/** A message came, or one's own has its place. */
+function addSaid(where, item) {
+  const { nick, text } = item;
+  item.kind = "said";
+  item.own = nick === me();
+  item.mention = !item.own && mentions(text, me());
+  if (where.oldest === null && item.seq) where.oldest = item.seq;
+  if (!item.own) {
+    where.spoke(nick);
+    const isForMe = item.mention || where.kind === "direct";
+    if (where !== current || !isLooking()) {
+      if (where.unread === 0) setMark(where, where.end);
+      where.unread += 1;
+      where.mentions += isForMe ? 1 : 0;
+      if (isForMe) notify(where, nick, text);
+    }
+  }
+  where.add(item);
+  if (item.seq) where.last = Math.max(where.last ?? 0, item.seq);
+  draw("side", ...(where === current ? ["log"] : []));
+}
+
+function setMark(where, place) {
+  where.mark = place;
+  if (where === current) log.unmark();
+}
+
+/** What is looked at has been read. */
+function read() {
+  if (current === null || !isLooking()) return;
+  if (current.unread > 0) {
+    current.unread = current.mentions = 0;
+    draw("side");
+  }
+}
+
+addEventListener("focus", read);
+
+function heard({ notice, rooms }) {
+  switch (notice.type) {
+    case "welcome":
+      return welcomed(notice);
+    case "resumed":
+      epoch = notice.epoch;
+      resumed();
+      return;
+    case "said":
+      if (notice.id !== null) received(notice.id);
+      addSaid(conversation("room", notice.room), { ...notice });
+      if (notice.id !== null) continuePaste(notice.id);
+      return;
+    case "sent":
+      return ownReceived(notice);
+    case "told":
+      addSaid(conversation("direct", notice.nick), { ...notice, seq: 0, emote: false });
+      keepDirects();
+      return;
+    case "entered":
+      return entered(notice);
+    case "left":
+      if (notice.own) return outOf(notice.room);
+      return changed(rooms, { what: "left", nick: notice.nick });
+    case "joined":
+      return changed(rooms, { what: "joined", nick: notice.nick }, notice.at);
+    case "gone":
+      return changed(rooms, { what: "gone", nick: notice.nick, reason: notice.reason });
+    case "renamed":
+      return renamed(notice, rooms);
+    case "topic":
+      return topicSet(notice);
+    case "gap":
+      return gap(notice);
+    case "rejected":
+      return rejected(notice);
+    case "announced":
+      for (const each of listed()) note(each, notice.text, { error: true });
+      return;
+    case "who": {
+      const parts = notice.nicks.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
+      note(current, [`${notice.nicks.length} in ${notice.room}: `, ...parts]);
+      return;
+    }
+    case "rooms":
+      return drawRooms(notice);
+  }
+}
+
+function welcomed(welcome) {
+  const isAnew = isIn; // the session was lost: the client goes back by itself
+  $("server").textContent = welcome.server || "tcpchat";
+  $("motd").textContent = welcome.motd.join("\n");
+  for (const message of connection.protocol.abandoned.splice(0)) {
+    const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
+    const where = conversation(kind, name);
+    where.pending.delete(message.id);
+    note(where, `this may not have been said: ${message.text}`, { error: true });
+  }
+  draw("pending");
+  if (isAnew && epoch !== welcome.epoch) {
+    for (const each of conversations.values()) each.hasOlder = false; // numbers begin anew
+  }
+  epoch = welcome.epoch;
+  if (isAnew) {
+    note(current, "the server does not know this session any more; you begin anew");
+    return;
+  }
+  if (welcome.motd.length > 0) $("motd").hidden = false;
+  lookForArchive();
+  ask({ type: "rooms" });
+  showEntrance();
+}
+
+/** Whether there is something to search: asked by who is in no room, it costs the server nothing. */
+async function lookForArchive() {
+  const answer = await ask({ type: "search", words: "x", limit: 1 });
+  hasArchive = answer.type === "found";
+  draw("people");
+}
+
+function resumed() {
+  $("server").textContent = connection.protocol.welcome.server || "tcpchat";
+  for (const name of connection.protocol.rooms.keys()) conversation("room", name).epoch = epoch;
+  for (const [key, each] of conversations) {
+    if (each.kind === "room" && !connection.protocol.rooms.has(each.name)) conversations.delete(key);
+  }
+  if (connection.protocol.rooms.size === 0 && directs().length === 0) {
+    ask({ type: "rooms" });
+    showEntrance();
+    return;
+  }
+  showApp();
+  if (current === null || !listed().includes(current)) look(listed()[0]);
+  draw("log", "side", "people");
+}
+
+function entered(notice) {
+  const where = conversation("room", notice.room);
+  const isKnown = where.items.length > 0 && where.last !== null && where.epoch === epoch;
+  let history = notice.history;
+  if (isKnown && !notice.again) {
+    history = history.filter((each) => each.seq > where.last);
+    if (notice.seq > where.last && history[0]?.seq !== where.last + 1) {
+      where.add({ kind: "gap", at: notice.at, parts: ["what was said here meanwhile is missing"] });
+    }
+  }
+  if (!notice.again) {
+    where.epoch = epoch;
+    for (const each of history) addOld(where, each);
+    if (where.oldest === null) where.oldest = notice.seq + 1;
+    where.last = notice.seq;
+    note(where, others(notice), { at: notice.at });
+  }
+  const isAsked = isWanted.delete(roomKey(notice.room));
+  if (isAsked || current === null) {
+    showApp();
+    look(where);
+  }
+  rememberRooms();
+  draw("log", "side", "people");
+}
+
+/** A message from before one came: nobody is told of it. */
+function addOld(where, each) {
+  where.oldest ??= each.seq;
+  where.add(old(each));
+}
+
+const old = (each) => ({
+  ...each,
+  kind: "said",
+  own: each.nick === me(),
+  mention: each.nick !== me() && mentions(each.text, me()),
+});
+
+function others(notice) {
+  const nicks = notice.members.filter((nick) => nick !== me());
+  if (notice.count <= 1) return ["you are here alone"];
+  const shown = nicks.slice(0, 10).flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
+  const more = notice.count - 1 - Math.min(nicks.length, 10);
+  return ["you are here with ", ...shown, ...(more > 0 ? [` and ${more} more`] : [])];
+}
+
+function outOf(room) {
+  const where = conversation("room", room);
+  conversations.delete(keyOf("room", room));
+  if (where === current) {
+    current = null;
+    const next = listed()[0];
+    if (next) look(next);
+    else {
+      ask({ type: "rooms" });
+      showEntrance();
+    }
+  }
+  rememberRooms();
+  draw("side", "people");
+}
+
+function changed(rooms, change, at = Date.now()) {
+  for (const room of rooms) {
+    const where = conversation("room", room);
+    where.addChange(change, at);
+    if (where === current) draw("log", "people");
+  }
+}
+
+function renamed(notice, rooms) {
+  if (notice.own) {
+    for (const each of listed()) note(each, ["you are now ", { nick: notice.new }]);
+    if (isIn) keep("localStorage", "nick", notice.new);
+    draw("side", "people");
+    return;
+  }
+  changed(rooms, { what: "renamed", nick: notice.old, to: notice.new });
+  const [from, to] = [keyOf("direct", notice.old), keyOf("direct", notice.new)];
+  const where = conversations.get(from);
+  if (where === undefined || (from !== to && conversations.has(to))) return;
+  conversations.delete(from);
+  where.name = notice.new;
+  conversations.set(to, where);
+  note(where, [{ nick: notice.old }, " is now ", { nick: notice.new }]);
+  draw("side", "people");
+}
+
+function topicSet({ room, topic, nick }) {
+  const who = nick ? [" (set by ", { nick }, ")"] : [];
+  const parts = topic ? [`topic: ${topic}`, ...who] : ["there is no topic"];
+  note(conversation("room", room), parts);
+  draw("people");
+}
+
+function gap({ room }) {
+  const text = room ? "some of what was said here is lost" : "some of what was said to you alone is lost";
+  const where = room ? [conversation("room", room)] : directs();
+  for (const each of where) each.add({ kind: "gap", at: Date.now(), parts: [text] });
+  if (!room && where.length === 0) note(current, text, { error: true });
+  draw("log");
+}
+
+function rejected(notice) {
+  const { request, text, id } = notice;
+  if (id !== null) {
+    for (const each of conversations.values()) {
+      const message = each.pending.get(id);
+      if (message === undefined) continue;
+      each.pending.delete(id);
+      note(each, `not said: ${message.text} (${text})`, { error: true });
+      draw("pending");
+    }
+    if (pasted?.waitsFor === id) stopPaste();
+    return;
+  }
+  if (["history", "search", "hello", "rooms"].includes(request)) return; // whoever asked tells
+  if (!isIn) return;
+  note(current, text, { error: true });
+}
+
+// ── One's own messages ───────────────────────────────────────────────────────────────────────
+
+function sayTo(where, text, emote = false) {
+  if (where.kind === "direct" && emote) throw new LocalError("only a room sees what you do");
+  const most = limits()?.text_chars ?? 0;
+  const chars = [...text].length;
+  if (most > 0 && chars > most) {
+    const [is, may] = [chars.toLocaleString("en"), most.toLocaleString("en")];
+    throw new LocalError(`a message has at most ${may} characters; this one has ${is}`);
+  }
+  const id = connection.say(
+    where.kind === "room"
+      ? { type: "say", room: where.name, text, emote }
+      : { type: "tell", nick: where.name, text },
+  );
+  where.pending.set(id, { text: connection.protocol.unacknowledged.get(id).text, emote });
+  setMark(where, null);
+  saveNow(); // so that the id is never given again, whatever becomes of this tab
+  draw("pending");
+  return id;
+}
+
+/** What was pending has its place; the message it was. */
+function received(id) {
+  for (const each of conversations.values()) {
+    const message = each.pending.get(id);
+    if (message !== undefined) {
+      each.pending.delete(id);
+      draw("pending");
+      return { where: each, message };
+    }
+  }
+  return null;
+}
+
+function ownReceived(notice) {
+  const found = received(notice.id);
+  if (found === null) return;
+  const { where, message } = found;
+  const item = { nick: me(), at: notice.at, seq: notice.seq ?? 0, ...message };
+  addSaid(where, item);
+  if (where.kind === "direct") keepDirects();
+  continuePaste(notice.id);
+}
+
+// ── What was said before ─────────────────────────────────────────────────────────────────────
+
+async function older(where, limit = PAGE_MESSAGES) {
+  if (where.isLoading || !where.hasOlder || connection.state === "closed") return false;
+  if (!connection.protocol.rooms.has(where.name)) return false;
+  where.isLoading = true;
+  const request = { type: "history", room: where.name, limit };
+  if (where.oldest !== null) request.before = where.oldest;
+  const page = await connection.ask(request);
+  where.isLoading = false;
+  if (page.type !== "history") {
+    where.hasOlder = false;
+    where.addOlder([{ kind: "note", at: Date.now(), parts: [page.text], error: true }]);
+  } else {
+    const messages = page.messages.filter((each) => where.oldest === null || each.seq < where.oldest);
+    where.hasOlder = page.more && messages.length > 0;
+    if (messages.length > 0) where.oldest = messages[0].seq;
+    where.addOlder(messages.map(old));
+  }
+  if (where === current && !document.hidden) log.update({ isOld: true });
+  return page.type === "history";
+}
+
+// ── Conversations, one after the other ───────────────────────────────────────────────────────
+
+function look(where) {
+  if (where === undefined) return;
+  closeDrawers();
+  if (where !== current) {
+    if (current !== null) {
+      current.draft = $("text").value;
+      current.mark = null;
+    }
+    current = where;
+    log.show(where);
+    log.drawPending();
+    $("text").value = where.draft;
+    fit();
+    completing = recalledAt = null;
+    if (where.kind === "room") history.replaceState(null, "", `#${encodeURIComponent(where.name)}`);
+    else history.replaceState(null, "", location.pathname);
+  }
+  read();
+  drawSide();
+  drawPeople();
+  draw("log");
+  if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
+  saveSoon();
+}
+
+function step(by) {
+  const all = listed();
+  look(all[(all.indexOf(current) + by + all.length) % all.length]);
+}
+
+function leaveConversation(where) {
+  if (where.kind === "room") return ask({ type: "out", room: where.name });
+  conversations.delete(keyOf("direct", where.name));
+  keepDirects();
+  if (where === current) {
+    current = null;
+    look(listed()[0]);
+    if (current === null) showEntrance();
+  } else draw("side");
+}
+
+function joinRoom(name) {
+  const known = joined().find((each) => roomKey(each.name) === roomKey(name));
+  if (known) {
+    look(known);
+    return null;
+  }
+  isWanted.add(roomKey(name));
+  return ask({ type: "join", room: name });
+}
+
+addEventListener("hashchange", () => isIn && hashRoom() && joinRoom(hashRoom()));
+
+function hashRoom() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+/** Ask, and tell what is wrong with what cannot be asked. */
+async function ask(request) {
+  try {
+    return await connection.ask(request);
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    tellBelow(error.message);
+    return { type: "rejected", reason: "too-long", text: error.message, request: request.type };
+  }
+}
+
+// ── What is typed ────────────────────────────────────────────────────────────────────────────
+
+/** Do what a line says; whether it can leave the prompt. */
+function typed(line) {
+  const request = parseLine(line);
+  if (request === null) return true;
+  const room = current?.kind === "room" ? current.name : "";
+  switch (request.type) {
+    case "rejected":
+      tellBelow(request.text);
+      return false;
+    case "say":
+      sayTo(current, request.text, request.emote);
+      return true;
+    case "tell": {
+      const where = conversation("direct", request.nick);
+      sayTo(where, request.text);
+      look(where);
+      return true;
+    }
+    case "join":
+      joinRoom(request.room);
+      return true;
+    case "quit":
+      goodbye(request.reason);
+      return true;
+    case "rooms":
+      showRooms();
+      return true;
+    case "search":
+      $("words").value = line.slice(line.indexOf(" ") + 1).trim();
+      showSearch();
+      search();
+      return true;
+    case "help":
+      return help(request.command);
+    case "history":
+      older(current, request.limit ?? 20);
+      return true;
+    case "out":
+      if (current.kind === "direct" && request.room === "") leaveConversation(current);
+      else ask({ ...request, room: request.room || room });
+      return true;
+    default:
+      ask("room" in request ? { ...request, room: request.room || room } : request);
+      return true;
+  }
+}
+
+function help(word) {
+  if (word === "") {
+    const rows = COMMANDS.flatMap((each) => [
+      element("dt", "", element("code", "", each.usage)),
+      element("dd", "", each.summary),
+    ]);
+    $("help").replaceChildren(...rows);
+    $("help-dialog").showModal();
+    return true;
+  }
+  const lines = helpLines(word);
+  if (!Array.isArray(lines)) {
+    tellBelow(lines.text);
+    return false;
+  }
+  for (const each of lines) note(current, each);
+  return true;
+}
+
+function submit() {
+  const box = $("text");
+  const line = box.value.replace(/\s*\n\s*/g, " ");
+  if (line.trim() === "" || current === null) return;
+  try {
+    if (!typed(line)) return;
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    tellBelow(error.message);
+    return;
+  }
+  recalled = [...recalled.filter((each) => each !== line), line].slice(-MAX_RECALLED);
+  recalledAt = completing = null;
+  if (box.value.replace(/\s*\n\s*/g, " ") === line) box.value = "";
+  current.draft = "";
+  said = "";
+  fit();
+  log.toEnd();
+}
+
+$("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+  $("text").focus();
+});
+
+/** As high as what is in it, up to a few lines. */
+function fit() {
+  const box = $("text");
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight + 2}px`;
+}
+
+$("text").addEventListener("input", () => {
+  completing = null;
+  recalledAt = null;
+  fit();
+  saveSoon();
+});
+
+$("text").addEventListener("keydown", (event) => {
+  if (event.isComposing || event.keyCode === 229) return;
+  const { key } = event;
+  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (key === "Enter" && !event.shiftKey && isPlain) {
+    event.preventDefault();
+    submit();
+  } else if (key === "Tab" && isPlain) {
+    if (complete(event.shiftKey ? -1 : 1)) event.preventDefault();
+  } else if ((key === "ArrowUp" || key === "ArrowDown") && isPlain && !event.shiftKey) {
+    if (recall(key === "ArrowUp" ? -1 : 1)) event.preventDefault();
+  } else if ((key === "PageUp" || key === "PageDown") && isPlain) {
+    event.preventDefault();
+    const by = $("scroller").clientHeight * 0.9;
+    $("scroller").scrollBy({ top: key === "PageUp" ? -by : by });
+  }
+});
+
+/** Complete the word before the cursor, or go on to the next that it can be. */
+function complete(by) {
+  const box = $("text");
+  if (completing === null) {
+    if (box.selectionStart !== box.selectionEnd || current === null) return false;
+    const before = box.value.slice(0, box.selectionStart);
+    if (before.trim() === "") return false; // Tab goes on to the next control
+    const rooms = [...new Set([...joined().map((each) => each.name), ...offeredRooms])];
+    const { start, texts } = completions(before, nicks(), rooms);
+    if (texts.length === 0) return false;
+    completing = { start, texts, at: by > 0 ? -1 : 0, length: before.length - start };
+  }
+  const { start, texts, length } = completing;
+  const at = (completing.at + by + texts.length) % texts.length;
+  box.setRangeText(texts[at], start, start + length, "end");
+  completing = { start, texts, at, length: texts[at].length };
+  if (texts.length > 1) tellBelow(texts.slice(0, 12).map((each) => each.trim()).join("  "), 3_000);
+  fit();
+  return true;
+}
+
+/** Who can be meant: those who spoke last, then all in the room. */
+function nicks() {
+  const members = connection.protocol.rooms.get(current.name)?.members ?? [current.name];
+  return [...new Set([...current.speakers, ...members])].filter((nick) => nick !== me());
+}
+
+/** What was typed before, or after that. */
+function recall(by) {
+  const box = $("text");
+  if (recalledAt === null && (box.value !== "" || by > 0)) return false;
+  const at = (recalledAt ?? recalled.length) + by;
+  if (at < 0 || recalled.length === 0) return true;
+  box.value = recalled[at] ?? "";
+  recalledAt = at >= recalled.length ? null : at;
+  box.setSelectionRange(box.value.length, box.value.length);
+  fit();
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!isIn || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.altKey && !event.ctrlKey && !event.metaKey) {
+    if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      event.preventDefault();
+      step(event.key === "ArrowUp" ? -1 : 1);
+    } else if (/^Digit[1-9]$/.test(event.code)) {
+      event.preventDefault();
+      look(listed()[Number(event.code.slice(5)) - 1]);
+    }
+    return;
+  }
+  if (event.key === "Escape") {
+    closeDrawers();
+    log.toEnd();
+    $("text").focus();
+    return;
+  }
+  // Who begins to type talks.
+  const isTyped = event.key.length === 1 && !event.ctrlKey && !event.metaKey && event.key !== " ";
+  if (isTyped && !["TEXTAREA", "INPUT"].includes(document.activeElement?.tagName)) $("text").focus();
+});
+
+// ── A wall of text that was pasted ───────────────────────────────────────────────────────────
+
+$("text").addEventListener("paste", (event) => {
+  const lines = wall(event.clipboardData?.getData("text/plain") ?? "");
+  if (lines === null) return;
+  event.preventDefault();
+  if (pasted !== null) return tellBelow("a paste is being sent already");
+  pasted = { where: current, lines, sent: 0, waitsFor: null, agreed: false };
+  $("wall-text").textContent = `Say these ${lines.length} lines to ${current.name}?`;
+  $("wall-yes").hidden = false;
+  $("wall-no").textContent = "No";
+  $("wall").hidden = false;
+  $("wall-yes").focus();
+});
+
+$("wall-yes").addEventListener("click", () => {
+  pasted.agreed = true;
+  $("wall-yes").hidden = true;
+  $("wall-no").textContent = "Stop";
+  $("text").focus();
+  nextOfPaste();
+});
+
+$("wall-no").addEventListener("click", () => stopPaste());
+$("wall").addEventListener("keydown", (event) => event.key === "Escape" && stopPaste());
+
+const pasteProgress = () => `Sending ${pasted.sent} of ${pasted.lines.length} lines …`;
+
+/** The next line goes when the one before has its receipt. */
+function continuePaste(id) {
+  if (pasted?.waitsFor === id) nextOfPaste();
+}
+
+function nextOfPaste() {
+  if (pasted.sent === pasted.lines.length) return endPaste();
+  try {
+    pasted.waitsFor = sayTo(pasted.where, pasted.lines[pasted.sent++]);
+    $("wall-text").textContent = pasteProgress();
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    stopPaste();
+    tellBelow(error.message);
+  }
+}
+
+function stopPaste() {
+  if (pasted === null) return;
+  const { agreed, sent, lines } = pasted;
+  endPaste();
+  if (agreed) tellBelow(`Stopped; ${sent} of ${lines.length} lines were sent.`);
+}
+
+function endPaste() {
+  pasted = null;
+  $("wall").hidden = true;
+  $("text").focus();
+  drawStatus();
+}
+
+// ── Rooms there are ──────────────────────────────────────────────────────────────────────────
+
+let offeredRooms = [];
+
+function drawRooms({ rooms, more }) {
+  offeredRooms = rooms.map((each) => each.room);
+  for (const [list, act] of [
+    ["offered-rooms", (room) => enterWith(room)],
+    ["room-list", (room) => joinFromDialog(room)],
+  ]) {
+    const rows = rooms.map(({ room, members, topic }) => {
+      const button = element("button", "plain", element("bdi", "name", room));
+      button.type = "button";
+      const people = members === 1 ? "1 person" : `${members.toLocaleString("en")} people`;
+      button.append(" ", element("span", "quiet", people));
+      if (topic) button.append(" ", textOnly(topic));
+      button.addEventListener("click", () => act(room));
+      return element("li", "", button);
+    });
+    if (more > 0) rows.push(element("li", "quiet", `… and ${more} more`));
+    $(list).replaceChildren(...rows);
+  }
+  $("offered").hidden = rooms.length === 0;
+  if ($("room").value === "" && !isIn) $("room").value = offeredRooms[0] ?? FIRST_ROOM;
+}
+
+function textOnly(text) {
+  const made = element("span", "about", text);
+  made.dir = "auto";
+  return made;
+}
+
+function showRooms() {
+  ask({ type: "rooms" });
+  $("join-error").textContent = "";
+  $("join-room").value = "";
+  $("room-dialog").showModal();
+  $("join-room").focus();
+}
+
+$("more-rooms").addEventListener("click", showRooms);
+$("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  joinFromDialog($("join-room").value.trim());
+});
+
+async function joinFromDialog(room) {
+  if (room === "") return;
+  const answer = await joinRoom(room);
+  isWanted.delete(roomKey(room));
+  if (answer?.type === "rejected") $("join-error").textContent = answer.text;
+  else $("room-dialog").close();
+}
+
+// ── Search ───────────────────────────────────────────────────────────────────────────────────
+
+function showSearch() {
+  if (!$("search-dialog").open) $("search-dialog").showModal();
+  $("words").focus();
+}
+
+$("show-search").addEventListener("click", showSearch);
+$("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+
+async function search(limit = 50) {
+  const request = parseLine(`/search ${$("words").value}`);
+  if (request.type === "rejected") {
+    $("search-status").textContent = request.text;
+    return;
+  }
+  $("search-status").textContent = "Searching …";
+  $("found").replaceChildren();
+  $("found-more").hidden = true;
+  const found = await ask({ ...request, limit });
+  if (found.type === "rejected") {
+    $("search-status").textContent = found.text;
+    return;
+  }
+  const many = found.messages.length;
+  $("search-status").textContent =
+    many === 0 ? "Nothing was found." : `${many}${found.more ? " or more" : ""} found, newest first.`;
+  $("found").replaceChildren(...found.messages.map(foundRow));
+  $("found-more").hidden = !found.more || limit >= FAR_MESSAGES;
+  $("found-more").onclick = () => search(Math.min(limit * 4, FAR_MESSAGES));
+}
+
+function foundRow(each) {
+  const go = element("button", "plain", element("bdi", "", each.room), ` ${date(each.at)} ${clock(each.at)}`);
+  go.title = "Show where it was said";
+  go.addEventListener("click", () => goTo(each));
+  return element("li", "", go, " ", nickElement(each.nick), " ", textElement(each.text));
+}
+
+/** Show a message where it was said, page by page if need be. */
+async function goTo({ room, seq }) {
+  $("search-dialog").close();
+  look(conversation("room", room));
+  const where = current;
+  for (let page = 0; page < FAR_PAGES && where === current; page++) {
+    if (log.toMessage(seq)) return;
+    if (!(await older(where, FAR_MESSAGES))) break;
+  }
+  tellBelow("It is too far back to be shown here.");
+}
+
+// ── Notifications ────────────────────────────────────────────────────────────────────────────
+
+const canNotify = "Notification" in window && window.isSecureContext;
+
+function drawNotify() {
+  $("notify").hidden = !canNotify || Notification.permission === "denied";
+  const isOn = wantsNotices && canNotify && Notification.permission === "granted";
+  $("notify").textContent = isOn ? "Notify me: on" : "Notify me";
+  $("notify").setAttribute("aria-pressed", String(isOn));
+  return isOn;
+}
+
+$("notify").addEventListener("click", async () => {
+  wantsNotices = drawNotify() ? false : (await Notification.requestPermission()) === "granted";
+  keep("localStorage", "notify", wantsNotices);
+  drawNotify();
+});
+
+function notify(where, nick, text) {
+  if (!wantsNotices || !canNotify || Notification.permission !== "granted") return;
+  const title = where.kind === "room" ? `${nick} in ${where.name}` : nick;
+  try {
+    const shown = new Notification(title, { body: text.slice(0, 200), tag: keyOf(where.kind, where.name) });
+    shown.onclick = () => {
+      window.focus();
+      look(where);
+      shown.close();
+    };
+  } catch {
+    wantsNotices = false; // phones want a service worker for that, which this page has not
+  }
+}
+
+// ── Drawers on narrow screens ────────────────────────────────────────────────────────────────
+
+for (const [button, drawer] of [
+  ["show-side", "side"],
+  ["show-people", "people"],
+]) {
+  $(button).addEventListener("click", () => {
+    const isOpen = !$("app").classList.contains(`${drawer}-open`);
+    closeDrawers();
+    $("app").classList.toggle(`${drawer}-open`, isOpen);
+    $(button).setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) $(drawer).querySelector("button:not([hidden])")?.focus();
+  });
+}
+
+$("talk").addEventListener("click", (event) => {
+  if (!event.target.closest("header")) closeDrawers();
+});
+
+function closeDrawers() {
+  $("app").classList.remove("side-open", "people-open");
+  $("show-side").setAttribute("aria-expanded", "false");
+  $("show-people").setAttribute("aria-expanded", "false");
+}
+
+// ── The entrance ─────────────────────────────────────────────────────────────────────────────
+
+function showEntrance() {
+  isIn = false;
+  $("app").hidden = true;
+  $("entrance").hidden = false;
+  document.title = "tcpchat";
+  if ($("nick").value === "") {
+    const isGuest = me().startsWith("guest-");
+    $("nick").value = isGuest ? (kept("localStorage", "nick") ?? "") : me();
+  }
+  $("nick").placeholder = me();
+  const usual = kept("localStorage", "rooms") ?? [];
+  $("room").value = hashRoom() || $("room").value || usual[0] || "";
+  $($("nick").value === "" ? "nick" : "room").focus();
+}
+
+function showApp() {
+  if (isIn) return;
+  isIn = true;
+  $("entrance").hidden = true;
+  $("app").hidden = false;
+  drawNotify();
+}
+
+$("enter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!$("password-field").hidden) {
+    connection.usePassword($("password").value);
+    $("enter-error").textContent = "";
+    return;
+  }
+  enterWith($("room").value.trim() || FIRST_ROOM);
+});
+
+async function enterWith(room) {
+  $("enter-error").textContent = "";
+  const nick = $("nick").value.trim();
+  if (nick !== "" && nick !== me()) {
+    const answer = await ask({ type: "nick", nick });
+    if (answer.type === "rejected") {
+      $("enter-error").textContent = answer.text;
+      $("nick").focus();
+      return;
+    }
+    keep("localStorage", "nick", answer.new);
+  }
+  isWanted.add(roomKey(room));
+  const answer = await ask({ type: "join", room });
+  if (answer.type === "rejected") {
+    isWanted.delete(roomKey(room));
+    $("enter-error").textContent = answer.text;
+    $("room").focus();
+  }
+}
+
+function passwordNeeded(text) {
+  isIn = false;
+  $("app").hidden = true;
+  $("entrance").hidden = false;
+  $("password-field").hidden = false;
+  $("enter-error").textContent = text;
+  $("password").value = "";
+  $("password").focus();
+}
+
+function rememberRooms() {
+  const names = [current?.kind === "room" ? current.name : null, ...connection.protocol.rooms.keys()];
+  keep("localStorage", "rooms", [...new Set(names.filter(Boolean))].slice(0, 10));
+}
+
+function goodbye(reason = "") {
+  connection.quit(reason);
+  keep("sessionStorage", "session", null);
+  keep("sessionStorage", "directs", null);
+  draw("side");
+}
+
+$("leave").addEventListener("click", () => goodbye());
+
+// ── A reload ─────────────────────────────────────────────────────────────────────────────────
+
+let saving = 0;
+
+function saveSoon() {
+  saving ||= setTimeout(saveNow, SAVE_MS);
+}
+
+function saveNow() {
+  clearTimeout(saving);
+  saving = 0;
+  if (connection === null || connection.state === "closed") return;
+  const { protocol } = connection;
+  if (!protocol.welcome?.token) return;
+  const drafts = [...conversations].map(([key, each]) => [key, each.draft]);
+  if (current !== null) drafts.push([keyOf(current.kind, current.name), $("text").value]);
+  keep("sessionStorage", "session", {
+    tab,
+    protocol: protocol.saved(),
+    current: current && keyOf(current.kind, current.name),
+    hasArchive,
+    drafts: drafts.filter(([, draft]) => draft !== ""),
+  });
+  keep("sessionStorage", "typed", recalled);
+}
+
+function save() {
+  saveNow();
+  keepDirects();
+}
+
+/** A server gives the messages of rooms again, but not those that were for one alone. */
+function keepDirects() {
+  const all = directs().map((each) => [
+    each.name,
+    each.items.filter(({ kind }) => kind === "said").slice(-MAX_KEPT_DIRECTS),
+  ]);
+  keep("sessionStorage", "directs", all);
+}
+
+addEventListener("pagehide", save);
+
+/** The session that this tab had before it was loaded anew; null when there is none. */
+async function restore() {
+  const session = kept("sessionStorage", "session");
+  tab = session?.tab ?? "";
+  if (tab && (await claim(tab))) return session;
+  keep("sessionStorage", "session", null);
+  keep("sessionStorage", "directs", null);
+  tab = Math.random().toString(36).slice(2) + Math.random().toString(36).slice(2);
+  await claim(tab);
+  return null;
+}
+
+async function start() {
+  if (document.prerendering) {
+    await new Promise((resolve) => document.addEventListener("prerenderingchange", resolve, { once: true }));
+  }
+  const session = await restore();
+  const url = new URL("ws", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.hash = "";
+  const protocol = session ? ClientProtocol.restored(session.protocol) : new ClientProtocol();
+  connection = new Connection(url, protocol, {
+    heard,
+    passwordNeeded: (text) => passwordNeeded(text),
+    changed: () => {
+      if (connection === null) return;
+      if (!$("password-field").hidden && connection.state === "connected") {
+        $("password-field").hidden = true;
+      }
+      draw("status");
+      saveSoon();
+    },
+  });
+  if (session) restoreConversations(session);
+  connection.open();
+}
+
+function restoreConversations({ protocol, current: key, drafts, ...session }) {
+  epoch = protocol.epoch;
+  hasArchive = session.hasArchive;
+  for (const [name, items] of kept("sessionStorage", "directs") ?? []) {
+    const where = conversation("direct", name);
+    for (const item of items) where.add(item);
+  }
+  for (const name of connection.protocol.rooms.keys()) conversation("room", name);
+  for (const message of protocol.unacknowledged) {
+    const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
+    const { text, emote = false } = message;
+    conversation(kind, name).pending.set(message.id, { text, emote });
+  }
+  for (const [each, draft] of drafts) {
+    if (conversations.has(each)) conversations.get(each).draft = draft;
+  }
+  if (conversations.has(key)) {
+    showApp();
+    look(conversations.get(key));
+  }
+}
+
+start();

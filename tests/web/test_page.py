@@ -1,0 +1,535 @@
+"""The page in a real browser: people who talk, and all that comes between them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.cli.cable import Plug
+from tests.cli.serving import Talker
+from tests.web.conftest import LIMIT_S, NARROW, People, Program, Site
+from tests.web.tables import PAGE
+
+Serve = Callable[..., Site]
+expect.set_options(timeout=LIMIT_S * 1_000)
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def texts(page: Page) -> list[str]:
+    """What was said, as it stands in the log."""
+    return page.locator("#log .row.said .text").all_text_contents()
+
+
+def shows(page: Page, text: str) -> None:
+    expect(page.locator("#log .row.said .text").get_by_text(text, exact=True)).to_be_visible()
+
+
+def no_pending(page: Page) -> None:
+    expect(page.locator("#pending .row")).to_have_count(0)
+
+
+# ── Talking ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_two_people_in_browsers_and_one_with_nc_talk(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Talker(site.address, "/nick nat\n/join lobby\n") as nat:
+        nat.read_until("* You joined")
+        pia = people.comes(site, "pia")
+        leo = people.comes(site, "leo", **NARROW)
+        say(pia, "hello from a browser")
+        shows(leo, "hello from a browser")
+        shows(pia, "hello from a browser")
+        no_pending(pia)
+        assert nat.read_until("[lobby]")[-1] == "[lobby] pia: hello from a browser"
+        nat.send("pia: welcome\n")
+        shows(leo, "pia: welcome")
+        expect(pia.locator(".row.mention .text")).to_have_text("pia: welcome")
+        say(leo, "/me waves")
+        assert nat.read_until("[lobby]")[-1] == "[lobby] * leo waves"
+        expect(pia.locator(".row.emote .text")).to_have_text("waves")
+        expect(pia.locator("#people-title")).to_have_text("3 here")
+        nat.send("/topic tea at four\n")
+        expect(leo.locator("#topic")).to_have_text("tea at four")
+
+
+def test_what_is_for_one_alone_is_a_conversation_of_its_own(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.ask(type="tell", nick="pia", text="psst")
+        count = pia.locator("#directs .count")
+        expect(count).to_have_text("1")
+        expect(pia).to_have_title("(1!) lobby – tcpchat")
+        pia.locator("#directs button.direct").click()
+        shows(pia, "psst")
+        expect(count).to_have_count(0)
+        say(pia, "what?")
+        assert ada.wait(type="told", text="what?")["nick"] == "pia"
+        no_pending(pia)
+        assert texts(pia) == ["psst", "what?"]
+
+
+def test_another_room_counts_what_is_unread_and_marks_where_it_begins(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby", "den") as ada:
+        pia = people.comes(site, "pia", "den")
+        ada.say("den", "before")
+        shows(pia, "before")
+        say(pia, "/join lobby")
+        expect(pia.locator("#title")).to_have_text("lobby")
+        ada.say("den", "one", "pia, two")
+        expect(pia.locator("#rooms .count")).to_have_text("2")
+        expect(pia.locator("#rooms .count")).to_have_attribute("aria-label", "2 unread, 1 for you")
+        pia.keyboard.press("Alt+ArrowUp")
+        expect(pia.locator("#title")).to_have_text("den")
+        mark = pia.locator(".rule.new + .row .text")
+        expect(mark).to_have_text("one")
+        expect(pia).to_have_url(f"{site.url}#den")
+
+
+def test_a_room_in_the_address_is_the_one_that_is_offered(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.opens(f"{site.url}#tee-k%C3%BCche")
+    pia.wait_for_selector("#entrance:not([hidden])")
+    expect(pia.locator("#room")).to_have_value("tee-küche")
+    pia.press("#room", "Enter")
+    expect(pia.locator("#title")).to_have_text("tee-küche")
+
+
+def test_a_refused_nickname_is_told_and_may_be_changed(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby"):
+        pia = people.opens(site.url)
+        pia.wait_for_selector("#entrance:not([hidden])")
+        expect(pia.locator("#offered-rooms .name")).to_have_text(["lobby"])
+        pia.fill("#nick", "Ada")
+        pia.press("#nick", "Enter")
+        expect(pia.locator("#enter-error")).to_have_text("the nickname ada is taken")
+        pia.fill("#nick", "pia")
+        pia.locator("#offered-rooms button").click()
+        expect(pia.locator("#title")).to_have_text("lobby")
+
+
+def test_many_who_come_and_go_are_told_in_one_row(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    folded = pia.locator(".row.presence .text")
+    for number in range(6):
+        with Program(site.address, f"bob{number}", "lobby") as bob:
+            bob.ask(type="quit")
+            bob.wait(type="closing")
+    expect(folded).to_have_text(
+        "6 joined (bob0, bob1, bob2 and 3 more), 6 gone (bob0, bob1, bob2 and 3 more)"
+    )
+
+
+# ── Typing ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_tab_completes_and_up_recalls(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "adaline", "lobby"), Program(site.address, "adam", "lobby") as adam:
+        pia = people.comes(site, "pia")
+        adam.say("lobby", "me first")
+        shows(pia, "me first")
+        box = pia.locator("#text")
+        box.press_sequentially("ad")
+        box.press("Tab")
+        expect(box).to_have_value("adam: ")
+        box.press("Tab")
+        expect(box).to_have_value("adaline: ")
+        box.press("Shift+Tab")
+        expect(box).to_have_value("adam: ")
+        box.fill("/mg")
+        box.press("End")
+        box.press("Enter")
+        expect(pia.locator("#status")).to_have_text("there is no command /mg; did you mean /msg?")
+        expect(box).to_have_value("/mg")
+        say(pia, "one")
+        say(pia, "two")
+        box.press("ArrowUp")
+        box.press("ArrowUp")
+        expect(box).to_have_value("one")
+        box.press("ArrowDown")
+        box.press("ArrowDown")
+        expect(box).to_have_value("")
+        box.press("Tab")  # with nothing to complete it goes on to the next control
+        expect(box).not_to_be_focused()
+
+
+def test_a_pasted_wall_is_asked_about_once_and_said_line_by_line(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        pia.evaluate(
+            """text => {
+                const data = new DataTransfer();
+                data.setData("text/plain", text);
+                const event = new ClipboardEvent("paste", {clipboardData: data, cancelable: true});
+                document.getElementById("text").dispatchEvent(event);
+            }""",
+            "\n".join(f"line {number}" for number in range(30)),
+        )
+        expect(pia.locator("#wall-text")).to_have_text("Say these 30 lines to lobby?")
+        assert ada.heard(type="said") == []
+        pia.keyboard.press("Enter")
+        ada.wait(type="said", text="line 29")
+        assert [said["text"] for said in ada.heard(type="said")] == [
+            f"line {number}" for number in range(30)
+        ]
+        expect(pia.locator("#wall")).to_be_hidden()
+
+
+def test_what_is_too_long_stays_in_the_prompt(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    say(pia, "x" * 2_417)
+    expect(pia.locator("#status")).to_have_text(
+        "a message has at most 2,000 characters; this one has 2,417"
+    )
+    expect(pia.locator("#text")).to_have_value("x" * 2_417)
+
+
+def test_what_is_typed_in_an_input_method_is_not_said_by_its_enter(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    pia.fill("#text", "안녕")
+    pia.locator("#text").dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    expect(pia.locator("#text")).to_have_value("안녕")
+    pia.press("#text", "Enter")
+    shows(pia, "안녕")
+
+
+# ── What the server forgets, and what one searches ───────────────────────────────────────────
+
+
+def test_five_thousand_messages_are_read_back_to_the_first(
+    serve: Serve, people: People, tmp_path: Path
+) -> None:
+    site = serve("--data", str(tmp_path / "data"), "--durability", "os")
+    with Program(site.address, "ada", "lobby") as ada:
+        ada.say("lobby", *(f"message {number}" for number in range(5_000)))
+        ada.wait(type="sent", id="message 4999-4999")
+        pia = people.comes(site, "pia")
+        shows(pia, "message 4999")
+        seen = {int(text.split()[1]) for text in texts(pia)}
+        pia.evaluate("""() => {
+            window.most = 0;
+            window.going = setInterval(() => {
+                document.getElementById("scroller").scrollTop = 0;
+                window.most = Math.max(window.most, document.querySelectorAll(".row").length);
+            }, 20);
+        }""")
+        while 0 not in seen:
+            numbers = [int(text.split()[1]) for text in texts(pia)]
+            assert numbers == [*range(numbers[0], numbers[-1] + 1)]
+            seen |= {*numbers}
+        pia.evaluate("clearInterval(window.going)")
+        assert seen == {*range(5_000)}
+        assert pia.evaluate("window.most") <= 500
+        ada.say("lobby", "and one more")
+        expect(pia.locator("#latest")).to_be_visible()
+        pia.press("#text", "Escape")
+        shows(pia, "and one more")
+        assert texts(pia)[-2:] == ["message 4999", "and one more"]
+
+
+def test_a_thousand_messages_at_once_do_not_disturb_who_types(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.say("lobby", *(f"message {number}" for number in range(1_000)))
+        typed = "typed while a thousand messages came"
+        pia.locator("#text").press_sequentially(typed)
+        shows(pia, "message 999")
+        expect(pia.locator("#text")).to_have_value(typed)
+        shown = texts(pia)
+        assert shown == [f"message {number}" for number in range(1_000)][-len(shown) :]
+        assert len(shown) <= 400
+
+
+def test_what_was_said_is_found_and_shown_where_it_was(
+    serve: Serve, people: People, tmp_path: Path
+) -> None:
+    site = serve("--data", str(tmp_path / "data"), "--durability", "os")
+    with Program(site.address, "ada", "lobby") as ada:
+        ada.say("lobby", "the needle", *(f"hay {number}" for number in range(700)))
+        ada.wait(type="sent", id="hay 699-700")
+        pia = people.comes(site, "pia")
+        say(pia, "/search needle from ada")
+        expect(pia.locator("#search-status")).to_have_text("1 found, newest first.")
+        pia.locator("#found button").click()
+        shows(pia, "the needle")
+
+
+def test_who_keeps_no_archive_says_so(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    expect(pia.locator("#show-search")).to_be_hidden()
+    say(pia, "/search tea")
+    expect(pia.locator("#search-status")).to_have_text(
+        "this server keeps no archive that could be searched"
+    )
+
+
+# ── Connections that break ───────────────────────────────────────────────────────────────────
+
+
+def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
+    serve: Serve, people: People, cable: Callable[[Site], tuple[Plug, Site]]
+) -> None:
+    plug, site = cable(serve("--in-memory"))
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "before")
+        shows(pia, "before")
+        plug.pull()
+        expect(pia.locator("#status")).to_have_text(
+            "The connection is lost. Reconnecting; what you type is kept."
+        )
+        ada.say("lobby", "meanwhile")
+        say(pia, "said without a connection")
+        expect(pia.locator("#pending .text")).to_have_text("said without a connection")
+        plug.put_back()
+        shows(pia, "said without a connection")
+        no_pending(pia)
+        expect(pia.locator("#status")).to_have_text("")
+        assert texts(pia) == ["before", "meanwhile", "said without a connection"]
+        assert len(ada.heard(type="said")) == 2
+        assert ada.heard(type="gone") == ada.heard(type="left") == []
+
+
+def test_a_server_that_is_killed_and_started_again_is_a_pause(
+    serve: Serve, people: People, cable: Callable[[Site], tuple[Plug, Site]], tmp_path: Path
+) -> None:
+    flags = ("--data", str(tmp_path / "data"))
+    first = serve(*flags)
+    plug, site = cable(first)
+    pia = people.comes(site, "pia")
+    leo = people.comes(site, "leo", **NARROW)
+    say(pia, "before")
+    shows(leo, "before")
+    first.server.process.kill()
+    first.server.process.wait()
+    say(pia, "while it was away")
+    second = serve(*flags)
+    plug.lead_to(second.url.removeprefix("http://").rstrip("/"))
+    shows(leo, "while it was away")
+    shows(pia, "while it was away")
+    assert texts(pia) == texts(leo) == ["before", "while it was away"]
+
+
+def test_what_the_server_has_forgotten_is_shown_as_a_gap(
+    serve: Serve, people: People, cable: Callable[[Site], tuple[Plug, Site]]
+) -> None:
+    plug, site = cable(serve("--in-memory", "--history", "3"))
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.say("lobby", "zero")
+        shows(pia, "zero")
+        plug.pull()
+        ada.say("lobby", *"abcde")
+        ada.wait(type="sent", id="e-4")
+        plug.put_back()
+        shows(pia, "e")
+        assert texts(pia) == ["zero", "c", "d", "e"]
+        expect(pia.locator(".rule.gap")).to_have_text("some of what was said here is lost")
+
+
+def test_a_reload_is_the_same_person(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "one")
+        ada.wait(type="said", text="one")
+        ada.ask(type="tell", nick="pia", text="psst")
+        expect(pia.locator("#directs .count")).to_have_text("1")
+        pia.locator("#text").press_sequentially("half a thought")
+        pia.reload()
+        shows(pia, "one")
+        expect(pia.locator("#text")).to_have_value("half a thought")
+        say(pia, "two")
+        shows(pia, "two")
+        assert texts(pia) == ["one", "two"]
+        pia.locator("#directs button.direct").click()
+        shows(pia, "psst")
+        assert [each["nick"] for each in ada.heard(type="said")] == ["pia", "pia"]
+        assert ada.heard(type="gone") == []
+
+
+def test_a_duplicated_tab_is_its_own_person(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    with pia.expect_popup() as opened:
+        pia.evaluate("window.open(location.href)")  # with a copy of its sessionStorage
+    other = opened.value
+    other.wait_for_selector("#entrance:not([hidden])")
+    other.fill("#nick", "pia-2")
+    other.press("#nick", "Enter")
+    expect(other.locator("#people-title")).to_have_text("2 here")
+    say(pia, "here I am")
+    shows(other, "here I am")
+
+
+def test_a_closed_tab_says_goodbye(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        pia.close()
+        ada.wait(type="gone", nick="pia")
+
+
+def test_who_leaves_is_gone_and_can_come_back(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "/quit tea time")
+        ada.wait(type="gone", nick="pia", reason="tea time")
+        pia.locator("#status button").click()
+        pia.wait_for_selector("#entrance:not([hidden])")
+        expect(pia.locator("#nick")).to_have_value("pia")
+        expect(pia.locator("#room")).to_have_value("lobby")
+
+
+def test_a_server_with_a_password_asks_for_it(serve: Serve, people: People, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("open sesame\n")
+    site = serve("--in-memory", "--password-file", str(tmp_path / "password"))
+    pia = people.opens(site.url)
+    expect(pia.locator("#password")).to_be_visible()
+    pia.fill("#password", "wrong")
+    pia.press("#password", "Enter")
+    expect(pia.locator("#enter-error")).to_have_text("that is not this server's password")
+    pia.fill("#password", "open sesame")
+    pia.press("#password", "Enter")
+    expect(pia.locator("#password")).to_be_hidden()
+    pia.fill("#nick", "pia")
+    pia.press("#nick", "Enter")
+    expect(pia.locator("#title")).to_have_text("lobby")
+
+
+# ── What others may not do to one ────────────────────────────────────────────────────────────
+
+
+def test_nothing_that_is_said_is_more_than_text(serve: Serve, people: People) -> None:
+    evil = [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "javascript:alert(1)",
+        'https://a.example/"onmouseover=alert(1)//',
+        "data:text/html,<script>alert(1)</script>",
+        "&lt;b&gt; http://",
+    ]
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.ask(type="topic", room="lobby", topic=evil[0])
+        ada.say("lobby", *evil)
+        shows(pia, evil[-1])
+        assert texts(pia) == evil
+        expect(pia.locator("#topic")).to_have_text(evil[0])
+        assert pia.locator("#log script, #log img, #log b").count() == 0
+        links = pia.locator("#log a")
+        assert [link.get_attribute("href") for link in links.all()] == ["https://a.example/"]
+        assert links.get_attribute("rel") == "noopener noreferrer"
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString"])
+def test_names_that_trip_programs_are_names(serve: Serve, people: People, name: str) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", name) as ada:
+        pia = people.comes(site, name, name)
+        say(pia, "hello")
+        assert ada.wait(type="said", text="hello")["nick"] == name
+        ada.ask(type="tell", nick=name, text="psst")
+        expect(pia.locator("#directs .count")).to_have_text("1")
+        pia.reload()
+        shows(pia, "hello")
+        say(pia, "again")
+        shows(pia, "again")
+        assert texts(pia) == ["hello", "again"]
+
+
+def test_half_a_character_is_said_as_a_sign_for_it(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        pia.evaluate("document.getElementById('text').value = 'tea \\ud83d?'")
+        pia.press("#text", "Enter")
+        ada.wait(type="said", text="tea \ufffd?")
+        no_pending(pia)
+        shows(pia, "tea \ufffd?")
+
+
+# ── How it looks, and to whom ────────────────────────────────────────────────────────────────
+
+
+def test_who_listens_hears_what_there_is(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        ada.say("lobby", "before you came")
+        pia = people.comes(site, "pia")
+        log = pia.locator("#log")
+        expect(log).to_have_attribute("aria-live", "off")  # what was said before is not read out
+        expect(log).to_have_attribute("aria-live", "polite")
+        expect(pia.locator("body")).to_match_aria_snapshot(
+            """
+            - navigation "Conversations":
+              - heading "Rooms" [level=2]
+              - list:
+                - listitem:
+                  - button "lobby"
+            - main:
+              - heading "lobby" [level=1]
+              - region "Messages":
+                - log "Messages in lobby"
+              - status
+              - textbox "Message to lobby"
+              - button "Send"
+            - complementary "People":
+              - heading "2 here" [level=2]
+              - list:
+                - listitem:
+                  - button "ada"
+                - listitem: pia you
+            """
+        )
+
+
+@pytest.mark.parametrize("width", [320, 390, 640, 768, 1_200, 2_560])
+def test_nothing_sticks_out(serve: Serve, people: People, width: int) -> None:
+    site = serve("--in-memory", "--max-per-ip", "200")
+    with Program(site.address, "a" * 24, "r" * 32) as ada:
+        ada.say("r" * 32, "word" * 400, "https://example.org/" + "path" * 200, "مرحبا " * 50)
+        ada.ask(type="topic", room="r" * 32, topic="topic" * 60)
+        viewport = {"width": width, "height": 600}
+        pia = people.comes(site, "b" * 24, "r" * 32, viewport=viewport)
+        say(pia, "long" * 300)
+        no_pending(pia)
+        assert pia.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert pia.evaluate("document.getElementById('scroller').scrollLeft") == 0
+        for selector in ("#text", "#send", "#title"):
+            box = pia.locator(selector).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= 600
+
+
+def test_all_of_it_is_small() -> None:
+    files = [path for path in PAGE.iterdir() if path.is_file()]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 60 * 1024
