@@ -17,8 +17,8 @@ const OPEN_MS = 10_000; // a server that is there answers at once
  * One person's connection. `listener` is told `heard(each)` for every notice, `changed()` when the
  * state or what is kept changed, and `passwordNeeded(text)`.
  *
- * `state` is "connecting", "connected", "lost" (and being replaced), "catching up", or "closed",
- * and then `reason` says why.
+ * `state` is "connecting", "connected", "lost" (and being replaced), "catching up", or "closed";
+ * `reason` is what the server said at the end, if it did.
  */
 export class Connection {
   constructor(url, protocol, listener) {
@@ -131,6 +131,8 @@ export class Connection {
       case "welcome":
       case "resumed":
         this._reconnect.sessionOpened(now());
+        this._needsPassword = false;
+        this.reason = "";
         this._setState(notice.type === "resumed" ? "catching up" : "connected");
         this._catchUp = `catch-up-${++this._pings}`;
         this._send(this.protocol.request({ type: "ping", id: this._catchUp }));
@@ -140,13 +142,15 @@ export class Connection {
         break;
       case "closing":
         this._closing = notice;
+        this.reason = notice.reason;
+        break;
+      case "rejected":
+        if (notice.request !== "hello") break;
+        this._needsPassword = true;
+        this._setState("connecting");
+        this._listener.passwordNeeded(notice.text);
         break;
     }
-    if (notice.type === "rejected" && notice.request === "hello") {
-      this._setState("connecting");
-      this._needsPassword = true;
-      this._listener.passwordNeeded(notice.text);
-    } else if (notice.type === "welcome" || notice.type === "resumed") this._needsPassword = false;
     this._listener.heard(heard);
     this._waiting.get(answers)?.(notice);
     this._waiting.delete(answers);

@@ -116,7 +116,7 @@ function drawSide() {
     const state = all.map((each) => [each.name, each.unread, each.mentions, each === current]);
     fill($(id), () => all.map(sideRow), JSON.stringify(state));
   }
-  $("directs-title").hidden = directs().length === 0;
+  $("directs-title").hidden = $("directs").hidden = directs().length === 0;
   $("me").textContent = me();
   const unread = listed().reduce((sum, each) => sum + each.unread, 0);
   const forMe = listed().reduce((sum, each) => sum + each.mentions, 0);
@@ -137,10 +137,9 @@ function sideRow(each) {
   button.dataset.key = keyOf(each.kind, each.name);
   if (each === current) button.setAttribute("aria-current", "true");
   if (each.unread > 0) {
-    const count = element("b", each.mentions > 0 ? "count urgent" : "count", String(each.unread));
-    const what = each.unread === 1 ? "1 unread" : `${each.unread} unread`;
-    count.setAttribute("aria-label", each.mentions > 0 ? `${what}, ${each.mentions} for you` : what);
-    button.append(" ", count);
+    const forMe = each.mentions > 0 ? `, ${each.mentions} for you` : "";
+    const meaning = element("span", "hidden", ` unread${forMe}`);
+    button.append(" ", element("b", `count ${forMe && "urgent"}`, String(each.unread), meaning));
   }
   button.addEventListener("click", () => look(each));
   const close = element("button", "icon close-it", "✕");
@@ -200,13 +199,15 @@ function tellBelow(text, ms = 6_000) {
 
 function drawStatus() {
   const { state, reason } = connection;
+  const why = reason ? ` (${reason})` : "";
   const lines = {
-    connecting: "Connecting …",
-    lost: "The connection is lost. Reconnecting; what you type is kept.",
+    connecting: `Connecting …${why}`,
+    lost: `The connection is lost${why}. Reconnecting; what you type is kept.`,
     "catching up": "Catching up …",
     closed: `The conversation is over: ${reason}.`,
   };
   const text = pasted?.agreed ? pasteProgress() : said || (lines[state] ?? "");
+  if (!isIn) $("enter-status").textContent = lines[state] ?? "";
   const status = $("status");
   if (status.firstChild?.textContent !== text || state === "closed") {
     status.replaceChildren(text);
@@ -217,7 +218,6 @@ function drawStatus() {
     }
   }
   status.classList.toggle("trouble", state === "lost" || state === "closed");
-  if (!isIn) $("enter-error").textContent = state === "closed" ? lines.closed : $("enter-error").textContent;
 }
 
 // ── Being told ───────────────────────────────────────────────────────────────────────────────
@@ -1054,6 +1054,7 @@ function showEntrance() {
   $("nick").placeholder = me();
   const usual = kept("localStorage", "rooms") ?? [];
   $("room").value = hashRoom() || $("room").value || usual[0] || "";
+  if ($("enter").contains(document.activeElement)) return; // somebody types there already
   $($("nick").value === "" ? "nick" : "room").focus();
 }
 
@@ -1196,7 +1197,9 @@ async function start() {
     },
   });
   if (session) restoreConversations(session);
+  if (!isIn) showEntrance();
   connection.open();
+  draw("status");
 }
 
 function restoreConversations({ protocol, current: key, drafts, ...session }) {

@@ -40,6 +40,7 @@ class Program:
     def __init__(self, address: str, nick: str, *rooms: str) -> None:
         host, _, port = address.rpartition(":")
         self._sock = socket.create_connection((host, int(port)), timeout=LIMIT_S)
+        self._sock.settimeout(None)  # it is `wait` that does not wait for ever
         self._told: list[dict[str, Any]] = []
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -67,7 +67,7 @@ def test_what_is_for_one_alone_is_a_conversation_of_its_own(serve: Serve, people
         pia = people.comes(site, "pia")
         ada.ask(type="tell", nick="pia", text="psst")
         count = pia.locator("#directs .count")
-        expect(count).to_have_text("1")
+        expect(count).to_have_text("1 unread, 1 for you")
         expect(pia).to_have_title("(1!) lobby – tcpchat")
         pia.locator("#directs button.direct").click()
         shows(pia, "psst")
@@ -89,13 +89,41 @@ def test_another_room_counts_what_is_unread_and_marks_where_it_begins(
         say(pia, "/join lobby")
         expect(pia.locator("#title")).to_have_text("lobby")
         ada.say("den", "one", "pia, two")
-        expect(pia.locator("#rooms .count")).to_have_text("2")
-        expect(pia.locator("#rooms .count")).to_have_attribute("aria-label", "2 unread, 1 for you")
+        expect(pia.locator("#rooms .count")).to_have_text("2 unread, 1 for you")
         pia.keyboard.press("Alt+ArrowUp")
         expect(pia.locator("#title")).to_have_text("den")
         mark = pia.locator(".rule.new + .row .text")
         expect(mark).to_have_text("one")
         expect(pia).to_have_url(f"{site.url}#den")
+
+
+def test_who_looks_away_finds_a_mark_and_a_count_and_is_called_only_when_meant(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", permissions=["notifications"])
+        pia.evaluate("""() => {
+            window.called = [];
+            window.Notification = class {
+                static permission = "granted";
+                static requestPermission = async () => "granted";
+                constructor(title, {body}) { window.called.push([title, body]); }
+            };
+        }""")
+        pia.locator("#notify").click()
+        expect(pia.locator("#notify")).to_have_attribute("aria-pressed", "true")
+        ada.say("lobby", "seen")
+        shows(pia, "seen")
+        pia.evaluate("document.hasFocus = () => false")
+        ada.say("lobby", "not seen", "pia?")
+        expect(pia).to_have_title("(2!) lobby – tcpchat")
+        expect(pia.locator(".rule.new + .row .text")).to_have_text("not seen")
+        assert pia.evaluate("window.called") == [["ada in lobby", "pia?"]]
+        pia.evaluate("document.hasFocus = () => true")
+        pia.evaluate("dispatchEvent(new Event('focus'))")
+        expect(pia).to_have_title("lobby – tcpchat")
+        expect(pia.locator(".rule.new")).to_have_count(1)  # until one has said something
 
 
 def test_a_room_in_the_address_is_the_one_that_is_offered(serve: Serve, people: People) -> None:
@@ -358,7 +386,7 @@ def test_a_reload_is_the_same_person(serve: Serve, people: People) -> None:
         say(pia, "one")
         ada.wait(type="said", text="one")
         ada.ask(type="tell", nick="pia", text="psst")
-        expect(pia.locator("#directs .count")).to_have_text("1")
+        expect(pia.locator("#directs .count")).to_have_text("1 unread, 1 for you")
         pia.locator("#text").press_sequentially("half a thought")
         pia.reload()
         shows(pia, "one")
@@ -456,7 +484,7 @@ def test_names_that_trip_programs_are_names(serve: Serve, people: People, name: 
         say(pia, "hello")
         assert ada.wait(type="said", text="hello")["nick"] == name
         ada.ask(type="tell", nick=name, text="psst")
-        expect(pia.locator("#directs .count")).to_have_text("1")
+        expect(pia.locator("#directs .count")).to_have_text("1 unread, 1 for you")
         pia.reload()
         shows(pia, "hello")
         say(pia, "again")
