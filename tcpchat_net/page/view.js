@@ -12,10 +12,11 @@
 import { nickColour, pieces } from "./commands.js";
 
 const MAX_ROWS = 400; // some ten screens
-const STEP_ROWS = 80; // how many come at a time as one scrolls
+const STEP_ROWS = 50; // how many come at a time as one scrolls
 const NEAR_PX = 800; // how near the end of what is shown they come
 const BOTTOM_PX = 40; // as near as this to the end is to be there
-const GROUP_MS = 5 * 60_000; // for so long a nick need not be repeated
+const GROUP_MS = 5 * 60_000; // for so long a nick need not be repeated …
+const GROUP_ROWS = 12; // … and for so many messages, so that it is seen who talks
 const MAX_SINGLY = 3; // so many comings and goings are told one by one …
 const MAX_NAMES = 3; // … and so many names stand in the one line for all
 const MAX_KEPT = 20_000; // rows of a conversation; older ones are in the server's archive
@@ -208,6 +209,7 @@ function saidRow(item, before) {
     before.nick === item.nick &&
     !item.emote &&
     !before.emote &&
+    (item.seq === 0 || item.seq % GROUP_ROWS !== 0) &&
     item.at - before.at < GROUP_MS &&
     date(item.at) === date(before.at);
   const kinds = [
