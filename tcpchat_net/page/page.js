@@ -1,24 +1,15 @@
 // The page: who one is, which conversations there are, and what is typed. It wires protocol.js and
 // connection.js to view.js; what is told comes in at `heard`, what is typed at `entered`.
 
-import {
-  COMMANDS,
-  completions,
-  helpLines,
-  mentions,
-  nameKey,
-  parseLine,
-  roomKey,
-  wall,
-} from "./commands.js";
-import { LocalError, Connection, claim, keep, kept } from "./connection.js";
+import { COMMANDS, helpLines, mentions, nameKey, parseLine, roomKey } from "./commands.js";
+import { Connection, LocalError, claim, keep, kept } from "./connection.js";
+import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Conversation, Log, clock, date, element, nickElement, textElement } from "./view.js";
 
 const PAGE_MESSAGES = 100; // how many older messages come at a time
 const FAR_MESSAGES = 500; // … and on the way to one that was found; a server gives no more
 const FAR_PAGES = 40;
-const MAX_RECALLED = 100; // typed lines
 const MAX_KEPT_DIRECTS = 200; // messages of a direct conversation that outlive a reload
 const MAX_SHOWN_PEOPLE = 500;
 const SAVE_MS = 300;
@@ -35,12 +26,8 @@ let tab = ""; // the name of this tab's session: see claim()
 let isIn = false; // past the entrance
 let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
-let recalled = kept("sessionStorage", "typed") ?? [];
-let recalledAt = null;
-let completing = null; // {start, texts, at}
 let pasted = null; // {conversation, lines, sent, waitsFor}
 let epoch = ""; // of the numbers in the conversations
-let isLost = false; // the loss of the connection was told
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
 
 const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
@@ -209,7 +196,8 @@ function drawStatus() {
   const text = pasted?.agreed ? pasteProgress() : said || (lines[state] ?? "");
   if (!isIn) $("enter-status").textContent = lines[state] ?? "";
   const status = $("status");
-  if (status.firstChild?.textContent !== text || state === "closed") {
+  if (status.dataset.shown !== `${state} ${text}`) {
+    status.dataset.shown = `${state} ${text}`;
     status.replaceChildren(text);
     if (state === "closed") {
       const again = element("button", "primary", "Come back");
@@ -285,7 +273,7 @@ function heard({ notice, rooms }) {
       keepDirects();
       return;
     case "entered":
-      return entered(notice);
+      return cameInto(notice);
     case "left":
       if (notice.own) return outOf(notice.room);
       return changed(rooms, { what: "left", nick: notice.nick });
@@ -322,6 +310,7 @@ function welcomed(welcome) {
     const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
     const where = conversation(kind, name);
     where.pending.delete(message.id);
+    if (pasted?.waitsFor === message.id) stopPaste();
     note(where, `this may not have been said: ${message.text}`, { error: true });
   }
   draw("pending");
@@ -362,7 +351,7 @@ function resumed() {
   draw("log", "side", "people");
 }
 
-function entered(notice) {
+function cameInto(notice) {
   const where = conversation("room", notice.room);
   const isKnown = where.items.length > 0 && where.last !== null && where.epoch === epoch;
   let history = notice.history;
@@ -559,15 +548,13 @@ function look(where) {
   closeDrawers();
   if (where !== current) {
     if (current !== null) {
-      current.draft = $("text").value;
+      current.draft = prompt.text;
       current.mark = null;
     }
     current = where;
     log.show(where);
     log.drawPending();
-    $("text").value = where.draft;
-    fit();
-    completing = recalledAt = null;
+    prompt.text = where.draft;
     if (where.kind === "room") history.replaceState(null, "", `#${encodeURIComponent(where.name)}`);
     else history.replaceState(null, "", location.pathname);
   }
@@ -575,7 +562,7 @@ function look(where) {
   drawSide();
   drawPeople();
   draw("log");
-  if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
+  if (!matchMedia("(pointer: coarse)").matches) prompt.focus();
   saveSoon();
 }
 
@@ -694,102 +681,45 @@ function help(word) {
   return true;
 }
 
-function submit() {
-  const box = $("text");
-  const line = box.value.replace(/\s*\n\s*/g, " ");
-  if (line.trim() === "" || current === null) return;
+/** Do what a line says, and tell what is wrong with it; whether it can leave the prompt. */
+function entered(line) {
+  if (current === null) return false;
   try {
-    if (!typed(line)) return;
+    if (!typed(line)) return false;
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
     tellBelow(error.message);
-    return;
+    return false;
   }
-  recalled = [...recalled.filter((each) => each !== line), line].slice(-MAX_RECALLED);
-  recalledAt = completing = null;
-  if (box.value.replace(/\s*\n\s*/g, " ") === line) box.value = "";
-  current.draft = "";
   said = "";
-  fit();
   log.toEnd();
+  return true;
 }
+
+const prompt = new Prompt(
+  $("text"),
+  {
+    entered,
+    nicks,
+    rooms: () => [...new Set([...joined().map((each) => each.name), ...offeredRooms])],
+    pasted: askAboutPaste,
+    changed: saveSoon,
+    page: (direction) => $("scroller").scrollBy({ top: direction * 0.9 * $("scroller").clientHeight }),
+    offered: (texts) => tellBelow(texts.slice(0, 12).map((each) => each.trim()).join("  "), 3_000),
+  },
+  kept("sessionStorage", "typed") ?? [],
+);
 
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();
-  submit();
-  $("text").focus();
+  prompt.enter();
+  prompt.focus();
 });
-
-/** As high as what is in it, up to a few lines. */
-function fit() {
-  const box = $("text");
-  box.style.height = "auto";
-  box.style.height = `${box.scrollHeight + 2}px`;
-}
-
-$("text").addEventListener("input", () => {
-  completing = null;
-  recalledAt = null;
-  fit();
-  saveSoon();
-});
-
-$("text").addEventListener("keydown", (event) => {
-  if (event.isComposing || event.keyCode === 229) return;
-  const { key } = event;
-  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (key === "Enter" && !event.shiftKey && isPlain) {
-    event.preventDefault();
-    submit();
-  } else if (key === "Tab" && isPlain) {
-    if (complete(event.shiftKey ? -1 : 1)) event.preventDefault();
-  } else if ((key === "ArrowUp" || key === "ArrowDown") && isPlain && !event.shiftKey) {
-    if (recall(key === "ArrowUp" ? -1 : 1)) event.preventDefault();
-  } else if ((key === "PageUp" || key === "PageDown") && isPlain) {
-    event.preventDefault();
-    const by = $("scroller").clientHeight * 0.9;
-    $("scroller").scrollBy({ top: key === "PageUp" ? -by : by });
-  }
-});
-
-/** Complete the word before the cursor, or go on to the next that it can be. */
-function complete(by) {
-  const box = $("text");
-  if (completing === null) {
-    if (box.selectionStart !== box.selectionEnd || current === null) return false;
-    const before = box.value.slice(0, box.selectionStart);
-    if (before.trim() === "") return false; // Tab goes on to the next control
-    const rooms = [...new Set([...joined().map((each) => each.name), ...offeredRooms])];
-    const { start, texts } = completions(before, nicks(), rooms);
-    if (texts.length === 0) return false;
-    completing = { start, texts, at: by > 0 ? -1 : 0, length: before.length - start };
-  }
-  const { start, texts, length } = completing;
-  const at = (completing.at + by + texts.length) % texts.length;
-  box.setRangeText(texts[at], start, start + length, "end");
-  completing = { start, texts, at, length: texts[at].length };
-  if (texts.length > 1) tellBelow(texts.slice(0, 12).map((each) => each.trim()).join("  "), 3_000);
-  fit();
-  return true;
-}
 
 /** Who can be meant: those who spoke last, then all in the room. */
 function nicks() {
   const members = connection.protocol.rooms.get(current.name)?.members ?? [current.name];
   return [...new Set([...current.speakers, ...members])].filter((nick) => nick !== me());
-}
-
-/** What was typed before, or after that. */
-function recall(by) {
-  const box = $("text");
-  if (recalledAt === null && (box.value !== "" || by > 0)) return false;
-  const at = (recalledAt ?? recalled.length) + by;
-  if (at < 0 || recalled.length === 0) return true;
-  box.value = recalled[at] ?? "";
-  recalledAt = at >= recalled.length ? null : at;
-  box.setSelectionRange(box.value.length, box.value.length);
-  fit();
-  return true;
 }
 
 document.addEventListener("keydown", (event) => {
@@ -807,20 +737,17 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     closeDrawers();
     log.toEnd();
-    $("text").focus();
+    prompt.focus();
     return;
   }
   // Who begins to type talks.
   const isTyped = event.key.length === 1 && !event.ctrlKey && !event.metaKey && event.key !== " ";
-  if (isTyped && !["TEXTAREA", "INPUT"].includes(document.activeElement?.tagName)) $("text").focus();
+  if (isTyped && !["TEXTAREA", "INPUT"].includes(document.activeElement?.tagName)) prompt.focus();
 });
 
 // ── A wall of text that was pasted ───────────────────────────────────────────────────────────
 
-$("text").addEventListener("paste", (event) => {
-  const lines = wall(event.clipboardData?.getData("text/plain") ?? "");
-  if (lines === null) return;
-  event.preventDefault();
+function askAboutPaste(lines) {
   if (pasted !== null) return tellBelow("a paste is being sent already");
   pasted = { where: current, lines, sent: 0, waitsFor: null, agreed: false };
   $("wall-text").textContent = `Say these ${lines.length} lines to ${current.name}?`;
@@ -828,13 +755,13 @@ $("text").addEventListener("paste", (event) => {
   $("wall-no").textContent = "No";
   $("wall").hidden = false;
   $("wall-yes").focus();
-});
+}
 
 $("wall-yes").addEventListener("click", () => {
   pasted.agreed = true;
   $("wall-yes").hidden = true;
   $("wall-no").textContent = "Stop";
-  $("text").focus();
+  prompt.focus();
   nextOfPaste();
 });
 
@@ -870,7 +797,7 @@ function stopPaste() {
 function endPaste() {
   pasted = null;
   $("wall").hidden = true;
-  $("text").focus();
+  prompt.focus();
   drawStatus();
 }
 
@@ -1136,7 +1063,7 @@ function saveNow() {
   const { protocol } = connection;
   if (!protocol.welcome?.token) return;
   const drafts = [...conversations].map(([key, each]) => [key, each.draft]);
-  if (current !== null) drafts.push([keyOf(current.kind, current.name), $("text").value]);
+  if (current !== null) drafts.push([keyOf(current.kind, current.name), prompt.text]);
   keep("sessionStorage", "session", {
     tab,
     protocol: protocol.saved(),
@@ -1144,7 +1071,7 @@ function saveNow() {
     hasArchive,
     drafts: drafts.filter(([, draft]) => draft !== ""),
   });
-  keep("sessionStorage", "typed", recalled);
+  keep("sessionStorage", "typed", prompt.recalled);
 }
 
 function save() {

@@ -30,9 +30,8 @@ export function element(tag, className, ...children) {
 }
 
 /** A nick in its colour. */
-export function nickElement(nick, className = "") {
-  const made = element("bdi", `nick n${nickColour(nick)} ${className}`.trim(), nick);
-  return made;
+export function nickElement(nick) {
+  return element("bdi", `nick n${nickColour(nick)}`, nick);
 }
 
 const DAY = new Intl.DateTimeFormat("en", {
@@ -88,8 +87,8 @@ export function textElement(text) {
  * A room, or what is said between two people: what was said in it, oldest first.
  *
  * `items` are `{kind: "said", seq, at, nick, text, emote, own, mention}`; `{kind: "note", at, parts,
- * error}`, where parts are texts and elements' nicks `{nick}`; `{kind: "presence", at, changes}`;
- * `{kind: "gap", parts}`. A place is an item's number for as long as it is kept; `start` is that of
+ * error}`, where parts are texts and nicks, as `{nick}`; `{kind: "presence", at, changes}`; and
+ * `{kind: "gap", at, parts}`. A place is an item's number for as long as it is kept; `start` is that of
  * the first one.
  */
 export class Conversation {
@@ -159,11 +158,10 @@ function changeParts(changes) {
   }
   const groups = new Map();
   for (const { what, nick, to } of changes) {
-    const word = { joined: "joined", left: "left", gone: "gone", renamed: "renamed" }[what];
-    groups.set(word, [...(groups.get(word) ?? []), to ?? nick]);
+    groups.set(what, [...(groups.get(what) ?? []), to ?? nick]);
   }
-  return [...groups].flatMap(([word, nicks], place) => [
-    `${place > 0 ? ", " : ""}${nicks.length} ${word} (`,
+  return [...groups].flatMap(([what, nicks], place) => [
+    `${place > 0 ? ", " : ""}${nicks.length} ${what} (`,
     ...named(nicks),
     ")",
   ]);

@@ -172,10 +172,11 @@ class People:
         self.contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
 
-    def opens(self, url: str, **options: Any) -> Page:
-        """Somebody opens the page."""
+    def opens(self, url: str, *, script: str = "", **options: Any) -> Page:
+        """Somebody opens the page, in a browser in which a script has run first."""
         context = self._browser.new_context(**{**WIDE, **options})
         context.set_default_timeout(LIMIT_S * 1_000)
+        context.add_init_script(script)
         self.contexts.append(context)
         context.on("page", lambda page: self._watch(page, url))
         page = context.new_page()

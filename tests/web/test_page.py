@@ -379,10 +379,19 @@ def test_what_the_server_has_forgotten_is_shown_as_a_gap(
         expect(pia.locator(".rule.gap")).to_have_text("some of what was said here is lost")
 
 
-def test_a_reload_is_the_same_person(serve: Serve, people: People) -> None:
+# What a browser has for a page that comes over https, and for one that does not.
+BY_HTTPS = pytest.mark.parametrize(
+    "script",
+    ["", "Object.defineProperty(navigator, 'locks', {value: undefined})"],
+    ids=["with locks", "without"],
+)
+
+
+@BY_HTTPS
+def test_a_reload_is_the_same_person(serve: Serve, people: People, script: str) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
-        pia = people.comes(site, "pia")
+        pia = people.comes(site, "pia", script=script)
         say(pia, "one")
         ada.wait(type="said", text="one")
         ada.ask(type="tell", nick="pia", text="psst")
@@ -400,9 +409,10 @@ def test_a_reload_is_the_same_person(serve: Serve, people: People) -> None:
         assert ada.heard(type="gone") == []
 
 
-def test_a_duplicated_tab_is_its_own_person(serve: Serve, people: People) -> None:
+@BY_HTTPS
+def test_a_duplicated_tab_is_its_own_person(serve: Serve, people: People, script: str) -> None:
     site = serve("--in-memory")
-    pia = people.comes(site, "pia")
+    pia = people.comes(site, "pia", script=script)
     with pia.expect_popup() as opened:
         pia.evaluate("window.open(location.href)")  # with a copy of its sessionStorage
     other = opened.value
