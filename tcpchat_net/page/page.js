@@ -5,7 +5,8 @@ import { COMMANDS, helpLines, mentions, nameKey, parseLine, roomKey } from "./co
 import { Connection, LocalError, claim, keep, kept } from "./connection.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
-import { Conversation, Log, clock, date, element, nickElement, textElement } from "./view.js";
+import { Search } from "./search.js";
+import { Conversation, Log, element, nickElement } from "./view.js";
 
 const PAGE_MESSAGES = 100; // how many older messages come at a time
 const FAR_MESSAGES = 500; // … and on the way to one that was found; a server gives no more
@@ -643,9 +644,7 @@ function typed(line) {
       showRooms();
       return true;
     case "search":
-      $("words").value = line.slice(line.indexOf(" ") + 1).trim();
-      showSearch();
-      search();
+      search.open(line.slice(line.indexOf(" ") + 1).trim());
       return true;
     case "help":
       return help(request.command);
@@ -857,49 +856,12 @@ async function joinFromDialog(room) {
 
 // ── Search ───────────────────────────────────────────────────────────────────────────────────
 
-function showSearch() {
-  if (!$("search-dialog").open) $("search-dialog").showModal();
-  $("words").focus();
-}
+const search = new Search({ ask, show: goTo });
 
-$("show-search").addEventListener("click", showSearch);
-$("search").addEventListener("submit", (event) => {
-  event.preventDefault();
-  search();
-});
-
-async function search(limit = 50) {
-  const request = parseLine(`/search ${$("words").value}`);
-  if (request.type === "rejected") {
-    $("search-status").textContent = request.text;
-    return;
-  }
-  $("search-status").textContent = "Searching …";
-  $("found").replaceChildren();
-  $("found-more").hidden = true;
-  const found = await ask({ ...request, limit });
-  if (found.type === "rejected") {
-    $("search-status").textContent = found.text;
-    return;
-  }
-  const many = found.messages.length;
-  $("search-status").textContent =
-    many === 0 ? "Nothing was found." : `${many}${found.more ? " or more" : ""} found, newest first.`;
-  $("found").replaceChildren(...found.messages.map(foundRow));
-  $("found-more").hidden = !found.more || limit >= FAR_MESSAGES;
-  $("found-more").onclick = () => search(Math.min(limit * 4, FAR_MESSAGES));
-}
-
-function foundRow(each) {
-  const go = element("button", "plain", element("bdi", "", each.room), ` ${date(each.at)} ${clock(each.at)}`);
-  go.title = "Show where it was said";
-  go.addEventListener("click", () => goTo(each));
-  return element("li", "", go, " ", nickElement(each.nick), " ", textElement(each.text));
-}
+$("show-search").addEventListener("click", () => search.open());
 
 /** Show a message where it was said, page by page if need be. */
 async function goTo({ room, seq }) {
-  $("search-dialog").close();
   look(conversation("room", room));
   const where = current;
   for (let page = 0; page < FAR_PAGES && where === current; page++) {

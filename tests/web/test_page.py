@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.cli.cable import Plug
 from tests.cli.serving import Talker
@@ -407,6 +407,37 @@ def test_a_reload_is_the_same_person(serve: Serve, people: People, script: str) 
         shows(pia, "psst")
         assert [each["nick"] for each in ada.heard(type="said")] == ["pia", "pia"]
         assert ada.heard(type="gone") == []
+
+
+@pytest.mark.parametrize("lost", ['"type":"say"', '"type":"sent"'])
+def test_what_waits_for_its_receipt_outlives_a_reload_and_is_said_once(
+    serve: Serve, people: People, lost: str
+) -> None:
+    is_swallowing = True
+
+    def pass_on(side: WebSocketRoute, text: str | bytes) -> None:
+        if not (is_swallowing and lost in str(text)):
+            side.send(text)
+
+    def swallow(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+        page.on_message(lambda text: pass_on(server, text))
+        server.on_message(lambda text: pass_on(page, text))
+
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        people.contexts[-1].route_web_socket("**/ws", swallow)
+        pia.reload()
+        say(pia, "only once")
+        expect(pia.locator("#pending .text")).to_have_text("only once")
+        is_swallowing = False
+        pia.reload()
+        shows(pia, "only once")
+        no_pending(pia)
+        assert texts(pia) == ["only once"]
+        ada.wait(type="said", text="only once")
+        assert len(ada.heard(type="said")) == 1
 
 
 @BY_HTTPS
