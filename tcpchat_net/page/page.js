@@ -29,6 +29,7 @@ let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
 let pasted = null; // {conversation, lines, sent, waitsFor}
 let epoch = ""; // of the numbers in the conversations
+let isReplayed = false; // what comes now was said while the connection was lost
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
 
 const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
@@ -73,7 +74,8 @@ function drawNow() {
     drawStatus();
     return;
   }
-  if (parts.has("log") && !document.hidden) log.update();
+  if (parts.has("log") && !document.hidden) log.update({ isQuiet: isReplayed });
+  isReplayed &&= connection.state !== "connected";
   if (parts.has("pending")) log.drawPending();
   if (parts.has("side")) drawSide();
   if (parts.has("people")) drawPeople();
@@ -337,6 +339,7 @@ async function lookForArchive() {
 }
 
 function resumed() {
+  isReplayed = true;
   $("server").textContent = connection.protocol.welcome.server || "tcpchat";
   for (const name of connection.protocol.rooms.keys()) conversation("room", name).epoch = epoch;
   for (const [key, each] of conversations) {

@@ -274,8 +274,8 @@ export class Log {
     this._after();
   }
 
-  /** Rows came, at either end; `isOld` when they were said before. */
-  update({ isOld = false } = {}) {
+  /** Rows came: at the upper end when they are old, and not to be told of when it is quiet. */
+  update({ isOld = false, isQuiet = false } = {}) {
     if (this.conversation === null) return;
     if (isOld) {
       this._silently(() => {
@@ -285,11 +285,8 @@ export class Log {
         if (place === null) this._follow();
         else this._restore(place);
       });
-    } else {
-      this._refreshLast();
-      if (this._isAtEnd) this._follow();
-      else if (this._to - this._from < MAX_ROWS) this._extendDown(STEP_ROWS);
-    }
+    } else if (isQuiet) this._silently(() => this._extend());
+    else this._extend();
     this._after();
   }
 
@@ -351,7 +348,14 @@ export class Log {
     this._scrollToEnd();
   }
 
-  /** Show what came at the end. */
+  /** Show what came at the end, as far as one who reads further up has room for it. */
+  _extend() {
+    this._refreshLast();
+    if (this._isAtEnd) this._follow();
+    else if (this._to - this._from < MAX_ROWS) this._extendDown(STEP_ROWS);
+  }
+
+  /** Show what came at the end to who is there. */
   _follow() {
     if (this.conversation.end - this._to > MAX_ROWS) return this._fromEnd();
     this._extendDown(Infinity);

@@ -326,6 +326,15 @@ def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
         pia = people.comes(site, "pia")
         say(pia, "before")
         shows(pia, "before")
+        pia.evaluate("""() => {
+            window.readOut = [];
+            const log = document.getElementById("log");
+            new MutationObserver(changes => {
+                if (log.getAttribute("aria-live") === "off") return;
+                for (const change of changes) for (const node of change.addedNodes)
+                    window.readOut.push(node.querySelector(".text").textContent);
+            }).observe(log, {childList: true});
+        }""")
         plug.pull()
         expect(pia.locator("#status")).to_have_text(
             "The connection is lost. Reconnecting; what you type is kept."
@@ -340,6 +349,11 @@ def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
         assert texts(pia) == ["before", "meanwhile", "said without a connection"]
         assert len(ada.heard(type="said")) == 2
         assert ada.heard(type="gone") == ada.heard(type="left") == []
+        expect(pia.locator("#log")).to_have_attribute("aria-live", "polite")
+        ada.say("lobby", "afterwards")
+        shows(pia, "afterwards")
+        # What came late is there to be read, and not read out as if it were said now.
+        assert pia.evaluate("window.readOut") == ["afterwards"]
 
 
 def test_a_server_that_is_killed_and_started_again_is_a_pause(
