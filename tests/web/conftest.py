@@ -6,11 +6,9 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, Self
 
 import pytest
@@ -119,25 +117,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def _page_of(server: ServerProcess, address: str) -> Iterator[Site]:
-    bridge = os.environ.get("WEB_BRIDGE")  # a stand-in for a server that serves no page yet
-    if bridge is None:
-        yield Site(server, address, f"http://{address}/")
-        return
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    command = [sys.executable, bridge, str(port), *address.rsplit(":", maxsplit=1)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield Site(server, f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/")
-        finally:
-            process.kill()
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Site]]:
     """Start a server with these flags."""
@@ -145,8 +124,7 @@ def serve() -> Iterator[Callable[..., Site]]:
 
         def start(*flags: str) -> Site:
             server, address = stack.enter_context(listening("--flood-rate", "0", *flags))
-            site = stack.enter_context(_page_of(server, address))
-            return Site(server, address, site.url)
+            return Site(server, address, f"http://{address}/")
 
         yield start
 
