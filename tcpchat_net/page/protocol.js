@@ -193,7 +193,10 @@ export class ClientProtocol {
     this.abandoned = []; // what was unacknowledged in a session that is over
     this.password = password;
     this._told = 0; // the number of the last direct message
-    this._lost = new Set(); // rooms where something seen is lost since the session was resumed
+    // Rooms ("" for direct messages) where something seen is lost, as was told when the session was
+    // resumed; the gap there is still to be told.
+    this._lost = new Set();
+    this._owed = []; // to be told behind what was told last
     this._lastId = 0;
     this._open = false; // the server has answered hello
     this._spokenTo = false; // it has said anything, on this connection
@@ -213,6 +216,7 @@ export class ClientProtocol {
       rooms: [...this.rooms.values()].map((view) => [view.name, view.seq]),
       unacknowledged: [...this.unacknowledged.values()],
       told: this._told,
+      lost: [...this._lost],
       lastId: this._lastId,
     };
   }
@@ -223,6 +227,7 @@ export class ClientProtocol {
     protocol.welcome = saved.welcome;
     protocol.epoch = saved.epoch;
     protocol._told = saved.told;
+    protocol._lost = new Set(saved.lost);
     protocol._lastId = saved.lastId;
     for (const [room, seq] of saved.rooms) {
       protocol.rooms.set(room, new RoomView({ room, topic: "", count: 0, members: [] }, seq));
@@ -356,6 +361,10 @@ export class ClientProtocol {
         told.notices.push(notice);
         told.rooms.push(this._changed);
       }
+      for (const owed of this._owed.splice(0)) {
+        told.notices.push(owed);
+        told.rooms.push([]);
+      }
     }
     told.reply.push(...this._sendHeld());
     return told;
@@ -399,10 +408,12 @@ export class ClientProtocol {
       }
       case "gap": {
         if (notice.room === "") {
+          this._lost.delete("");
           this._told = notice.oldest - 1;
           return true;
         }
         const isKnown = this.rooms.has(notice.room) && !this._lost.has(notice.room);
+        this._lost.delete(notice.room);
         return this._see(notice.room, notice.oldest - 1) || !isKnown;
       }
       case "welcome":
@@ -427,6 +438,7 @@ export class ClientProtocol {
       this.unacknowledged.clear();
       this._places.clear();
       this.rooms.clear();
+      this._lost.clear();
       this._told = 0;
     }
     this.welcome = welcome;
@@ -446,17 +458,26 @@ export class ClientProtocol {
     this._open = true;
     this.nick = resumed.nick;
     this.epoch = resumed.epoch;
-    const known = this.rooms;
+    const [known, untold] = [this.rooms, this._lost];
     this.rooms = new Map();
-    this._lost.clear();
+    this._lost = new Set();
+    this._told = this._cut("", this._told, resumed.common, untold);
     for (const state of resumed.rooms) {
-      let seen = known.get(state.room)?.seq ?? 0;
-      if (state.common !== null && seen > state.common) {
-        seen = state.common;
-        this._lost.add(state.room);
-      }
-      this.rooms.set(state.room, new RoomView(state, seen));
+      const seen = known.get(state.room)?.seq ?? 0;
+      const kept = this._cut(state.room, seen, state.common, untold);
+      this.rooms.set(state.room, new RoomView(state, kept));
     }
+  }
+
+  /** What of a number is that of this epoch. Of the rest a gap is told, now or next time. */
+  _cut(room, seen, common, untold) {
+    if (common !== null && seen > common) {
+      this._lost.add(room);
+      return common;
+    }
+    // The server has nothing to cut any more.
+    if (untold.has(room)) this._owed.push({ type: "gap", room, oldest: seen + 1 });
+    return seen;
   }
 
   _acknowledge(id) {

@@ -20,7 +20,7 @@ export const NOTICES = new Map([
   ["rejected", new Map([["reason",["str"]],["text",["str"]],["request",["str",""]],["id",["str?",null]]])],
   ["ping", new Map([["id",["str?",null]]])],
   ["pong", new Map([["id",["str?",null]]])],
-  ["resumed", new Map([["nick",["str"]],["rooms",["[RoomState]"]],["epoch",["str"]]])],
+  ["resumed", new Map([["nick",["str"]],["rooms",["[RoomState]"]],["epoch",["str"]],["common",["int?",null]]])],
   ["gap", new Map([["room",["str"]],["oldest",["int"]]])],
   ["diverged", new Map([["epoch",["str"]]])],
   ["announced", new Map([["text",["str"]]])],

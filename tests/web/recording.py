@@ -136,6 +136,7 @@ class Recorder:
         old, new = self.protocol, ClientProtocol()
         new.nick, new.welcome, new.epoch = old.nick, old.welcome, old.epoch
         new._told, new._last_id = old._told, old._last_id
+        new._lost = set(old._lost)
         for room, view in old.rooms.items():
             new.rooms[room] = RoomView(notices.RoomState(room, (), 0, 0), view.seq)
         new.unacknowledged = dict(old.unacknowledged)
@@ -300,7 +301,8 @@ class Lots:
                 )
                 for room in [*protocol.rooms, self.room()][:: draw((1, 1, 2))]
             )
-            return notices.Resumed(draw(("ada", protocol.nick)), states, draw(("e1", "e2")))
+            nick, epoch = draw(("ada", protocol.nick)), draw(("e1", "e2"))
+            return notices.Resumed(nick, states, epoch, draw((None, 0, 2)))
         window, line_bytes = draw((1, 2, 3, 64)), draw((0, 150, 300, 32_768))
         limits = notices.Limits(line_bytes, 0, 0, 0, 0, 0, 0, window)
         return notices.Welcome(
@@ -414,7 +416,30 @@ def _odd_sessions() -> list[dict[str, Any]]:
         notices.Rejected("not-in-room", "you are not in den", "out"),
     )
     sessions.append(out.session())
-    return sessions
+    return [*sessions, *(_lost_session(is_told=is_told) for is_told in (True, False))]
+
+
+def _lost_session(*, is_told: bool) -> dict[str, Any]:
+    """What had been seen is lost; the connection breaks after that was told, or before."""
+    recorder = Recorder()
+
+    def resume(common: int | None) -> None:
+        recorder.hello()
+        recorder.hear(
+            notices.Resumed("ada", (notices.RoomState("den", (), 1, 7, "", common),), "1", common)
+        )
+
+    recorder.hello()
+    recorder.hear(
+        notices.Welcome("ada", "0", token="secret"),
+        notices.Entered("den", ("ada",), 1, 5, 0),
+        notices.Told("bob", "psst", 5, 0),
+    )
+    resume(common=2)
+    if is_told:
+        recorder.hear(notices.Gap("den", 3), notices.Gap("", 3))
+    resume(common=None)
+    return recorder.session()
 
 
 def _reconnects() -> list[dict[str, Any]]:

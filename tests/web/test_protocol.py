@@ -26,7 +26,14 @@ MUTANTS = {
     ),
     "more is sent than the server remembers": (">= oldest + window", "> oldest + window"),
     "a gap is not taken for seen": ("this._see(notice.room, notice.oldest - 1)", "true"),
-    "what diverged is not lost": ("this._lost.add(state.room);", ""),
+    "what diverged is not lost": ("this._lost.add(room);", ""),
+    "a gap whose connection broke is not told": ("if (untold.has(room)) this._owed.push", "if (false) this._owed.push"),
+    "direct messages of a lost epoch count": (
+        'this._told = this._cut("", this._told, resumed.common, untold);',
+        "",
+    ),
+    "a gap that was told is owed": ("this._lost.delete(notice.room);", ""),
+    "what is owed is forgotten by a reload": ("protocol._lost = new Set(saved.lost);", ""),
     "rooms are keys of an object": (
         "value instanceof Map ? Object.fromEntries(value) : value",
         "value instanceof Map ? [...value].reduce((o, [k, v]) => ((o[k] = v), o), {}) : value",
