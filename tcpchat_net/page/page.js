@@ -541,7 +541,7 @@ async function older(where, limit = PAGE_MESSAGES) {
     if (messages.length > 0) where.oldest = messages[0].seq;
     where.addOlder(messages.map(old));
   }
-  if (where === current && !document.hidden) log.update({ isOld: true });
+  if (where === current) log.update({ isOld: true }); // also where nobody looks: it comes once
   return page.type === "history";
 }
 

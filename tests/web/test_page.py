@@ -423,6 +423,33 @@ def test_a_reload_is_the_same_person(serve: Serve, people: People, script: str) 
         assert ada.heard(type="gone") == []
 
 
+def test_a_reload_in_the_background_has_its_messages_when_it_is_looked_at(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    say(pia, "said before")
+    shows(pia, "said before")
+    pia.add_init_script("""
+        window.isAway = true;
+        Object.defineProperty(document, "hidden", {get: () => window.isAway});
+        window.heard = "";
+        window.WebSocket = class extends WebSocket {
+            constructor(...how) {
+                super(...how);
+                this.addEventListener("message", ({data}) => { window.heard += data; });
+            }
+        };
+    """)
+    pia.reload()
+    pia.wait_for_function("""window.heard.includes('"type":"history"')""")
+    pia.evaluate("""() => {
+        window.isAway = false;
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    shows(pia, "said before")
+
+
 @pytest.mark.parametrize("lost", ['"type":"say"', '"type":"sent"'])
 def test_what_waits_for_its_receipt_outlives_a_reload_and_is_said_once(
     serve: Serve, people: People, lost: str
