@@ -22,10 +22,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Head(msgspec.Struct):
-    """What there is of a request whose fields are wrong, to say which one it was."""
+    """What there is of a line whose fields are wrong, to say which one it was."""
 
-    type: str = ""
-    id: str | None = None
+    type: object = ""
+    id: object = None
 
 
 _head_decoder = msgspec.json.Decoder(_Head)
@@ -82,7 +82,7 @@ def decode_request(line: bytes) -> Request | Rejected | None:
         if not line.strip():
             return None
         text = "a line must be one JSON object in UTF-8"
-        return Rejected("bad-line", text, id=_echoed(_head(line).id))
+        return Rejected("bad-line", text, id=_echoed(_head(line)[1]))
     id = getattr(request, "id", None)
     if not is_good_id(id):
         return Rejected(
@@ -112,7 +112,7 @@ def decode_notice(line: bytes) -> Notice:
     try:
         notice: Notice = _notice_decoder.decode(line)
     except msgspec.ValidationError as error:
-        if (type_ := _head(line).type) and type_ not in _NOTICE_TYPES:
+        if (type_ := _head(line)[0]) and type_ not in _NOTICE_TYPES:
             raise UnknownTypeError(type_) from error
         raise
     return notice
@@ -123,17 +123,21 @@ _NOTICE_TYPES = {notice.__struct_config__.tag for notice in get_args(Notice)}
 
 def _bad_request(line: bytes, error: msgspec.ValidationError) -> Rejected:
     """JSON it is, but no request: say which field is wrong, and which request it was."""
-    head = _head(line)
-    text, type_ = sanitize(str(error))[:200], sanitize(head.type)[:24]
-    return Rejected("bad-request", text, type_, _echoed(head.id))
+    type_, id = _head(line)
+    text, type_ = sanitize(str(error))[:200], sanitize(type_)[:24]
+    return Rejected("bad-request", text, type_, _echoed(id))
 
 
-def _head(line: bytes) -> _Head:
-    """Type and id of a line, as far as they can be read; it need not be valid otherwise."""
+def _head(line: bytes) -> tuple[str, str | None]:
+    """Type and id of a line, each as far as it can be read; nothing else need be valid."""
     try:
-        return _head_decoder.decode(line)
+        head = _head_decoder.decode(line)
     except (ValueError, RecursionError):
-        return _Head()
+        return "", None
+    return (
+        head.type if isinstance(head.type, str) else "",
+        head.id if isinstance(head.id, str) else None,
+    )
 
 
 def is_good_id(id: str | None) -> bool:

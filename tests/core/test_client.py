@@ -338,6 +338,7 @@ def test_a_notice_of_an_unknown_type_is_skipped_under_any_split() -> None:
         b'{"type":"fireworks","colour":[1,{"type":"gone"}]}\n'
         b'{"type":"welcome","nick":"ada","epoch":"0","token":"secret"}\n'
         b'{"colour":"red","type":"fireworks"}\n'
+        b'{"type":"fireworks","id":7}\n'
         b'{"type":"pong","id":"1"}\n'
     )
     heard = [

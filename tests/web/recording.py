@@ -50,6 +50,7 @@ TEXTS: Final = (
 # Lines of servers that are newer, broken, or none.
 ODD_LINES: Final = (
     '{"type":"fireworks","colour":[1,{"type":"gone"}]}',
+    '{"type":"fireworks","id":7}',
     '{"type":"__proto__","nick":"x"}',
     '{"type":"toString"}',
     '{"type":"gone","nick":"bob","__proto__":{"reason":1},"reason":"tea","n":2}',
@@ -331,7 +332,7 @@ def _drawn_session(seed: int) -> dict[str, Any]:
             if recorder.asked:
                 recorder.cancel(chance.randrange(len(recorder.asked)))
         elif turn < 0.91:
-            recorder.receive(chance.choice(ODD_LINES[:7]))
+            recorder.receive(chance.choice(ODD_LINES[:8]))
         else:
             if chance.random() < 0.5:
                 recorder.connection_lost()
