@@ -62,11 +62,13 @@ class Reply(NamedTuple):
 class Hangup(NamedTuple):
     """The connection is to be ended; `reason` is told, unless it is empty.
 
-    `gone` is what the others are told in its place, when the peer itself has ended it.
+    `gone` is what the others are told in its place, when the peer itself has ended it; `last_words`
+    are what the dialect sends when nothing will come behind it any more.
     """
 
     reason: str
     gone: str = ""
+    last_words: bytes = b""
 
 
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.

@@ -96,17 +96,14 @@ class WebSocketReader:
             data = answer.rest
         if source is not None and (events := source.receive_data(data)):
             self._received = [*self._received, *map(_received, events)]
-            if isinstance(end := events[-1], End):
-                self._end(CLOSED_THE_PAGE if end.code == CloseCode.GOING_AWAY else "")
+            if isinstance(events[-1], End):
+                self._source = None
 
     def receive_eof(self) -> None:
         """The peer will send no more, or nothing that counts."""
         if self._source is not None:
-            self._end("")
-
-    def _end(self, gone: str) -> None:
-        self._source = None
-        self._received = [*self._received, Hangup("", gone)]
+            self._source = None
+            self._received = [*self._received, Hangup("")]
 
     @property
     def waiting(self) -> bool:
@@ -126,11 +123,17 @@ class WebSocketReader:
         return items
 
 
-def _received(event: FrameEvent) -> Text | Reply:
+def _received(event: FrameEvent) -> _Received:
     """A message is looked at when it is its turn; the answer to all else is known."""
-    if isinstance(event, Text):
-        return event
-    return Reply(pong_frame(event.data) if isinstance(event, Ping) else event.frame)
+    match event:
+        case Text():
+            return event
+        case Ping(data):
+            return Reply(pong_frame(data))
+        case End(frame, code):
+            # Behind a close frame nothing may be sent (RFC 6455, section 5.5.1).
+            gone = CLOSED_THE_PAGE if code == CloseCode.GOING_AWAY else ""
+            return Hangup("", gone, frame)
 
 
 class WebSocket:

@@ -135,7 +135,7 @@ class Intake:
         """The server ends a connection, for a reason that it is told and others are."""
         proposals: _Proposals = []
         first = connection.proposed + 1
-        self._hang_up(connection, reason, now, proposals, effects, retry=retry)
+        self._hang_up(connection, Hangup(reason), now, proposals, effects, retry=retry)
         if proposals:
             effects.append(Propose(connection.conn, first, tuple(proposals)))
 
@@ -221,8 +221,8 @@ class Intake:
             case Rejected() | Reply():
                 self._answers.give(connection, item, now, effects)
                 return
-            case Hangup(reason, gone):
-                self._hang_up(connection, reason, now, proposals, effects, gone=gone)
+            case Hangup():
+                self._hang_up(connection, item, now, proposals, effects)
                 return
             case events.Open():
                 return  # it is open
@@ -264,8 +264,8 @@ class Intake:
         match item:
             case Reply():
                 self._answers.give(connection, item, now, effects)
-            case Hangup(reason):
-                self._hang_up(connection, reason, now, proposals, effects)
+            case Hangup():
+                self._hang_up(connection, item, now, proposals, effects)
             case events.Open(password):
                 if self._is_admitted(connection, password, now, proposals, effects):
                     self._open(connection, events.Connect(), proposals)
@@ -322,7 +322,8 @@ class Intake:
             connection.reader.admitted()
             return True
         if connection.failures >= MAX_PASSWORD_FAILURES:
-            self._hang_up(connection, "three passwords were wrong", now, proposals, effects)
+            hangup = Hangup("three passwords were wrong")
+            self._hang_up(connection, hangup, now, proposals, effects)
         else:
             wrong = Rejected("wrong-password", "that is not this server's password", "hello")
             self._answers.give(connection, wrong, now, effects)
@@ -331,19 +332,23 @@ class Intake:
     def _hang_up(
         self,
         connection: Connection,
-        reason: str,
+        hangup: Hangup,
         now: int,
         proposals: _Proposals,
         effects: list[Effect],
         *,
-        gone: str = "",
         retry: int | None = None,
     ) -> None:
-        if reason:
-            self._answers.give(connection, notices.Closing(reason, retry), now, effects)
-        if connection.phase is Phase.OPEN:
+        """The last words wait until it is out of all rooms, so that they are the last."""
+        reason, gone, last_words = hangup
+        is_open = connection.phase is Phase.OPEN
+        if is_open:
             self._propose(connection, events.Disconnect(reason or gone), proposals)
             connection.move(Step.LEFT)
-        else:
+        if reason:
+            self._answers.give(connection, notices.Closing(reason, retry), now, effects)
+        if last_words:
+            self._answers.give(connection, Reply(last_words), now, effects)
+        if not is_open:
             self._forget(connection)
             effects.append(Close(connection.conn))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tcpchat_core import ServerLimits, events, notices
 from tcpchat_core.dialects import MAX_FIRST_BYTES, Hangup, Reply, choose
-from tcpchat_core.dialects.frames import text_frame
+from tcpchat_core.dialects.frames import close_frame, text_frame
 from tcpchat_core.dialects.jsonl import JSON, encode_request
 from tcpchat_core.dialects.websocket import BEFORE_UPGRADE, JSON_FRAMES, WebSocket
 from tcpchat_core.framing import MAX_LINE_BYTES
@@ -165,13 +165,13 @@ def test_the_end_of_a_request_that_is_not_all_there_is_an_end() -> None:
 
 
 def test_what_ends_a_connection_and_its_end_are_one_end() -> None:
-    for sent in (get("/"), upgrade() + closing(1000)):
+    for sent, last_words in ((get("/"), b""), (upgrade() + closing(1000), close_frame(1000))):
         reader = WebSocket(SITE).reader()
         reader.receive_data(sent)
         reader.receive_eof()
         *replies, hangup = reader.requests(9)
         assert all(isinstance(reply, Reply) for reply in replies)
-        assert hangup == Hangup("")
+        assert hangup == Hangup("", "", last_words)
         assert not reader.waiting
 
 
@@ -427,6 +427,27 @@ def test_a_browser_that_closes_is_answered_and_its_session_waits() -> None:
     assert server.lines(2) == ["[lobby] guest-4: bye"]
     server.wait(60_000)
     assert server.lines(2) == ["* guest-4 quit (connection lost)"]
+
+
+@pytest.mark.parametrize("sent", [closing(1000), closing(1001), frame(b"x", BINARY)])
+def test_nothing_is_sent_behind_a_close_frame(sent: bytes) -> None:
+    server = web_server(delayed=True)
+    enter(server, 1)
+    server.connect(2)
+    server.send(2, HELLO)
+    server.ask(2, join("lobby"))
+    server.send(1, ask(events.Hello(), join("lobby")))
+    while server.proposed:
+        server.commit_next()
+    server.read(1)
+    server.ask(2, events.Say("lobby", "one"))
+    server.send(1, frame(b"p", PING) + ask(events.Ping()) + sent)
+    server.ask(2, events.Say("lobby", "two"))
+    while server.proposed:
+        server.commit_next()
+    kinds = [opcode for opcode, _ in told_frames(server.read(1))]
+    assert kinds == [PONG, TEXT, TEXT, CLOSE]
+    assert server.closed == [1]
 
 
 def test_a_page_that_is_closed_is_gone_in_a_moment_and_one_that_is_loaded_anew_is_back() -> None:
