@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import itertools
+import operator
+import random
 import struct
-from typing import Final
+from collections import deque
+from typing import Final, NamedTuple
 
 from tcpchat_core import ChatState, Notice, Request, ServerLimits, ServerProtocol
 from tcpchat_core.dialects.http import File, Site
@@ -94,7 +100,8 @@ def frame(
         head += bytes([masked | 127]) + struct.pack("!Q", len(data))
     if mask is None:
         return head + data
-    return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+    keys = itertools.cycle(mask)
+    return head + mask + bytes(map(operator.xor, data, keys))
 
 
 def closing(code: int, reason: bytes = b"") -> bytes:
@@ -107,22 +114,40 @@ def ask(*requests: Request) -> bytes:
     return b"".join(frame(encode_request(request).rstrip(b"\n")) for request in requests)
 
 
-def told_frames(data: bytes) -> list[tuple[int, bytes]]:
-    """The frames of a server: opcodes and data. They are whole, final, and not masked."""
+class WrongBytesError(AssertionError):
+    """What came is nothing that a server may send to a browser."""
+
+
+def take_frames(data: bytearray) -> list[tuple[int, bytes]]:
+    """Take the whole frames of a server from the front: opcodes and data.
+
+    Raises WrongBytesError for one that is in several pieces, is masked, or does not give its size
+    in the shortest way.
+    """
     frames = []
-    while data:
+    while len(data) >= 2:
         first, size = data[0], data[1]
-        start = 2
-        if size == 126:
-            (size,), start = struct.unpack_from("!H", data, 2), 4
-            assert size > 125
-        elif size == 127:
-            (size,), start = struct.unpack_from("!Q", data, 2), 10
-            assert size > 65_535
-        assert first & 0xF0 == 0x80
-        assert len(data) >= start + size, "the last frame is cut off"
-        frames.append((first & 0xF, data[start : start + size]))
-        data = data[start + size :]
+        start = {126: 4, 127: 10}.get(size, 2)
+        if first & 0xF0 != 0x80 or size & 0x80:
+            raise WrongBytesError(f"a frame begins with {bytes(data[:2])!r}")
+        if len(data) < start:
+            break
+        if start > 2:
+            size = int.from_bytes(data[2:start], "big")
+            if size < (126 if start == 4 else 65_536):
+                raise WrongBytesError(f"a size of {size} has {start - 2} bytes")
+        if len(data) < start + size:
+            break
+        frames.append((first & 0xF, bytes(data[start : start + size])))
+        del data[: start + size]
+    return frames
+
+
+def told_frames(data: bytes) -> list[tuple[int, bytes]]:
+    """All the frames of a server that these bytes are."""
+    rest = bytearray(data)
+    frames = take_frames(rest)
+    assert not rest, "the last frame is cut off"
     return frames
 
 
@@ -138,6 +163,139 @@ def close_in(data: bytes) -> tuple[int, str]:
     opcode, payload = told_frames(data)[-1]
     assert opcode == CLOSE
     return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+# ── A page's end of a WebSocket ──────────────────────────────────────────────────────────────────
+
+
+class Heard(NamedTuple):
+    """What came of bytes: the lines of all messages, and what to send back."""
+
+    lines: bytes = b""
+    reply: bytes = b""
+
+
+class RefusedError(Exception):
+    """There will be no WebSocket: the server has answered with something else."""
+
+
+class ClientSocket:
+    """What a browser does for its page, sans I/O: the upgrade, frames in both directions.
+
+    Send what `open` returns, then give what comes to `receive_data`. Once it `is_open`, `send`
+    makes a message of each line. It ends with the close frame of the server, `code` then, to which
+    it has answered, or which answers its own.
+
+    `draw` makes keys, and where messages are cut into fragments, with pings between them; without
+    it a message is one frame.
+    """
+
+    def __init__(self, draw: random.Random | None = None, *, fragments: float = 0.0) -> None:
+        self._draw = draw or random.Random(0)
+        self._fragments = fragments
+        self._key = base64.b64encode(self._draw.randbytes(16)).decode()
+        self._data = bytearray()
+        self._pings = 0
+        self.unanswered: deque[bytes] = deque()  # the pings that were sent
+        self.is_open = False
+        self.has_ended = False  # the server's close frame came
+        self.code: int | None = None  # … with this
+        self.closed_with: int | None = None  # the code of the page's own
+        self.is_closing = False  # it has sent a close frame
+
+    def open(self) -> bytes:
+        """The request for it."""
+        return upgrade(Sec_WebSocket_Key=self._key)
+
+    def send(self, lines: bytes) -> bytes:
+        """A message for each line; nothing once it is closing."""
+        if not self.is_open or self.is_closing:
+            return b""
+        return b"".join(self._message(line) for line in lines.split(b"\n") if line)
+
+    def close(self, code: int | None = None) -> bytes:
+        """The last frame of the page."""
+        self.is_closing, self.closed_with = True, code
+        return self._frame(b"" if code is None else struct.pack("!H", code), CLOSE)
+
+    def receive_data(self, data: bytes) -> Heard:
+        """Take in what came. Raises RefusedError before it is open, and WrongBytesError."""
+        self._data += data
+        if not self.is_open:
+            if not self._is_upgraded():
+                return Heard()
+            self.is_open = True
+        lines, reply = b"", b""
+        for opcode, payload in take_frames(self._data):
+            if self.has_ended:
+                raise WrongBytesError("a frame comes behind the last one")
+            if opcode == TEXT:
+                lines += _whole_line(payload)
+            elif opcode == PONG:
+                if not self.unanswered or self.unanswered.popleft() != payload:
+                    raise WrongBytesError(f"{payload!r} answers no ping, or not in its turn")
+            elif opcode == CLOSE:
+                self.has_ended = True
+                self.code = int.from_bytes(payload[:2], "big") if payload else None
+                if not self.is_closing:
+                    reply = self.close(self.code)
+            else:
+                raise WrongBytesError(f"a server sends no frame of kind {opcode}")
+        if self.has_ended and self._data:
+            raise WrongBytesError("something comes behind the last frame")
+        return Heard(lines, reply)
+
+    def _is_upgraded(self) -> bool:
+        """Whether the whole answer is there, and the right one."""
+        begun = bytes(self._data[:9])
+        if begun != b"HTTP/1.1 "[: len(begun)]:
+            raise RefusedError("it does not speak HTTP")
+        head, end, _ = bytes(self._data).partition(b"\r\n\r\n")
+        if not end:
+            return False
+        if int(head.split(b" ")[1]) != 101:
+            raise RefusedError(head.decode("latin-1"))
+        digest = hashlib.sha1(self._key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+        accept = header(head, "Sec-WebSocket-Accept")
+        if accept != base64.b64encode(digest.digest()).decode():
+            raise WrongBytesError(f"{accept} is not what the key asks for")
+        del self._data[: len(head) + len(end)]
+        return True
+
+    def _message(self, line: bytes) -> bytes:
+        draw = self._draw
+        if draw.random() >= self._fragments:
+            return self._frame(line, TEXT)
+        cuts = sorted(draw.randint(0, len(line)) for _ in range(draw.randint(0, 3)))
+        frames = b""
+        start = 0
+        for place, end in enumerate([*cuts, len(line)]):
+            opcode = CONTINUATION if place else TEXT
+            frames += self._frame(line[start:end], opcode, is_final=place == len(cuts))
+            start = end
+            if draw.random() < 0.1:
+                frames += self.ping()
+        return frames
+
+    def ping(self) -> bytes:
+        """Ask for a pong."""
+        self._pings += 1
+        self.unanswered.append(b"%d" % self._pings)
+        return self._frame(self.unanswered[-1], PING)
+
+    def _frame(self, data: bytes, opcode: int, *, is_final: bool = True) -> bytes:
+        return frame(data, opcode, is_final=is_final, mask=self._draw.randbytes(4))
+
+
+def _whole_line(payload: bytes) -> bytes:
+    """A message of a server: one line, with its end, in UTF-8. Raises WrongBytesError."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        raise WrongBytesError("a message is not UTF-8") from None
+    if payload.find(b"\n") != len(payload) - 1:
+        raise WrongBytesError(f"a message is not one line: {payload[:40]!r}")
+    return payload
 
 
 # ── A server that browsers can come to ───────────────────────────────────────────────────────────

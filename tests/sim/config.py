@@ -137,6 +137,11 @@ class Config:
     learns: float  # how likely that is
     safety: int  # how long there are faults
     sharing: Sharing | None = None  # with others; None for a node that has its log for itself
+    browsers: float = 0.0  # how many of the people who speak JSON Lines do so from a page
+    leave_every: int = 0  # so often a page is closed, or loaded anew, on average
+    fragments: float = 0.0  # the share of messages that come in several frames
+    loaders: int = 0  # browsers that get files, and connect ahead
+    broken_pages: int = 0  # whose frames break rules
 
     @property
     def log_time(self) -> int:
@@ -144,9 +149,30 @@ class Config:
         return self.log_delay + self.log_late
 
     @classmethod
-    def drawn(cls, seed: int, *, shared: bool = False, may_lose: bool = True) -> Config:
-        """The configuration of a seed. `may_lose`: engines may be lost with what only they had."""
-        return cls._alone(seed)._shared(may_lose=may_lose) if shared else cls._alone(seed)
+    def drawn(
+        cls, seed: int, *, shared: bool = False, may_lose: bool = True, browsers: bool = True
+    ) -> Config:
+        """The configuration of a seed. `may_lose`: engines may be lost with what only they had;
+        `browsers`: of some seeds people come by pages.
+        """
+        config = cls._alone(seed)
+        if browsers:
+            config = config._browsing()
+        return config._shared(may_lose=may_lose) if shared else config
+
+    def _browsing(self) -> Config:
+        """The same weather, and of more than half of the seeds people who come by browsers."""
+        draw = random.Random(f"browsers of {self.seed}")
+        if draw.random() < 0.4:
+            return self
+        return replace(
+            self,
+            browsers=draw.choice((0.3, 0.6, 1.0)),
+            leave_every=draw.choice((1_500, 4_000, 12_000)),
+            fragments=draw.choice((0.0, 0.1, 0.5)),
+            loaders=draw.randint(0, 2),
+            broken_pages=draw.choice((0, 1, 1, 2)),
+        )
 
     def _shared(self, *, may_lose: bool) -> Config:
         """The same people and the same weather, around nodes that share a log."""

@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tcpchat_core import ChatState, Reader, ServerProtocol
+from tcpchat_core.dialects import Reply
+from tcpchat_core.dialects.frames import FrameBuffer, Text
+from tcpchat_core.dialects.http import Exchange
 from tcpchat_core.dialects.lines import LineReader
+from tcpchat_core.dialects.websocket import WebSocketReader
 from tcpchat_core.server.connection import Connection
 from tcpchat_net.logs.stream import Row
 from tcpchat_net.logs.stream.log import StreamLog
@@ -48,8 +52,21 @@ def held_bytes(reader: Reader | None) -> tuple[int, int]:
             return reader._buffer.partial_bytes, lines
         case NetstringReader():
             return 0, reader.held_bytes
+        case WebSocketReader():
+            received = [each for each in reader._received if isinstance(each, Text | Reply)]
+            return _partial_bytes(reader._source), sum(len(each.data) for each in received)
         case _:
             return 0, 0
+
+
+def _partial_bytes(source: Exchange | FrameBuffer | None) -> int:
+    match source:
+        case Exchange():
+            return len(source._data)
+        case FrameBuffer():
+            return source.held_bytes
+        case _:
+            return 0
 
 
 def timers(protocol: ServerProtocol) -> Iterator[int]:

@@ -102,7 +102,9 @@ class Character:
     key: str
     away_since: int | None = None
     away_place: int = 0  # of the entry since which it is away
-    gone: str = ""  # why, when it is gone
+    lost: str = ""  # why its connection was lost, while it is away
+    gone: str = ""  # how it went, when it is gone
+    reason: str = ""  # … and what the others are told of why
     gone_at: int = 0
     rooms: dict[str, Stay] = field(default_factory=dict)
     stays: list[Stay] = field(default_factory=list)
@@ -138,16 +140,16 @@ class Model:
                     self._connect(conn, session)
                 case events.Resume(session, fresh):
                     self._resume(conn, session, fresh, place)
-                case events.Expire(session):
+                case events.Expire(session, reason):
                     ghost = self.sessions.get(session)
                     if ghost is not None and ghost.away_since is not None and ghost.conn == conn:
-                        self._depart(ghost, place, entry.at, "expired")
+                        self._depart(ghost, place, entry.at, "expired", reason)
                 case events.Lapse(node, boot, upto):
                     first = events.connection_number(node, 0, 0)
                     last = events.connection_number(node, boot, upto)
                     for lost in tuple(self.speaking.values()):
                         if first <= lost.conn <= last:
-                            self._disconnect(lost, entry)
+                            self._disconnect(lost, entry, event.reason)
                 case events.Forget(before):
                     self.forgotten[place] = before
                 case events.Diverge(epoch):
@@ -169,10 +171,10 @@ class Model:
                 self._say(who, event, entry)
             case events.Tell():
                 self._tell(who, event, place)
-            case events.Quit():
-                self._depart(who, place, entry.at, "quit")
-            case events.Disconnect():
-                self._disconnect(who, entry)
+            case events.Quit(reason):
+                self._depart(who, place, entry.at, "quit", reason)
+            case events.Disconnect(reason):
+                self._disconnect(who, entry, reason)
 
     def kept_since(self, place: int | None = None) -> int:
         """What was said before this time is forgotten, just after a place, or now."""
@@ -234,20 +236,21 @@ class Model:
         self.speaking[conn] = who
         self.resumed[conn] = (place, who.id)
 
-    def _disconnect(self, who: Character, entry: Entry) -> None:
+    def _disconnect(self, who: Character, entry: Entry, reason: str) -> None:
         if not who.session:
-            self._depart(who, entry.seq, entry.at, "disconnected")
+            self._depart(who, entry.seq, entry.at, "disconnected", reason)
             return
         del self.speaking[who.conn]
-        who.away_since, who.away_place = entry.at, entry.seq
+        who.away_since, who.away_place, who.lost = entry.at, entry.seq, reason
         self.away[who.id] = who
         if len(self.away) > self.limits.away:
-            self._depart(next(iter(self.away.values())), entry.seq, entry.at, "crowded out")
+            longest = next(iter(self.away.values()))
+            self._depart(longest, entry.seq, entry.at, "crowded out", longest.lost)
 
-    def _depart(self, who: Character, place: int, at: int, why: str) -> None:
+    def _depart(self, who: Character, place: int, at: int, how: str, reason: str) -> None:
         for stay in tuple(who.rooms.values()):
             self._leave(who, stay, place)
-        who.gone, who.gone_at = why, at
+        who.gone, who.gone_at, who.reason = how, at, reason
         del self.nicks[who.key]
         self.sessions.pop(who.session, None)
         self.away.pop(who.id, None)

@@ -199,6 +199,7 @@ class Link:
     def __init__(self, clock: Clock, draw: random.Random, there: Way, back: Way) -> None:
         self.conn = 0  # the server's number for it, once it is accepted
         self.accepted_by: Server | None = None
+        self.accepted_at = 0
         self.to_server = Pipe(clock, draw, there)
         self.to_client = Pipe(clock, draw, back)
         self.client = End(self.to_client, self.to_server, clock)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tcpchat_core import ChatState, ClientProtocol, Dialect, ServerProtocol
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
+from tcpchat_core.dialects.websocket import WebSocket
 from tcpchat_net.logs import OnEntries
 from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.logs.durable import DurableLog
@@ -17,6 +18,7 @@ from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.logs.stream.upkeep import StreamUpkeep
 from tcpchat_net.logs.upkeep import Upkeep
 from tcpchat_net.node import Node
+from tests.core.browser import SITE
 from tests.core.third_dialect import Netstrings
 from tests.sim.engine import ModelEngine
 
@@ -40,6 +42,6 @@ class Parts:
     stream: type[StreamLog] = StreamLog
     stream_upkeep: type[StreamUpkeep] = StreamUpkeep
     client: type[ClientProtocol] = ClientProtocol
-    dialects: Sequence[Dialect] = (JsonLines(), Netstrings(), PlainText())
+    dialects: Sequence[Dialect] = (WebSocket(SITE), JsonLines(), Netstrings(), PlainText())
     between: Callable[[OnEntries], OnEntries] = as_it_comes
     epoch: Callable[[], str] = lambda: "simulated"

@@ -85,6 +85,21 @@ class Question:
     at: int = 0  # when it came
 
 
+@dataclass
+class Parting:
+    """A page that was left, and how: by a close frame with a code, or one without."""
+
+    owner: str
+    link: Link
+    code: int | None
+    is_steady: bool  # nothing befalls it
+    at: int
+    has_answer: bool = False
+    answer: int | None = None  # the code of it
+    was_told: bool = False  # the server was about to close, too
+    is_over: bool = False  # the server has closed, without an answer
+
+
 class Frame(NamedTuple):
     """One frame of the third dialect, and what its reader knew when it came.
 
@@ -111,7 +126,7 @@ class Peer:
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.clock = world.clock
-        self.name = name
+        self.name = self.address = name
         self.draw = random.Random(f"{name} of {world.config.seed}")
         self.link: Link | None = None
         self.end: End | None = None
@@ -166,11 +181,16 @@ class Peer:
             self._flush()
 
     def hang_up(self) -> None:
-        """Be done with the connection."""
+        """Be done with the connection: it is lost."""
+        if self.end is not None:
+            self.lost_at.append(self.clock.now)
+            self.leave()
+
+    def leave(self) -> None:
+        """Be done with the connection, because one wants to."""
         if self.end is not None:
             self.end.close()
             self.end = None
-            self.lost_at.append(self.clock.now)
             self.disconnected()
 
     def sleep(self, duration: int) -> None:

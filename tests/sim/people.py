@@ -1,10 +1,13 @@
-"""The peers: people with clients, people with nc, programs that paste, and those who mean harm."""
+"""The peers: people with clients and with pages, people with nc, programs that paste, and those who
+mean harm.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,8 +16,10 @@ from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.events import Request
 from tcpchat_core.server.access import session_of
+from tests.core.browser import ClientSocket, RefusedError, WrongBytesError
 from tests.core.third_dialect import netstring, take_frames
-from tests.sim.peers import Diary, Frame, Peer, Question, Shown, Wire
+from tests.sim.network import End
+from tests.sim.peers import Diary, Frame, Parting, Peer, Question, Shown, Wire
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -27,17 +32,35 @@ ASK_AFTER = 4_000
 DEAD_AFTER = 12_000
 WELCOME_WITHIN = 6_000
 
+# A browser waits for the answer to its close frame for so long.
+CLOSED_WITHIN = 5_000
+
+# How a page is left, and with which code; 0 is for no close frame at all.
+PARTINGS: dict[str, int | None] = {
+    "page reloaded": 1001,
+    "page closed": 1001,
+    "socket closed": 1000,
+    "socket closed without a code": None,
+    "page gone without a word": 0,
+}
+
 # What a person has said and has no receipt for, at most: the rest stays unsaid.
 MAX_UNACKNOWLEDGED = 60
 
 
 class Person(Peer):
-    """A person with a client: `ClientProtocol`, and what tcpchat-client does around it."""
+    """A person with a client: `ClientProtocol`, and what tcpchat-client does around it; or what a
+    page does, which is left now and then, and comes back with what it knows.
+    """
 
     page = 1_200  # characters of a long text
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, has_page: bool = False) -> None:
         super().__init__(world, name)
+        self.has_page = has_page
+        self.socket: ClientSocket | None = None  # of a page
+        self._parting: Parting | None = None  # the page is about to be left
+        self._browses = random.Random(f"what the browser of {name} of {world.config.seed} does")
         self.protocol = self._new_protocol()
         self.wanted = [COMMONS]
         self.nick_wanted = name
@@ -58,6 +81,8 @@ class Person(Peer):
         self.clock.after(self._pause(), self._act)
         if world.config.kept and not self.steady:
             self.clock.after(1_000, self._wonder)
+        if has_page:
+            self.clock.after(self._until_parting(), self._part)
 
     def _new_protocol(self) -> ClientProtocol:
         return self.world.parts.client(password=self.world.config.password)
@@ -70,13 +95,34 @@ class Person(Peer):
     def connected(self) -> None:
         self.open = False
         self.heard_at = self.clock.now
+        self._tap = b""
+        self._questions.clear()
+        self._parting = None
+        if self.has_page:
+            self.socket = ClientSocket(self._browses, fragments=self.world.config.fragments)
+            super().write(self.socket.open())
+        else:
+            self._say_hello()
+
+    def _say_hello(self) -> None:
         hello = self.protocol.hello()
         claim = msgspec.json.decode(hello, type=events.Hello)
         self.wire = Wire(self.link, claim.seen, claim.told, claim.epoch)
         self.world.all_wires.append(self.wire)
-        self._tap = b""
-        self._questions.clear()
         self.write(hello)
+
+    def write(self, data: bytes) -> None:
+        """Send lines, as they are or in frames. What a page cannot send yet it says again."""
+        super().write(data if self.socket is None else self.socket.send(data))
+
+    def hang_up(self) -> None:
+        parting, end = self._parting, self.end
+        if parting is None or end is None:
+            super().hang_up()
+            return
+        incoming = end.incoming
+        parting.is_over = incoming.ended and not incoming.received and not end.is_reset
+        self.leave()
 
     def disconnected(self) -> None:
         self.open = False
@@ -101,6 +147,45 @@ class Person(Peer):
 
     def received(self, data: bytes) -> None:
         self.heard_at = self.clock.now
+        if self.socket is None:
+            self._hear(data)
+            return
+        lines = self._unframed(self.socket, data)
+        if self._parting is not None:  # the page is not there any more
+            self._parting.was_told |= b'{"type":"closing"' in lines
+        elif lines:
+            self._hear(lines)
+        if self.socket.has_ended and self.end is not None:
+            self._ended(self.socket)
+
+    def _unframed(self, socket: ClientSocket, data: bytes) -> bytes:
+        was_open = socket.is_open
+        try:
+            lines, reply = socket.receive_data(data)
+        except RefusedError as refused:
+            if str(refused).startswith("HTTP/1.1 4"):
+                self.world.wrong_bytes.append(f"{self.name} was refused: {refused}")
+            self.hang_up()
+            return b""
+        except WrongBytesError as wrong:
+            self.world.wrong_bytes.append(f"{self.name} was sent what is wrong: {wrong}")
+            self.hang_up()
+            return b""
+        if socket.is_open and not was_open:
+            self.world.has_come(self)
+            self._say_hello()
+        super().write(reply)
+        return lines
+
+    def _ended(self, socket: ClientSocket) -> None:
+        """The server's close frame has come: the browser lets go."""
+        if self._parting is None:
+            self.hang_up()
+        else:
+            self._parting.has_answer, self._parting.answer = True, socket.code
+            self.leave()
+
+    def _hear(self, data: bytes) -> None:
         try:
             told = self.protocol.receive_data(data)
         except TooLateError:  # the hello was under way for so long that it was not waited for
@@ -160,7 +245,7 @@ class Person(Peer):
     def _tick(self) -> None:
         """Once a second: is the server there, and am I where I want to be?"""
         now = self.clock.now
-        if self.end is not None and now >= self.asleep_until:
+        if self.end is not None and now >= self.asleep_until and self._parting is None:
             silent = now - max(self.heard_at, self.asleep_until)
             patience = DEAD_AFTER if self.world.faulty else 5 * DEAD_AFTER
             if not self.open and now - self.dialled_at > WELCOME_WITHIN * (1 + self.failures):
@@ -174,6 +259,48 @@ class Person(Peer):
                 self._join_wanted()
         if not self.retired:
             self.clock.after(1_000, self._tick)
+
+    # ── What becomes of a page ───────────────────────────────────────────────────────────────
+
+    def _until_parting(self) -> int:
+        return 500 + int(self._browses.expovariate(1 / self.world.config.leave_every))
+
+    def _part(self) -> None:
+        """Leave the page, and come back, or only see whether the server answers."""
+        if self.retired or not self.world.faulty:
+            return
+        draw = self._browses
+        self.clock.after(self._until_parting(), self._part)
+        socket = self.socket
+        if not self.open or self._parting or self.leaving or self.clock.now < self.asleep_until:
+            return
+        assert socket is not None, "it has a page"
+        assert self.link is not None, "it is connected"
+        if draw.random() < 0.3:
+            super().write(socket.ping())
+            return
+        how = "page reloaded" if self.steady else draw.choices([*PARTINGS], (6, 3, 1, 1, 2))[0]
+        code = PARTINGS[how]
+        self.world.faults[how] += 1
+        self.world.note(self.name, how)
+        away_ms = draw.randint(20, 2_000) if "reloaded" in how else draw.randint(500, 15_000)
+        self.away_until = self.clock.now + away_ms
+        self.open = False
+        if code == 0:
+            self.leave()
+            return
+        self._parting = Parting(self.name, self.link, code, self.steady, self.clock.now)
+        self.world.partings.append(self._parting)
+        super().write(socket.close(code))
+        if draw.random() < 0.5:
+            self.leave()
+        else:
+            self.clock.after(CLOSED_WITHIN, partial(self._give_up, self.end))
+
+    def _give_up(self, end: End | None) -> None:
+        """There was no answer in time."""
+        if self.end is end and self._parting is not None:
+            self.leave()
 
     # ── What a person does ───────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from tests.sim.checkers.flavours import Flavours
 from tests.sim.checkers.flood import Flood
 from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.healthy import Healthy
+from tests.sim.checkers.last_words import LastWords
 from tests.sim.checkers.leases import Leases
 from tests.sim.checkers.liveness import Liveness
 from tests.sim.checkers.losses import Losses
@@ -18,6 +19,7 @@ from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.on_disk import OnDisk
 from tests.sim.checkers.one_log import OneLog
 from tests.sim.checkers.one_order import OneOrder
+from tests.sim.checkers.pages import Pages
 from tests.sim.checkers.receipts import Receipts
 from tests.sim.checkers.replay import Replay
 from tests.sim.checkers.same_state import SameState
@@ -47,18 +49,26 @@ CHECKERS: tuple[type[Checker], ...] = (
     OneLog,
     Leases,
     Losses,
+    LastWords,
+    Pages,
 )
 
 
 def simulate(
-    seed: int, parts: Parts | None = None, *, shared: bool = False, may_lose: bool = True
+    seed: int,
+    parts: Parts | None = None,
+    *,
+    shared: bool = False,
+    may_lose: bool = True,
+    browsers: bool = True,
 ) -> World:
     """Run the simulation of a seed, with all checkers; look at its `violations`.
 
     With `shared` it is one of several nodes that share a log; and unless that `may_lose` nothing,
-    one of some seeds has engines that are lost with what no node has read.
+    one of some seeds has engines that are lost with what no node has read. In more than half of the
+    seeds people come by `browsers`, if they may.
     """
-    config = Config.drawn(seed, shared=shared, may_lose=may_lose)
+    config = Config.drawn(seed, shared=shared, may_lose=may_lose, browsers=browsers)
     world = World(config, [checker() for checker in CHECKERS], parts)
     world.run()
     return world

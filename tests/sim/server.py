@@ -145,7 +145,7 @@ class Server:
 
         conn = self.node.connect(transport, token=token, peer=peer)
         link.conn = transport.conn = conn
-        link.accepted_by = self
+        link.accepted_by, link.accepted_at = self, self.clock.now
         self.transports[conn] = transport
         transport.readable()
 

@@ -38,13 +38,20 @@ from tcpchat_core import (
 )
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.commands import parse_line
-from tcpchat_core.dialects import Item
+from tcpchat_core.dialects import Hangup, Item, Reply
+from tcpchat_core.dialects import frames as frames_module
+from tcpchat_core.dialects import websocket as websocket_module
+from tcpchat_core.dialects.frames import FrameBuffer, FrameEvent, Ping, pong_frame, text_frame
+from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
 from tcpchat_core.dialects.plain import PlainReader, PlainText
-from tcpchat_core.notices import Diverged, Gap, Limits, Said, Sent, Told, Welcome
+from tcpchat_core.dialects.websocket import WebSocket, WebSocketReader
+from tcpchat_core.notices import Closing, Diverged, Gap, Limits, Said, Sent, Told, Welcome
 from tcpchat_core.server import protocol as server_module
+from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
@@ -63,6 +70,7 @@ from tcpchat_net.logs.stream import begin as begin_module
 from tcpchat_net.logs.stream.commands import Argument
 from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.logs.upkeep import Upkeep
+from tests.core.browser import SITE, take_frames
 from tests.sim.config import Config
 from tests.sim.engine import ModelEngine, rows_of
 from tests.sim.parts import Parts
@@ -331,6 +339,16 @@ def the_inbox_has_no_bound(patch: Patch) -> Parts:
     return Parts()
 
 
+def who_quits_is_told_goodbye_twice(patch: Patch) -> Parts:
+    def leave(tables: Tables, person: Person, event: events.Quit, at: int) -> list[Action]:
+        actions: list[Action] = RULES[events.Quit](tables, person, event, at)
+        *before, close = actions
+        return [*before, before[-1], close]
+
+    patch.setitem(HANDLERS, events.Quit, leave)
+    return Parts()
+
+
 # ── Of the log, and of who reads it ──────────────────────────────────────────────────────────
 
 
@@ -572,7 +590,174 @@ def the_plain_dialect_trusts_its_bytes(_: Patch) -> Parts:
         def reader(self) -> PlainReader:
             return Trusting()
 
-    return Parts(dialects=(JsonLines(), Dialect()))
+    return Parts(dialects=(WebSocket(SITE), JsonLines(), Dialect()))
+
+
+# ── Of browsers ──────────────────────────────────────────────────────────────────────────────
+
+
+def a_longer_frame_says_that_it_is_shorter(patch: Patch) -> Parts:
+    def shorter(data: bytes) -> bytes:
+        framed = bytearray(text_frame(data))
+        if framed[1] == 126:
+            framed[2:4] = (len(data) - 1).to_bytes(2, "big")
+        return bytes(framed)
+
+    patch.setattr(websocket_module, "text_frame", shorter)
+    return Parts()
+
+
+def what_a_browser_sends_is_taken_as_it_is_masked(patch: Patch) -> Parts:
+    patch.setattr(frames_module, "_unmasked", lambda _, data: bytes(data))
+    return Parts()
+
+
+def the_fragments_between_the_first_and_the_last_are_lost(patch: Patch) -> Parts:
+    class Lossy(FrameBuffer):
+        __slots__ = ()
+
+        def _take(self, frame: Any, events: list[FrameEvent]) -> None:
+            if frame.opcode != 0x0 or frame.is_final:
+                super()._take(frame, events)
+
+    patch.setattr(websocket_module, "FrameBuffer", Lossy)
+    return Parts()
+
+
+def change_items(patch: Patch, change: Callable[[Item], Item]) -> Parts:
+    """Have something else come of what a browser sends."""
+
+    class Changed(WebSocketReader):
+        __slots__ = ()
+
+        def requests(self, limit: int) -> list[Item]:
+            return [change(item) for item in super().requests(limit)]
+
+    patch.setattr(websocket_module, "WebSocketReader", Changed)
+    return Parts()
+
+
+def a_close_frame_is_not_answered(patch: Patch) -> Parts:
+    return change_items(
+        patch, lambda item: item._replace(last_words=b"") if isinstance(item, Hangup) else item
+    )
+
+
+def whatever_a_page_closes_with_it_is_closed(patch: Patch) -> Parts:
+    return change_items(
+        patch,
+        lambda item: item._replace(gone="closed the page") if isinstance(item, Hangup) else item,
+    )
+
+
+def a_page_that_is_closed_is_a_connection_that_is_lost(patch: Patch) -> Parts:
+    return change_items(
+        patch, lambda item: item._replace(gone="") if isinstance(item, Hangup) else item
+    )
+
+
+def a_closed_page_is_waited_for_as_anybody(patch: Patch) -> Parts:
+    patch.setattr(server_module, "PAGE_GRACE_MS", 1 << 40)
+    return Parts()
+
+
+def a_page_has_half_the_time_to_be_loaded_anew(patch: Patch) -> Parts:
+    patch.setattr(server_module, "PAGE_GRACE_MS", 2_500)
+    return Parts()
+
+
+def the_last_words_do_not_wait(patch: Patch) -> Parts:
+    give = Answers.give
+
+    def at_once(
+        self: Answers, connection: Connection, answer: Any, now: int, effects: list[Effect]
+    ) -> None:
+        if isinstance(answer, Closing) or (
+            isinstance(answer, Reply) and answer.data.startswith(b"\x88")
+        ):
+            self._tell(connection, answer, now, effects)
+        else:
+            give(self, connection, answer, now, effects)
+
+    patch.setattr(Answers, "give", at_once)
+    return Parts()
+
+
+def frames_in_a_row_are_joined_the_wrong_way_round(patch: Patch) -> Parts:
+    class Reversed(Delivery):
+        def flush(self, effects: list[Effect]) -> None:
+            told: list[Effect] = []
+            super().flush(told)
+            effects += [
+                msgspec.structs.replace(effect, payload=turned(effect.payload))
+                if isinstance(effect, Broadcast) and effect.payload.startswith(b"\x81")
+                else effect
+                for effect in told
+            ]
+
+    def turned(payload: bytes) -> bytes:
+        return b"".join(text_frame(data) for _, data in reversed(take_frames(bytearray(payload))))
+
+    patch.setattr(server_module, "Delivery", Reversed)
+    return Parts()
+
+
+def who_gets_a_file_is_in_the_chat(patch: Patch) -> Parts:
+    class Open(WebSocketReader):
+        __slots__ = ()
+
+        def begin(self, *, password_needed: bool) -> list[Item]:
+            return [events.Open(), *super().begin(password_needed=password_needed)]
+
+    patch.setattr(websocket_module, "WebSocketReader", Open)
+    return Parts()
+
+
+def a_connection_opened_ahead_is_greeted_as_a_person(patch: Patch) -> Parts:
+    patch.setattr(Greetings, "due_at", lambda _, connection: connection.made_at + GREET_AFTER_MS)
+    return Parts()
+
+
+def any_host_is_one_of_ours(patch: Patch) -> Parts:
+    patch.setattr(Site, "is_called", lambda *_: True)
+    return Parts()
+
+
+def reserved_bits_mean_nothing(patch: Patch) -> Parts:
+    check = FrameBuffer._check
+    patch.setattr(
+        FrameBuffer, "_check", lambda self, first, second: check(self, first & 0x8F, second)
+    )
+    return Parts()
+
+
+def fragments_have_no_bound(patch: Patch) -> Parts:
+    class Boundless(FrameBuffer):
+        __slots__ = ()
+
+        def __init__(self) -> None:
+            super().__init__(10**9)
+
+    patch.setattr(websocket_module, "FrameBuffer", Boundless)
+    return Parts()
+
+
+def pings_are_answered_from_the_last_to_the_first(patch: Patch) -> Parts:
+    class Turned(FrameBuffer):
+        __slots__ = ()
+
+        def receive_data(self, data: bytes) -> list[FrameEvent]:
+            events = super().receive_data(data)
+            pings = [event for event in events if isinstance(event, Ping)]
+            return [pings.pop() if isinstance(event, Ping) else event for event in events]
+
+    patch.setattr(websocket_module, "FrameBuffer", Turned)
+    return Parts()
+
+
+def a_ping_is_answered_by_what_it_does_not_ask(patch: Patch) -> Parts:
+    patch.setattr(websocket_module, "pong_frame", lambda data: pong_frame(data[:-1]))
+    return Parts()
 
 
 # ── Of the client's protocol ─────────────────────────────────────────────────────────────────
@@ -1037,6 +1222,7 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (the_older_connection_stays_open, "sessions"),
     (direct_messages_are_not_kept_for_who_is_away, "direct_messages"),
     (the_inbox_has_no_bound, "bounds"),
+    (who_quits_is_told_goodbye_twice, "last_words"),
     (an_entry_that_comes_again_happens_again, "nothing_twice"),
     (an_entry_that_comes_again_is_counted_again, "bounds"),
     (a_late_batch_is_delivered_behind_the_next, "same_state"),
@@ -1063,7 +1249,28 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (who_leaves_a_room_is_still_sent_to, "nothing_outside"),
 ]
 
-# These are seen only where the log is on a disk.
+# These are seen only where people come by browsers.
+BROWSERS: list[tuple[Mutation, str]] = [
+    (a_longer_frame_says_that_it_is_shorter, "pages"),
+    (what_a_browser_sends_is_taken_as_it_is_masked, "liveness"),
+    (the_fragments_between_the_first_and_the_last_are_lost, "liveness"),
+    (a_close_frame_is_not_answered, "pages"),
+    (whatever_a_page_closes_with_it_is_closed, "pages"),
+    (a_page_that_is_closed_is_a_connection_that_is_lost, "pages"),
+    (a_closed_page_is_waited_for_as_anybody, "sessions"),
+    (a_page_has_half_the_time_to_be_loaded_anew, "sessions"),
+    (the_last_words_do_not_wait, "pages"),
+    (frames_in_a_row_are_joined_the_wrong_way_round, "exactly_once"),
+    (who_gets_a_file_is_in_the_chat, "pages"),
+    (a_connection_opened_ahead_is_greeted_as_a_person, "pages"),
+    (any_host_is_one_of_ours, "pages"),
+    (reserved_bits_mean_nothing, "pages"),
+    (fragments_have_no_bound, "bounds"),
+    (pings_are_answered_from_the_last_to_the_first, "pages"),
+    (a_ping_is_answered_by_what_it_does_not_ask, "pages"),
+]
+
+# … and these only where the log is on a disk.
 ON_DISK: list[tuple[Mutation, str]] = [
     (entries_are_delivered_before_they_are_written, "on_disk"),
     (a_full_disk_loses_a_batch, "liveness"),
@@ -1140,6 +1347,7 @@ def shared_seeds(what: str) -> Iterator[int]:
 
 
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
+BROWSER_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).browsers][:WITHIN]
 FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).keep_ms][:WITHIN]
 
 
@@ -1151,6 +1359,7 @@ FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).ke
             (MUTATIONS, range(WITHIN)),
             (ON_DISK, KEPT_SEEDS),
             (FORGETTING, FORGETTING_SEEDS),
+            (BROWSERS, BROWSER_SEEDS),
         )
         for mutation, checker in mutations
     ],
@@ -1182,4 +1391,5 @@ def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
 
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    assert needed <= {checker for _, checker, *_ in (*MUTATIONS, *ON_DISK, *FORGETTING, *SHARED)}
+    mutations = (*MUTATIONS, *BROWSERS, *ON_DISK, *FORGETTING, *SHARED)
+    assert needed <= {checker for _, checker, *_ in mutations}

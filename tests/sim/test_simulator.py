@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.sim.browsers import OFFENCES, VISITS
 from tests.sim.config import CLUSTER_FAULTS, LOSSES, Config, Sharing
+from tests.sim.people import PARTINGS
 from tests.sim.promises import simulate
 from tests.sim.world import FAULTS
 
@@ -20,7 +22,8 @@ AT_A_TIME = 10
 # … and these in as long: what happens to several nodes is more.
 SHARED_SEEDS = 40
 
-# What these seeds have found was wrong (the commits that put it right name them).
+# What these seeds have found was wrong (the commits that put it right name them), before there were
+# browsers.
 FOUND = [80, 444, 855, 1200, 1493, 1973]
 
 # … and those of engines that are lost with what no node has.
@@ -36,18 +39,18 @@ def test_every_promise_is_kept_through_faults(first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "may_lose"),
+    ("seeds", "may_lose", "browsers"),
     [
-        *((range(first, first + 4), True) for first in range(0, SHARED_SEEDS, 4)),
-        (FOUND, False),
-        (FOUND_LOSSES, True),
+        *((range(first, first + 4), True, True) for first in range(0, SHARED_SEEDS, 4)),
+        (FOUND, False, False),
+        (FOUND_LOSSES, True, False),
     ],
 )
 def test_every_promise_is_kept_by_nodes_that_share_a_log(
-    seeds: Sequence[int], may_lose: bool
+    seeds: Sequence[int], may_lose: bool, browsers: bool
 ) -> None:
     for seed in seeds:
-        world = simulate(seed, shared=True, may_lose=may_lose)
+        world = simulate(seed, shared=True, may_lose=may_lose, browsers=browsers)
         broken = "\n".join(f"{broken.checker}: {broken.text}" for broken in world.violations)
         assert not broken, f"seed {seed}\n{world.config}\n{broken}"
 
@@ -66,8 +69,13 @@ def test_another_seed_is_another_simulation() -> None:
 
 
 def test_the_seeds_meet_every_kind_of_fault() -> None:
-    met = set().union(*(simulate(seed).faults for seed in range(12)))
-    assert met == set(FAULTS)
+    met = set().union(*(simulate(seed).faults for seed in range(20)))
+    assert met == {*FAULTS, *PARTINGS, *VISITS, *OFFENCES}
+
+
+def test_without_browsers_there_are_none() -> None:
+    assert set(simulate(2, browsers=False).faults) <= set(FAULTS)
+    assert Config.drawn(2, browsers=False) != Config.drawn(2)
 
 
 def test_the_shared_seeds_meet_every_kind_of_fault() -> None:

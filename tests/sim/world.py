@@ -25,6 +25,7 @@ from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.logs.stream import Row
 from tcpchat_net.logs.stream.log import Ending
 from tests.sim.branches import Branch
+from tests.sim.browsers import BrokenPage, Loader, Offence, Visit
 from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.config import Config
@@ -33,7 +34,7 @@ from tests.sim.logs import UnreliableLog
 from tests.sim.model import Character, Model
 from tests.sim.network import Link, Way
 from tests.sim.parts import Parts
-from tests.sim.peers import Diary, Frame, Peer, Question, Shown, Wire
+from tests.sim.peers import Diary, Frame, Parting, Peer, Question, Shown, Wire
 from tests.sim.people import (
     COMMONS,
     HealthyPerson,
@@ -137,13 +138,28 @@ class World:
         self.frames: list[Frame] = []
         self.questions: list[Question] = []
         self.broken_frames = 0
+        self.partings: list[Parting] = []
+        self.wrong_bytes: list[str] = []  # that browsers were sent
+        self.visits: list[Visit] = []
+        self.offences: list[Offence] = []
+        # When a boot of a node had certainly seen a browser from an address.
+        self.came: dict[tuple[Server, str], int] = {}
         self.spoken: dict[str, int] = {}  # when something was said, by its text
         self.last_words: dict[str, Person] = {}
         self.links: list[Link] = []
         names = iter(["ada", "bob", "cleo", "dana", "eve", "finn", "gus", "hal", "ivy", "jo"])
-        self.healthy = [HealthyPerson(self, next(names)) for _ in range(config.healthy)]
+        come_by = random.Random(f"dialects of {config.seed}")
+
+        def has_page() -> bool:
+            return come_by.random() < config.browsers
+
+        self.healthy = [
+            HealthyPerson(self, next(names), has_page=has_page()) for _ in range(config.healthy)
+        ]
         self.sick = [
-            (SlowReader if self.draw.random() < 0.2 else Person)(self, next(names))
+            (SlowReader if self.draw.random() < 0.2 else Person)(
+                self, next(names), has_page=has_page()
+            )
             for _ in range(config.people)
         ]
         self.people: list[Person] = [*self.healthy, *self.sick]
@@ -151,12 +167,18 @@ class World:
         self.marked = [MarkedPerson(self, f"mark{n}") for n in range(config.marked)]
         self.pasters = [Paster(self, f"paster{n}") for n in range(config.pasters)]
         self.hostile = [Hostile(self, f"evil{n}") for n in range(config.hostile)]
+        addresses = [person.name for person in self.people if person.has_page]
+        self.passing: list[Peer] = [
+            *(Loader(self, f"tab{n}", addresses) for n in range(config.loaders)),
+            *(BrokenPage(self, f"broken{n}") for n in range(config.broken_pages)),
+        ]
         self.peers: list[Peer] = [
             *self.people,
             *self.plain,
             *self.marked,
             *self.pasters,
             *self.hostile,
+            *self.passing,
         ]
 
     @property
@@ -243,8 +265,13 @@ class World:
         )
         link = Link(self.clock, self.draw, way, way)
         self.links.append(link)
-        self.clock.after(config.latency, lambda: self._accept(link, peer.name))
+        self.clock.after(config.latency, lambda: self._accept(link, peer.address))
         return link
+
+    def has_come(self, peer: Peer) -> None:
+        """A browser was answered as one."""
+        if peer.server is not None:
+            self.came.setdefault((peer.server, peer.address), self.clock.now)
 
     def _accept(self, link: Link, peer: str) -> None:
         if self.cluster is not None:
@@ -360,7 +387,7 @@ class World:
         for peer in (*self.people, *self.plain, *self.marked):
             peer.read_bytes, peer.read_delay = Peer.read_bytes, 0
             peer.wake()
-        for enemy in self.hostile:
+        for enemy in (*self.hostile, *self.passing):
             enemy.retired = True
             if enemy.link is not None:  # its lines would be taken in, at the allowed rate, for long
                 enemy.link.server.reset()

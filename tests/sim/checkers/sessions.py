@@ -1,5 +1,6 @@
 """Every session ends where the model says: it is there, away, or gone; its nick is held exactly
-as long; and it expires when its grace is over, not before and not long after.
+as long; and it expires when its grace is over, not before and not long after: in five seconds where
+a page was closed.
 
 The model follows the log. That the log itself is right is held against the clock and the network:
 nobody is there for long without a connection, no connection is open without its person (its session
@@ -21,6 +22,9 @@ from tests.sim.world import Checker, World
 # Timers and the sweep are exact here; this is for what is proposed and not committed yet.
 SLACK = 1_000
 
+# Who has closed its page is away for so long at most.
+PAGE_GRACE_MS = 5_000
+
 
 class Sessions(Checker):
     def __init__(self) -> None:
@@ -40,11 +44,10 @@ class Sessions(Checker):
                     self._report(world, f"connection {conn} is {person and person.nick}", who)
 
     def _check_expired(self, world: World, entry: Entry, session: str) -> None:
-        grace = world.config.limits.grace_ms
         for ghost in world.model.characters.values():
             if ghost.session == session and ghost.gone == "expired" and ghost.gone_at == entry.at:
                 away_ms = world.taken_at(entry.seq) - world.taken_at(ghost.away_place)
-                if away_ms < grace - world.config.log_time:
+                if away_ms < _grace_ms(world, ghost) - world.config.log_time:
                     text = f"{ghost.nick} expired after {away_ms} ms"
                     self._report(world, text, ghost)
 
@@ -63,7 +66,7 @@ class Sessions(Checker):
         for who in model.away.values():
             # Graces begin anew.
             since = max(world.time_of(who.away_place), world.down_until)
-            if now - since > config.limits.grace_ms + slack:
+            if now - since > _grace_ms(world, who) + slack:
                 self._report(world, f"{who.nick} is away since {since}", who)
         there = world.transports
         for conn, who in model.speaking.items():
@@ -113,6 +116,12 @@ class Sessions(Checker):
         if key not in self._reported:
             self._reported.add(key)
             world.violated(self, text)
+
+
+def _grace_ms(world: World, who: Character) -> int:
+    """How long somebody is away that does not come back."""
+    grace_ms = world.config.limits.grace_ms
+    return min(grace_ms, PAGE_GRACE_MS) if who.lost == "closed the page" else grace_ms
 
 
 def _views(people: Iterable[Character | Person]) -> dict[int, tuple[str, str, set[str]]]:
