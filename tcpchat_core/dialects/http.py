@@ -108,7 +108,9 @@ def _is_address(name: str) -> bool:
 # ── A request ────────────────────────────────────────────────────────────────────────────────────
 
 
-_BEGINNING: Final = b"GET "
+# HEAD asks what GET would bring, without its body: load balancers and `curl -I` do.
+_METHODS: Final = (b"GET", b"HEAD")
+_BEGINNINGS: Final = tuple(method + b" " for method in _METHODS)
 _ENDING: Final = b" HTTP/1.1"
 
 
@@ -119,13 +121,16 @@ def begins_request(first: bytes) -> bool | None:
     """
     line, end, _ = first.partition(b"\n")
     if end:
-        return line.startswith(_BEGINNING) and line.removesuffix(b"\r").endswith(_ENDING)
-    return None if line.startswith(_BEGINNING) or _BEGINNING.startswith(line) else False
+        return line.startswith(_BEGINNINGS) and line.removesuffix(b"\r").endswith(_ENDING)
+    if line.startswith(_BEGINNINGS) or any(each.startswith(line) for each in _BEGINNINGS):
+        return None
+    return False
 
 
 class Request(NamedTuple):
     """A request that is one by its form. The names of headers are in lower case."""
 
+    method: bytes
     path: str
     headers: Mapping[str, tuple[str, ...]]
 
@@ -177,19 +182,26 @@ class Exchange:
     def receive_data(self, data: bytes) -> Answer | None:
         """Take in what was read; the answer, once it is known. Nothing may come after that."""
         self._data += data
+        answer = self._answer()
+        if answer is not None and self._data.startswith(b"HEAD "):
+            head, end, _ = answer.data.partition(b"\r\n\r\n")
+            return Answer(head + end)
+        return answer
+
+    def _answer(self) -> Answer | None:
         while (end := self._data.find(b"\n", self._start, MAX_HEAD_BYTES)) >= 0:
             line = bytes(self._data[self._start : end])
             self._start = end + 1
             if not line.endswith(b"\r"):
                 return Answer(refused(400, "a line of a request ends with CR LF"))
             if line == b"\r":
-                return self._answer()
+                return self._answer_to_all()
             self._lines.append(line[:-1])
         if len(self._data) >= MAX_HEAD_BYTES:
             return Answer(refused(431, f"a request has at most {MAX_HEAD_BYTES:,} bytes"))
         return None
 
-    def _answer(self) -> Answer:
+    def _answer_to_all(self) -> Answer:
         try:
             request = _parse(self._lines)
         except _BadRequestError as error:
@@ -201,7 +213,7 @@ class Exchange:
 def _parse(lines: list[bytes]) -> Request:
     """The request in these lines. Raises _BadRequestError."""
     words = lines[0].split(b" ") if lines else []
-    if len(words) != 3 or words[0] != b"GET" or words[2] != b"HTTP/1.1":
+    if len(words) != 3 or words[0] not in _METHODS or words[2] != b"HTTP/1.1":
         raise _BadRequestError("a request begins with GET, a path and HTTP/1.1")
     if not _TARGET.fullmatch(words[1]):
         raise _BadRequestError("a path begins with / and has no blanks in it")
@@ -212,7 +224,7 @@ def _parse(lines: list[bytes]) -> Request:
             raise _BadRequestError("a header is a name, a colon and a value")
         key = name.decode().lower()
         headers[key] = (*headers.get(key, ()), value.decode("latin-1").strip(" \t"))
-    return Request(words[1].decode().partition("?")[0], headers)
+    return Request(words[0], words[1].decode().partition("?")[0], headers)
 
 
 # ── Its answer ───────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +263,7 @@ def _handshake(request: Request, host: str, site: Site) -> Answer:
     """The answer to who asks for a WebSocket (RFC 6455, section 4.2)."""
     upgrades = [protocol.lower() for protocol in request.tokens("upgrade")]
     options = [option.lower() for option in request.tokens("connection")]
-    if "websocket" not in upgrades or "upgrade" not in options:
+    if request.method != b"GET" or "websocket" not in upgrades or "upgrade" not in options:
         return Answer(refused(426, "here is a WebSocket; the page is at /", _UPGRADE))
     origin = (request.only("origin") or "").lower()
     if origin not in [f"{scheme}://{host}" for scheme in site.schemes]:

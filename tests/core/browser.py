@@ -49,6 +49,11 @@ def get(path: str, headers: dict[str, str | None] | None = None) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1")
 
 
+def head_only(request: bytes) -> bytes:
+    """The same request, by who wants to know only what would come."""
+    return request.replace(b"GET", b"HEAD", 1)
+
+
 def upgrade(path: str = "/ws", /, **changed: str | None) -> bytes:
     """A page's request for a WebSocket; `changed` are other headers, `_` for a hyphen."""
     changes = {name.replace("_", "-"): value for name, value in changed.items()}

@@ -13,6 +13,7 @@ from tests.core.browser import (
     SCRIPT,
     SITE,
     get,
+    head_only,
     header,
     sentence,
     status,
@@ -47,6 +48,7 @@ _REQUESTS = st.one_of(
         st.dictionaries(_NAMES, _VALUES),
     ),
     st.just(upgrade()),
+    st.just(head_only(get("/page.js"))),
     st.binary().map(b"GET / HTTP/1.1\r\n".__add__),
     st.builds(
         lambda a, b: get("/")[:a] + b + get("/")[a:], st.integers(0, 50), st.binary(max_size=3)
@@ -145,6 +147,34 @@ def test_the_two_forms_of_a_file_have_names_of_their_own() -> None:
     assert header(answer_to(get("/page.js", headers)), "ETag") == '"e2.gzip"'
     headers["If-None-Match"] = '"e2.gzip"'
     assert status(answer_to(get("/page.js", headers))) == 304
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get("/"),
+        get("/page.js", {"Accept-Encoding": "gzip"}),
+        get("/page.js", {"If-None-Match": '"e2"'}),
+        get("/healthz", {"Host": "backend-7"}),
+        get("/nothing"),
+        get("/", {"Host": "evil.example"}),
+        get("/a b"),
+        get("/", {"A": "x" * MAX_HEAD_BYTES}),
+    ],
+)
+def test_who_asks_only_for_the_head_is_given_it_as_it_would_be_and_nothing_else(
+    request_: bytes,
+) -> None:
+    whole, end, _ = answer_to(request_).partition(b"\r\n\r\n")
+    assert answer_to(head_only(request_)) == whole + end
+
+
+def test_a_websocket_is_had_by_get_only() -> None:
+    answer = answered(head_only(upgrade()) + b"frames")
+    assert answer is not None
+    assert not answer.upgrades
+    assert answer.data.startswith(b"HTTP/1.1 426 ")
+    assert answer.data.endswith(b"\r\n\r\n")
 
 
 # ── Who calls the server by which name ───────────────────────────────────────────────────────────

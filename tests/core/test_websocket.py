@@ -69,6 +69,11 @@ def talking() -> MemoryServer:
         (b"G", None),
         (b"GET", None),
         (b"GET / HTTP/1.1", None),
+        (b"HEAD / HTTP/1.1\r\n", "websocket"),
+        (b"H", None),
+        (b"HEAD /", None),
+        (b"HEAD lost\n", "plain"),
+        (b"HELLO", "plain"),
         (b"GET / HTTP/1.1\r", None),
         (b"GET lost\n", "plain"),
         (b"GET it speaks HTTP/1.1 \n", "plain"),
@@ -104,7 +109,7 @@ def test_however_its_first_bytes_come_a_peer_is_taken_for_the_same(
     assert told[0] == told[1] == told[2]
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "DELETE", "CONNECT"])
+@pytest.mark.parametrize("method", ["POST", "head", "PUT", "OPTIONS", "DELETE", "CONNECT"])
 def test_who_asks_for_anything_but_to_get_something_is_sent_away(method: str) -> None:
     server = web_server()
     server.connect(1)
