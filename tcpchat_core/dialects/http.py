@@ -6,7 +6,8 @@ comes out. What there is to get is a `Site`, a value.
 Rule 1: A connection has one request, and one answer ends it, unless that is the upgrade to a
         WebSocket. A request has no body, so nothing can be hidden behind one.
 
-Rule 2: A line ends with CR LF. What is no request by RFC 9112 is refused; nothing is repaired.
+Rule 2: A line ends with CR LF. What is no request by RFC 9112 is refused; nothing is repaired. Who
+        asks for something else than a page is refused in HTTP, too, and is never in the chat.
 
 Rule 3: `Host` is looked at before anything is given away. A page of somebody else's whose name was
         made to lead here (DNS rebinding) has an `Origin` that fits its `Host`, and only `Host`
@@ -46,9 +47,11 @@ _STATUS: Final = {
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
     426: "Upgrade Required",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 
 # What a page of ours may do is to load its own scripts and styles, and to talk to this server.
@@ -59,6 +62,7 @@ _POLICY: Final = (
 )
 _SECURITY: Final = (
     f"Content-Security-Policy: {_POLICY}",
+    "Cross-Origin-Resource-Policy: same-origin",  # nothing of it is for a page of somebody else's
     "X-Content-Type-Options: nosniff",
     "Referrer-Policy: no-referrer",
 )
@@ -108,10 +112,13 @@ def _is_address(name: str) -> bool:
 # ── A request ────────────────────────────────────────────────────────────────────────────────────
 
 
-# HEAD asks what GET would bring, without its body: load balancers and `curl -I` do.
+# HEAD asks what GET would bring, without its body: load balancers and `curl -I` do. The others are
+# known so that who sends them is answered in HTTP, and is not taken for a person.
 _METHODS: Final = (b"GET", b"HEAD")
-_BEGINNINGS: Final = tuple(method + b" " for method in _METHODS)
-_ENDING: Final = b" HTTP/1.1"
+_OTHERS: Final = (b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI")
+_BEGINNINGS: Final = tuple(method + b" " for method in (*_METHODS, *_OTHERS))
+_VERSION: Final = b"HTTP/1.1"
+_ENDINGS: Final = (b" HTTP/1.1", b" HTTP/1.0", b" HTTP/2.0")
 
 
 def begins_request(first: bytes) -> bool | None:
@@ -121,7 +128,7 @@ def begins_request(first: bytes) -> bool | None:
     """
     line, end, _ = first.partition(b"\n")
     if end:
-        return line.startswith(_BEGINNINGS) and line.removesuffix(b"\r").endswith(_ENDING)
+        return line.startswith(_BEGINNINGS) and line.removesuffix(b"\r").endswith(_ENDINGS)
     if line.startswith(_BEGINNINGS) or any(each.startswith(line) for each in _BEGINNINGS):
         return None
     return False
@@ -156,8 +163,16 @@ class Answer(NamedTuple):
     rest: bytes = b""
 
 
+_CLOSE: Final = ("Connection: close",)
+_ALLOW: Final = ("Allow: GET, HEAD", *_CLOSE)
+
+
 class _BadRequestError(Exception):
-    """What came is no request; the text says why."""
+    """What came is no request; the sentence says why."""
+
+    def __init__(self, sentence: str, status: int = 400, headers: tuple[str, ...] = _CLOSE) -> None:
+        super().__init__(sentence)
+        self.response = refused(status, sentence, headers)
 
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -205,7 +220,7 @@ class Exchange:
         try:
             request = _parse(self._lines)
         except _BadRequestError as error:
-            return Answer(refused(400, str(error)))
+            return Answer(error.response)
         answer = _answer(request, self._site)
         return answer._replace(rest=bytes(self._data[self._start :])) if answer.upgrades else answer
 
@@ -213,9 +228,14 @@ class Exchange:
 def _parse(lines: list[bytes]) -> Request:
     """The request in these lines. Raises _BadRequestError."""
     words = lines[0].split(b" ") if lines else []
-    if len(words) != 3 or words[0] not in _METHODS or words[2] != b"HTTP/1.1":
+    if len(words) != 3:
         raise _BadRequestError("a request begins with GET, a path and HTTP/1.1")
-    if not _TARGET.fullmatch(words[1]):
+    method, target, version = words
+    if version != _VERSION:
+        raise _BadRequestError("what is spoken here is HTTP/1.1", 505)
+    if method not in _METHODS:
+        raise _BadRequestError("this is a chat; its page is had by GET", 405, _ALLOW)
+    if not _TARGET.fullmatch(target):
         raise _BadRequestError("a path begins with / and has no blanks in it")
     headers: dict[str, tuple[str, ...]] = {}
     for line in lines[1:]:
@@ -224,7 +244,7 @@ def _parse(lines: list[bytes]) -> Request:
             raise _BadRequestError("a header is a name, a colon and a value")
         key = name.decode().lower()
         headers[key] = (*headers.get(key, ()), value.decode("latin-1").strip(" \t"))
-    return Request(words[0], words[1].decode().partition("?")[0], headers)
+    return Request(method, target.decode().partition("?")[0], headers)
 
 
 # ── Its answer ───────────────────────────────────────────────────────────────────────────────────
@@ -319,7 +339,6 @@ def _takes_gzip(request: Request) -> bool:
 
 # ── Bytes ────────────────────────────────────────────────────────────────────────────────────────
 
-_CLOSE: Final = ("Connection: close",)
 _TEXT: Final = ("Content-Type: text/plain; charset=utf-8", "Cache-Control: no-store")
 
 

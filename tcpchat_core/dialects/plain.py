@@ -26,6 +26,10 @@ MAX_NAMES_SHOWN = 50
 # first line (or with a first line that is too long to see the end of).
 _HTTP = (b" HTTP/1.1", b" HTTP/1.0")
 
+# Nor over TLS without this at its beginning. What the page's own server has given the browser as
+# the ticket of a session is sent back in the first message, and may have whole lines in it.
+_TLS = b"\x16\x03"
+
 
 class Plain(Flavour, frozen=True):
     """Lines for people. They see what they type."""
@@ -96,6 +100,8 @@ class PlainReader(LineReader):
             self._is_first = False
             if line.endswith(_HTTP):
                 return _NO_WEB_SERVER
+            if line.startswith(_TLS):
+                return _NO_TLS
         if self._asks_password:
             return Open(line) if line else None
         return decode_line(line)
@@ -126,6 +132,7 @@ class PlainText:
 _LAST_SECOND: Final = 253_402_300_799
 
 _NO_WEB_SERVER = Hangup("this is a chat, not a web server")
+_NO_TLS = Hangup("this server does not speak TLS here")
 
 
 def decode_line(line: bytes) -> Request | Rejected | None:

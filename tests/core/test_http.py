@@ -79,6 +79,7 @@ def test_the_page_comes_with_a_policy_that_lets_it_do_nothing_but_chat() -> None
         " require-trusted-types-for 'script'"
     )
     assert header(data, "X-Content-Type-Options") == "nosniff"
+    assert header(data, "Cross-Origin-Resource-Policy") == "same-origin"
     assert header(data, "Referrer-Policy") == "no-referrer"
     assert header(data, "Connection") == "close"
     assert header(data, "Cache-Control") == "no-cache"
@@ -347,7 +348,6 @@ _HOST = b"Host: localhost\r\n"
         b"GET * HTTP/1.1\r\n" + _HOST + b"\r\n",
         b"GET /\x7f HTTP/1.1\r\n" + _HOST + b"\r\n",
         b"GET /\xe9 HTTP/1.1\r\n" + _HOST + b"\r\n",
-        b"GET / HTTP/1.0\r\n" + _HOST + b"\r\n",
         b"\r\n",
     ],
 )
@@ -355,6 +355,19 @@ def test_what_is_no_request_is_refused_and_not_repaired(request_: bytes) -> None
     data = answer_to(request_)
     assert status(data) == 400
     assert b"script" not in sentence(data).encode()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.0\r\n" + _HOST + b"\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_another_version_of_http_is_not_spoken(request_: bytes) -> None:
+    data = answer_to(request_)
+    assert (status(data), sentence(data)) == (505, "what is spoken here is HTTP/1.1")
 
 
 def test_a_request_has_a_bound_however_it_grows() -> None:

@@ -77,10 +77,14 @@ def talking() -> MemoryServer:
         (b"GET / HTTP/1.1\r", None),
         (b"GET lost\n", "plain"),
         (b"GET it speaks HTTP/1.1 \n", "plain"),
-        (b"GET / HTTP/1.0\r\n", "plain"),
+        (b"GET / HTTP/1.0\r\n", "websocket"),
+        (b"GET / HTTP/0.9\r\n", "plain"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "websocket"),
         (b"GETTING HTTP/1.1\r\n", "plain"),
         (b"get / HTTP/1.1\r\n", "plain"),
-        (b"POST / HTTP/1.1\r\n", "plain"),
+        (b"POST / HTTP/1.1\r\n", "websocket"),
+        (b"post / HTTP/1.1\r\n", "plain"),
+        (b"POST office\n", "plain"),
         (b"\r\nGET / HTTP/1.1\r\n", "plain"),
         (b"GET " + b"x" * MAX_FIRST_BYTES + b" HTTP/1.1\r\n", "plain"),
         (b'{"type":"hello"}\n', "jsonl"),
@@ -109,12 +113,30 @@ def test_however_its_first_bytes_come_a_peer_is_taken_for_the_same(
     assert told[0] == told[1] == told[2]
 
 
-@pytest.mark.parametrize("method", ["POST", "head", "PUT", "OPTIONS", "DELETE", "CONNECT"])
-def test_who_asks_for_anything_but_to_get_something_is_sent_away(method: str) -> None:
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "PATCH", "OPTIONS", "DELETE", "CONNECT", "TRACE"]
+)
+def test_who_asks_for_anything_but_to_get_something_is_answered_and_never_in_the_chat(
+    method: str,
+) -> None:
+    server = talking()
+    log = len(server.log)
+    server.connect(4)
+    headers: dict[str, str | None] = {"Content-Type": "text/plain", "Content-Length": "12"}
+    server.send(4, get("/", headers).replace(b"GET", method.encode()) + b"/join lobby\nspam\n")
+    data = server.read(4)
+    assert (status(data), sentence(data)) == (405, "this is a chat; its page is had by GET")
+    assert header(data, "Allow") == "GET, HEAD"
+    assert server.closed == [4]
+    assert len(server.log) == log
+    assert [server.read(conn) for conn in (1, 2, 3)] == [b"", b"", b""]
+
+
+def test_lines_in_the_first_message_of_tls_are_said_by_nobody() -> None:
     server = web_server()
     server.connect(1)
-    server.send(1, get("/").replace(b"GET", method.encode()) + b"/join lobby\n")
-    assert server.lines(1)[-1] == "* Closing: this is a chat, not a web server"
+    server.send(1, b"\x16\x03\x01\x02\x00\x01 a ticket\n/join lobby\nspam\n")
+    assert server.lines(1)[1:] == ["* Closing: this server does not speak TLS here"]
     assert server.closed == [1]
     assert not list(server.protocol.state.rooms())
 

@@ -32,7 +32,12 @@ def test_the_close_codes_of_the_page_are_the_servers() -> None:
 
 def test_each_refusal_of_the_page_is_one_of_the_servers() -> None:
     broken = {
-        "the request": [get("/ x"), get("/", {"A": "x" * 17_000})],
+        "the request": [
+            get("/ x"),
+            get("/").replace(b"GET", b"POST"),
+            get("/", {"A": "x" * 17_000}),
+            get("/").replace(b"1.1", b"1.0"),
+        ],
         "Host": [get("/", {"Host": "evil.example"})],
         "the path": [get("/nothing")],
         "Upgrade, at /ws": [upgrade(Upgrade=None)],
