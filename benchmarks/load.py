@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import tempfile
 import threading
@@ -19,6 +20,12 @@ QUIET_S = 0.1
 # Above this share of one core, the load generator may have been the limit and not the server.
 GENERATOR_LIMIT = 0.9
 
+# As much text has each message: what the load generator knows it by.
+PAYLOAD_BYTES = 64
+
+# With which a browser masks what it sends. For what is said the generator puts others in its place.
+_KEY = b"\x37\xfa\x21\x3d"
+
 # What is told while a measurement runs: the phase, and how much of it is done (0 … 1).
 OnProgress = Callable[[str, float], None]
 
@@ -32,7 +39,9 @@ class Dialect:
     is replaced by the message's number. `echo`: authors get their own messages too. `tls`: all of
     it is encrypted. `stalled` members of each room (none of them a talker) stop reading when the
     talk begins. `gone` is what stands before and after the number of somebody (u123) who is told of
-    as gone; empty where nobody is told.
+    as gone; empty where nobody is told. `frames`: what is said is to be put into the frames of a
+    WebSocket; in what `login` sends they are. `every_other` is how every other member of a room
+    speaks, where not all speak alike.
     """
 
     login: Callable[[str, str], list[tuple[bytes, bytes]]]
@@ -41,6 +50,25 @@ class Dialect:
     tls: bool = False
     stalled: int = 0
     gone: tuple[bytes, bytes] = (b"", b"")
+    frames: bool = False
+    every_other: Dialect | None = None
+
+    def of(self, member: int) -> Dialect:
+        """How a member of a room speaks."""
+        return self.every_other if self.every_other is not None and member % 2 else self
+
+
+def text_frame_head(size: int) -> bytes:
+    """What stands before so many bytes in a frame that a browser sends (RFC 6455, section 5.2)."""
+    if size < 126:
+        return struct.pack("!BB", 0x81, 0x80 | size) + _KEY
+    return struct.pack("!BBH", 0x81, 0x80 | 126, size) + _KEY
+
+
+def text_frame(data: bytes) -> bytes:
+    """A message as a browser sends it."""
+    masked = bytes([byte ^ _KEY[place % 4] for place, byte in enumerate(data)])
+    return text_frame_head(len(data)) + masked
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -198,13 +226,17 @@ def _plan(server: Process, dialect: Dialect, workload: Workload, at_once: int) -
     for number in range(workload.people):
         # Rooms fill evenly, as they do when people come by chance.
         room, member = number % workload.rooms, number // workload.rooms
-        steps = dialect.login(f"u{number}", f"r{room}")
-        before, after = dialect.frame(f"r{room}")
+        own = dialect.of(member)
+        steps = own.login(f"u{number}", f"r{room}")
+        before, after = own.frame(f"r{room}")
+        size = len(before) + PAYLOAD_BYTES + len(after)
+        frame_head = text_frame_head(size) if own.frames else b""
+        before = frame_head + before
         talks = member < workload.talkers
         stalls = workload.talkers <= member < workload.talkers + dialect.stalled
         leaves = workload.stay is not None and member >= workload.stay
-        head = (room, talks, stalls, leaves, len(steps), len(before), len(after))
-        parts.append(b"%d %d %d %d %d %d %d\n" % head)
+        head = (room, talks, stalls, leaves, len(steps), len(before), len(after), len(frame_head))
+        parts.append(b"%d %d %d %d %d %d %d %d\n" % head)
         parts += [before, after]
         for send, expect in steps:
             parts += [b"%d %d\n" % (len(send), len(expect)), send, expect]

@@ -32,6 +32,10 @@
  *
  * Rule 6: Everything ends: connecting, talking, leaving and draining have limits in the plan.
  *
+ * Rule 7: A browser masks what it sends (RFC 6455, section 5.3), each frame with a key of its own. Where
+ *         a plan has a `head`, so many bytes before a message are the head of its frame, the last four
+ *         of them are for the key, and all that stands behind them is masked. What comes is not.
+ *
  * One thread, level-triggered epoll, one recv per readable client and turn. Each message is a send
  * of its own, since people do not send twenty lines at once. CPU of the server is read here, at the
  * very edges of what is measured (the way in, the window, the way out), from the CPU-time clock of
@@ -61,6 +65,7 @@
 
 enum {
     PAYLOAD = 64,
+    KEY = 4,                /* with which a browser masks a frame */
     CARRY = 128,            /* what may be left of one read for the next: a payload, or an answer */
     CHUNK = 256 * 1024,     /* one recv */
     EVENTS = 1024,          /* one turn */
@@ -101,6 +106,7 @@ struct client {
     int step, n_steps;
     struct step *steps;
     struct text prefix, suffix;
+    long head;      /* how much of `prefix` is the head of a frame; 0: there are no frames */
     long number_at; /* where in `suffix` the number is put once more; -1: nowhere */
     char carry[CARRY];
     size_t carried;
@@ -274,6 +280,9 @@ static void read_plan(const char *path)
         client->leaves = number();
         client->n_steps = number();
         long before = number(), after = number();
+        client->head = number();
+        if (client->head < 0 || client->head > before || (client->head && client->head < KEY))
+            fail("the head of a frame is a part of what stands before a message");
         client->prefix = text(before);
         client->suffix = text(after);
         client->steps = allocate(NULL, client->n_steps, sizeof *client->steps);
@@ -436,13 +445,27 @@ static void put_hex(char *at, uint64_t value, int digits)
         at[i] = "0123456789abcdef"[value & 15];
 }
 
+/* Mask a frame whose head has room for the key, as its last bytes. */
+static void mask(char *frame, size_t head, size_t length)
+{
+    static uint32_t state = 2463534242;
+    state ^= state << 13; /* Marsaglia's xorshift: nobody is to be kept from guessing the next one */
+    state ^= state >> 17;
+    state ^= state << 5;
+    char *key = frame + head - KEY;
+    memcpy(key, &state, KEY);
+    for (size_t i = head; i < length; i++)
+        frame[i] ^= key[(i - head) % KEY];
+}
+
 static void say(struct talker *talker, int64_t stamp)
 {
     struct client *client = talker->client;
     if (client->lost)
         return;
     const struct text *prefix = &client->prefix, *suffix = &client->suffix;
-    char *at = extend(client, prefix->length + PAYLOAD + suffix->length);
+    size_t length = prefix->length + PAYLOAD + suffix->length;
+    char *begin = extend(client, length), *at = begin;
     memcpy(at, prefix->bytes, prefix->length);
     at += prefix->length;
     memset(at, '.', PAYLOAD);
@@ -454,6 +477,8 @@ static void say(struct talker *talker, int64_t stamp)
     memcpy(at + PAYLOAD, suffix->bytes, suffix->length);
     if (client->number_at >= 0)
         put_hex(at + PAYLOAD + client->number_at, talker->sent, 8);
+    if (client->head)
+        mask(begin, client->head, length);
     talker->sent++;
     sent++;
 }

@@ -73,6 +73,7 @@ class WorkloadReport(msgspec.Struct, frozen=True):
     targets: dict[str, float]
     p99_targets: dict[str, float]
     systems: list[SystemReport]
+    bound: float | None = None
 
 
 class CoreReport(msgspec.Struct, frozen=True):
@@ -180,6 +181,7 @@ def summarize(
             )
             for name, measured in rounds.items()
         ],
+        workload.bound,
     )
 
 
@@ -375,6 +377,12 @@ def remarks(report: WorkloadReport) -> list[str]:
             sentences.append(
                 f"{one.system}: {one.closed} of {one.stalled} clients that read nothing were"
                 f" closed; the server had at most {one.peak / 2**20:.0f} MiB of memory"
+            )
+        if report.bound is not None and one.cost is not None:
+            met = "met" if one.cost.median <= report.bound else "MISSED"
+            sentences.append(
+                f"{one.system}: {figure(one.cost.median)} {report.unit},"
+                f" should be ≤ {report.bound:g}: {met}"
             )
         for other, most in report.p99_targets.items():
             if ratio := one.p99_ratios.get(other):

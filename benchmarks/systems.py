@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.engines import url, valkey
-from benchmarks.load import Dialect
+from benchmarks.load import Dialect, text_frame
 from benchmarks.processes import Failed, Process, compile_c, descriptors_lacking, free_port, running
 
 _HERE = Path(__file__).parent
@@ -149,6 +149,35 @@ JSON_LINES = Dialect(
     ),
     gone=(b'{"type":"gone","nick":"u', b'"'),
 )
+
+# A page asks for a WebSocket, and then says in frames what a program says in lines.
+_UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    b" Chrome/140.0.0.0 Safari/537.36\r\n"
+    b"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"
+    b"Cache-Control: no-cache\r\nPragma: no-cache\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: tcpchat.jsonl\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+)
+
+
+def _browser_login(nick: str, room: str) -> list[tuple[bytes, bytes]]:
+    ((said, entered),) = JSON_LINES.login(nick, room)
+    frames = b"".join([text_frame(line) for line in said.splitlines()])
+    return [(_UPGRADE, b"Sec-WebSocket-Protocol: tcpchat.jsonl\r\n\r\n"), (frames, entered)]
+
+
+def _browser_frame(room: str) -> tuple[bytes, bytes]:
+    before, after = JSON_LINES.frame(room)
+    return before, after.removesuffix(b"\n")
+
+
+BROWSERS = replace(JSON_LINES, login=_browser_login, frame=_browser_frame, frames=True)
+
+# A browser, somebody with nc, a browser, … Departures are told in two ways, and none is counted.
+MIXED = replace(BROWSERS, every_other=PLAIN, gone=(b"", b""))
 
 # RFC 2812: 001 ends the registration, 366 the list of names that a JOIN is answered with. While a
 # room empties, only who quits is named as where a line comes from.
@@ -396,6 +425,24 @@ SYSTEMS = {
             announces=True,
         ),
         System(
+            "tcpchat-browsers",
+            "tcpchat-server, JSON in the frames of a WebSocket",
+            BROWSERS,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-mixed",
+            "tcpchat-server, every other client in a browser, the others in the plain dialect",
+            MIXED,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
             "tcpchat-tls",
             "tcpchat-server, plain dialect over TLS",
             PLAIN_OVER_TLS,
@@ -417,6 +464,15 @@ SYSTEMS = {
             "tcpchat-before",
             "tcpchat-server of another build, plain dialect",
             PLAIN,
+            _tcpchat_before,
+            os.environ.get(BEFORE, os.sep),
+            f"{BEFORE}=/path/to/its/tcpchat-server says which it is",
+            announces=True,
+        ),
+        System(
+            "tcpchat-jsonl-before",
+            "tcpchat-server of another build, JSON Lines dialect",
+            JSON_LINES,
             _tcpchat_before,
             os.environ.get(BEFORE, os.sep),
             f"{BEFORE}=/path/to/its/tcpchat-server says which it is",

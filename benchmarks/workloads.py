@@ -26,7 +26,8 @@ class Workload:
     `in_flight` is how many messages each talker has under way (closed loop); `rate`, when it is
     not 0, is how many messages are due per second in all (open loop). `targets` are ratios that
     tcpchat should not exceed: its cost against another system's; `p99_targets` are the same for
-    the latency of the slowest hundredth. The window is as long as it takes every talker to say
+    the latency of the slowest hundredth, and `bound` is what its own cost should not exceed, in the
+    unit of the figure. The window is as long as it takes every talker to say
     `least` messages, and at least `window_s`. After the last message, deliveries are waited for
     `drain_s` before they count as lost. In the end all but `stay` members of each room leave,
     unless it is None. `most_rounds` bounds the rounds of what takes long to set up. Only `systems`
@@ -45,6 +46,7 @@ class Workload:
     systems: tuple[str, ...] = ()
     targets: dict[str, float] = field(default_factory=dict)
     p99_targets: dict[str, float] = field(default_factory=dict)
+    bound: float | None = None
     warmup_s: float = 0.5
     window_s: float = 2.0
     login_limit_s: float = 60.0
@@ -158,6 +160,28 @@ WORKLOADS = {
             subject="tcpchat-jsonl",
             systems=("tcpchat", "tcpchat-jsonl"),
             targets={"tcpchat": 1.3},
+        ),
+        Workload(
+            "browser-hall",
+            "the hall, with everybody in a browser, or every other",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-browsers",
+            systems=("tcpchat", "tcpchat-jsonl", "tcpchat-browsers", "tcpchat-mixed"),
+            targets={"tcpchat": 1.3},
+        ),
+        Workload(
+            "browser-idle",
+            "2,000 people in 20 rooms, silent, everybody in a browser",
+            rooms=20,
+            members=100,
+            talkers=0,
+            figure=Figure.MEMORY,
+            window_s=1.0,
+            subject="tcpchat-browsers",
+            systems=("tcpchat", "tcpchat-jsonl", "tcpchat-browsers"),
+            bound=8.0,
         ),
         Workload(
             "stalled",
@@ -305,6 +329,7 @@ def quick(workload: Workload) -> Workload:
         talkers=min(workload.talkers, 5),
         targets={},
         p99_targets={},
+        bound=None,
         warmup_s=0.1,
         window_s=0.4,
         # It is to work on a busy machine, too: it waits for what must come, and not for long else.

@@ -68,6 +68,20 @@ def test_the_quick_form_checks_json_lines_and_stalled_readers_too_and_draws(tmp_
     }
 
 
+def test_the_quick_form_lets_browsers_in_alone_and_among_others(tmp_path: Path) -> None:
+    others = ["tcpchat-jsonl", "tcpchat-browsers", "tcpchat-mixed"]
+    done = run_suite(tmp_path, "--quick", "browser-hall", "browser-idle", "--against", *others)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = report_in(tmp_path)
+    for workload in report.workloads:
+        is_idle = workload.name == "browser-idle"
+        expected = ["tcpchat", *others[: 2 if is_idle else 3]]
+        assert [one.system for one in workload.systems] == expected
+        for one in workload.systems:
+            assert (one.faults, one.trouble) == ({}, [])
+            assert bool(one.delivered) != is_idle
+
+
 def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
     server = str(Path(sys.executable).with_name("tcpchat-server"))
     names = ["paced", "rush"]
@@ -81,13 +95,14 @@ def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
 
 
 def test_in_a_room_that_empties_each_who_stays_hears_of_each_who_leaves(tmp_path: Path) -> None:
-    done = run_suite(tmp_path, "--quick", "exodus", "--against", "tcpchat-jsonl")
+    others = ["tcpchat-jsonl", "tcpchat-browsers"]
+    done = run_suite(tmp_path, "--quick", "exodus", "--against", *others)
     assert done.returncode == 0, done.stdout + done.stderr
     report = report_in(tmp_path)
     assert [one.name for one in report.workloads] == ["exodus-500", "exodus-2000", "exodus-5000"]
     for workload in report.workloads:
         told = {one.system: one.delivered for one in workload.systems}
-        assert told == {"tcpchat": 35 * 5, "tcpchat-jsonl": 35 * 5}
+        assert told == dict.fromkeys(("tcpchat", *others), 35 * 5)
         for one in workload.systems:
             assert (one.faults, one.trouble) == ({}, [])
             assert one.cost is not None
