@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmarks import browser
 from benchmarks.cluster import measure_cluster
 from benchmarks.core import measure_core
 from benchmarks.load import Measurement, measure
@@ -123,7 +124,7 @@ def _one_of(what: str, names: list[str]) -> Callable[[str], str]:
 
 
 def _workload_names() -> list[str]:
-    return [*WORKLOADS, *FAMILIES, "cluster", "core"]
+    return [*WORKLOADS, *FAMILIES, "browser", "cluster", "core"]
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> Report:
@@ -135,6 +136,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
             workloads.append(WORKLOADS[name])
     if arguments.quick:
         workloads = [quick(workload) for workload in workloads]
+
+    if "browser" in arguments.workloads and (sentence := browser.unavailable()):
+        if len(arguments.workloads) == 1:
+            raise Failed(sentence)
+        console.print(sentence)
+        arguments.workloads.remove("browser")
 
     wanted = {"tcpchat", *arguments.against}
     systems = []
@@ -166,6 +173,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
         core = measure_core(max(arguments.rounds, 3), CORE_COMMITS)
         show_core(console, core)
     tables = []
+    if "browser" in arguments.workloads:
+        for table in browser.measure_browser(arguments.rounds, is_quick=arguments.quick):
+            show_table(console, table)
+            tables.append(table)
     if "cluster" in arguments.workloads:
         for table in measure_cluster(arguments.rounds, is_quick=arguments.quick):
             show_table(console, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.browser import unavailable
 from benchmarks.core import measure_core
 from benchmarks.report import Report
 from benchmarks.systems import BEFORE
@@ -164,6 +166,30 @@ def test_a_server_that_keeps_what_is_said_is_measured_beside_one_that_does_not(
     (workload,) = report_in(tmp_path).workloads
     assert [one.system for one in workload.systems] == ["tcpchat", *others]
     assert all(one.delivered and not (one.faults or one.trouble) for one in workload.systems)
+
+
+def test_a_page_is_measured_in_a_real_browser(tmp_path: Path) -> None:
+    if sentence := unavailable():
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    done = run_suite(tmp_path, "--quick", "browser")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = {table.name: table.rows for table in report_in(tmp_path).tables}
+    assert list(tables) == ["a page load", "from Enter to shown", "a room in which much is said"]
+    for rows in tables.values():
+        for row in rows:
+            assert set(row.targets) <= set(row.figures)
+            assert all(figure.low > 0 for figure in row.figures.values())
+
+
+def test_without_a_browser_the_suite_says_what_to_install(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "browser", path=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "benchmarks: browser is left out: chromium is not installed"
+        " (Debian: apt-get install chromium)\n"
+    )
 
 
 def test_several_nodes_on_one_log_are_measured(tmp_path: Path) -> None:
