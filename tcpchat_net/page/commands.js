@@ -14,6 +14,22 @@ const words = (text) => text.split(BLANKS).filter((word) => word !== "");
 const strip = (text) =>
   text.replace(new RegExp(`^${BLANKS.source}`), "").replace(new RegExp(`${BLANKS.source}$`), "");
 
+/** What this page does by itself, as the terminal's client does: tcpchat_cli/terminal/commands.py. */
+export const LOCAL_COMMANDS = [
+  {
+    names: ["ignore"],
+    usage: "/ignore [NICK]",
+    summary: "show nothing of somebody; who is ignored",
+    example: "/ignore troll",
+  },
+  {
+    names: ["unignore"],
+    usage: "/unignore NICK",
+    summary: "show somebody again",
+    example: "/unignore troll",
+  },
+];
+
 class Usage extends Error {}
 
 function oneWord(rest) {
@@ -88,9 +104,13 @@ const REQUESTED = new Map([
   ],
   ["search", search],
   ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
+  ["ignore", (rest) => ({ type: "ignore", nick: rest })],
+  ["unignore", (rest) => ({ type: "unignore", nick: rest })],
 ]);
 
-const BY_NAME = new Map(COMMANDS.flatMap((each) => each.names.map((name) => [name, each])));
+const BY_NAME = new Map(
+  [...COMMANDS, ...LOCAL_COMMANDS].flatMap((each) => each.names.map((name) => [name, each])),
+);
 
 /**
  * What a typed line asks for: a request, a `rejected`, or null for an empty line.
@@ -169,24 +189,24 @@ function matching(a, b) {
 
 const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"]);
 const SEARCHES = new Set(["search", "find"]);
-const OF_NICKS = new Set(["msg", "tell"]);
+const OF_NICKS = new Set(["msg", "tell", "ignore"]);
 
 /**
  * What the word before the cursor can become: `{start, texts}`, each text from `start` on.
- * `nicks` and `rooms` are those there are, the likeliest first.
+ * `nicks` and `rooms` are those there are, the likeliest first, and `ignored` who is not shown.
  */
-export function completions(before, nicks, rooms) {
+export function completions(before, nicks, rooms, ignored) {
   const earlier = before.split(" ");
   const word = earlier.pop();
   const prefix = word.toLowerCase();
-  const texts = candidates(earlier, word, nicks, rooms).filter(
+  const texts = candidates(earlier, word, nicks, rooms, ignored).filter(
     (each) => (prefix === "" ? earlier.length > 0 : each.toLowerCase().startsWith(prefix)),
   );
   return { start: before.length - word.length, texts: [...new Set(texts)] };
 }
 
-function candidates(earlier, word, nicks, rooms) {
-  const names = COMMANDS.map((command) => command.names[0]).sort();
+function candidates(earlier, word, nicks, rooms, ignored) {
+  const names = [...COMMANDS, ...LOCAL_COMMANDS].map((command) => command.names[0]).sort();
   if (earlier.length === 0 && word.startsWith("/")) return names.map((name) => `/${name} `);
   const command = earlier[0]?.startsWith("/") ? earlier[0].slice(1).toLowerCase() : "";
   const isFirst = earlier.length === 1;
@@ -195,6 +215,7 @@ function candidates(earlier, word, nicks, rooms) {
   if (OF_NICKS.has(command) && isFirst) return nicks.map((nick) => `${nick} `);
   if (SEARCHES.has(command) && last === "in") return rooms.map((room) => `${room} `);
   if (SEARCHES.has(command) && last === "from") return nicks.map((nick) => `${nick} `);
+  if (command === "unignore" && isFirst) return [...ignored];
   if ((command === "help" || command === "?") && isFirst) return names;
   if (word === "" && earlier.length === 0) return [];
   return nicks.map((nick) => `${nick}${earlier.length === 0 ? ": " : " "}`);

@@ -1,12 +1,20 @@
 // The page: who one is, which conversations there are, and what is typed. It wires protocol.js and
 // connection.js to view.js; what is told comes in at `heard`, what is typed at `entered`.
 
-import { COMMANDS, helpLines, mentions, nameKey, parseLine, roomKey } from "./commands.js";
+import {
+  COMMANDS,
+  LOCAL_COMMANDS,
+  helpLines,
+  mentions,
+  nameKey,
+  parseLine,
+  roomKey,
+} from "./commands.js";
 import { Connection, LocalError, claim, keep, kept } from "./connection.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
-import { Conversation, Log, element, nickElement } from "./view.js";
+import { Conversation, Log, element, linked, nickElement } from "./view.js";
 
 const PAGE_MESSAGES = 100; // how many older messages come at a time
 const FAR_MESSAGES = 500; // … and on the way to one that was found; a server gives no more
@@ -14,6 +22,8 @@ const FAR_PAGES = 40;
 const MAX_KEPT_DIRECTS = 200; // messages of a direct conversation that outlive a reload
 const MAX_SHOWN_PEOPLE = 500;
 const SAVE_MS = 300;
+const MAX_GONE_BACK_TO = 20; // rooms
+const RETURN_MS = 400; // for so long who goes back to them sees nothing yet
 const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
 
 const $ = (id) => document.getElementById(id);
@@ -29,8 +39,10 @@ let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
 let pasted = null; // {conversation, lines, sent, waitsFor}
 let epoch = ""; // of the numbers in the conversations
+let isReturning = false; // to where one was, as soon as the server is there
 let isReplayed = false; // what comes now was said while the connection was lost
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
+const ignored = new Map(kept("sessionStorage", "ignored") ?? []); // nicks, by their keys
 
 const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
 
@@ -144,8 +156,11 @@ function drawPeople() {
   $("title").replaceChildren(
     current.kind === "room" ? element("bdi", "", current.name) : nickElement(current.name),
   );
-  $("topic").textContent = isRoom ? view.topic : current.kind === "direct" ? "to you alone" : "";
-  $("topic").title = $("topic").textContent;
+  const topic = isRoom ? view.topic : current.kind === "direct" ? "to you alone" : "";
+  if ($("topic").title !== topic) {
+    $("topic").title = topic;
+    $("topic").replaceChildren(...linked(topic));
+  }
   $("people").hidden = $("show-people").hidden = !isRoom;
   $("show-search").hidden = !hasArchive;
   $("app").classList.toggle("alone", !isRoom);
@@ -224,7 +239,11 @@ function addSaid(where, item) {
   item.kind = "said";
   item.own = nick === me();
   item.mention = !item.own && mentions(text, me());
-  if (where.oldest === null && item.seq) where.oldest = item.seq;
+  if (item.seq) {
+    where.oldest ??= item.seq;
+    where.last = Math.max(where.last ?? 0, item.seq);
+  }
+  if (isIgnored(nick)) return;
   if (!item.own) {
     where.spoke(nick);
     const isForMe = item.mention || where.kind === "direct";
@@ -236,7 +255,6 @@ function addSaid(where, item) {
     }
   }
   where.add(item);
-  if (item.seq) where.last = Math.max(where.last ?? 0, item.seq);
   draw("side", ...(where === current ? ["log"] : []));
 }
 
@@ -272,6 +290,7 @@ function heard({ notice, rooms }) {
     case "sent":
       return ownReceived(notice);
     case "told":
+      if (isIgnored(notice.nick)) return;
       addSaid(conversation("direct", notice.nick), { ...notice, seq: 0, emote: false });
       keepDirects();
       return;
@@ -293,7 +312,7 @@ function heard({ notice, rooms }) {
     case "rejected":
       return rejected(notice);
     case "announced":
-      for (const each of listed()) note(each, notice.text, { error: true });
+      for (const each of listed()) note(each, [{ text: notice.text }], { error: true });
       return;
     case "who": {
       const parts = notice.nicks.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
@@ -308,7 +327,7 @@ function heard({ notice, rooms }) {
 function welcomed(welcome) {
   const isAnew = isIn; // the session was lost: the client goes back by itself
   $("server").textContent = welcome.server || "tcpchat";
-  $("motd").textContent = welcome.motd.join("\n");
+  $("motd").replaceChildren(...linked(welcome.motd.join("\n")));
   for (const message of connection.protocol.abandoned.splice(0)) {
     const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
     const where = conversation(kind, name);
@@ -328,7 +347,8 @@ function welcomed(welcome) {
   if (welcome.motd.length > 0) $("motd").hidden = false;
   lookForArchive();
   ask({ type: "rooms" });
-  showEntrance();
+  if (isReturning) goBack();
+  else showEntrance();
 }
 
 /** Whether there is something to search: asked by who is in no room, it costs the server nothing. */
@@ -373,7 +393,7 @@ function cameInto(notice) {
     note(where, others(notice), { at: notice.at });
   }
   const isAsked = isWanted.delete(roomKey(notice.room));
-  if (isAsked || current === null) {
+  if (isAsked || (current === null && isWanted.size === 0)) {
     showApp();
     look(where);
   }
@@ -384,7 +404,7 @@ function cameInto(notice) {
 /** A message from before one came: nobody is told of it. */
 function addOld(where, each) {
   where.oldest ??= each.seq;
-  where.add(old(each));
+  if (!isIgnored(each.nick)) where.add(old(each));
 }
 
 const old = (each) => ({
@@ -446,7 +466,7 @@ function renamed(notice, rooms) {
 
 function topicSet({ room, topic, nick }) {
   const who = nick ? [" (set by ", { nick }, ")"] : [];
-  const parts = topic ? [`topic: ${topic}`, ...who] : ["there is no topic"];
+  const parts = topic ? ["topic: ", { text: topic }, ...who] : ["there is no topic"];
   note(conversation("room", room), parts);
   draw("people");
 }
@@ -473,7 +493,8 @@ function rejected(notice) {
     return;
   }
   if (["history", "search", "hello", "rooms"].includes(request)) return; // whoever asked tells
-  if (!isIn) return;
+  if (request === "join" && refused !== null) refused.push(text);
+  if (!isIn || refused !== null) return;
   note(current, text, { error: true });
 }
 
@@ -539,7 +560,7 @@ async function older(where, limit = PAGE_MESSAGES) {
     const messages = page.messages.filter((each) => where.oldest === null || each.seq < where.oldest);
     where.hasOlder = page.more && messages.length > 0;
     if (messages.length > 0) where.oldest = messages[0].seq;
-    where.addOlder(messages.map(old));
+    where.addOlder(messages.filter((each) => !isIgnored(each.nick)).map(old));
   }
   if (where === current) log.update({ isOld: true }); // also where nobody looks: it comes once
   return page.type === "history";
@@ -559,8 +580,10 @@ function look(where) {
     log.show(where);
     log.drawPending();
     prompt.text = where.draft;
-    if (where.kind === "room") history.replaceState(null, "", `#${encodeURIComponent(where.name)}`);
-    else history.replaceState(null, "", location.pathname);
+    if (where.kind === "room") {
+      history.replaceState(null, "", `#${encodeURIComponent(where.name)}`);
+      keep("localStorage", "room", where.name);
+    } else history.replaceState(null, "", location.pathname);
   }
   read();
   drawSide();
@@ -586,19 +609,28 @@ function leaveConversation(where) {
   } else draw("side");
 }
 
-function joinRoom(name) {
+async function joinRoom(name) {
   const known = joined().find((each) => roomKey(each.name) === roomKey(name));
   if (known) {
     look(known);
     return null;
   }
   isWanted.add(roomKey(name));
-  return ask({ type: "join", room: name });
+  const answer = await ask({ type: "join", room: name });
+  isWanted.delete(roomKey(name));
+  return answer;
 }
 
-addEventListener("hashchange", () => isIn && hashRoom() && joinRoom(hashRoom()));
+addEventListener("hashchange", () => {
+  const room = hashRoom();
+  if (room === "") return;
+  if (isIn) joinRoom(room);
+  else $("room").value = room;
+});
 
+/** The room that the address names, as `#room`; a code that it may have instead is none. */
 function hashRoom() {
+  if (location.hash.startsWith("#claim=")) return "";
   try {
     return decodeURIComponent(location.hash.slice(1));
   } catch {
@@ -618,6 +650,21 @@ async function ask(request) {
 }
 
 // ── What is typed ────────────────────────────────────────────────────────────────────────────
+
+const isIgnored = (nick) => nick !== me() && ignored.has(nameKey(nick));
+
+function ignore(nick) {
+  if (nick === "") return note(current, `you ignore ${[...ignored.values()].join(", ") || "nobody"}`);
+  ignored.set(nameKey(nick), nick);
+  note(current, `${nick} is ignored until you /unignore ${nick}`);
+  keep("sessionStorage", "ignored", [...ignored]);
+}
+
+function unignore(nick) {
+  const was = ignored.delete(nameKey(nick));
+  note(current, was ? `${nick} is shown again` : `${nick} was not ignored`);
+  keep("sessionStorage", "ignored", [...ignored]);
+}
 
 /** Do what a line says; whether it can leave the prompt. */
 function typed(line) {
@@ -651,6 +698,12 @@ function typed(line) {
       return true;
     case "help":
       return help(request.command);
+    case "ignore":
+      ignore(request.nick);
+      return true;
+    case "unignore":
+      unignore(request.nick);
+      return true;
     case "history":
       older(current, request.limit ?? 20);
       return true;
@@ -666,7 +719,7 @@ function typed(line) {
 
 function help(word) {
   if (word === "") {
-    const rows = COMMANDS.flatMap((each) => [
+    const rows = [...COMMANDS, ...LOCAL_COMMANDS].flatMap((each) => [
       element("dt", "", element("code", "", each.usage)),
       element("dd", "", each.summary),
     ]);
@@ -702,8 +755,11 @@ const prompt = new Prompt(
   $("text"),
   {
     entered,
-    nicks,
-    rooms: () => [...new Set([...joined().map((each) => each.name), ...offeredRooms])],
+    names: () => [
+      nicks(),
+      [...new Set([...joined().map((each) => each.name), ...offeredRooms])],
+      [...ignored.values()],
+    ],
     pasted: askAboutPaste,
     changed: saveSoon,
     page: (direction) => $("scroller").scrollBy({ top: direction * 0.9 * $("scroller").clientHeight }),
@@ -852,7 +908,6 @@ $("join").addEventListener("submit", (event) => {
 async function joinFromDialog(room) {
   if (room === "") return;
   const answer = await joinRoom(room);
-  isWanted.delete(roomKey(room));
   if (answer?.type === "rejected") $("join-error").textContent = answer.text;
   else $("room-dialog").close();
 }
@@ -944,8 +999,7 @@ function showEntrance() {
     $("nick").value = isGuest ? (kept("localStorage", "nick") ?? "") : me();
   }
   $("nick").placeholder = me();
-  const usual = kept("localStorage", "rooms") ?? [];
-  $("room").value = hashRoom() || $("room").value || usual[0] || "";
+  $("room").value = hashRoom() || $("room").value || (kept("localStorage", "room") ?? "");
   if ($("enter").contains(document.activeElement)) return; // somebody types there already
   $($("nick").value === "" ? "nick" : "room").focus();
 }
@@ -968,25 +1022,46 @@ $("enter").addEventListener("submit", (event) => {
   enterWith($("room").value.trim() || FIRST_ROOM);
 });
 
+let refused = null; // while one comes in: why one does not into some of the rooms
+
+/** Come in: into this room, which is shown, and into those where one was the last time. */
 async function enterWith(room) {
   $("enter-error").textContent = "";
   const nick = $("nick").value.trim();
   if (nick !== "" && nick !== me()) {
     const answer = await ask({ type: "nick", nick });
-    if (answer.type === "rejected") {
-      $("enter-error").textContent = answer.text;
-      $("nick").focus();
-      return;
-    }
+    if (answer.type === "rejected") return notIn(answer.text, "nick");
     keep("localStorage", "nick", answer.new);
   }
+  const rooms = roomsToGoBackTo().filter((each) => roomKey(each) !== roomKey(room));
   isWanted.add(roomKey(room));
-  const answer = await ask({ type: "join", room });
-  if (answer.type === "rejected") {
-    isWanted.delete(roomKey(room));
-    $("enter-error").textContent = answer.text;
-    $("room").focus();
+  refused = [];
+  await Promise.all([room, ...rooms].map((each) => ask({ type: "join", room: each })));
+  const texts = refused;
+  refused = null;
+  isWanted.delete(roomKey(room));
+  if (!isIn && joined().length === 0) return notIn(texts[0], "room");
+  if (!isIn) {
+    showApp();
+    look(joined()[0]);
   }
+  for (const text of texts) note(current, text, { error: true });
+}
+
+function notIn(text, field) {
+  showEntrance();
+  $("enter-error").textContent = text;
+  $(field).focus();
+  $(field).select();
+}
+
+// Who was in rooms, and did not leave, is there again when the page is opened anew.
+const roomsToGoBackTo = () => kept("localStorage", "rooms") ?? [];
+
+function goBack() {
+  isReturning = false;
+  $("nick").value = kept("localStorage", "nick");
+  enterWith(hashRoom() || kept("localStorage", "room") || roomsToGoBackTo()[0]);
 }
 
 function passwordNeeded(text) {
@@ -1000,12 +1075,12 @@ function passwordNeeded(text) {
 }
 
 function rememberRooms() {
-  const names = [current?.kind === "room" ? current.name : null, ...connection.protocol.rooms.keys()];
-  keep("localStorage", "rooms", [...new Set(names.filter(Boolean))].slice(0, 10));
+  keep("localStorage", "rooms", [...connection.protocol.rooms.keys()].slice(0, MAX_GONE_BACK_TO));
 }
 
 function goodbye(reason = "") {
   connection.quit(reason);
+  keep("localStorage", "rooms", []);
   keep("sessionStorage", "session", null);
   keep("sessionStorage", "directs", null);
   draw("side");
@@ -1089,7 +1164,9 @@ async function start() {
     },
   });
   if (session) restoreConversations(session);
-  if (!isIn) showEntrance();
+  isReturning = !isIn && kept("localStorage", "nick") !== null && roomsToGoBackTo().length > 0;
+  // Who is in at once sees no entrance on the way.
+  setTimeout(() => isIn || showEntrance(), isReturning ? RETURN_MS : 0);
   connection.open();
   draw("status");
 }

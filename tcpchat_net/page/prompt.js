@@ -1,7 +1,7 @@
 // Where one types: Enter says it, Tab completes, Up recalls, a pasted wall is asked about.
 //
-// `hooks` are `entered(line)`, which returns whether the line may leave the prompt; `nicks()` and
-// `rooms()`, what can be completed, the likeliest first; `pasted(lines)`; `changed()`, when what
+// `hooks` are `entered(line)`, which returns whether the line may leave the prompt; `names()`,
+// the nicks, rooms and ignored nicks that can be completed; `pasted(lines)`; `changed()`, when what
 // is typed did; `page(direction)`, for Page Up (-1) and Page Down (1); `offered(texts)`, what Tab
 // goes through.
 
@@ -93,7 +93,7 @@ export class Prompt {
       const before = box.value.slice(0, box.selectionStart);
       // Where there is nothing to complete, Tab goes on to the next control.
       if (box.selectionStart !== box.selectionEnd || before.trim() === "") return false;
-      const { start, texts } = completions(before, this._hooks.nicks(), this._hooks.rooms());
+      const { start, texts } = completions(before, ...this._hooks.names());
       if (texts.length === 0) return false;
       const at = by > 0 ? -1 : 0;
       this._completing = { start, texts, at, length: before.length - start };

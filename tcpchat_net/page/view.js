@@ -64,20 +64,22 @@ function timeElement(at) {
   return made;
 }
 
+/** What somebody wrote, as what stands in an element: texts and links. */
+export function linked(text) {
+  return pieces(text).map(({ text: piece, href }) => {
+    if (href === null) return piece;
+    const link = element("a", "", piece);
+    link.href = href;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+    return link;
+  });
+}
+
 /** A text with its links. */
 export function textElement(text) {
-  const made = element("span", "text");
+  const made = element("span", "text", ...linked(text));
   made.dir = "auto";
-  for (const { text: piece, href } of pieces(text)) {
-    if (href === null) made.append(piece);
-    else {
-      const link = element("a", "", piece);
-      link.href = href;
-      link.target = "_blank";
-      link.rel = "noopener noreferrer";
-      made.append(link);
-    }
-  }
   return made;
 }
 
@@ -87,8 +89,8 @@ export function textElement(text) {
  * A room, or what is said between two people: what was said in it, oldest first.
  *
  * `items` are `{kind: "said", seq, at, nick, text, emote, own, mention}`; `{kind: "note", at, parts,
- * error}`, where parts are texts and nicks, as `{nick}`; `{kind: "presence", at, changes}`; and
- * `{kind: "gap", at, parts}`. A place is an item's number for as long as it is kept; `start` is that of
+ * error}`, where parts are the page's own words, nicks as `{nick}`, and others' words as `{text}`;
+ * `{kind: "presence", at, changes}`; and `{kind: "gap", at, parts}`. A place is an item's number for as long as it is kept; `start` is that of
  * the first one.
  */
 export class Conversation {
@@ -181,7 +183,10 @@ function named(nicks) {
 }
 
 const partElements = (parts) =>
-  parts.map((part) => (typeof part === "string" ? part : nickElement(part.nick)));
+  parts.map((part) => {
+    if (typeof part === "string") return part;
+    return part.text === undefined ? nickElement(part.nick) : element("bdi", "", ...linked(part.text));
+  });
 
 function row(item, before) {
   switch (item.kind) {

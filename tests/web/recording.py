@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from tcpchat_cli.terminal.commands import LOCAL_COMMANDS
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.theme import nick_style
@@ -27,6 +28,9 @@ from tcpchat_core.names import Name, nick_key
 from tcpchat_core.notices import Notice, Rejected
 from tcpchat_core.sanitize import replace_surrogates, sanitize
 from tests.core.harness import MemoryServer
+
+# What the page does by itself, as the terminal's client does; that has more such commands.
+LOCAL: Final = [each for each in LOCAL_COMMANDS if each.name in {"ignore", "unignore"}]
 
 SESSIONS: Final = 250
 STEPS: Final = 40
@@ -511,6 +515,10 @@ def _texts() -> dict[str, Any]:
     ]
     commands = [name for command in COMMANDS for name in command.names]
     return {
+        "local": [
+            {"names": [each.name], "usage": each.usage, "summary": each.summary, "example": each.example}
+            for each in LOCAL
+        ],
         "sanitized": [[text, sanitize(text), replace_surrogates(text)] for text in (
             *(text for text in TEXTS if text != "\ud83d\ude00"), *("a" + chr(code) + "b" for code in
                       (*range(0xA1), *range(0x2000, 0x2070), *range(0xFEF0, 0xFF10), 0xFFF9, 0xFFFD,
@@ -543,22 +551,23 @@ def _completed() -> list[list[Any]]:
     from prompt_toolkit.document import Document
 
     nicks, rooms = ["ada", "Adam", "bob", "__proto__"], ["lobby", "lounge", "__proto__"]
-    completer = ChatCompleter(lambda: nicks, lambda: rooms, lambda: ())
-    shared = {command.names[0] for command in COMMANDS}
+    ignored = ["troll", "Trinny"]
+    completer = ChatCompleter(lambda: nicks, lambda: rooms, lambda: ignored)
+    shared = {*(command.names[0] for command in COMMANDS), *(each.name for each in LOCAL)}
     found = []
     for before in ("", "a", "A", "hi a", "hi ", "/msg ", "/msg b", "/msg ada ", "/join lo", "/join ",
                    "/who l", "/search tea in ", "/search tea in l", "/find x from a", "/nick a",
-                   "_", "zzz", "hello ad", "/j", "/", "/h", "/help m", "/me b", "/join a b"):  # fmt: skip
+                   "_", "zzz", "hello ad", "/j", "/", "/h", "/ignore ", "/ignore b", "/unignore tr", "/unignore a", "/help m", "/me b", "/join a b"):  # fmt: skip
         whole = [
             before[: len(before) + each.start_position] + each.text
             for each in completer.get_completions(Document(before), CompleteEvent())
         ]
-        # The terminal's client has commands of its own.
+        # The terminal's client has commands that the page has not.
         if before.startswith("/") and " " not in before:
             whole = [text for text in whole if text.strip(" /") in shared]
         if before.startswith("/help"):
             whole = [text for text in whole if text.split()[-1] in shared]
-        found.append([before, nicks, rooms, whole])
+        found.append([before, nicks, rooms, ignored, whole])
     return found
 
 

@@ -123,13 +123,14 @@ function replayTexts(module, commands) {
     const filled = is && Object.fromEntries(Object.entries(is).filter(([, v]) => v !== null && v !== ""));
     same(`parseLine(${JSON.stringify(line)})`, filled, should);
   }
+  same("LOCAL_COMMANDS", commands.LOCAL_COMMANDS, texts.local);
   for (const [word, should] of texts.help) same(`help ${word}`, commands.helpLines(word), should);
   for (const [nick, key, colour] of texts.nicks) {
     same(`nameKey(${JSON.stringify(nick)})`, commands.nameKey(nick), key);
     same(`nickColour(${JSON.stringify(nick)})`, commands.nickColour(nick), colour);
   }
-  for (const [before, nicks, rooms, should] of texts.completed) {
-    const { start, texts: found } = commands.completions(before, nicks, rooms);
+  for (const [before, nicks, rooms, ignored, should] of texts.completed) {
+    const { start, texts: found } = commands.completions(before, nicks, rooms, ignored);
     const whole = found.map((text) => before.slice(0, start) + text);
     same(`completions(${JSON.stringify(before)})`, whole, should);
   }

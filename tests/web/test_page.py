@@ -135,6 +135,141 @@ def test_a_room_in_the_address_is_the_one_that_is_offered(serve: Serve, people: 
     expect(pia.locator("#title")).to_have_text("tee-küche")
 
 
+def test_a_page_opened_anew_goes_back_to_where_one_was(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    say(pia, "/join den")
+    say(pia, "/join 부엌")
+    expect(pia.locator("#title")).to_have_text("부엌")
+    pia.locator("#rooms button.room", has_text="den").click()
+    pia.close()
+    later = people.contexts[-1].new_page()
+    with Program(site.address, "ada", "lobby") as ada:
+        if "pia" in ada.wait(type="entered")["members"]:
+            ada.wait(type="gone", nick="pia")
+    later.goto(site.url)
+    expect(later.locator("#title")).to_have_text("den")
+    expect(later.locator("#rooms .name")).to_have_text(["den", "lobby", "부엌"])
+    expect(later.locator("#me")).to_have_text("pia")
+    # Another tab is another person: its name is taken, and it is asked.
+    other = people.contexts[-1].new_page()
+    other.goto(f"{site.url}#attic")
+    expect(other.locator("#enter-error")).to_have_text("the nickname pia is taken")
+    other.fill("#nick", "pia-2")
+    other.press("#nick", "Enter")
+    expect(other.locator("#title")).to_have_text("attic")
+    expect(other.locator("#rooms .name")).to_have_text(["attic", "den", "lobby", "부엌"])
+    # Who leaves is not brought back.
+    other.locator("#leave").click()
+    other.close()
+    last = people.contexts[-1].new_page()
+    last.goto(site.url)
+    last.wait_for_selector("#entrance:not([hidden])")
+    expect(last.locator("#nick")).to_have_value("pia-2")
+    expect(last.locator("#room")).to_have_value("attic")
+
+
+def test_a_room_that_one_may_not_go_back_to_is_told_and_the_others_are_there(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory", "--rooms-per-person", "2")
+    script = """if (location.protocol === "http:") {
+        localStorage.setItem("tcpchat.nick", JSON.stringify("pia"));
+        localStorage.setItem("tcpchat.rooms", JSON.stringify(["one", "two", "three"]));
+        localStorage.setItem("tcpchat.room", JSON.stringify("no room"));
+    }"""
+    pia = people.opens(site.url, script=script)
+    expect(pia.locator("#title")).to_have_text("one")
+    expect(pia.locator("#rooms .name")).to_have_text(["one", "two"])
+    expect(pia.locator("#log .row.error")).to_have_count(2)
+
+
+def test_a_browser_that_keeps_nothing_will_do(serve: Serve, people: People) -> None:
+    forbidden = """
+        for (const storage of ["localStorage", "sessionStorage"])
+            Object.defineProperty(window, storage, {get() { throw new DOMException("no"); }});
+    """
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", script=forbidden)
+        say(pia, "hello")
+        shows(pia, "hello")
+        ada.ask(type="tell", nick="pia", text="psst")
+        pia.locator("#directs button.direct").click()
+        shows(pia, "psst")
+        pia.reload()
+        ada.wait(type="gone", nick="pia")
+        expect(pia.locator("#entrance")).to_be_visible()
+        expect(pia.locator("#nick")).to_have_value("")
+
+
+def test_a_code_in_the_address_is_no_room(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby"):
+        pia = people.opens(f"{site.url}#claim=aB3xYz")
+        expect(pia.locator("#offered-rooms .name")).to_have_text(["lobby"])
+        expect(pia.locator("#room")).to_have_value("lobby")
+        pia.fill("#nick", "pia")
+        pia.press("#nick", "Enter")
+        expect(pia.locator("#title")).to_have_text("lobby")
+        pia.evaluate("location.hash = '#claim=aB3xYz'")
+        pia.evaluate("location.hash = '#den'")
+        expect(pia.locator("#title")).to_have_text("den")
+        expect(pia.locator("#rooms .name")).to_have_text(["lobby", "den"])
+
+
+def test_who_is_ignored_is_not_shown_whatever_they_say(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with (
+        Program(site.address, "Troll", "lobby") as troll,
+        Program(site.address, "ada", "lobby", "den") as ada,
+    ):
+        pia = people.comes(site, "pia")
+        note = pia.locator("#log .row.note .text").last
+        say(pia, "/ignore")
+        expect(note).to_have_text("you ignore nobody")
+        say(pia, "/ignore troll")
+        expect(note).to_have_text("troll is ignored until you /unignore troll")
+        troll.say("lobby", "pia: look at me")
+        troll.ask(type="tell", nick="pia", text="and here")
+        troll.wait(type="sent", nick=None, id="pia: look at me-0")
+        troll.heard()
+        ada.say("lobby", "tea?")
+        shows(pia, "tea?")
+        pia.reload()
+        shows(pia, "tea?")
+        troll.say("lobby", "still here")
+        troll.wait(type="sent", id="still here-0")
+        ada.say("lobby", "and cake?")
+        shows(pia, "and cake?")
+        assert texts(pia) == ["tea?", "and cake?"]
+        expect(pia.locator("#directs li")).to_have_count(0)
+        expect(pia).to_have_title("lobby – tcpchat")
+        pia.fill("#text", "/unignore t")
+        pia.press("#text", "Tab")
+        expect(pia.locator("#text")).to_have_value("/unignore troll")
+        pia.press("#text", "Enter")
+        expect(note).to_have_text("troll is shown again")
+        troll.say("lobby", "thank you")
+        shows(pia, "thank you")
+        say(pia, "/unignore troll")
+        expect(note).to_have_text("troll was not ignored")
+        say(pia, "/help ignore")
+        expect(note).to_have_text("for example: /ignore troll")
+
+
+def test_links_in_topics_can_be_followed_and_nothing_else(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        topic = "plan: https://a.example/tea. javascript:alert(1)"
+        ada.ask(type="topic", room="lobby", topic=topic)
+        for link in (pia.locator("#topic a"), pia.locator("#log .row.note a")):
+            expect(link).to_have_attribute("href", "https://a.example/tea")
+            expect(link).to_have_attribute("rel", "noopener noreferrer")
+        expect(pia.locator("#topic")).to_have_text(topic)
+
+
 def test_a_refused_nickname_is_told_and_may_be_changed(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby"):
