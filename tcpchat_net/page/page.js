@@ -892,6 +892,7 @@ function textOnly(text) {
 }
 
 function showRooms() {
+  closeDrawers();
   ask({ type: "rooms" });
   $("join-error").textContent = "";
   $("join-room").value = "";

@@ -257,7 +257,8 @@ export class Log {
     this._quiet = 0;
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     latest.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this._isAtEnd && this._scrollToEnd()).observe(scroller);
+    this._height = 0; // of the scroller, as it was last at its end or read in
+    new ResizeObserver(() => this._resized()).observe(scroller);
   }
 
   /** Show a conversation, where one was in it. */
@@ -464,9 +465,15 @@ export class Log {
     this._scroller.scrollTop = this._scroller.scrollHeight;
   }
 
+  _resized() {
+    this._height = this._scroller.clientHeight;
+    if (this._isAtEnd) this._scrollToEnd();
+  }
+
   _scrolled() {
     if (this.conversation === null) return;
     const { scrollTop, scrollHeight, clientHeight } = this._scroller;
+    if (clientHeight !== this._height) return; // nobody scrolled: where one types grew, or shrank
     const below = scrollHeight - scrollTop - clientHeight;
     // What came since the last drawing is not below yet: who was at the end still is.
     const isShown = this._isAtEnd || this._to === this.conversation.end;

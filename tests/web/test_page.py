@@ -15,6 +15,10 @@ from tests.web.conftest import LIMIT_S, NARROW, People, Program, Site
 from tests.web.tables import PAGE
 
 Serve = Callable[..., Site]
+
+# What comes with the next frame has been drawn.
+TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 expect.set_options(timeout=LIMIT_S * 1_000)
 
 
@@ -738,10 +742,16 @@ def test_who_listens_hears_what_there_is(serve: Serve, people: People) -> None:
               - list:
                 - listitem:
                   - button "lobby"
+                  - button "Leave lobby"
+              - button "＋ Join a room"
+              - text: You are pia
+              - button "Leave"
             - main:
               - heading "lobby" [level=1]
+              - paragraph
               - region "Messages":
-                - log "Messages in lobby"
+                - log "Messages in lobby": /.*before you came.*/
+                - group "Not yet received by the server"
               - status
               - textbox "Message to lobby"
               - button "Send"
@@ -753,6 +763,118 @@ def test_who_listens_hears_what_there_is(serve: Serve, people: People) -> None:
                 - listitem: pia you
             """
         )
+
+
+def test_the_entrance_has_names_and_says_what_is_wrong(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby"):
+        pia = people.opens(site.url)
+        expect(pia.locator("#offered-rooms li")).to_have_count(1)
+        pia.fill("#nick", "ada")
+        pia.press("#nick", "Enter")
+        expect(pia.locator("#enter-error")).to_have_text("the nickname ada is taken")
+        expect(pia.locator("body")).to_match_aria_snapshot(
+            """
+            - main:
+              - heading "tcpchat" [level=1]
+              - text: Nickname
+              - textbox "Nickname":
+                - /placeholder: /guest-\\d+/
+                - text: ada
+              - text: Room
+              - textbox "Room": lobby
+              - alert: the nickname ada is taken
+              - button "Come in"
+              - status
+              - heading "Rooms there are" [level=2]
+              - list:
+                - listitem:
+                  - button "lobby 1 person"
+            """
+        )
+        expect(pia.locator("#nick")).to_be_focused()
+
+
+def test_all_of_it_can_be_reached_by_keys_alone(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", **NARROW)
+        ada.ask(type="tell", nick="pia", text="psst")
+        expect(pia.locator("#elsewhere")).to_have_text("1")
+        pia.keyboard.press("Shift+Tab")  # from where one types to the messages …
+        expect(pia.locator("#scroller")).to_be_focused()
+        pia.keyboard.press("Shift+Tab")  # … and on to who is here
+        expect(pia.locator("#show-people")).to_be_focused()
+        pia.keyboard.press("Enter")
+        expect(pia.locator("#members button")).to_be_focused()
+        pia.keyboard.press("Escape")
+        expect(pia.locator("#people")).to_be_hidden()
+        expect(pia.locator("#text")).to_be_focused()
+        pia.locator("#show-side").focus()
+        pia.keyboard.press("Enter")
+        expect(pia.locator("#rooms button.room")).to_be_focused()
+        pia.keyboard.press("Tab")  # what closes it
+        pia.keyboard.press("Tab")  # to join another
+        pia.keyboard.press("Tab")
+        expect(pia.locator("#directs button.direct")).to_be_focused()
+        pia.keyboard.press("Enter")
+        shows(pia, "psst")
+        pia.keyboard.press("Alt+1")
+        expect(pia.locator("#title")).to_have_text("lobby")
+        pia.keyboard.type("hello")
+        pia.keyboard.press("Enter")
+        shows(pia, "hello")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_fingers_find_what_they_mean(serve: Serve, people: People, width: int) -> None:
+    """What can be touched is at least 40 pixels wide and high, but for links in a text."""
+    site = serve("--in-memory")
+    small = """() => [...document.querySelectorAll("button, input, textarea, summary")]
+        .filter(each => each.checkVisibility({visibilityProperty: true}))
+        .map(each => [each.id || each.className || each.textContent, each.getBoundingClientRect()])
+        .filter(([, box]) => box.width < 40 || box.height < 40)
+        .map(([name, box]) => `${name}: ${box.width} × ${box.height}`)"""
+    with Program(site.address, "ada", "lobby") as ada:
+        viewport = {"width": width, "height": 700}
+        pia = people.opens(site.url, viewport=viewport, has_touch=True, is_mobile=True)
+        expect(pia.locator("#offered-rooms li")).to_have_count(1)
+        assert pia.evaluate(small) == []
+        pia.fill("#nick", "pia")
+        pia.locator("#enter > .primary").tap()
+        ada.ask(type="tell", nick="pia", text="psst")
+        for number in range(60):
+            ada.say("lobby", f"message {number}")
+        shows(pia, "message 59")
+        pia.locator("#scroller").evaluate("each => each.scrollTop = 0")
+        expect(pia.locator("#latest")).to_be_visible()
+        assert pia.evaluate(small) == []
+        pia.locator("#show-side").tap()
+        expect(pia.locator("#directs li")).to_be_visible()
+        assert pia.evaluate(small) == []
+        pia.locator("#more-rooms").tap()
+        expect(pia.locator("#room-list li")).to_have_count(1)
+        assert pia.evaluate(small) == []
+        pia.locator("#room-dialog .close button").tap()
+        pia.locator("#latest").tap()
+        pia.locator("#show-people").tap()
+        expect(pia.locator("#members li").first).to_be_visible()
+        assert pia.evaluate(small) == []
+
+
+def test_who_is_at_the_end_stays_there_when_what_is_typed_grows(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", **NARROW)
+        ada.say("lobby", *(f"message {number}" for number in range(60)))
+        shows(pia, "message 59")
+        for text in ("long " * 100, "short", "long " * 50, ""):
+            pia.fill("#text", text)
+            pia.evaluate(TWO_FRAMES)
+            expect(pia.locator("#latest")).to_be_hidden()
+            expect(pia.locator(".row.said").last).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("width", [320, 390, 640, 768, 1_200, 2_560])
