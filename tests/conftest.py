@@ -16,6 +16,8 @@ from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 # ── Properties ───────────────────────────────────────────────────────────────────────────────────
 
@@ -31,6 +33,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
+# Hypothesis also tries the constants that stand in whatever modules are loaded: other ones when a
+# file is run alone, and when a number is changed anywhere. There is no setting for it.
+providers._get_local_constants = Constants
 # The same examples in each run, so that what is red in CI is red for whoever repeats it.
 settings.register_profile("ci", settings.get_profile("tcpchat"), derandomize=True)
 # For code that is broken on purpose: the first failure is enough and is not made small. It is the

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def test_no_property_keeps_its_examples(request: pytest.FixtureRequest) -> None:
@@ -19,6 +24,31 @@ def test_no_property_keeps_its_examples(request: pytest.FixtureRequest) -> None:
     # Those without, and those that a test makes while it runs.
     assert settings().database is None
     assert settings(max_examples=1).database is None
+
+
+def test_what_is_tried_does_not_depend_on_which_modules_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried() -> list[int]:
+        numbers: list[int] = []
+
+        @settings(settings.get_profile("ci"))
+        @given(st.integers())
+        def try_one(number: int) -> None:
+            numbers.append(number)
+
+        try_one()
+        return numbers
+
+    before = tried()
+    folder = tmp_path.parent.parent / "another"  # what is called a test is left out by hypothesis
+    folder.mkdir(exist_ok=True)
+    file = folder / "constants.py"
+    file.write_text(f"CONSTANTS = {[*range(1_000_000, 1_000_500)]}\n", encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("constants_of_another", file)
+    assert spec is not None
+    monkeypatch.setitem(sys.modules, "constants_of_another", importlib.util.module_from_spec(spec))
+    assert tried() == before
 
 
 def test_what_ci_tries_is_no_matter_of_chance() -> None:

@@ -161,6 +161,31 @@ class StateMachine(RuleBasedStateMachine):
         person = self.model.away[lot % len(self.model.away)]
         self.happens(person.conn, events.Expire(person.session, "connection lost"))
 
+    @precondition(lambda self: self.model.names)
+    @rule(author=st.integers(0, 5), lot=st.integers(0, 5), count=st.integers(1, 4))
+    def somebody_is_written_to(self, author: int, lot: int, count: int) -> None:
+        """… who is there or away, and as a rule has a session."""
+        there = sorted(self.model.names)
+        keeping = [person for person in self.model.people if person.session]
+        people = keeping or [*self.model.people]
+        to = people[lot % len(people)].name
+        for _ in range(count):
+            conn = there[author % len(there)]
+            self.happens(conn, events.Tell(to.text, "tea?", None, to.key))
+
+    @precondition(lambda self: self.model.away)
+    @rule(place=PLACES, lot=st.integers(0, 5), behind=st.integers(0, 3))
+    def somebody_away_comes_back(self, place: int, lot: int, behind: int) -> None:
+        session = self.model.away[lot % len(self.model.away)].session
+        opened = [each for _, each in self.sessions]
+        self.resume(place, opened[::-1].index(session), behind, 0)
+
+    @rule(place=PLACES, other=PLACES, nick=NICKS)
+    def a_nick_is_left_to_another(self, place: int, other: int, nick: events.Nick) -> None:
+        self.nick(place, nick)
+        self.depart(place, events.Quit("bye"))
+        self.nick(other, nick)
+
     @rule(place=PLACES, room=ROOMS)
     def an_old_entry_comes_again(self, place: int, room: events.Join) -> None:
         assert self.state.handle(entry(self.state.seq, self.places[place], room)) == []
