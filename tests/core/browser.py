@@ -216,7 +216,7 @@ class ClientSocket:
         """A message for each line; nothing once it is closing."""
         if not self.is_open or self.is_closing:
             return b""
-        return b"".join(self._message(line) for line in lines.split(b"\n") if line)
+        return b"".join(self.message(line) for line in lines.split(b"\n") if line)
 
     def close(self, code: int | None = None) -> bytes:
         """The last frame of the page."""
@@ -267,7 +267,8 @@ class ClientSocket:
         del self._data[: len(head) + len(end)]
         return True
 
-    def _message(self, line: bytes) -> bytes:
+    def message(self, line: bytes) -> bytes:
+        """One message, in a frame or in several."""
         draw = self._draw
         if draw.random() >= self._fragments:
             return self._frame(line, TEXT)

@@ -34,6 +34,7 @@ from tcpchat_core import (
     events,
 )
 from tcpchat_core.client import Received
+from tcpchat_core.dialects.frames import FrameBuffer, FrameEvent, Ping, text_frame
 from tcpchat_core.dialects.jsonl import JsonLinesReader, decode_notice
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.dialects.plain import PlainReader
@@ -45,10 +46,12 @@ from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
 from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables
 from tests.core import checkers, test_client, test_paste, test_server, test_state
+from tests.core.browser import told_frames
 from tests.core.harness import random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
 from tests.core.session_machine import SessionMachine
 from tests.core.state_machine import SmallStateMachine, StateMachine
+from tests.core.websocket_machine import WebSocketMachine
 
 BROKEN = settings.get_profile("broken")
 
@@ -263,6 +266,32 @@ def the_room_is_told_in_one_dialect_only(patch: Patch) -> None:
     )
 
 
+def frames_in_a_row_are_joined_the_wrong_way_round(patch: Patch) -> None:
+    def turned(payload: bytes) -> bytes:
+        return b"".join(text_frame(data) for _, data in reversed(told_frames(payload)))
+
+    change_commits(
+        patch,
+        lambda effects: [
+            msgspec.structs.replace(effect, payload=turned(effect.payload))
+            if isinstance(effect, Broadcast) and effect.payload.startswith(b"\x81")
+            else effect
+            for effect in effects
+        ],
+    )
+
+
+def what_comes_behind_a_ping_is_lost(patch: Patch) -> None:
+    original = FrameBuffer.receive_data
+
+    def receive_data(self: FrameBuffer, data: bytes) -> list[FrameEvent]:
+        events = original(self, data)
+        pings = [place for place, event in enumerate(events) if isinstance(event, Ping)]
+        return events[: pings[0] + 1] if pings else events
+
+    patch.setattr(FrameBuffer, "receive_data", receive_data)
+
+
 def a_repeated_id_is_said_again(patch: Patch) -> None:
     patch.setattr(Person, "remember", lambda *_: None)
 
@@ -441,6 +470,8 @@ STATEFUL: list[tuple[Callable[[Patch], None], type[RuleBasedStateMachine]]] = [
     (an_inbox_has_no_bound, SmallStateMachine),
     (a_snapshot_forgets_who_is_away, StateMachine),
     (the_grace_never_ends, ProtocolMachine),
+    (frames_in_a_row_are_joined_the_wrong_way_round, WebSocketMachine),
+    (what_comes_behind_a_ping_is_lost, WebSocketMachine),
     (a_client_does_not_send_again, SessionMachine),
     (a_client_takes_a_gap_for_nothing, SessionMachine),
 ]
