@@ -66,6 +66,7 @@ FrameEvent: TypeAlias = Text | Ping | End
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL: Final = 0x80  # in the first byte: the message ends with this frame
+_WHOLE_TEXT: Final = _FINAL | _TEXT
 _RESERVED: Final = 0x70
 _MASKED: Final = 0x80  # in the second byte
 
@@ -75,7 +76,7 @@ _TWO_BYTES, _EIGHT_BYTES = 126, 127
 # More a control frame may not have (section 5.5).
 MAX_CONTROL_BYTES: Final = 125
 
-_SHORT: Final = tuple(bytes((_FINAL | _TEXT, size)) for size in range(_TWO_BYTES))
+_SHORT: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(_TWO_BYTES))
 _LONG: Final = struct.Struct("!BBH")
 _LONGEST: Final = struct.Struct("!BBQ")
 
@@ -86,8 +87,8 @@ def text_frame(data: bytes) -> bytes:
     if size < _TWO_BYTES:
         return _SHORT[size] + data
     if size < 65_536:
-        return _LONG.pack(_FINAL | _TEXT, _TWO_BYTES, size) + data
-    return _LONGEST.pack(_FINAL | _TEXT, _EIGHT_BYTES, size) + data
+        return _LONG.pack(_WHOLE_TEXT, _TWO_BYTES, size) + data
+    return _LONGEST.pack(_WHOLE_TEXT, _EIGHT_BYTES, size) + data
 
 
 def pong_frame(data: bytes) -> bytes:
@@ -110,13 +111,6 @@ class _ViolationError(Exception):
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
-
-
-class _Frame(NamedTuple):
-    opcode: int
-    is_final: bool
-    data: bytes
-    end: int  # the place behind it
 
 
 # The codes that may stand in a frame (section 7.4, and the registry behind it).
@@ -153,9 +147,8 @@ class FrameBuffer:
             received = self._partial
         at = 0
         try:
-            while not self._has_ended and (frame := self._frame(received, at)) is not None:
-                at = frame.end
-                self._take(frame, events)
+            while not self._has_ended and (end := self._take_frame(received, at, events)):
+                at = end
         except _ViolationError as violation:
             self._has_ended = True
             events.append(End(close_frame(violation.code, violation.reason)))
@@ -167,27 +160,39 @@ class FrameBuffer:
             self._partial += data[at:]
         return events
 
-    def _frame(self, data: bytes | bytearray, at: int) -> _Frame | None:
-        """The frame at a place; None when not all of it is there. Raises _ViolationError."""
-        if len(data) < at + 2:
+    def _take_frame(
+        self, received: bytes | bytearray, at: int, events: list[FrameEvent]
+    ) -> int | None:
+        """Take the frame at a place; return the place behind it, None when not all of it is there.
+
+        Raises _ViolationError.
+        """
+        if len(received) < at + 2:
             return None
-        first, second = data[at], data[at + 1]
-        opcode, is_final, size = first & 0xF, first >= _FINAL, second & ~_MASKED
-        self._check(first, second)
-        key = at + 2
+        first, second = received[at], received[at + 1]
+        # Nearly all frames are a whole message, which may come whenever none is under way.
+        is_message = first == _WHOLE_TEXT and second >= _MASKED and self._message is None
+        if not is_message:
+            self._check(first, second)
+        size, key = second & ~_MASKED, at + 2
         if size >= _TWO_BYTES:
             key += 2 if size == _TWO_BYTES else 8
-            if len(data) < key:
+            if len(received) < key:
                 return None
-            size = int.from_bytes(data[at + 2 : key], "big")
-        if opcode < _CLOSE and size > self._max_message_bytes - len(self._message or b""):
+            size = int.from_bytes(received[at + 2 : key], "big")
+        if size > self._max_message_bytes - len(self._message or b"") and first & 0xF < _CLOSE:
             text = f"a message has at most {self._max_message_bytes:,} bytes"
             raise _ViolationError(CloseCode.TOO_BIG, text)
         start = key + 4
         end = start + size
-        if len(data) < end:
+        if len(received) < end:
             return None
-        return _Frame(opcode, is_final, _unmasked(data[key:start], data[start:end]), end)
+        data = _unmasked(received[key:start], received[start:end])
+        if is_message:
+            events.append(Text(_checked(data)))
+        else:
+            self._take(first & 0xF, data, events, is_final=first >= _FINAL)
+        return end
 
     def _check(self, first: int, second: int) -> None:
         """Whether a frame may begin so. Raises _ViolationError."""
@@ -209,32 +214,29 @@ class FrameBuffer:
         if wrong:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, wrong)
 
-    def _take(self, frame: _Frame, events: list[FrameEvent]) -> None:
+    def _take(self, opcode: int, data: bytes, events: list[FrameEvent], *, is_final: bool) -> None:
         """What comes of a frame. Raises _ViolationError."""
-        data = frame.data
-        if frame.opcode == _PING:
+        if opcode == _PING:
             events.append(Ping(data))
-        elif frame.opcode == _CLOSE:
+        elif opcode == _CLOSE:
             answer = _echo(data)
             events.append(End(answer, int.from_bytes(data[:2], "big") if data else None))
             self._has_ended = True
-        elif frame.opcode != _PONG:  # nobody has asked for one
-            message = self._message
-            if message is not None:
-                message += data
-                data = bytes(message) if frame.is_final else b""
-            elif not frame.is_final:
+        elif opcode != _PONG:  # nobody has asked for one
+            if self._message is None:  # the message has more than this frame
                 self._message = bytearray(data)
-            if frame.is_final:
-                self._message = None
+                return
+            self._message += data
+            if is_final:
+                data, self._message = bytes(self._message), None
                 events.append(Text(_checked(data)))
 
 
 def _unmasked(key: bytes | bytearray, data: bytes | bytearray) -> bytes:
     """What a client has masked (section 5.3): as one number, which is fast without C."""
     size = len(data)
-    keys = (bytes(key) * (size // 4 + 1))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(keys, "little")).to_bytes(
+    keys = key * (size // 4 + 1)
+    return (int.from_bytes(data, "little") ^ int.from_bytes(keys[:size], "little")).to_bytes(
         size, "little"
     )
 

@@ -54,7 +54,7 @@ BEFORE_UPGRADE: Final = BeforeUpgrade()
 JSON_FRAMES: Final = JsonFrames()
 
 # What has come and was not looked at.
-_Received: TypeAlias = Text | Reply | Hangup
+_Received: TypeAlias = FrameEvent | Reply | Hangup
 
 
 class WebSocketReader:
@@ -95,7 +95,7 @@ class WebSocketReader:
             self._source = source = FrameBuffer()
             data = answer.rest
         if source is not None and (events := source.receive_data(data)):
-            self._received = [*self._received, *map(_received, events)]
+            self._received = [*self._received, *events] if self._received else events
             if isinstance(events[-1], End):
                 self._source = None
 
@@ -116,24 +116,23 @@ class WebSocketReader:
         while self._received and len(items) < limit:
             some = limit - len(items)
             received, self._received = self._received[:some], self._received[some:] or ()
-            for each in received:
-                item = decode_request(each.data) if isinstance(each, Text) else each
-                if item is not None:
-                    items.append(item)
+            items += [item for each in received if (item := _item(each)) is not None]
         return items
 
 
-def _received(event: FrameEvent) -> _Received:
-    """A message is looked at when it is its turn; the answer to all else is known."""
-    match event:
-        case Text():
-            return event
+def _item(received: _Received) -> Item | None:
+    """What there is to do about what has come; None when that is nothing."""
+    match received:
+        case Text(data):
+            return decode_request(data)
         case Ping(data):
             return Reply(pong_frame(data))
         case End(frame, code):
             # Behind a close frame nothing may be sent (RFC 6455, section 5.5.1).
             gone = CLOSED_THE_PAGE if code == CloseCode.GOING_AWAY else ""
             return Hangup("", gone, frame)
+        case _:
+            return received
 
 
 class WebSocket:
