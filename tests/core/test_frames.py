@@ -193,6 +193,14 @@ def test_a_message_in_several_frames_is_one(parts: int) -> None:
     ]
 
 
+def test_a_ping_may_come_in_the_middle_of_a_message_that_is_as_long_as_may_be() -> None:
+    most = frame(b"x" * MAX_BYTES, is_final=False)
+    ping = frame(b"p" * MAX_CONTROL_BYTES, PING)
+    end = frame(b"", CONTINUATION)
+    expected = [Ping(b"p" * MAX_CONTROL_BYTES), Text(b"x" * MAX_BYTES)]
+    assert received(most + ping + end) == expected
+
+
 def test_a_message_of_many_megabytes_is_refused_by_its_head() -> None:
     head = frame(b"x" * 70_000)[:10].replace(struct.pack("!Q", 70_000), struct.pack("!Q", 10**7))
     (end,) = received(head, max_bytes=32_768)
