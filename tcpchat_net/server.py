@@ -460,7 +460,9 @@ class _Turns:
             self._timer.close()
             self._timer = None
         if at is not None:  # one that fired does not start again: each time it is a new one
-            self._timer = self._server.loop.timer(max(0, at - monotonic_ms()) / 1000)
+            # What has come by then is read first: who has spoken was not silent, however long the
+            # last turn took.
+            self._timer = self._server.loop.timer(max(0, at - monotonic_ms()) / 1000, priority=-1)
             self._timer.start(self._server._guarded, self._server.node.handle_timer)
 
 

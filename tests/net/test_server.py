@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import socket as blocking
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from greenlet import greenlet
 
 from tcpchat_core import Audience, Request, events
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
+from tcpchat_core.server.greeting import GREET_AFTER_MS
 from tcpchat_net import Fanout
 from tcpchat_net.connection import Connection
 from tests.net.order import Streams, check_one_order, check_plain, check_program
@@ -152,6 +155,18 @@ def test_what_is_said_to_interleaved_rooms_keeps_its_order() -> None:
 def test_who_says_nothing_is_greeted_as_a_person() -> None:
     with serving() as server, server.peer() as silent:
         assert silent.read_line().startswith("* Welcome to tcpchat. You are guest-1.")
+
+
+def test_who_has_spoken_while_the_server_was_busy_is_not_taken_for_silent() -> None:
+    with serving() as server:
+        for count in itertools.count(1):
+            program = server.peer()
+            in_turn_until(lambda: server.connections == count)  # noqa: B023 # it is called at once
+            if server.people < count:  # else it was greeted already: this machine has slept
+                break
+        program.send(b'{"type":"hello"}\n')
+        time.sleep(GREET_AFTER_MS / 1_000)  # the loop stands still for as long as one may be silent
+        assert program.read_line().startswith('{"type":"welcome"')
 
 
 def test_a_brace_begins_the_dialect_of_programs() -> None:
