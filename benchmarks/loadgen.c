@@ -69,6 +69,7 @@ enum {
     CARRY = 128,            /* what may be left of one read for the next: a payload, or an answer */
     CHUNK = 256 * 1024,     /* one recv */
     EVENTS = 1024,          /* one turn */
+    CONNECTS = 64,          /* one turn: who says nothing for long is taken for somebody with nc */
     SUB_BUCKETS = 1024,     /* of latency: three significant digits */
     BUCKETS = SUB_BUCKETS * 24,
 };
@@ -756,9 +757,10 @@ static void log_in(struct client *first, long count)
     int64_t limit = now_ns() + plan.login_ms * 1000000, told = 0;
     long begun = 0;
     for (joined = 0; joined < count;) {
-        while (begun < count && begun - joined < plan.at_once)
+        long begin = begun;
+        while (begun < count && begun - joined < plan.at_once && begun - begin < CONNECTS)
             connect_client(&first[begun++]);
-        turn(50);
+        turn(begun == begin ? 50 : 0);
         int64_t now = now_ns();
         if (disconnected || now > limit) {
             struct client *stuck = first;
