@@ -12,6 +12,7 @@
 import { nickColour, pieces } from "./commands.js";
 
 const MAX_ROWS = 400; // some ten screens
+const END_ROWS = 100; // … and so many while one is at the end and more comes, which has to be quick
 const STEP_ROWS = 50; // how many come at a time as one scrolls
 const NEAR_PX = 800; // how near the end of what is shown they come
 const BOTTOM_PX = 40; // as near as this to the end is to be there
@@ -348,7 +349,7 @@ export class Log {
   _fromEnd() {
     this._clear();
     const { start, end } = this.conversation;
-    this._from = this._to = Math.max(start, end - STEP_ROWS);
+    this._from = this._to = Math.max(start, end - END_ROWS);
     this._extendDown(Infinity);
     this._isAtEnd = true;
     this._scrollToEnd();
@@ -361,11 +362,11 @@ export class Log {
     else if (this._to - this._from < MAX_ROWS) this._extendDown(STEP_ROWS);
   }
 
-  /** Show what came at the end to who is there. */
+  /** Show what came at the end to who is there; of more than can be read, the last. */
   _follow() {
-    if (this.conversation.end - this._to > MAX_ROWS) return this._fromEnd();
+    if (this.conversation.end - this._to > END_ROWS) return this._fromEnd();
     this._extendDown(Infinity);
-    this._trimTop();
+    this._trimTop(END_ROWS + STEP_ROWS);
     this._scrollToEnd();
   }
 
@@ -435,8 +436,8 @@ export class Log {
     this._rows.delete(place);
   }
 
-  _trimTop() {
-    while (this._to - this._from > MAX_ROWS) this._remove(this._from++);
+  _trimTop(most = MAX_ROWS) {
+    while (this._to - this._from > most) this._remove(this._from++);
     while (this._from < this.conversation.start) this._remove(this._from++); // kept no longer
   }
 
@@ -485,7 +486,7 @@ export class Log {
         this._trimBottom();
         this._restore(place);
       });
-    } else if (below < NEAR_PX && this._to < this.conversation.end) {
+    } else if (!this._isAtEnd && below < NEAR_PX && this._to < this.conversation.end) {
       const place = this._anchor();
       this._silently(() => {
         this._extendDown(STEP_ROWS);

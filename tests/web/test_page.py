@@ -12,6 +12,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.cli.cable import Plug
 from tests.cli.serving import Talker
 from tests.web.conftest import LIMIT_S, NARROW, People, Program, Site
+from tests.web.smoothness import WATCH
 from tests.web.tables import PAGE
 
 Serve = Callable[..., Site]
@@ -385,6 +386,27 @@ def test_what_is_typed_in_an_input_method_is_not_said_by_its_enter(
 # ── What the server forgets, and what one searches ───────────────────────────────────────────
 
 
+# Scroll to the upper end of what is there, and tell what is shown then.
+SCROLL_UP = f"""async () => {{
+    document.getElementById("scroller").scrollTop = 0;
+    await {TWO_FRAMES};
+    return [...document.querySelectorAll("#log .row.said .text")].map(each => each.textContent);
+}}"""
+
+
+def read_back(page: Page, first: int) -> set[int]:
+    """Scroll up, frame by frame, to the first message; the numbers of all that were shown.
+
+    At no time is one missing between two that stand there, or there twice.
+    """
+    seen: set[int] = set()
+    while first not in seen:
+        numbers = [int(text.split()[1]) for text in page.evaluate(SCROLL_UP)]
+        assert numbers == [*range(numbers[0], numbers[-1] + 1)]
+        seen |= {*numbers}
+    return seen
+
+
 def test_five_thousand_messages_are_read_back_to_the_first(
     serve: Serve, people: People, tmp_path: Path
 ) -> None:
@@ -394,21 +416,9 @@ def test_five_thousand_messages_are_read_back_to_the_first(
         ada.wait(type="sent", id="message 4999-4999")
         pia = people.comes(site, "pia")
         shows(pia, "message 4999")
-        seen = {int(text.split()[1]) for text in texts(pia)}
-        pia.evaluate("""() => {
-            window.most = 0;
-            window.going = setInterval(() => {
-                document.getElementById("scroller").scrollTop = 0;
-                window.most = Math.max(window.most, document.querySelectorAll(".row").length);
-            }, 20);
-        }""")
-        while 0 not in seen:
-            numbers = [int(text.split()[1]) for text in texts(pia)]
-            assert numbers == [*range(numbers[0], numbers[-1] + 1)]
-            seen |= {*numbers}
-        pia.evaluate("clearInterval(window.going)")
-        assert seen == {*range(5_000)}
-        assert pia.evaluate("window.most") <= 500
+        pia.evaluate(WATCH)
+        assert read_back(pia, 0) == {*range(5_000)}
+        assert pia.evaluate("window.seen.rows") <= 500
         ada.say("lobby", "and one more")
         expect(pia.locator("#latest")).to_be_visible()
         pia.press("#text", "Escape")
@@ -416,18 +426,26 @@ def test_five_thousand_messages_are_read_back_to_the_first(
         assert texts(pia)[-2:] == ["message 4999", "and one more"]
 
 
-def test_a_thousand_messages_at_once_do_not_disturb_who_types(serve: Serve, people: People) -> None:
+def test_ten_thousand_messages_do_not_disturb_who_types_and_are_all_there(
+    serve: Serve, people: People
+) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
         pia = people.comes(site, "pia")
-        ada.say("lobby", *(f"message {number}" for number in range(1_000)))
-        typed = "typed while a thousand messages came"
+        pia.evaluate(WATCH)
+        ada.say("lobby", *(f"message {number}" for number in range(10_000)))
+        typed = "typed while ten thousand messages came"
         pia.locator("#text").press_sequentially(typed)
-        shows(pia, "message 999")
-        expect(pia.locator("#text")).to_have_value(typed)
+        shows(pia, "message 9999")
         shown = texts(pia)
-        assert shown == [f"message {number}" for number in range(1_000)][-len(shown) :]
-        assert len(shown) <= 400
+        assert shown == [f"message {number}" for number in range(10_000)][-len(shown) :]
+        expect(pia.locator("#text")).to_have_value(typed)
+        expect(pia.locator("#text")).to_be_focused()
+        expect(pia.locator("#latest")).to_be_hidden()
+        assert pia.evaluate("window.seen.rows") <= 200
+        assert read_back(pia, 0) == {*range(10_000)}
+        assert pia.evaluate("window.seen.rows") <= 500
+        expect(pia.locator("#text")).to_have_value(typed)
 
 
 def test_what_was_said_is_found_and_shown_where_it_was(
