@@ -39,7 +39,7 @@ let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
 let pasted = null; // {conversation, lines, sent, waitsFor}
 let epoch = ""; // of the numbers in the conversations
-let isReturning = false; // to where one was, as soon as the server is there
+let isReturning = false; // in without being asked, as soon as the server is there
 let isReplayed = false; // what comes now was said while the connection was lost
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
 const ignored = new Map(kept("sessionStorage", "ignored") ?? []); // nicks, by their keys
@@ -212,7 +212,8 @@ function drawStatus() {
     closed: `The conversation is over: ${reason}.`,
   };
   const text = pasted?.agreed ? pasteProgress() : said || (lines[state] ?? "");
-  if (!isIn) $("enter-status").textContent = lines[state] ?? "";
+  const isAsking = state === "connecting" && !$("password-field").hidden;
+  if (!isIn) $("enter-status").textContent = isAsking ? "" : (lines[state] ?? "");
   const status = $("status");
   if (status.dataset.shown !== `${state} ${text}`) {
     status.dataset.shown = `${state} ${text}`;
@@ -996,8 +997,8 @@ function showEntrance() {
   $("entrance").hidden = false;
   document.title = "tcpchat";
   if ($("nick").value === "") {
-    const isGuest = me().startsWith("guest-");
-    $("nick").value = isGuest ? (kept("localStorage", "nick") ?? "") : me();
+    const isChosen = me() !== "" && !me().startsWith("guest-");
+    $("nick").value = isChosen ? me() : (kept("localStorage", "nick") ?? "");
   }
   $("nick").placeholder = me();
   $("room").value = hashRoom() || $("room").value || (kept("localStorage", "room") ?? "");
@@ -1018,6 +1019,7 @@ $("enter").addEventListener("submit", (event) => {
   if (!$("password-field").hidden) {
     connection.usePassword($("password").value);
     $("enter-error").textContent = "";
+    isReturning = $("nick").value.trim() !== ""; // all is said that has to be
     return;
   }
   enterWith($("room").value.trim() || FIRST_ROOM);
@@ -1061,14 +1063,13 @@ const roomsToGoBackTo = () => kept("localStorage", "rooms") ?? [];
 
 function goBack() {
   isReturning = false;
-  $("nick").value = kept("localStorage", "nick");
-  enterWith(hashRoom() || kept("localStorage", "room") || roomsToGoBackTo()[0]);
+  $("nick").value ||= kept("localStorage", "nick");
+  const typed = $("room").value.trim();
+  enterWith(typed || hashRoom() || kept("localStorage", "room") || FIRST_ROOM);
 }
 
 function passwordNeeded(text) {
-  isIn = false;
-  $("app").hidden = true;
-  $("entrance").hidden = false;
+  showEntrance();
   $("password-field").hidden = false;
   $("enter-error").textContent = text;
   $("password").value = "";
@@ -1082,8 +1083,7 @@ function rememberRooms() {
 function goodbye(reason = "") {
   connection.quit(reason);
   keep("localStorage", "rooms", []);
-  keep("sessionStorage", "session", null);
-  keep("sessionStorage", "directs", null);
+  for (const name of ["session", "directs", "typed", "ignored"]) keep("sessionStorage", name, null);
   draw("side");
 }
 
@@ -1122,6 +1122,7 @@ function save() {
 
 /** A server gives the messages of rooms again, but not those that were for one alone. */
 function keepDirects() {
+  if (connection === null || connection.state === "closed") return;
   const all = directs().map((each) => [
     each.name,
     each.items.filter(({ kind }) => kind === "said").slice(-MAX_KEPT_DIRECTS),

@@ -653,6 +653,26 @@ def test_a_duplicated_tab_is_its_own_person(serve: Serve, people: People, script
     shows(other, "here I am")
 
 
+def test_what_the_browser_keeps_is_what_docs_say(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.say("lobby", "said in a room")
+        ada.ask(type="tell", nick="pia", text="said to one alone")
+        say(pia, "/ignore troll")
+        say(pia, "typed")
+        shows(pia, "typed")
+        expect(pia.locator("#directs li")).to_have_count(1)
+        pia.evaluate("dispatchEvent(new Event('pagehide'))")
+        kept = pia.evaluate("[Object.entries(localStorage), Object.entries(sessionStorage)]")
+        ours, tabs = ({key.removeprefix("tcpchat."): text for key, text in each} for each in kept)
+        assert ours == {"nick": '"pia"', "room": '"lobby"', "rooms": '["lobby"]'}
+        assert tabs.keys() == {"session", "directs", "typed", "ignored"}
+        assert "said to one alone" in tabs["directs"]
+        assert "said in a room" not in "".join(tabs.values())
+        assert pia.evaluate("document.cookie") == ""
+
+
 def test_a_closed_tab_says_goodbye(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
@@ -665,8 +685,13 @@ def test_who_leaves_is_gone_and_can_come_back(serve: Serve, people: People) -> N
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
         pia = people.comes(site, "pia")
+        ada.ask(type="tell", nick="pia", text="psst")
+        expect(pia.locator("#directs li")).to_have_count(1)
+        say(pia, "/ignore troll")
         say(pia, "/quit tea time")
         ada.wait(type="gone", nick="pia", reason="tea time")
+        pia.evaluate("dispatchEvent(new Event('pagehide'))")
+        assert pia.evaluate("Object.keys(sessionStorage)") == []
         pia.locator("#status button").click()
         pia.wait_for_selector("#entrance:not([hidden])")
         expect(pia.locator("#nick")).to_have_value("pia")
@@ -684,6 +709,28 @@ def test_a_server_with_a_password_asks_for_it(serve: Serve, people: People, tmp_
     pia.fill("#password", "open sesame")
     pia.press("#password", "Enter")
     expect(pia.locator("#password")).to_be_hidden()
+    pia.fill("#nick", "pia")
+    pia.press("#nick", "Enter")
+    expect(pia.locator("#title")).to_have_text("lobby")
+    # Who says all at once is asked once.
+    leo = people.opens(f"{site.url}#den")
+    expect(leo.locator("#password")).to_be_focused()
+    expect(leo.locator("#room")).to_have_value("den")
+    leo.fill("#password", "open sesame")
+    leo.fill("#nick", "leo")
+    leo.press("#nick", "Enter")
+    expect(leo.locator("#title")).to_have_text("den")
+    expect(leo.locator("#me")).to_have_text("leo")
+
+
+def test_a_full_server_is_waited_for(serve: Serve, people: People) -> None:
+    site = serve("--in-memory", "--max-clients", "1")
+    with Program(site.address, "ada", "lobby"):
+        pia = people.opens(site.url)
+        expect(pia.locator("#enter-status")).to_have_text(
+            "Connecting … (the server is full; try again later)"
+        )
+    expect(pia.locator("#enter-status")).to_have_text("")
     pia.fill("#nick", "pia")
     pia.press("#nick", "Enter")
     expect(pia.locator("#title")).to_have_text("lobby")
