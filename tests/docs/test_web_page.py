@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tcpchat_cli.terminal.commands import LOCAL_COMMANDS
+
 from tcpchat_core.dialects.frames import CloseCode
 from tcpchat_core.dialects.http import Exchange, Site
 from tests.core.browser import get, header, status, upgrade
@@ -11,6 +13,23 @@ from tests.docs.pages import code_blocks, read, sections, table
 
 PAGE = sections(read("docs/web.md"), 2)
 OPERATOR, CLIENT = PAGE["To run it"], PAGE["To write a client"]
+
+
+PEOPLE = sections(PAGE["The page"], 3)
+
+
+def test_the_commands_that_the_page_carries_out_are_those_of_the_terminals_client() -> None:
+    theirs = {f"`{each.usage}`": each.summary for each in LOCAL_COMMANDS}
+    rows = table(PEOPLE["Commands"])
+    assert [usage for usage, _ in rows] == ["`/ignore [NICK]`", "`/unignore NICK`"]
+    assert all(theirs[usage] == summary for usage, summary in rows)
+
+
+def test_the_keys_are_those_that_help_shows() -> None:
+    index = read("tcpchat_net/page/index.html")
+    assert [tuple(row) for row in table(PEOPLE["Keys"])[1:]] == re.findall(
+        r"<dt>(.+)</dt><dd>(.+)</dd>", index
+    )
 
 
 def _answer(request: bytes, hosts: frozenset[str] = frozenset()) -> bytes:
