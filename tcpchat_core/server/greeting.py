@@ -37,5 +37,9 @@ class Greetings:
 
     def due_at(self, connection: Connection) -> int:
         """When a peer that has said nothing is greeted."""
-        is_late = connection.peer in self._ahead and not connection.first
+        is_late = self.may_be_ahead(connection)
         return connection.made_at + (GREET_LATE_MS if is_late else GREET_AFTER_MS)
+
+    def may_be_ahead(self, connection: Connection) -> bool:
+        """Whether a peer of which nothing is known yet may be a browser that has nothing to say."""
+        return connection.peer in self._ahead and not connection.first

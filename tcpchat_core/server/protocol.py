@@ -326,11 +326,13 @@ class ServerProtocol:
     def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
         """The last words for one connection, in its dialect, when the adapter has to end it.
 
-        b"" for one that was told already.
+        b"" for one that was told already, or that may be a browser's which was opened ahead.
         """
         connection = self._connections.get(conn)
         if connection is None:
             return b""
+        if connection.phase is Phase.UNKNOWN and self._greetings.may_be_ahead(connection):
+            return b""  # it would be read as the page
         return connection.flavour.encode(notices.Closing(sanitize(reason), retry))
 
     def announce(self, text: str) -> list[Effect]:
@@ -354,7 +356,9 @@ class ServerProtocol:
         for place, (conn, connection) in enumerate(self._connections.items()):
             if connection.phase is not Phase.LOST:
                 when = None if retry is None else retry + spread * place // count
-                effects += [Send(conn, self.closing(conn, reason, retry=when)), Close(conn)]
+                if last_words := self.closing(conn, reason, retry=when):
+                    effects.append(Send(conn, last_words))
+                effects.append(Close(conn))
         self._connections.clear()
         self._timers.clear()
         self._graces.clear()

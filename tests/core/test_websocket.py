@@ -235,6 +235,16 @@ def test_where_a_browser_has_come_from_a_silent_connection_is_greeted_late() -> 
     assert server.lines(5)[0].startswith("* Welcome")
 
 
+def test_a_connection_that_may_be_opened_ahead_is_closed_without_a_word() -> None:
+    server = web_server()
+    for conn, peer in enumerate(["192.0.2.7", "192.0.2.7", "192.0.2.8"], 1):
+        server.connect(conn, peer=peer)
+    server.send(1, get("/"))
+    server.stop("the server is shutting down")
+    assert (server.read(2), server.lines(3)) == (b"", ["* Closing: the server is shutting down"])
+    assert server.closed == [1, 2, 3]
+
+
 def test_first_bytes_that_tell_nothing_are_not_waited_for_longer_where_browsers_are() -> None:
     server = web_server()
     server.connect(1)
