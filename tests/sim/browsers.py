@@ -43,7 +43,7 @@ class Visit:
     link: Link
     how: str
     status: int = 0  # what is to be answered; 0 for nothing that is known
-    is_cut_short: bool = False  # before the end of the first line: a person, perhaps
+    spoke_at: int = 1 << 40  # when it began to ask for something: until then it was silent
     data: bytearray = field(default_factory=bytearray)
     began_at: int = 0  # when the first of it came
     is_over: bool = False  # the server has closed
@@ -126,9 +126,7 @@ class Loader(Peer):
                 self._get(visit, REFUSED)
             case "request cut":
                 request = draw.choice([*FILES])
-                begun = request[: draw.randrange(1, len(request))]
-                visit.is_cut_short = b"\n" not in begun
-                self.write(begun)
+                self.write(request[: draw.randrange(1, len(request))])
                 self._later(later, visit, self.leave)
             case "websocket left silent":
                 visit.status = 101
@@ -138,6 +136,11 @@ class Loader(Peer):
                 self._later(later, visit, lambda: self._get(visit, FILES))
             case _:
                 self._later(later, visit, self.leave)
+
+    def write(self, data: bytes) -> None:
+        assert self._visit is not None, "it is connected"
+        self._visit.spoke_at = min(self._visit.spoke_at, self.clock.now)
+        super().write(data)
 
     def disconnected(self) -> None:
         self._visit = None

@@ -29,6 +29,9 @@ FOUND = [80, 444, 855, 1200, 1493, 1973]
 # … and those of engines that are lost with what no node has.
 FOUND_LOSSES = [134, 225, 408, 423, 607, 2088]
 
+# … and those of people who come by browsers.
+FOUND_PAGES = [63, 77]
+
 
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_A_TIME))
 def test_every_promise_is_kept_through_faults(first: int) -> None:
@@ -44,6 +47,7 @@ def test_every_promise_is_kept_through_faults(first: int) -> None:
         *((range(first, first + 4), True, True) for first in range(0, SHARED_SEEDS, 4)),
         (FOUND, False, False),
         (FOUND_LOSSES, True, False),
+        (FOUND_PAGES, True, True),
     ],
 )
 def test_every_promise_is_kept_by_nodes_that_share_a_log(

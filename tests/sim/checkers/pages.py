@@ -73,7 +73,7 @@ class Pages(Checker):
         is_known = came is not None and came <= link.accepted_at + GREETED_AFTER
         early = link.accepted_at + GREETED_LATE
         if visit.was_greeted:
-            if is_known and visit.began_at < early and not visit.is_cut_short:
+            if is_known and visit.began_at < min(early, visit.spoke_at):
                 world.violated(self, f"{wrong} was greeted")
         elif data and not data.startswith(b"HTTP/1.1 "[: len(data)]):
             world.violated(self, f"{wrong} got {data[:40]!r}")
@@ -82,9 +82,9 @@ class Pages(Checker):
             world.violated(self, f"{wrong} got {data[:12]!r}, and not {visit.status}")
         for branch in (*world.lost, world.branch):
             for entry in branch.entries:
-                if entry.conn == link.conn and not visit.is_cut_short:
-                    is_file = data.startswith(b"HTTP/1.1 ")
-                    if is_file or (is_known and branch.times[entry.seq - 1] < early):
+                if entry.conn == link.conn:
+                    was_silent = branch.times[entry.seq - 1] < min(early, visit.spoke_at)
+                    if data.startswith(b"HTTP/1.1 ") or (is_known and was_silent):
                         world.violated(self, f"{wrong} was somebody: {entry.event}")
 
     def _check_offences(self, world: World) -> None:
