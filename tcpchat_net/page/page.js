@@ -1036,14 +1036,15 @@ async function enterWith(room) {
     if (answer.type === "rejected") return notIn(answer.text, "nick");
     keep("localStorage", "nick", answer.new);
   }
-  const rooms = roomsToGoBackTo().filter((each) => roomKey(each) !== roomKey(room));
+  const rooms = roomsToGoBackTo();
+  if (!rooms.some((each) => roomKey(each) === roomKey(room))) rooms.push(room);
   isWanted.add(roomKey(room));
   refused = [];
-  await Promise.all([room, ...rooms].map((each) => ask({ type: "join", room: each })));
+  await Promise.all(rooms.map((each) => ask({ type: "join", room: each })));
   const texts = refused;
   refused = null;
   isWanted.delete(roomKey(room));
-  if (!isIn && joined().length === 0) return notIn(texts[0], "room");
+  if (!isIn && joined().length === 0) return notIn(texts.at(-1), "room");
   if (!isIn) {
     showApp();
     look(joined()[0]);

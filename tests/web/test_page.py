@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
@@ -39,6 +42,36 @@ def shows(page: Page, text: str) -> None:
 
 def no_pending(page: Page) -> None:
     expect(page.locator("#pending .row")).to_have_count(0)
+
+
+def paste(page: Page, text: str) -> None:
+    page.evaluate(
+        """text => {
+            const data = new DataTransfer();
+            data.setData("text/plain", text);
+            const event = new ClipboardEvent("paste", {clipboardData: data, cancelable: true});
+            document.getElementById("text").dispatchEvent(event);
+        }""",
+        text,
+    )
+
+
+def change_what_comes(
+    people: People, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> None:
+    """From its next load on, the last page is told what `change` makes of each notice."""
+
+    def pass_on(page: WebSocketRoute, text: str | bytes) -> None:
+        notice = change(json.loads(text))
+        if notice is not None:
+            page.send(json.dumps(notice))
+
+    def route(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+        page.on_message(server.send)
+        server.on_message(lambda text: pass_on(page, text))
+
+    people.contexts[-1].route_web_socket("**/ws", route)
 
 
 # ── Talking ──────────────────────────────────────────────────────────────────────────────────
@@ -116,6 +149,12 @@ def test_who_looks_away_finds_a_mark_and_a_count_and_is_called_only_when_meant(
                 constructor(title, {body}) { window.called.push([title, body]); }
             };
         }""")
+        pia.evaluate("document.hasFocus = () => false")
+        ada.say("lobby", "pia: early")
+        expect(pia).to_have_title("(1!) lobby – tcpchat")
+        assert pia.evaluate("window.called") == []  # nobody has asked for it
+        pia.evaluate("document.hasFocus = () => true")
+        pia.evaluate("dispatchEvent(new Event('focus'))")
         pia.locator("#notify").click()
         expect(pia.locator("#notify")).to_have_attribute("aria-pressed", "true")
         ada.say("lobby", "seen")
@@ -154,7 +193,7 @@ def test_a_page_opened_anew_goes_back_to_where_one_was(serve: Serve, people: Peo
             ada.wait(type="gone", nick="pia")
     later.goto(site.url)
     expect(later.locator("#title")).to_have_text("den")
-    expect(later.locator("#rooms .name")).to_have_text(["den", "lobby", "부엌"])
+    expect(later.locator("#rooms .name")).to_have_text(["lobby", "den", "부엌"])
     expect(later.locator("#me")).to_have_text("pia")
     # Another tab is another person: its name is taken, and it is asked.
     other = people.contexts[-1].new_page()
@@ -163,7 +202,7 @@ def test_a_page_opened_anew_goes_back_to_where_one_was(serve: Serve, people: Peo
     other.fill("#nick", "pia-2")
     other.press("#nick", "Enter")
     expect(other.locator("#title")).to_have_text("attic")
-    expect(other.locator("#rooms .name")).to_have_text(["attic", "den", "lobby", "부엌"])
+    expect(other.locator("#rooms .name")).to_have_text(["lobby", "den", "부엌", "attic"])
     # Who leaves is not brought back.
     other.locator("#leave").click()
     other.close()
@@ -174,16 +213,31 @@ def test_a_page_opened_anew_goes_back_to_where_one_was(serve: Serve, people: Peo
     expect(last.locator("#room")).to_have_value("attic")
 
 
+def remembering(nick: str, room: str, *rooms: str) -> str:
+    """A script after which a browser remembers who one was, and where."""
+    kept = {"nick": nick, "room": room, "rooms": [*rooms]}
+    return f"""if (location.protocol === "http:" && !localStorage["tcpchat.nick"])
+        for (const [name, value] of Object.entries({json.dumps(kept)}))
+            localStorage.setItem(`tcpchat.${{name}}`, JSON.stringify(value));"""
+
+
+def test_an_address_with_a_room_leads_there_whoever_was_elsewhere(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    pia = people.opens(f"{site.url}#attic", script=remembering("pia", "den", "lobby", "den"))
+    expect(pia.locator("#title")).to_have_text("attic")
+    expect(pia.locator("#rooms .name")).to_have_text(["lobby", "den", "attic"])
+    expect(pia.locator("#entrance")).to_be_hidden()
+    expect(pia.locator("#text")).to_be_focused()
+    assert pia.evaluate("localStorage['tcpchat.rooms']") == '["lobby","den","attic"]'
+
+
 def test_a_room_that_one_may_not_go_back_to_is_told_and_the_others_are_there(
     serve: Serve, people: People
 ) -> None:
     site = serve("--in-memory", "--rooms-per-person", "2")
-    script = """if (location.protocol === "http:") {
-        localStorage.setItem("tcpchat.nick", JSON.stringify("pia"));
-        localStorage.setItem("tcpchat.rooms", JSON.stringify(["one", "two", "three"]));
-        localStorage.setItem("tcpchat.room", JSON.stringify("no room"));
-    }"""
-    pia = people.opens(site.url, script=script)
+    pia = people.opens(site.url, script=remembering("pia", "no room", "one", "two", "three"))
     expect(pia.locator("#title")).to_have_text("one")
     expect(pia.locator("#rooms .name")).to_have_text(["one", "two"])
     expect(pia.locator("#log .row.error")).to_have_count(2)
@@ -289,6 +343,27 @@ def test_a_refused_nickname_is_told_and_may_be_changed(serve: Serve, people: Peo
         expect(pia.locator("#title")).to_have_text("lobby")
 
 
+def test_a_line_stands_where_a_day_begins(serve: Serve, people: People) -> None:
+    def a_day_earlier(notice: dict[str, Any]) -> dict[str, Any]:
+        if "yesterday" in notice.get("text", ""):
+            notice["at"] -= 86_400_000
+        return notice
+
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        change_what_comes(people, a_day_earlier)
+        pia.reload()
+        expect(pia.locator("#title")).to_have_text("lobby")
+        ada.say("lobby", "yesterday", "yesterday, later", "today", "today, later")
+        shows(pia, "today, later")
+        begins = pia.locator(".rule.day + .row.said .text")
+        expect(begins).to_have_text(["yesterday", "today"])
+        yesterday, today = pia.locator(".rule.day").all_text_contents()[-2:]
+        assert re.fullmatch(r"[A-Z][a-z]+, [A-Z][a-z]+ \d+, \d{4}", today)
+        assert yesterday != today
+
+
 def test_many_who_come_and_go_are_told_in_one_row(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     pia = people.comes(site, "pia")
@@ -342,15 +417,7 @@ def test_a_pasted_wall_is_asked_about_once_and_said_line_by_line(
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
         pia = people.comes(site, "pia")
-        pia.evaluate(
-            """text => {
-                const data = new DataTransfer();
-                data.setData("text/plain", text);
-                const event = new ClipboardEvent("paste", {clipboardData: data, cancelable: true});
-                document.getElementById("text").dispatchEvent(event);
-            }""",
-            "\n".join(f"line {number}" for number in range(30)),
-        )
+        paste(pia, "\n".join(f"line {number}" for number in range(30)))
         expect(pia.locator("#wall-text")).to_have_text("Say these 30 lines to lobby?")
         assert ada.heard(type="said") == []
         pia.keyboard.press("Enter")
@@ -359,6 +426,25 @@ def test_a_pasted_wall_is_asked_about_once_and_said_line_by_line(
             f"line {number}" for number in range(30)
         ]
         expect(pia.locator("#wall")).to_be_hidden()
+
+
+def test_a_pasted_wall_waits_for_each_receipt_and_can_be_stopped(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.opens(site.url, script=remembering("pia", "lobby", "lobby"))
+        expect(pia.locator("#title")).to_have_text("lobby")
+        change_what_comes(people, lambda notice: None if notice["type"] == "sent" else notice)
+        pia.reload()
+        paste(pia, "\n".join(f"line {number}" for number in range(30)))
+        pia.locator("#wall-yes").click()
+        ada.wait(type="said", text="line 0")
+        expect(pia.locator("#status")).to_have_text("Sending 1 of 30 lines …")
+        expect(pia.locator("#text")).to_be_focused()
+        pia.locator("#wall-no").click()
+        expect(pia.locator("#status")).to_have_text("Stopped; 1 of 30 lines were sent.")
+        assert [said["text"] for said in ada.heard(type="said")] == ["line 0"]
 
 
 def test_what_is_too_long_stays_in_the_prompt(serve: Serve, people: People) -> None:
@@ -942,13 +1028,17 @@ def test_who_is_at_the_end_stays_there_when_what_is_typed_grows(
             expect(pia.locator(".row.said").last).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("width", [320, 390, 640, 768, 1_200, 2_560])
-def test_nothing_sticks_out(serve: Serve, people: People, width: int) -> None:
+# The last is what 200 % leaves of 1,200 × 800.
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(320, 600), (390, 600), (640, 600), (768, 600), (1_200, 600), (2_560, 1_300), (600, 400)],
+)
+def test_nothing_sticks_out(serve: Serve, people: People, width: int, height: int) -> None:
     site = serve("--in-memory", "--max-per-ip", "200")
     with Program(site.address, "a" * 24, "r" * 32) as ada:
         ada.say("r" * 32, "word" * 400, "https://example.org/" + "path" * 200, "مرحبا " * 50)
         ada.ask(type="topic", room="r" * 32, topic="topic" * 60)
-        viewport = {"width": width, "height": 600}
+        viewport = {"width": width, "height": height}
         pia = people.comes(site, "b" * 24, "r" * 32, viewport=viewport)
         say(pia, "long" * 300)
         no_pending(pia)
@@ -959,7 +1049,23 @@ def test_nothing_sticks_out(serve: Serve, people: People, width: int) -> None:
             assert box is not None
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width
-            assert box["y"] + box["height"] <= 600
+            assert box["y"] + box["height"] <= height
+
+
+def test_who_wants_no_motion_sees_none(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia", reduced_motion="reduce", **NARROW)
+    pia.evaluate("""() => {
+        window.moved = 0;
+        for (const kind of ["transitionrun", "animationstart"])
+            addEventListener(kind, () => { window.moved += 1; }, true);
+    }""")
+    pia.locator("#show-side").click()
+    expect(pia.locator("#rooms button.room")).to_be_focused()
+    pia.keyboard.press("Escape")
+    expect(pia.locator("#side")).to_be_hidden()
+    pia.evaluate(TWO_FRAMES)
+    assert pia.evaluate("window.moved") == 0
 
 
 def test_all_of_it_is_small() -> None:
