@@ -616,9 +616,11 @@ def the_fragments_between_the_first_and_the_last_are_lost(patch: Patch) -> Parts
     class Lossy(FrameBuffer):
         __slots__ = ()
 
-        def _take(self, frame: Any, events: list[FrameEvent]) -> None:
-            if frame.opcode != 0x0 or frame.is_final:
-                super()._take(frame, events)
+        def _take(
+            self, opcode: int, data: bytes, events: list[FrameEvent], *, is_final: bool
+        ) -> None:
+            if opcode != 0x0 or is_final:
+                super()._take(opcode, data, events, is_final=is_final)
 
     patch.setattr(websocket_module, "FrameBuffer", Lossy)
     return Parts()
