@@ -4,7 +4,7 @@
 // When to connect again, and what is asked again then, is decided in protocol.js. Here are the
 // clock, the chance and the socket; and the network's own news: `online`, and a tab that is shown.
 
-import { LocalError, Reconnect, Requests, TcpchatError, TooLateError } from "./protocol.js";
+import { LocalError, Reconnect, RemoteError, Requests, TcpchatError, TooLateError } from "./protocol.js";
 
 const SUBPROTOCOL = "tcpchat.jsonl";
 
@@ -114,6 +114,7 @@ export class Connection {
     this._probe = 0;
     let told;
     try {
+      if (typeof text !== "string") throw new RemoteError("the server sent what is not text");
       told = this._requests.receive(text);
     } catch (error) {
       if (error instanceof TooLateError) return this._lost();

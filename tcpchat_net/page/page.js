@@ -28,6 +28,17 @@ const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
 
 const $ = (id) => document.getElementById(id);
 
+// ── What a browser has kept ──────────────────────────────────────────────────────────────────
+
+// That may be anything: an older page of ours may have kept it, or somebody else's that came from the
+// same address.
+const arrayOf = (value) => (Array.isArray(value) ? value : []);
+const stringsOf = (value) => arrayOf(value).filter((each) => typeof each === "string");
+const pairsOf = (value) => arrayOf(value).filter((each) => typeof arrayOf(each)[0] === "string");
+const isMessage = (item) =>
+  item?.kind === "said" && typeof item.nick === "string" && typeof item.text === "string";
+const keptText = (name) => stringsOf([kept("localStorage", name)])[0] ?? "";
+
 // ── State ────────────────────────────────────────────────────────────────────────────────────
 
 const conversations = new Map(); // by key: `#room` or `@nick`
@@ -42,7 +53,7 @@ let epoch = ""; // of the numbers in the conversations
 let isReturning = false; // in without being asked, as soon as the server is there
 let isReplayed = false; // what comes now was said while the connection was lost
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
-const ignored = new Map(kept("sessionStorage", "ignored") ?? []); // nicks, by their keys
+const ignored = new Map(pairsOf(kept("sessionStorage", "ignored"))); // nicks, by their keys
 
 const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
 
@@ -766,7 +777,7 @@ const prompt = new Prompt(
     page: (direction) => $("scroller").scrollBy({ top: direction * 0.9 * $("scroller").clientHeight }),
     offered: (texts) => tellBelow(texts.slice(0, 12).map((each) => each.trim()).join("  "), 3_000),
   },
-  kept("sessionStorage", "typed") ?? [],
+  stringsOf(kept("sessionStorage", "typed")),
 );
 
 $("say").addEventListener("submit", (event) => {
@@ -998,10 +1009,10 @@ function showEntrance() {
   document.title = "tcpchat";
   if ($("nick").value === "") {
     const isChosen = me() !== "" && !me().startsWith("guest-");
-    $("nick").value = isChosen ? me() : (kept("localStorage", "nick") ?? "");
+    $("nick").value = isChosen ? me() : keptText("nick");
   }
   $("nick").placeholder = me();
-  $("room").value = hashRoom() || $("room").value || (kept("localStorage", "room") ?? "");
+  $("room").value = hashRoom() || $("room").value || keptText("room");
   if ($("enter").contains(document.activeElement)) return; // somebody types there already
   $($("nick").value === "" ? "nick" : "room").focus();
 }
@@ -1060,13 +1071,13 @@ function notIn(text, field) {
 }
 
 // Who was in rooms, and did not leave, is there again when the page is opened anew.
-const roomsToGoBackTo = () => kept("localStorage", "rooms") ?? [];
+const roomsToGoBackTo = () => stringsOf(kept("localStorage", "rooms"));
 
 function goBack() {
   isReturning = false;
-  $("nick").value ||= kept("localStorage", "nick");
+  $("nick").value ||= keptText("nick");
   const typed = $("room").value.trim();
-  enterWith(typed || hashRoom() || kept("localStorage", "room") || FIRST_ROOM);
+  enterWith(typed || hashRoom() || keptText("room") || FIRST_ROOM);
 }
 
 function passwordNeeded(text) {
@@ -1136,8 +1147,9 @@ addEventListener("pagehide", save);
 /** The session that this tab had before it was loaded anew; null when there is none. */
 async function restore() {
   const session = kept("sessionStorage", "session");
-  tab = session?.tab ?? "";
-  if (tab && (await claim(tab))) return session;
+  const protocol = ClientProtocol.restored(session?.protocol);
+  tab = protocol !== null && typeof session.tab === "string" ? session.tab : "";
+  if (tab && (await claim(tab))) return { ...session, protocol };
   keep("sessionStorage", "session", null);
   keep("sessionStorage", "directs", null);
   tab = Math.random().toString(36).slice(2) + Math.random().toString(36).slice(2);
@@ -1153,7 +1165,7 @@ async function start() {
   const url = new URL("ws", location.href);
   url.protocol = url.protocol.replace("http", "ws");
   url.hash = "";
-  const protocol = session ? ClientProtocol.restored(session.protocol) : new ClientProtocol();
+  const protocol = session?.protocol ?? new ClientProtocol();
   connection = new Connection(url, protocol, {
     heard,
     passwordNeeded: (text) => passwordNeeded(text),
@@ -1167,7 +1179,7 @@ async function start() {
     },
   });
   if (session) restoreConversations(session);
-  isReturning = !isIn && kept("localStorage", "nick") !== null && roomsToGoBackTo().length > 0;
+  isReturning = !isIn && keptText("nick") !== "" && roomsToGoBackTo().length > 0;
   // Who is in at once sees no entrance on the way.
   setTimeout(() => isIn || showEntrance(), isReturning ? RETURN_MS : 0);
   connection.open();
@@ -1176,19 +1188,19 @@ async function start() {
 
 function restoreConversations({ protocol, current: key, drafts, ...session }) {
   epoch = protocol.epoch;
-  hasArchive = session.hasArchive;
-  for (const [name, items] of kept("sessionStorage", "directs") ?? []) {
+  hasArchive = session.hasArchive === true;
+  for (const [name, items] of pairsOf(kept("sessionStorage", "directs"))) {
     const where = conversation("direct", name);
-    for (const item of items) where.add(item);
+    for (const item of arrayOf(items)) if (isMessage(item)) where.add(item);
   }
   for (const name of connection.protocol.rooms.keys()) conversation("room", name);
-  for (const message of protocol.unacknowledged) {
+  for (const message of protocol.unacknowledged.values()) {
     const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
     const { text, emote = false } = message;
     conversation(kind, name).pending.set(message.id, { text, emote });
   }
-  for (const [each, draft] of drafts) {
-    if (conversations.has(each)) conversations.get(each).draft = draft;
+  for (const [each, draft] of pairsOf(drafts)) {
+    if (conversations.has(each)) conversations.get(each).draft = String(draft);
   }
   if (conversations.has(key)) {
     showApp();

@@ -173,6 +173,15 @@ class RoomView {
   }
 }
 
+// Of what is kept over a reload: each field's kind, as tables.js writes it.
+const SAVED = new Map([
+  ["nick", ["str"]],
+  ["epoch", ["str"]],
+  ["told", ["int"]],
+  ["lost", ["[str]"]],
+  ["lastId", ["int"]],
+]);
+
 const isSaid = (request) => request.type === "say" || request.type === "tell";
 
 /**
@@ -221,18 +230,35 @@ export class ClientProtocol {
     };
   }
 
+  /** As it was `saved`; null when that is not what stands there. */
   static restored(saved) {
+    try {
+      return ClientProtocol._restored(saved);
+    } catch (error) {
+      if (error instanceof BadShape) return null;
+      throw error;
+    }
+  }
+
+  static _restored(saved) {
+    const { nick, epoch, told } = readFields(saved, SAVED);
+    const { welcome, rooms, unacknowledged } = saved;
+    if (!Array.isArray(rooms) || !Array.isArray(unacknowledged)) throw new BadShape();
     const protocol = new ClientProtocol();
-    protocol.nick = saved.nick;
-    protocol.welcome = saved.welcome;
-    protocol.epoch = saved.epoch;
-    protocol._told = saved.told;
+    protocol.nick = nick;
+    protocol.welcome = welcome && readFields(welcome, NOTICES.get("welcome"), "welcome");
+    protocol.epoch = epoch;
+    protocol._told = told;
     protocol._lost = new Set(saved.lost);
     protocol._lastId = saved.lastId;
-    for (const [room, seq] of saved.rooms) {
+    for (const pair of rooms) {
+      if (!Array.isArray(pair)) throw new BadShape();
+      const [room, seq] = [read(pair[0], "str"), read(pair[1], "int")];
       protocol.rooms.set(room, new RoomView({ room, topic: "", count: 0, members: [] }, seq));
     }
-    for (const message of saved.unacknowledged) {
+    for (const message of unacknowledged) {
+      if (!message || !isSaid(message)) throw new BadShape();
+      readFields(message, REQUESTS.get(message.type), message.type);
       protocol.unacknowledged.set(message.id, message);
       protocol._places.set(message.id, ++protocol._lastPlace);
     }

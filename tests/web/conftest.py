@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, NoReturn, Self
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, sync_playwright
 
 from tests.cli.cable import Plug, cable_to
 from tests.cli.serving import ServerProcess, listening
@@ -155,11 +155,23 @@ class People:
         self.contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
 
-    def opens(self, url: str, *, script: str = "", **options: Any) -> Page:
-        """Somebody opens the page, in a browser in which a script has run first."""
+    def opens(
+        self,
+        url: str,
+        *,
+        script: str = "",
+        socket: Callable[[WebSocketRoute], None] | None = None,
+        **options: Any,
+    ) -> Page:
+        """Somebody opens the page, in a browser in which a script has run first.
+
+        With a `socket`, that is what its WebSocket leads to.
+        """
         context = self._browser.new_context(**{**WIDE, **options})
         context.set_default_timeout(LIMIT_S * 1_000)
         context.add_init_script(script)
+        if socket is not None:
+            context.route_web_socket("**/ws", socket)
         self.contexts.append(context)
         context.on("page", lambda page: self._watch(page, url))
         page = context.new_page()
