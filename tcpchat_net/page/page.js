@@ -774,6 +774,7 @@ const prompt = new Prompt(
     ],
     pasted: askAboutPaste,
     changed: saveSoon,
+    fitted: () => log.resized(),
     page: (direction) => $("scroller").scrollBy({ top: direction * 0.9 * $("scroller").clientHeight }),
     offered: (texts) => tellBelow(texts.slice(0, 12).map((each) => each.trim()).join("  "), 3_000),
   },

@@ -3,7 +3,7 @@
 // `hooks` are `entered(line)`, which returns whether the line may leave the prompt; `names()`,
 // the nicks, rooms and ignored nicks that can be completed; `pasted(lines)`; `changed()`, when what
 // is typed did; `page(direction)`, for Page Up (-1) and Page Down (1); `offered(texts)`, what Tab
-// goes through.
+// goes through; `fitted()`, when its height was measured, and may be another.
 
 import { completions, wall } from "./commands.js";
 
@@ -84,6 +84,7 @@ export class Prompt {
   _fit() {
     this._box.style.height = "auto";
     this._box.style.height = `${this._box.scrollHeight + 2}px`;
+    this._hooks.fitted();
   }
 
   /** Complete the word before the cursor, or go on to the next that it can be. */

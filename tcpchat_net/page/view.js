@@ -259,7 +259,7 @@ export class Log {
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     latest.addEventListener("click", () => this.toEnd());
     this._height = 0; // of the scroller, as it was last at its end or read in
-    new ResizeObserver(() => this._resized()).observe(scroller);
+    new ResizeObserver(() => this.resized()).observe(scroller);
   }
 
   /** Show a conversation, where one was in it. */
@@ -319,6 +319,12 @@ export class Log {
     });
     this._after();
     return true;
+  }
+
+  /** The room for it changed: who was at the end still is. */
+  resized() {
+    this._height = this._scroller.clientHeight;
+    if (this._isAtEnd) this._scrollToEnd();
   }
 
   /** Nothing is marked as new any more, until it is drawn so. */
@@ -466,15 +472,10 @@ export class Log {
     this._scroller.scrollTop = this._scroller.scrollHeight;
   }
 
-  _resized() {
-    this._height = this._scroller.clientHeight;
-    if (this._isAtEnd) this._scrollToEnd();
-  }
-
   _scrolled() {
     if (this.conversation === null) return;
     const { scrollTop, scrollHeight, clientHeight } = this._scroller;
-    if (clientHeight !== this._height) return; // nobody scrolled: where one types grew, or shrank
+    if (clientHeight !== this._height) return; // nobody scrolled: the window did, or a keyboard came up
     const below = scrollHeight - scrollTop - clientHeight;
     // What came since the last drawing is not below yet: who was at the end still is.
     const isShown = this._isAtEnd || this._to === this.conversation.end;

@@ -304,6 +304,13 @@ def test_who_is_ignored_is_not_shown_whatever_they_say(serve: Serve, people: Peo
         assert texts(pia) == ["tea?", "and cake?"]
         expect(pia.locator("#directs li")).to_have_count(0)
         expect(pia).to_have_title("lobby – tcpchat")
+        say(pia, "/join den")
+        expect(pia.locator("#title")).to_have_text("den")
+        say(pia, "/out lobby")
+        expect(pia.locator("#rooms .name")).to_have_text(["den"])
+        say(pia, "/join lobby")
+        shows(pia, "and cake?")
+        assert texts(pia) == ["tea?", "and cake?"]
         pia.fill("#text", "/unignore t")
         pia.press("#text", "Tab")
         expect(pia.locator("#text")).to_have_value("/unignore troll")
@@ -1021,8 +1028,13 @@ def test_who_is_at_the_end_stays_there_when_what_is_typed_grows(
         pia = people.comes(site, "pia", **NARROW)
         ada.say("lobby", *(f"message {number}" for number in range(60)))
         shows(pia, "message 59")
-        for text in ("long " * 100, "short", "long " * 50, ""):
+        for text in ("long " * 100, "long " * 101, "short", "long " * 50, ""):
             pia.fill("#text", text)
+            pia.evaluate(TWO_FRAMES)
+            expect(pia.locator("#latest")).to_be_hidden()
+            expect(pia.locator(".row.said").last).to_be_in_viewport()
+        for height in (400, 780, 300):  # as when a phone's keyboard comes up
+            pia.set_viewport_size({"width": 390, "height": height})
             pia.evaluate(TWO_FRAMES)
             expect(pia.locator("#latest")).to_be_hidden()
             expect(pia.locator(".row.said").last).to_be_in_viewport()
