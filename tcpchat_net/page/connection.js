@@ -254,12 +254,16 @@ export function kept(storage, name) {
   }
 }
 
-/** Keep a value, or nothing; as well as the browser can. */
+/** Keep a value, or nothing; whether the browser could. */
 export function keep(storage, name, value) {
+  const key = `tcpchat.${name}`;
   try {
-    if (value === null) window[storage].removeItem(`tcpchat.${name}`);
-    else window[storage].setItem(`tcpchat.${name}`, JSON.stringify(value));
+    // Where there is no room for the new, the old may not stay: who resumed a session as it was a
+    // while ago would give numbers again that the server knows, and what was said so be lost.
+    window[storage].removeItem(key);
+    if (value !== null) window[storage].setItem(key, JSON.stringify(value));
+    return true;
   } catch {
-    // It is full, or forbidden: then a reload begins anew.
+    return false; // it is full, or forbidden: then a reload begins anew
   }
 }

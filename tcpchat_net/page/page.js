@@ -1118,13 +1118,17 @@ function saveNow() {
   if (!protocol.welcome?.token) return;
   const drafts = [...conversations].map(([key, each]) => [key, each.draft]);
   if (current !== null) drafts.push([keyOf(current.kind, current.name), prompt.text]);
-  keep("sessionStorage", "session", {
+  const session = {
     tab,
     protocol: protocol.saved(),
     current: current && keyOf(current.kind, current.name),
     hasArchive,
     drafts: drafts.filter(([, draft]) => draft !== ""),
-  });
+  };
+  if (!keep("sessionStorage", "session", session)) {
+    keep("sessionStorage", "directs", null); // is there room then?
+    keep("sessionStorage", "session", session);
+  }
   keep("sessionStorage", "typed", prompt.recalled);
 }
 
@@ -1144,6 +1148,9 @@ function keepDirects() {
 }
 
 addEventListener("pagehide", save);
+
+// A page that Back brings as it was: another of this tab may have gone on with the session since.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 /** The session that this tab had before it was loaded anew; null when there is none. */
 async function restore() {

@@ -1,0 +1,77 @@
+"""The page where much goes wrong at once: what would be lost, doubled or too much, if it did."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.web.conftest import People, Program
+from tests.web.test_page import Serve, no_pending, say, shows
+
+# ── What a tab keeps ─────────────────────────────────────────────────────────────────────────
+
+
+# From `window.isFull` on, sessionStorage refuses what is longer than `window.most` characters.
+FULL = """
+    const set = Storage.prototype.setItem;
+    window.isFull = false;
+    window.most = 0;
+    Storage.prototype.setItem = function (name, value) {
+        if (this === sessionStorage && window.isFull) {
+            const others = Object.keys(this).filter(each => each !== name);
+            const all = others.reduce((sum, each) => sum + this.getItem(each).length, value.length);
+            if (all > window.most) throw new DOMException("full", "QuotaExceededError");
+        }
+        return set.call(this, name, value);
+    };
+"""
+
+
+def test_a_tab_whose_storage_is_full_says_nothing_under_a_number_it_has_given_before(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", script=FULL)
+        say(pia, "before it is full")
+        shows(pia, "before it is full")
+        pia.evaluate("window.isFull = true")
+        say(pia, "kept nowhere")
+        shows(pia, "kept nowhere")
+        pia.reload()
+        pia.fill("#nick", "pia-2")  # for some seconds more pia is there
+        pia.press("#nick", "Enter")
+        say(pia, "said anew")
+        shows(pia, "said anew")
+        no_pending(pia)
+        ada.wait(type="said", text="said anew")
+
+
+def test_the_session_has_room_before_what_was_said_to_one_alone(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia", script=FULL)
+        ada.ask(type="tell", nick="pia", text="long " * 400)
+        expect(pia.locator("#directs .count")).to_have_text("1 unread, 1 for you")
+        pia.evaluate("[window.most, window.isFull] = [2_000, true]")
+        say(pia, "here")
+        shows(pia, "here")
+        pia.reload()
+        say(pia, "still here")
+        shows(pia, "still here")
+        ada.wait(type="said", nick="pia", text="still here")
+        assert ada.heard(type="gone") == []
+
+
+def test_a_page_that_back_brings_as_it_was_is_loaded_anew(serve: Serve, people: People) -> None:
+    # Another page of this tab may have gone on with the session since. (With its developer tools
+    # in use, as here, a browser keeps no page for Back; so it is told that it did.)
+    pia = people.comes(serve("--in-memory"), "pia")
+    pia.evaluate("window.isOld = true")
+    with pia.expect_navigation():
+        pia.evaluate("""() => {
+            dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true}));
+        }""")
+    pia.wait_for_selector("#app:not([hidden])")
+    assert pia.evaluate("window.isOld") is None
