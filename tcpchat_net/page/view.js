@@ -91,8 +91,9 @@ export function textElement(text) {
  *
  * `items` are `{kind: "said", seq, at, nick, text, emote, own, mention}`; `{kind: "note", at, parts,
  * error}`, where parts are the page's own words, nicks as `{nick}`, and others' words as `{text}`;
- * `{kind: "presence", at, changes}`; and `{kind: "gap", at, parts}`. A place is an item's number for as long as it is kept; `start` is that of
- * the first one.
+ * `{kind: "presence", at, first, kinds, version}`, where version is the number of changes, of which
+ * it has the first ones and how many there are of a kind; and `{kind: "gap", at, parts}`. A place is
+ * an item's number for as long as it is kept; `start` is that of the first one.
  */
 export class Conversation {
   constructor(kind, name) {
@@ -140,11 +141,17 @@ export class Conversation {
 
   /** Somebody came, went, or took another name: told together with what happened just before. */
   addChange(change, at) {
-    const last = this.items.at(-1);
-    if (last?.kind === "presence") {
-      last.changes.push(change);
-      last.version += 1;
-    } else this.add({ kind: "presence", at, changes: [change], version: 0 });
+    let item = this.items.at(-1);
+    if (item?.kind !== "presence") {
+      this.add((item = { kind: "presence", at, first: [], kinds: new Map(), version: 0 }));
+    }
+    const { what, nick, to } = change;
+    if (!item.kinds.has(what)) item.kinds.set(what, { count: 0, nicks: [] });
+    const kind = item.kinds.get(what);
+    kind.count += 1;
+    if (kind.nicks.length < MAX_NAMES) kind.nicks.push(to ?? nick);
+    if (item.first.length < MAX_SINGLY) item.first.push(change);
+    item.version += 1;
   }
 
   spoke(nick) {
@@ -155,17 +162,13 @@ export class Conversation {
 // ── Rows ─────────────────────────────────────────────────────────────────────────────────────
 
 /** What happened, in pieces: texts, and `{nick}`. */
-function changeParts(changes) {
-  if (changes.length <= MAX_SINGLY) {
-    return changes.flatMap((change, place) => [...(place > 0 ? [" · "] : []), ...single(change)]);
+function changeParts({ first, kinds, version }) {
+  if (version <= MAX_SINGLY) {
+    return first.flatMap((change, place) => [...(place > 0 ? [" · "] : []), ...single(change)]);
   }
-  const groups = new Map();
-  for (const { what, nick, to } of changes) {
-    groups.set(what, [...(groups.get(what) ?? []), to ?? nick]);
-  }
-  return [...groups].flatMap(([what, nicks], place) => [
-    `${place > 0 ? ", " : ""}${nicks.length} ${what} (`,
-    ...named(nicks),
+  return [...kinds].flatMap(([what, { count, nicks }], place) => [
+    `${place > 0 ? ", " : ""}${count} ${what} (`,
+    ...named(nicks, count),
     ")",
   ]);
 }
@@ -176,10 +179,9 @@ function single({ what, nick, to, reason }) {
   return [{ nick }, ` ${what}`];
 }
 
-function named(nicks) {
-  const shown = nicks.slice(0, MAX_NAMES);
-  const listed = shown.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
-  const more = nicks.length - shown.length;
+function named(nicks, count) {
+  const listed = nicks.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
+  const more = count - nicks.length;
   return more > 0 ? [...listed, ` and ${more} more`] : listed;
 }
 
@@ -194,7 +196,7 @@ function row(item, before) {
     case "said":
       return saidRow(item, before);
     case "presence":
-      return noteRow(item, changeParts(item.changes), "presence");
+      return noteRow(item, changeParts(item), "presence");
     case "gap":
       return element("div", "rule gap", element("span", "", ...partElements(item.parts)));
     default:

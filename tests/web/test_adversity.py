@@ -75,3 +75,29 @@ def test_a_page_that_back_brings_as_it_was_is_loaded_anew(serve: Serve, people: 
         }""")
     pia.wait_for_selector("#app:not([hidden])")
     assert pia.evaluate("window.isOld") is None
+
+
+# ── Too much of something ────────────────────────────────────────────────────────────────────
+
+
+def test_a_storm_of_comings_and_goings_is_counted_and_not_kept(
+    serve: Serve, people: People
+) -> None:
+    pia = people.comes(serve("--in-memory"), "pia")
+    row, size = pia.evaluate("""async () => {
+        const {Conversation, Log, element} = await import("./view.js");
+        const lobby = new Conversation("room", "lobby");
+        for (let n = 0; n < 1_000; n++) {
+            lobby.addChange({what: "joined", nick: `guest-${n}`}, n);
+            lobby.addChange({what: "renamed", nick: `guest-${n}`, to: `bob-${n}`}, n);
+        }
+        const [scroller, list, pending, latest] = Array.from({length: 4}, () => element("div"));
+        new Log(scroller, list, pending, latest, {older() {}}).show(lobby);
+        const size = JSON.stringify(lobby.items, (_, each) => each instanceof Map ? [...each] : each);
+        return [list.querySelector(".presence .text").textContent, size.length];
+    }""")
+    assert row == (
+        "1000 joined (guest-0, guest-1, guest-2 and 997 more), "
+        "1000 renamed (bob-0, bob-1, bob-2 and 997 more)"
+    )
+    assert size < 1_000
