@@ -288,6 +288,7 @@ export class Log {
     if (this.conversation === null) return;
     if (isOld) {
       this._silently(() => {
+        this._dropForgotten();
         const place = this._isAtEnd ? null : this._anchor();
         this._extendUp(STEP_ROWS);
         this._refresh(this._from); // it may be the first of all now, and have its day above it
@@ -365,6 +366,7 @@ export class Log {
 
   /** Show what came at the end, as far as one who reads further up has room for it. */
   _extend() {
+    this._dropForgotten();
     this._refreshLast();
     if (this._isAtEnd) this._follow();
     else if (this._to - this._from < MAX_ROWS) this._extendDown(STEP_ROWS);
@@ -446,7 +448,16 @@ export class Log {
 
   _trimTop(most = MAX_ROWS) {
     while (this._to - this._from > most) this._remove(this._from++);
-    while (this._from < this.conversation.start) this._remove(this._from++); // kept no longer
+  }
+
+  /** What the conversation keeps no longer is not shown: of all that was, maybe nothing is left. */
+  _dropForgotten() {
+    const { start } = this.conversation;
+    if (this._to < start) {
+      this._clear();
+      this._from = this._to = start;
+    }
+    while (this._from < start) this._remove(this._from++);
   }
 
   _trimBottom() {
@@ -478,6 +489,7 @@ export class Log {
     if (this.conversation === null) return;
     const { scrollTop, scrollHeight, clientHeight } = this._scroller;
     if (clientHeight !== this._height) return; // nobody scrolled: the window did, or a keyboard came up
+    this._dropForgotten();
     const below = scrollHeight - scrollTop - clientHeight;
     // What came since the last drawing is not below yet: who was at the end still is.
     const isShown = this._isAtEnd || this._to === this.conversation.end;

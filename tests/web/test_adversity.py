@@ -93,11 +93,46 @@ def test_a_storm_of_comings_and_goings_is_counted_and_not_kept(
         }
         const [scroller, list, pending, latest] = Array.from({length: 4}, () => element("div"));
         new Log(scroller, list, pending, latest, {older() {}}).show(lobby);
-        const size = JSON.stringify(lobby.items, (_, each) => each instanceof Map ? [...each] : each);
-        return [list.querySelector(".presence .text").textContent, size.length];
+        const plain = (_, each) => each instanceof Map ? [...each] : each;
+        const {length} = JSON.stringify(lobby.items, plain);
+        return [list.querySelector(".presence .text").textContent, length];
     }""")
     assert row == (
         "1000 joined (guest-0, guest-1, guest-2 and 997 more), "
         "1000 renamed (bob-0, bob-1, bob-2 and 997 more)"
     )
     assert size < 1_000
+
+
+def test_who_reads_further_up_than_what_is_kept_goes_on_with_what_is(
+    serve: Serve, people: People
+) -> None:
+    pia = people.comes(serve("--in-memory"), "pia")
+    shown = pia.evaluate("""async () => {
+        const {Conversation, Log, element} = await import("./view.js");
+        const lobby = new Conversation("room", "lobby");
+        const say = (from, to) => {
+            for (let n = from; n < to; n++)
+                lobby.add({kind: "said", seq: n, at: n, nick: "ada", text: String(n), emote: false});
+        };
+        const list = element("div");
+        const scroller = element("div", "", list);
+        scroller.style.cssText = "position: fixed; inset: 0; overflow: auto";
+        document.body.append(scroller);
+        const log = new Log(scroller, list, element("div"), element("div"), {older() {}});
+        const frame = () => new Promise(requestAnimationFrame);
+        say(0, 200);
+        log.show(lobby);
+        for (let n = 0; n < 3; n++) await frame();
+        scroller.scrollTop = 0;
+        for (let n = 0; n < 3; n++) await frame();
+        say(200, 25_000);
+        log.update();
+        const shown = [lobby.items[0].text, list.querySelector(".said .text").textContent];
+        scroller.scrollTop = 1e9;
+        for (let n = 0; n < 3; n++) await frame();
+        log.toEnd();
+        return [...shown, [...list.querySelectorAll(".said .text")].at(-1).textContent];
+    }""")
+    assert shown[0] == shown[1]
+    assert shown[2] == "24999"
