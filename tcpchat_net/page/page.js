@@ -565,12 +565,14 @@ async function older(where, limit = PAGE_MESSAGES) {
   if (where.oldest !== null) request.before = where.oldest;
   const page = await connection.ask(request);
   where.isLoading = false;
+  // Asked without a place to begin at, it may tell only what has come meanwhile: then ask again.
+  const isBefore = (request.before ?? null) === where.oldest;
   if (page.type !== "history") {
     where.hasOlder = false;
     where.addOlder([{ kind: "note", at: Date.now(), parts: [page.text], error: true }]);
   } else {
     const messages = page.messages.filter((each) => where.oldest === null || each.seq < where.oldest);
-    where.hasOlder = page.more && messages.length > 0;
+    where.hasOlder = page.more && (messages.length > 0 || !isBefore);
     if (messages.length > 0) where.oldest = messages[0].seq;
     where.addOlder(messages.filter((each) => !isIgnored(each.nick)).map(old));
   }

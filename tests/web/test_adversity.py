@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from tests.web.conftest import People, Program
+from tests.web.smoothness import READ_BACK
 from tests.web.test_page import Serve, no_pending, say, shows
 
 # ── What a tab keeps ─────────────────────────────────────────────────────────────────────────
@@ -136,3 +137,24 @@ def test_who_reads_further_up_than_what_is_kept_goes_on_with_what_is(
     }""")
     assert shown[0] == shown[1]
     assert shown[2] == "24999"
+
+
+# ── A connection that breaks, and a page that is loaded anew meanwhile ───────────────────────
+
+
+def test_who_missed_much_and_loads_the_page_anew_can_read_back_to_the_first(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        ada.say("lobby", "the first", *(f"before {n}" for n in range(20)))
+        pia = people.comes(site, "pia")
+        shows(pia, "before 19")
+        people.contexts[-1].route_web_socket("**/ws", lambda page: page.close())
+        pia.reload()
+        ada.say("lobby", *(f"missed {n}" for n in range(120)))
+        ada.wait(type="sent", id="missed 119-119")
+        people.contexts[-1].route_web_socket("**/ws", lambda page: page.connect_to_server())
+        shows(pia, "missed 119")
+        pia.evaluate(READ_BACK, "the first")
+        shows(pia, "the first")
