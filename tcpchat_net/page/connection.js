@@ -71,9 +71,9 @@ export class Connection {
     } else if (this.state !== "closed") this._probeNow();
   }
 
-  /** Ask for something: a promise of the notice that answers it, `rejected` too. */
+  /** Ask for something: a promise of the notice that answers it, `rejected` too. Throws LocalError. */
   ask(request) {
-    const { pending, lines } = this._requests.ask(request);
+    const { pending, lines } = this._asked(request);
     const answer = new Promise((resolve) => this._waiting.set(pending, resolve));
     this._send(lines);
     this._listener.changed();
@@ -82,7 +82,7 @@ export class Connection {
 
   /** Say something: its id. The receipt is heard. Throws LocalError. */
   say(request) {
-    const { pending, lines } = this._requests.ask(request);
+    const { pending, lines } = this._asked(request);
     this._listener.changed();
     this._send(lines);
     return pending.request.id;
@@ -102,6 +102,11 @@ export class Connection {
   }
 
   // ── Inside ─────────────────────────────────────────────────────────────────────────────────
+
+  _asked(request) {
+    if (this.state === "closed") throw new LocalError("the conversation is over; come back first");
+    return this._requests.ask(request);
+  }
 
   _send(lines) {
     if (this._socket?.readyState !== WebSocket.OPEN) return;

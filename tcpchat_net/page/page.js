@@ -52,6 +52,7 @@ let pasted = null; // {conversation, lines, sent, waitsFor}
 let epoch = ""; // of the numbers in the conversations
 let isReturning = false; // in without being asked, as soon as the server is there
 let isReplayed = false; // what comes now was said while the connection was lost
+const unplaced = new Map(); // by id: what was pending in conversations that were closed
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
 const ignored = new Map(pairsOf(kept("sessionStorage", "ignored"))); // nicks, by their keys
 
@@ -275,6 +276,13 @@ function setMark(where, place) {
   if (where === current) log.unmark();
 }
 
+/** A conversation is over. What is pending there is not: it may still be refused. */
+function close(where) {
+  conversations.delete(keyOf(where.kind, where.name));
+  for (const [id, message] of where.pending) unplaced.set(id, message);
+  if (pasted?.where === where) stopPaste();
+}
+
 /** What is looked at has been read. */
 function read() {
   if (current === null || !isLooking()) return;
@@ -344,6 +352,7 @@ function welcomed(welcome) {
     const [kind, name] = message.type === "say" ? ["room", message.room] : ["direct", message.nick];
     const where = conversation(kind, name);
     where.pending.delete(message.id);
+    unplaced.delete(message.id);
     if (pasted?.waitsFor === message.id) stopPaste();
     note(where, `this may not have been said: ${message.text}`, { error: true });
   }
@@ -374,8 +383,8 @@ function resumed() {
   isReplayed = true;
   $("server").textContent = connection.protocol.welcome.server || "tcpchat";
   for (const name of connection.protocol.rooms.keys()) conversation("room", name).epoch = epoch;
-  for (const [key, each] of conversations) {
-    if (each.kind === "room" && !connection.protocol.rooms.has(each.name)) conversations.delete(key);
+  for (const each of conversations.values()) {
+    if (each.kind === "room" && !connection.protocol.rooms.has(each.name)) close(each);
   }
   if (connection.protocol.rooms.size === 0 && directs().length === 0) {
     ask({ type: "rooms" });
@@ -436,7 +445,7 @@ function others(notice) {
 
 function outOf(room) {
   const where = conversation("room", room);
-  conversations.delete(keyOf("room", room));
+  close(where);
   if (where === current) {
     current = null;
     const next = listed()[0];
@@ -501,6 +510,8 @@ function rejected(notice) {
       note(each, `not said: ${message.text} (${text})`, { error: true });
       draw("pending");
     }
+    const message = unplaced.get(id);
+    if (unplaced.delete(id)) note(current, `not said: ${message.text} (${text})`, { error: true });
     if (pasted?.waitsFor === id) stopPaste();
     return;
   }
@@ -534,6 +545,7 @@ function sayTo(where, text, emote = false) {
 
 /** What was pending has its place; the message it was. */
 function received(id) {
+  unplaced.delete(id);
   for (const each of conversations.values()) {
     const message = each.pending.get(id);
     if (message !== undefined) {
@@ -549,6 +561,8 @@ function ownReceived(notice) {
   const found = received(notice.id);
   if (found === null) return;
   const { where, message } = found;
+  const isToMe = where.kind === "direct" && nameKey(where.name) === nameKey(me());
+  if (isToMe) return continuePaste(notice.id); // one is told it, too
   const item = { nick: me(), at: notice.at, seq: notice.seq ?? 0, ...message };
   addSaid(where, item);
   if (where.kind === "direct") keepDirects();
@@ -614,7 +628,7 @@ function step(by) {
 
 function leaveConversation(where) {
   if (where.kind === "room") return ask({ type: "out", room: where.name });
-  conversations.delete(keyOf("direct", where.name));
+  close(where);
   keepDirects();
   if (where === current) {
     current = null;

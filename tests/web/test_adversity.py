@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from playwright.sync_api import expect
 
-from tests.web.conftest import People, Program
+from tests.cli.cable import Plug
+from tests.web.conftest import People, Program, Site
 from tests.web.smoothness import READ_BACK
-from tests.web.test_page import Serve, no_pending, say, shows
+from tests.web.test_page import Serve, no_pending, paste, say, shows, texts
+
+Cabled = Callable[[Site], tuple[Plug, Site]]
 
 # ── What a tab keeps ─────────────────────────────────────────────────────────────────────────
 
@@ -114,7 +119,7 @@ def test_who_reads_further_up_than_what_is_kept_goes_on_with_what_is(
         const lobby = new Conversation("room", "lobby");
         const say = (from, to) => {
             for (let n = from; n < to; n++)
-                lobby.add({kind: "said", seq: n, at: n, nick: "ada", text: String(n), emote: false});
+                lobby.add({kind: "said", seq: n, at: n, nick: "ada", text: String(n)});
         };
         const list = element("div");
         const scroller = element("div", "", list);
@@ -158,3 +163,72 @@ def test_who_missed_much_and_loads_the_page_anew_can_read_back_to_the_first(
         shows(pia, "missed 119")
         pia.evaluate(READ_BACK, "the first")
         shows(pia, "the first")
+
+
+# ── What is pending where nobody looks any more ──────────────────────────────────────────────
+
+
+def test_what_is_typed_behind_out_is_told_to_be_refused(
+    serve: Serve, people: People, cable: Cabled
+) -> None:
+    plug, site = cable(serve("--in-memory"))
+    with Program(site.address, "ada", "kitchen") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "/join kitchen")
+        expect(pia.locator("#title")).to_have_text("kitchen")
+        plug.pull()
+        expect(pia.locator("#status")).to_contain_text("The connection is lost")
+        for text in ("before", "/out", "behind"):
+            say(pia, text)
+        plug.put_back()
+        expect(pia.locator("#title")).to_have_text("lobby")
+        expect(pia.locator("#log .error")).to_contain_text("not said: behind (")
+        assert [each["text"] for each in ada.heard(type="said")] == ["before"]
+
+
+def test_what_was_told_in_a_conversation_that_was_closed_is_told_to_be_refused(
+    serve: Serve, people: People, cable: Cabled
+) -> None:
+    plug, site = cable(serve("--in-memory"))
+    pia = people.comes(site, "pia")
+    plug.pull()
+    expect(pia.locator("#status")).to_contain_text("The connection is lost")
+    say(pia, "/msg nobody hello")
+    pia.locator("#directs .close-it").click()
+    expect(pia.locator("#title")).to_have_text("lobby")
+    plug.put_back()
+    expect(pia.locator("#log .error")).to_contain_text("not said: hello (")
+
+
+def test_a_paste_ends_with_the_conversation_it_goes_to(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "/msg ada hello")
+        ada.wait(type="told", text="hello")
+        paste(pia, "one\ntwo")
+        expect(pia.locator("#wall")).to_be_visible()
+        pia.locator("#directs .close-it").click()
+        expect(pia.locator("#wall")).to_be_hidden()
+        assert [each["text"] for each in ada.heard(type="told")] == ["hello"]
+
+
+def test_who_has_left_keeps_what_is_typed(serve: Serve, people: People) -> None:
+    pia = people.comes(serve("--in-memory"), "pia")
+    pia.click("#leave")
+    say(pia, "too late")
+    expect(pia.locator("#status")).to_contain_text("the conversation is over; come back first")
+    expect(pia.locator("#text")).to_have_value("too late")
+    no_pending(pia)
+
+
+def test_what_one_tells_oneself_is_there_once(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        say(pia, "/msg pia buy milk")
+        shows(pia, "buy milk")
+        no_pending(pia)
+        ada.ask(type="tell", nick="pia", text="behind it")
+        expect(pia.locator("#directs .count")).to_have_text("1 unread, 1 for you")
+        assert texts(pia) == ["buy milk"]
