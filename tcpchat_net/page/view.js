@@ -7,7 +7,7 @@
 //         both ends as one scrolls, and what one reads does not move.
 //
 // Rule 3: Only what is new is told to who listens: what is shown at once, or was said before, is
-//         put into the log while it is not live.
+//         put into the log while it is not live. What is new and comes meanwhile is told afterwards.
 
 import { nickColour, pieces } from "./commands.js";
 
@@ -20,6 +20,7 @@ const GROUP_MS = 5 * 60_000; // for so long a nick need not be repeated …
 const GROUP_ROWS = 12; // … and for so many messages, so that it is seen who talks
 const MAX_SINGLY = 3; // so many comings and goings are told one by one …
 const MAX_NAMES = 3; // … and so many names stand in the one line for all
+const QUIET_MS = 500; // for so long the log is not live, so that nothing old is read out
 const MAX_KEPT = 20_000; // rows of a conversation; older ones are in the server's archive
 
 /** An element with a class and children; a string is text. */
@@ -257,6 +258,7 @@ export class Log {
     this._isAtEnd = true;
     this._seenEnd = 0; // what comes after this was not shown yet
     this._rows = new Map(); // by place: its elements, and what they were made of
+    this._toldEnd = 0; // what comes after this is new to who listens
     this._quiet = 0;
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     latest.addEventListener("click", () => this.toEnd());
@@ -268,6 +270,7 @@ export class Log {
   show(conversation) {
     if (this.conversation !== null) this.conversation.top = this._isAtEnd ? null : this._anchor();
     this.conversation = conversation;
+    this._toldEnd = conversation.end;
     this._silently(() => {
       this._clear();
       const { top } = conversation;
@@ -295,14 +298,20 @@ export class Log {
         if (place === null) this._follow();
         else this._restore(place);
       });
-    } else if (isQuiet) this._silently(() => this._extend());
-    else this._extend();
+    } else if (isQuiet) {
+      this._toldEnd = this.conversation.end;
+      this._silently(() => this._extend());
+    } else {
+      this._extend();
+      this._told();
+    }
     this._after();
   }
 
   /** Go to the latest. */
   toEnd() {
-    this._silently(() => this._fromEnd());
+    if (this._isAtEnd && this._to === this.conversation.end) this._scrollToEnd();
+    else this._silently(() => this._fromEnd());
     this._after();
   }
 
@@ -347,7 +356,22 @@ export class Log {
     this._list.setAttribute("aria-live", "off");
     act();
     clearTimeout(this._quiet);
-    this._quiet = setTimeout(() => this._list.setAttribute("aria-live", "polite"), 500);
+    this._quiet = setTimeout(() => this._aloud(), QUIET_MS);
+  }
+
+  /** The log is live again. What is new and was put into it meanwhile is put there again. */
+  _aloud() {
+    this._list.setAttribute("aria-live", "polite");
+    for (let place = Math.max(this._toldEnd, this._from); place < this._to; place++) {
+      this._refresh(place);
+    }
+    this._told();
+  }
+
+  /** What is shown has been told, if the log is live. */
+  _told() {
+    if (this._list.getAttribute("aria-live") === "off") return;
+    this._toldEnd = Math.max(this._toldEnd, this._to);
   }
 
   _clear() {

@@ -232,3 +232,70 @@ def test_what_one_tells_oneself_is_there_once(serve: Serve, people: People) -> N
         ada.ask(type="tell", nick="pia", text="behind it")
         expect(pia.locator("#directs .count")).to_have_text("1 unread, 1 for you")
         assert texts(pia) == ["buy milk"]
+
+
+# ── Who listens ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_new_is_read_out_once_however_one_comes_to_see_it(
+    serve: Serve, people: People
+) -> None:
+    pia = people.comes(serve("--in-memory"), "pia")
+    heard = pia.evaluate("""async () => {
+        const {Conversation, Log, element} = await import("./view.js");
+        const lobby = new Conversation("room", "lobby");
+        const say = text => lobby.add({kind: "said", seq: 1, at: 0, nick: "ada", text});
+        const list = element("div");
+        const scroller = element("div", "", list);
+        scroller.style.cssText = "position: fixed; inset: 0; overflow: auto";
+        document.body.append(scroller);
+        const log = new Log(scroller, list, element("div"), element("div"), {older() {}});
+        const heard = [];
+        new MutationObserver(changes => {
+            if (list.getAttribute("aria-live") !== "polite") return;
+            for (const {addedNodes} of changes)
+                for (const each of addedNodes) heard.push(each.querySelector(".text").textContent);
+        }).observe(list, {childList: true});
+        const frames = async () => {
+            for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame);
+        };
+        const live = async () => {
+            while (list.getAttribute("aria-live") !== "polite") await frames();
+            await frames();
+        };
+
+        for (let n = 0; n < 1_000; n++) say(`old ${n}`);
+        log.show(lobby);
+        say("as it is shown");
+        log.update();
+        await live();
+        say("at the end");
+        log.toEnd();
+        log.update();
+        await live();
+        while (list.children.length < 400) {
+            scroller.scrollTop = 0;
+            await frames();
+        }
+        say("while one reads further up");
+        log.update();
+        while (list.lastChild.textContent.includes("further up") === false) {
+            scroller.scrollTop += 500;
+            await frames();
+        }
+        await live();
+        scroller.scrollTop = 0;
+        await frames();
+        scroller.scrollTop = 0;
+        await live();
+        say("to be jumped to");
+        log.toEnd();
+        await live();
+        return heard;
+    }""")
+    assert heard == [
+        "as it is shown",
+        "at the end",
+        "while one reads further up",
+        "to be jumped to",
+    ]

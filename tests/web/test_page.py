@@ -576,6 +576,7 @@ def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
         pia = people.comes(site, "pia")
         say(pia, "before")
         shows(pia, "before")
+        expect(pia.locator("#log")).to_have_attribute("aria-live", "polite")
         pia.evaluate("""() => {
             window.readOut = [];
             const log = document.getElementById("log");
