@@ -249,26 +249,3 @@ export async function claim(name) {
   if (isTaken) channel.close();
   return !isTaken;
 }
-
-/** What is kept under a name, or null; in a browser that keeps nothing, always null. */
-export function kept(storage, name) {
-  try {
-    return JSON.parse(window[storage].getItem(`tcpchat.${name}`));
-  } catch {
-    return null;
-  }
-}
-
-/** Keep a value, or nothing; whether the browser could. */
-export function keep(storage, name, value) {
-  const key = `tcpchat.${name}`;
-  try {
-    // Where there is no room for the new, the old may not stay: who resumed a session as it was a
-    // while ago would give numbers again that the server knows, and what was said so be lost.
-    window[storage].removeItem(key);
-    if (value !== null) window[storage].setItem(key, JSON.stringify(value));
-    return true;
-  } catch {
-    return false; // it is full, or forbidden: then a reload begins anew
-  }
-}

@@ -10,7 +10,19 @@ import {
   parseLine,
   roomKey,
 } from "./commands.js";
-import { Connection, LocalError, claim, keep, kept } from "./connection.js";
+import { Connection, LocalError, claim } from "./connection.js";
+import {
+  arrayOf,
+  goesBack,
+  hashRoom,
+  keep,
+  kept,
+  keptText,
+  onEnter,
+  openEntrance,
+  roomsToGoBackTo,
+  stringsOf,
+} from "./entrance.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
@@ -28,18 +40,11 @@ const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
 
 const $ = (id) => document.getElementById(id);
 
-// ── What a browser has kept ──────────────────────────────────────────────────────────────────
+// ── State ────────────────────────────────────────────────────────────────────────────────────
 
-// That may be anything: an older page of ours may have kept it, or somebody else's that came from the
-// same address.
-const arrayOf = (value) => (Array.isArray(value) ? value : []);
-const stringsOf = (value) => arrayOf(value).filter((each) => typeof each === "string");
 const pairsOf = (value) => arrayOf(value).filter((each) => typeof arrayOf(each)[0] === "string");
 const isMessage = (item) =>
   item?.kind === "said" && typeof item.nick === "string" && typeof item.text === "string";
-const keptText = (name) => stringsOf([kept("localStorage", name)])[0] ?? "";
-
-// ── State ────────────────────────────────────────────────────────────────────────────────────
 
 const conversations = new Map(); // by key: `#room` or `@nick`
 let current = null; // the conversation that is looked at
@@ -656,16 +661,6 @@ addEventListener("hashchange", () => {
   else $("room").value = room;
 });
 
-/** The room that the address names, as `#room`; a code that it may have instead is none. */
-function hashRoom() {
-  if (location.hash.startsWith("#claim=")) return "";
-  try {
-    return decodeURIComponent(location.hash.slice(1));
-  } catch {
-    return "";
-  }
-}
-
 /** Ask, and tell what is wrong with what cannot be asked. */
 async function ask(request) {
   try {
@@ -1022,16 +1017,10 @@ function closeDrawers() {
 function showEntrance() {
   isIn = false;
   $("app").hidden = true;
-  $("entrance").hidden = false;
   document.title = "tcpchat";
-  if ($("nick").value === "") {
-    const isChosen = me() !== "" && !me().startsWith("guest-");
-    $("nick").value = isChosen ? me() : keptText("nick");
-  }
+  if (me() !== "" && !me().startsWith("guest-")) $("nick").value ||= me();
   $("nick").placeholder = me();
-  $("room").value = hashRoom() || $("room").value || keptText("room");
-  if ($("enter").contains(document.activeElement)) return; // somebody types there already
-  $($("nick").value === "" ? "nick" : "room").focus();
+  openEntrance();
 }
 
 function showApp() {
@@ -1042,16 +1031,17 @@ function showApp() {
   drawNotify();
 }
 
-$("enter").addEventListener("submit", (event) => {
-  event.preventDefault();
+function entrancePassed() {
   if (!$("password-field").hidden) {
     connection.usePassword($("password").value);
     $("enter-error").textContent = "";
     isReturning = $("nick").value.trim() !== ""; // all is said that has to be
-    return;
+  } else if (connection.protocol.welcome === null) {
+    isReturning = true; // the server may want a password first
+  } else {
+    enterWith($("room").value.trim() || FIRST_ROOM);
   }
-  enterWith($("room").value.trim() || FIRST_ROOM);
-});
+}
 
 let refused = null; // while one comes in: why one does not into some of the rooms
 
@@ -1087,12 +1077,9 @@ function notIn(text, field) {
   $(field).select();
 }
 
-// Who was in rooms, and did not leave, is there again when the page is opened anew.
-const roomsToGoBackTo = () => stringsOf(kept("localStorage", "rooms"));
-
 function goBack() {
   isReturning = false;
-  $("nick").value ||= keptText("nick");
+  if ($("entrance").hidden) $("nick").value ||= keptText("nick");
   const typed = $("room").value.trim();
   enterWith(typed || hashRoom() || keptText("room") || FIRST_ROOM);
 }
@@ -1203,7 +1190,8 @@ async function start() {
     },
   });
   if (session) restoreConversations(session);
-  isReturning = !isIn && keptText("nick") !== "" && roomsToGoBackTo().length > 0;
+  isReturning = !isIn && goesBack();
+  onEnter(entrancePassed);
   // Who is in at once sees no entrance on the way.
   setTimeout(() => isIn || showEntrance(), isReturning ? RETURN_MS : 0);
   connection.open();

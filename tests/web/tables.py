@@ -65,13 +65,14 @@ def _tagged(union: Any) -> list[list[Any]]:
 def _lookalikes() -> tuple[str, str, list[list[str]]]:
     """Characters that names can have, one by one what each counts as, and those that are several.
 
-    Only what a name can hold in the form that the server shows is looked up.
+    Only what a name can hold in the form that the server shows is looked up. What counts as itself
+    need not be said.
     """
     parts = {char for code in range(sys.maxunicode + 1) for char in _parts(code)}
     kept = {
         chr(code): stands
         for code, stands in sorted(names._LOOKALIKES.items())
-        if chr(code) in parts
+        if chr(code) in parts and chr(code) != stands
     }
     single = {char: stands for char, stands in kept.items() if len(stands) == 1}
     several = [[char, stands] for char, stands in kept.items() if len(stands) > 1]
@@ -134,7 +135,7 @@ export const COMMANDS = [
 // How many colours nicks have.
 export const COLOURS = {len(NICK_COLOURS)};
 
-// Characters of names, one by one what each of them counts as, and where that is more than one.
+// Characters of names that count as another, one by one as which, and where that is several.
 export const ALIKE = {_js(alike)};
 export const STAND = {_js(stand)};
 export const ALIKE_SEVERAL = {_js(several)};

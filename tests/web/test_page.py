@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
 from tests.cli.cable import Plug
 from tests.cli.serving import Talker
@@ -260,6 +260,84 @@ def test_a_browser_that_keeps_nothing_will_do(serve: Serve, people: People) -> N
         ada.wait(type="gone", nick="pia")
         expect(pia.locator("#entrance")).to_be_visible()
         expect(pia.locator("#nick")).to_have_value("")
+
+
+def hold_the_rest(context: BrowserContext) -> list[Route]:
+    """From now on pages have the entrance only; the list has what the rest of them waits for."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    context.route("**/page.js", hold)
+    return held
+
+
+def without_the_rest(context: BrowserContext) -> None:
+    """From now on pages have the entrance only, and say when it has run."""
+    script = "document.body.append('the rest')"
+    context.route(
+        "**/page.js", lambda route: route.fulfill(body=script, content_type="text/javascript")
+    )
+
+
+@pytest.mark.parametrize("password", ["", "open sesame"])
+def test_who_is_quick_is_in_as_soon_as_the_rest_of_the_page_is_there(
+    serve: Serve, people: People, tmp_path: Path, password: str
+) -> None:
+    (tmp_path / "password").write_text(password)
+    flags = ("--password-file", str(tmp_path / "password")) if password else ()
+    site = serve("--in-memory", *flags)
+    people.opens(site.url)
+    held = hold_the_rest(people.contexts[-1])
+    pia = people.contexts[-1].new_page()
+    pia.goto(f"{site.url}#attic", wait_until="commit")
+    expect(pia.locator("#nick")).to_be_focused()
+    expect(pia.locator("#room")).to_have_value("attic")
+    pia.keyboard.type("pia")
+    pia.fill("#room", "den")
+    pia.press("#room", "Enter")
+    held[0].continue_()
+    if password:
+        expect(pia.locator("#password")).to_be_focused()
+        pia.keyboard.type(password)
+        pia.keyboard.press("Enter")
+    expect(pia.locator("#title")).to_have_text("den")
+    expect(pia.locator("#me")).to_have_text("pia")
+    expect(pia.locator("#enter-error")).to_have_text("")
+
+
+def test_what_is_begun_at_the_entrance_stays_when_the_rest_of_the_page_comes(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    people.opens(site.url, script=remembering("pia", "den"))
+    held = hold_the_rest(people.contexts[-1])
+    pia = people.contexts[-1].new_page()
+    pia.goto(f"{site.url}#attic", wait_until="commit")
+    expect(pia.locator("#room")).to_be_focused()
+    expect(pia.locator("#nick")).to_have_value("pia")
+    pia.fill("#room", "kitchen")
+    pia.fill("#nick", "")
+    held[0].continue_()
+    expect(pia.locator("#nick")).to_have_attribute("placeholder", re.compile("guest"))
+    expect(pia.locator("#nick")).to_have_value("")
+    expect(pia.locator("#nick")).to_be_focused()
+    expect(pia.locator("#room")).to_have_value("kitchen")
+
+
+def test_who_is_in_without_being_asked_sees_no_entrance_on_the_way(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia")
+    without_the_rest(people.contexts[-1])
+    pia.reload()
+    later = people.contexts[-1].new_page()
+    later.goto(site.url)
+    for page in (pia, later):
+        expect(page.locator("body")).to_contain_text("the rest")
+        expect(page.locator("#entrance")).to_be_hidden()
 
 
 def test_a_code_in_the_address_is_no_room(serve: Serve, people: People) -> None:
