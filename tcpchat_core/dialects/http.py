@@ -139,7 +139,7 @@ class Request(NamedTuple):
 
     method: bytes
     path: str
-    headers: Mapping[str, tuple[str, ...]]
+    headers: Mapping[str, list[str]]
 
     def only(self, name: str) -> str | None:
         """The value of a header that is there once; None for none and for several."""
@@ -237,13 +237,13 @@ def _parse(lines: list[bytes]) -> Request:
         raise _BadRequestError("this is a chat; its page is had by GET", 405, _ALLOW)
     if not _TARGET.fullmatch(target):
         raise _BadRequestError("a path begins with / and has no blanks in it")
-    headers: dict[str, tuple[str, ...]] = {}
+    headers: dict[str, list[str]] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
         if not (colon and _TOKEN.fullmatch(name)) or _CONTROL.search(value):
             raise _BadRequestError("a header is a name, a colon and a value")
-        key = name.decode().lower()
-        headers[key] = (*headers.get(key, ()), value.decode("latin-1").strip(" \t"))
+        values = headers.setdefault(name.decode().lower(), [])
+        values.append(value.decode("latin-1").strip(" \t"))
     return Request(method, target.decode().partition("?")[0], headers)
 
 

@@ -143,6 +143,11 @@ def test_who_has_a_file_is_not_sent_it_again(known: str, code: int) -> None:
     assert data.endswith(b"\r\n\r\n") == (code == 304)
 
 
+def test_a_list_may_stand_in_several_lines() -> None:
+    known = {"If-None-Match": '"e0"', "if-none-match": '"e1"', "IF-NONE-MATCH": '"e2"'}
+    assert status(answer_to(get("/page.js", {**known}))) == 304
+
+
 def test_the_two_forms_of_a_file_have_names_of_their_own() -> None:
     headers: dict[str, str | None] = {"Accept-Encoding": "gzip"}
     assert header(answer_to(get("/page.js", headers)), "ETag") == '"e2.gzip"'
