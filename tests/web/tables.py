@@ -1,7 +1,7 @@
 """What the page takes over from Python: notices, requests, commands, colours and how names look.
 
-`python -m tests.web.tables` writes tcpchat_net/page/tables.js anew; test_tables.py tells when that
-is due. So each rule stands once, and in Python.
+`python -m tests.web.tables` writes tcpchat_net/page/tables.js anew; test_protocol.py tells when
+that is due. So each rule stands once, and in Python.
 """
 
 from __future__ import annotations
