@@ -1,7 +1,7 @@
 // What is typed, and how names and texts are read: tcpchat_core/commands.py and what the terminal's
 // client does with a word before the cursor, with a nick, with a paste. Pure; no DOM.
 
-import { ALIKE, ALIKE_SEVERAL, COLOURS, COMMANDS, STAND } from "./tables.js";
+import { ALIKE_SEVERAL, COLOURS, COMMANDS, GAPS, GAP_0, STAND } from "./tables.js";
 import { sanitize } from "./protocol.js";
 
 export { COMMANDS };
@@ -225,7 +225,11 @@ function candidates(earlier, word, nicks, rooms, ignored) {
 
 const LOOKALIKES = new Map(ALIKE_SEVERAL);
 const stands = [...STAND];
-for (const [place, char] of [...ALIKE].entries()) LOOKALIKES.set(char, stands[place]);
+let code = 0;
+for (const [place, gap] of [...GAPS].entries()) {
+  code += gap.codePointAt(0) - GAP_0;
+  LOOKALIKES.set(String.fromCodePoint(code), stands[place]);
+}
 
 /** The form in which a name is compared: that of tcpchat_core/names.py, for names it allows. */
 export function nameKey(name) {

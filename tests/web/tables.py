@@ -11,6 +11,7 @@ import sys
 import types
 import typing
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -62,11 +63,16 @@ def _tagged(union: Any) -> list[list[Any]]:
     return [[each.__struct_config__.tag, _fields(each)] for each in get_args(union)]
 
 
+# The character that would stand for no distance; so those for small ones are in ASCII.
+_GAP_0: Final = 0x1F
+
+
 def _lookalikes() -> tuple[str, str, list[list[str]]]:
     """Characters that names can have, one by one what each counts as, and those that are several.
 
     Only what a name can hold in the form that the server shows is looked up. What counts as itself
-    need not be said.
+    need not be said. Of the others it is told how far each is behind the one before, as a
+    character: most are near, so that much less is sent.
     """
     parts = {char for code in range(sys.maxunicode + 1) for char in _parts(code)}
     kept = {
@@ -76,7 +82,9 @@ def _lookalikes() -> tuple[str, str, list[list[str]]]:
     }
     single = {char: stands for char, stands in kept.items() if len(stands) == 1}
     several = [[char, stands] for char, stands in kept.items() if len(stands) > 1]
-    return "".join(single), "".join(single.values()), several
+    codes = [0, *map(ord, single)]
+    gaps = [chr(_GAP_0 + code - before) for before, code in pairwise(codes)]
+    return "".join(gaps), "".join(single.values()), several
 
 
 def _parts(code: int) -> str:
@@ -135,8 +143,10 @@ export const COMMANDS = [
 // How many colours nicks have.
 export const COLOURS = {len(NICK_COLOURS)};
 
-// Characters of names that count as another, one by one as which, and where that is several.
-export const ALIKE = {_js(alike)};
+// Characters of names that count as another: how far each is behind the one before, from GAP_0 on;
+// one by one as which; and where that is several.
+export const GAP_0 = {_GAP_0};
+export const GAPS = {_js(alike)};
 export const STAND = {_js(stand)};
 export const ALIKE_SEVERAL = {_js(several)};
 """
