@@ -32,11 +32,10 @@ def load_site(hosts: Iterable[str] = (), *, is_encrypted: bool, folder: Path = P
     speaks TLS (`is_encrypted`), a page of this server has come by `https`; elsewhere a proxy may
     have spoken it. Raises OSError.
     """
-    files: dict[str, File] = {}
+    files = {"/": _load(folder / "index.html")}  # without which there is no page
     for path in sorted(folder.iterdir()):
-        if path.suffix in _CONTENT_TYPES:
-            name = "" if path.name == "index.html" else path.name
-            files[f"/{name}"] = _load(path)
+        if path.suffix in _CONTENT_TYPES and path.name != "index.html":
+            files[f"/{path.name}"] = _load(path)
     schemes = ("https",) if is_encrypted else ("http", "https")
     return Site(files, frozenset(host.lower() for host in hosts), schemes)
 

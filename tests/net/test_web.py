@@ -400,3 +400,9 @@ def test_a_server_without_a_page_is_no_web_server() -> None:
     with serving() as server, Peer(server.address) as peer:
         peer.sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert peer.rest().endswith("* Closing: this is a chat, not a web server\n")
+
+
+def test_a_folder_without_an_index_is_no_page(tmp_path: Path) -> None:
+    (tmp_path / "page.js").write_text("export {};")
+    with pytest.raises(FileNotFoundError):
+        load_site(is_encrypted=False, folder=tmp_path)
