@@ -92,8 +92,10 @@ def main() -> None:
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
-        # Wherever it is morning now; east of Greenwich is written with a minus.
-        morning = f"Etc/GMT{time.gmtime().tm_hour - 9:+d}"
+        # Wherever it is morning now; east of Greenwich is written with a minus. There are places
+        # from 14 hours east of it to 12 hours west.
+        hours = time.gmtime().tm_hour - 9
+        morning = f"Etc/GMT{hours - 24 if hours > 12 else hours:+d}"
         looks = {
             "page.png": {
                 "viewport": {"width": 1200, "height": 640},

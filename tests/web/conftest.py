@@ -12,13 +12,21 @@ from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, NoReturn, Self
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 
 from tests.cli.cable import Plug, cable_to
 from tests.cli.serving import ServerProcess, listening
 
 # However busy the machine is; it is where a broken one ends.
 LIMIT_S: Final = 60
+expect.set_options(timeout=LIMIT_S * 1_000)
 
 # Names that lead to this machine, as far as the browser knows.
 _NAMES: Final = "MAP *.example 127.0.0.1"

@@ -11,9 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.cli.cable import Plug
-from tests.web.conftest import LIMIT_S, NARROW, People, Program, Site
-
-expect.set_options(timeout=LIMIT_S * 1_000)
+from tests.web.conftest import NARROW, People, Program, Site
 
 MEMBERS = 60
 

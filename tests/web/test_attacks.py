@@ -19,7 +19,6 @@ from tests.cli.serving import Talker
 from tests.web.conftest import LIMIT_S, People, Program, Site
 
 Serve = Callable[..., Site]
-expect.set_options(timeout=LIMIT_S * 1_000)
 
 
 def say(page: Page, text: str) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, exp
 
 from tests.cli.cable import Plug
 from tests.cli.serving import Talker
-from tests.web.conftest import LIMIT_S, NARROW, People, Program, Site
+from tests.web.conftest import NARROW, People, Program, Site
 from tests.web.smoothness import WATCH
 from tests.web.tables import PAGE
 
@@ -22,8 +22,6 @@ Serve = Callable[..., Site]
 
 # What comes with the next frame has been drawn.
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
-expect.set_options(timeout=LIMIT_S * 1_000)
 
 
 def say(page: Page, text: str) -> None:
@@ -771,7 +769,8 @@ def test_a_reload_in_the_background_has_its_messages_when_it_is_looked_at(
         };
     """)
     pia.reload()
-    pia.wait_for_function("""window.heard.includes('"type":"history"')""")
+    while not pia.evaluate("""window.heard.includes('"type":"history"')"""):
+        pia.wait_for_timeout(20)  # (to wait in the page, its policy forbids)
     pia.evaluate("""() => {
         window.isAway = false;
         document.dispatchEvent(new Event("visibilitychange"));
