@@ -52,9 +52,9 @@ class Program:
         self._sock.settimeout(None)  # it is `wait` that does not wait for ever
         self._told: list[dict[str, Any]] = []
         self._more = threading.Condition()
+        self.ask(type="hello")  # at once: who is silent is taken for a person
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.ask(type="hello")
         self.ask(type="nick", nick=nick)
         for room in rooms:
             self.ask(type="join", room=room)
