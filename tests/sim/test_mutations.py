@@ -41,7 +41,7 @@ from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects import Hangup, Item, Reply
 from tcpchat_core.dialects import frames as frames_module
 from tcpchat_core.dialects import websocket as websocket_module
-from tcpchat_core.dialects.frames import FrameBuffer, FrameEvent, Ping, pong_frame, text_frame
+from tcpchat_core.dialects.frames import FrameBuffer, FrameEvent, Ping, Text, pong_frame, text_frame
 from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
 from tcpchat_core.dialects.plain import PlainReader, PlainText
@@ -726,10 +726,21 @@ def any_host_is_one_of_ours(patch: Patch) -> Parts:
 
 
 def reserved_bits_mean_nothing(patch: Patch) -> Parts:
-    check = FrameBuffer._check
-    patch.setattr(
-        FrameBuffer, "_check", lambda self, first, second: check(self, first & 0x8F, second)
-    )
+    class Lenient(FrameBuffer):
+        __slots__ = ()
+
+        def _check(self, first: int, second: int) -> None:
+            super()._check(first & 0x8F, second)
+
+        def _take(
+            self, opcode: int, data: bytes, events: list[FrameEvent], *, is_final: bool
+        ) -> None:
+            if opcode == 0x1 and is_final:  # but for those bits it would be a whole message
+                events.append(Text(data))
+            else:
+                super()._take(opcode, data, events, is_final=is_final)
+
+    patch.setattr(websocket_module, "FrameBuffer", Lenient)
     return Parts()
 
 
