@@ -90,11 +90,11 @@ class Graces:
     def begin(self, session: str, grace: Grace, length_ms: int) -> None:
         """A session waits from now on; of this length its grace is the last to end."""
         self.end(session)
-        graces = self._by_length.setdefault(length_ms, OrderedDict())
-        graces[session] = grace
+        self._by_length.setdefault(length_ms, OrderedDict())[session] = grace
         # Beyond a bound the state ends the one that is away longest, which needs no grace then.
-        while not self._is_away(*_first(graces)):
-            graces.popitem(last=False)
+        for graces in self._by_length.values():
+            while graces and not self._is_away(*_first(graces)):
+                graces.popitem(last=False)
 
     def end(self, session: str) -> None:
         """A session is resumed, or over."""

@@ -191,13 +191,16 @@ class ClientSocket:
     makes a message of each line. It ends with the close frame of the server, `code` then, to which
     it has answered, or which answers its own.
 
-    `draw` makes keys, and where messages are cut into fragments, with pings between them; without
-    it a message is one frame.
+    `draw` makes keys, and where messages are cut into fragments, and whether `pings` are between
+    them; without it a message is one frame.
     """
 
-    def __init__(self, draw: random.Random | None = None, *, fragments: float = 0.0) -> None:
+    def __init__(
+        self, draw: random.Random | None = None, *, fragments: float = 0.0, pings: bool = True
+    ) -> None:
         self._draw = draw or random.Random(0)
         self._fragments = fragments
+        self._has_pings = pings
         self._key = base64.b64encode(self._draw.randbytes(16)).decode()
         self._data = bytearray()
         self._pings = 0
@@ -279,7 +282,7 @@ class ClientSocket:
             opcode = CONTINUATION if place else TEXT
             frames += self._frame(line[start:end], opcode, is_final=place == len(cuts))
             start = end
-            if draw.random() < 0.1:
+            if self._has_pings and draw.random() < 0.1:
                 frames += self.ping()
         return frames
 
@@ -308,11 +311,18 @@ def _whole_line(payload: bytes) -> bytes:
 
 
 def web_server(
-    *, limits: ServerLimits = NO_FLOOD_LIMIT, password: str = "", delayed: bool = False
+    *,
+    state: ChatState | None = None,
+    limits: ServerLimits = NO_FLOOD_LIMIT,
+    password: str = "",
+    delayed: bool = False,
 ) -> MemoryServer:
     """A server of all dialects."""
     protocol = ServerProtocol(
-        ChatState(), limits=limits, password=password, dialects=(WebSocket(SITE), *DIALECTS)
+        state or ChatState(),
+        limits=limits,
+        password=password,
+        dialects=(WebSocket(SITE), *DIALECTS),
     )
     return MemoryServer(protocol, delayed=delayed)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tcpchat_core import ServerLimits, events, notices
+from tcpchat_core import ChatState, ServerLimits, StateLimits, events, notices
 from tcpchat_core.dialects import MAX_FIRST_BYTES, Hangup, Reply, choose
 from tcpchat_core.dialects.frames import close_frame, text_frame
 from tcpchat_core.dialects.jsonl import JSON, encode_request
@@ -35,7 +35,7 @@ from tests.core.browser import (
     upgrade,
     web_server,
 )
-from tests.core.harness import HELLO, MemoryServer, join, split_at
+from tests.core.harness import HELLO, MemoryServer, join, session, split_at
 from tests.core.strategies import CUTS
 from tests.core.test_frames import STREAMS
 
@@ -505,6 +505,21 @@ def test_a_page_that_is_closed_is_gone_in_a_moment_and_one_that_is_loaded_anew_i
     server.wait(60_000 - PAGE_GRACE_MS)
     assert server.lines(2) == ["* guest-4 quit (connection lost)"]
     assert isinstance(notices_in(server.read(7))[0], notices.Resumed)
+
+
+def test_who_had_to_make_room_for_a_page_that_was_closed_does_not_expire_later() -> None:
+    state = ChatState(limits=StateLimits(away=1))
+    server = web_server(state=state)
+    for conn in (1, 2):
+        enter(server, conn, token=f"t{conn}")
+        server.send(conn, ask(events.Hello()))
+    server.lose(1)
+    server.send(2, closing(1001))
+    server.lose(2)
+    assert state.away(session("t1")) is None
+    server.wait_until_nothing_is_due()
+    expired = [entry.event for entry in server.log if isinstance(entry.event, events.Expire)]
+    assert expired == [events.Expire(session("t2"), "closed the page")]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Visit:
     spoke_at: int = 1 << 40  # when it began to ask for something: until then it was silent
     data: bytearray = field(default_factory=bytearray)
     began_at: int = 0  # when the first of it came
-    is_over: bool = False  # the server has closed
+    is_over: bool = False  # the server has closed, and had read all that was asked
 
     @property
     def was_greeted(self) -> bool:
@@ -157,13 +157,15 @@ class Loader(Peer):
 
     def hang_up(self) -> None:
         if self._visit is not None and self.end is not None:
-            incoming = self.end.incoming
-            self._visit.is_over = incoming.ended and not self.end.is_reset
+            end = self.end
+            was_heard = not self._unsent and not end.outgoing.held
+            self._visit.is_over = was_heard and end.incoming.ended and not end.is_reset
         super().hang_up()
 
     def _get(self, visit: Visit, requests: dict[bytes, int]) -> None:
         request = self.draw.choice([*requests])
-        visit.status = requests[request]
+        if not visit.link.server.is_closed:  # then nobody hears it
+            visit.status = requests[request]
         self.write(request)
 
     def _later(self, delay: int, visit: Visit, act: Callable[[], None]) -> None:

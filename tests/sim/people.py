@@ -59,6 +59,8 @@ class Person(Peer):
         super().__init__(world, name)
         self.has_page = has_page
         self.socket: ClientSocket | None = None  # of a page
+        self.pinged_at = 0  # when it last sent a ping
+        self.joins = 0  # that are not answered yet
         self._parting: Parting | None = None  # the page is about to be left
         self._browses = random.Random(f"what the browser of {name} of {world.config.seed} does")
         self.protocol = self._new_protocol()
@@ -96,10 +98,13 @@ class Person(Peer):
         self.open = False
         self.heard_at = self.clock.now
         self._tap = b""
+        self.joins = 0
         self._questions.clear()
         self._parting = None
         if self.has_page:
-            self.socket = ClientSocket(self._browses, fragments=self.world.config.fragments)
+            # Pings count as lines do, and who talks as people do is to have no need to wait.
+            fragments, pings = self.world.config.fragments, not self.steady
+            self.socket = ClientSocket(self._browses, fragments=fragments, pings=pings)
             super().write(self.socket.open())
         else:
             self._say_hello()
@@ -113,7 +118,13 @@ class Person(Peer):
 
     def write(self, data: bytes) -> None:
         """Send lines, as they are or in frames. What a page cannot send yet it says again."""
-        super().write(data if self.socket is None else self.socket.send(data))
+        if self.socket is None:
+            super().write(data)
+            return
+        pings = len(self.socket.unanswered)
+        super().write(self.socket.send(data))
+        if len(self.socket.unanswered) > pings:
+            self.pinged_at = self.clock.now
 
     def hang_up(self) -> None:
         parting, end = self._parting, self.end
@@ -221,7 +232,10 @@ class Person(Peer):
                 text = self.texts.get(id, "")
             case notices.Rejected("nick-in-use"):
                 self.nick_wanted = ""
+            case notices.Entered():
+                self.joins = max(0, self.joins - 1)
             case notices.Rejected(request="join"):
+                self.joins = max(0, self.joins - 1)
                 self.wanted = [COMMONS, *(room for room in self.protocol.rooms if room != COMMONS)]
             case _:
                 pass
@@ -276,8 +290,9 @@ class Person(Peer):
             return
         assert socket is not None, "it has a page"
         assert self.link is not None, "it is connected"
-        if draw.random() < 0.3:
+        if not self.steady and draw.random() < 0.3:
             super().write(socket.ping())
+            self.pinged_at = self.clock.now
             return
         how = "page reloaded" if self.steady else draw.choices([*PARTINGS], (6, 3, 1, 1, 2))[0]
         code = PARTINGS[how]
@@ -309,6 +324,7 @@ class Person(Peer):
         if not self.open:
             return
         self.write(self.protocol.request(request))
+        self.joins += isinstance(request, events.Join)
         if isinstance(request, events.History | events.Search) and self.diary is not None:
             shown = [
                 shown.text for shown in self.diary.shown if isinstance(shown.notice, notices.Said)

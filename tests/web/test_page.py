@@ -1078,6 +1078,7 @@ def test_fingers_find_what_they_mean(serve: Serve, people: People, width: int) -
         assert pia.evaluate(small) == []
         pia.fill("#nick", "pia")
         pia.locator("#enter > .primary").tap()
+        ada.wait(type="joined", nick="pia")
         ada.ask(type="tell", nick="pia", text="psst")
         for number in range(60):
             ada.say("lobby", f"message {number}")

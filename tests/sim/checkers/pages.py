@@ -23,6 +23,9 @@ CLOSED = "closed the page"
 GREETED_AFTER = 500
 GREETED_LATE = 10_000
 
+# How long a pong may be under way, when all is well.
+ANSWERED_WITHIN = 3_000
+
 
 class Pages(Checker):
     def finished(self, world: World) -> None:
@@ -36,7 +39,9 @@ class Pages(Checker):
             self._check_told(world, diary)
         for person in world.people:
             socket = person.socket
-            if person.open and socket is not None and socket.unanswered:
+            if not person.open or person.pinged_at > world.clock.now - ANSWERED_WITHIN:
+                continue
+            if socket is not None and socket.unanswered:
                 world.violated(
                     self, f"{person.name} has no pong for {len(socket.unanswered)} pings"
                 )
@@ -77,12 +82,14 @@ class Pages(Checker):
                 world.violated(self, f"{wrong} was greeted")
         elif data and not data.startswith(b"HTTP/1.1 "[: len(data)]):
             world.violated(self, f"{wrong} got {data[:40]!r}")
+        elif not data and world.is_disturbed(visit.spoke_at):
+            pass  # a node that is held up answers nobody
         elif visit.is_over and visit.status and data[9:12] not in (b"%d" % visit.status, b"503"):
             # 503 tells why there is no answer: what takes too long, or a server that is stopped.
             world.violated(self, f"{wrong} got {data[:12]!r}, and not {visit.status}")
         for branch in (*world.lost, world.branch):
             for entry in branch.entries:
-                if entry.conn == link.conn:
+                if link.conn and entry.conn == link.conn:
                     was_silent = branch.times[entry.seq - 1] < min(early, visit.spoke_at)
                     if data.startswith(b"HTTP/1.1 ") or (is_known and was_silent):
                         world.violated(self, f"{wrong} was somebody: {entry.event}")
