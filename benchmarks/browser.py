@@ -300,12 +300,22 @@ def _wait_until(page: Page, condition: str) -> None:
 # ── A room in which much is said ─────────────────────────────────────────────────────────────────
 
 
+# How lines begin that tell of one's coming in, and of each message.
+_TOLD_OF: Final = tuple(b'\n{"type":"%s"' % kind for kind in (b"entered", b"said", b"sent"))
+
+
 class _Talkers:
-    """People who speak JSON Lines, and read all that they are told without looking at it."""
+    """People who speak JSON Lines in a room, and read all that they are told."""
 
     def __init__(self, address: str, count: int) -> None:
         host, _, port = address.partition(":")
         self._socks = [socket.create_connection((host, int(port))) for _ in range(count)]
+        self._tails = dict.fromkeys(
+            self._socks, b"\n"
+        )  # what was read behind the last line's start
+        self._heard = dict.fromkeys(
+            self._socks, -1
+        )  # so many messages, one's own too, once it is in
         self._readable = selectors.DefaultSelector()
         self._said = 0
         for number, sock in enumerate(self._socks):
@@ -313,6 +323,7 @@ class _Talkers:
             self._ask(sock, type="hello")
             self._ask(sock, type="nick", nick=f"talker{number}")
             self._ask(sock, type="join", room="lobby")
+            self._hears(sock, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -325,22 +336,42 @@ class _Talkers:
     def _ask(self, sock: socket.socket, **request: object) -> None:
         sock.sendall(msgspec.json.encode(request) + b"\n")
 
-    def say(self, messages: int, per_s: float) -> None:
-        """Say so many messages in turns, at a pace; 0 is as fast as it goes."""
+    def say(
+        self, messages: int, per_s: float, said: threading.Event, shown: threading.Event
+    ) -> None:
+        """Say so many messages in turns, at a pace; 0 is as fast as it goes.
+
+        The last one comes behind all others. When all is `said` they read on until it is `shown`.
+        """
         start = time.monotonic()
         for count in range(messages):
             while (left := start + count / per_s - time.monotonic() if per_s else 0) > 0:
                 self._read(left)
             text = f"message {self._said}: is it the kettle, or is it https://example.org/tea?"
             sock = self._socks[self._said % len(self._socks)]
+            if count == messages - 1:
+                self._hears(sock, self._said)
             self._ask(sock, type="say", room="lobby", text=text, id=f"{self._said}")
             self._said += 1
             self._read(0)
+        said.set()
+        while not shown.is_set():
+            self._read(KEY_S)
+
+    def _hears(self, sock: socket.socket, messages: int) -> None:
+        limit = time.monotonic() + PATIENCE_S
+        while self._heard[sock] < messages:
+            if time.monotonic() > limit:
+                raise Failed(f"who talks was told of {self._heard[sock]} messages of {messages}")
+            self._read(KEY_S)
 
     def _read(self, timeout_s: float) -> None:
         for key, _ in self._readable.select(timeout_s):
-            assert isinstance(key.fileobj, socket.socket)
-            key.fileobj.recv(262_144)
+            sock = key.fileobj
+            assert isinstance(sock, socket.socket)
+            lines, end, tail = (self._tails[sock] + sock.recv(262_144)).rpartition(b"\n")
+            self._heard[sock] += sum(lines.count(told) for told in _TOLD_OF)
+            self._tails[sock] = end + tail
 
 
 # The category of the trace that has the tasks in it.
@@ -390,14 +421,18 @@ def _told(browser: Browser, page: Page, talkers: _Talkers, messages: int, per_s:
     page.evaluate("bench.keys = []; bench.isTimed = true")
     before = _counted(counters)
     browser.start_tracing(page=page, categories=[_TASKS])
-    talking = threading.Thread(target=talkers.say, args=(messages, per_s))
+    said, shown = threading.Event(), threading.Event()
+    talking = threading.Thread(target=talkers.say, args=(messages, per_s, said, shown))
     talking.start()
     keys = 0
-    while talking.is_alive() or keys < 2:
-        page.keyboard.press("a")
-        keys += 1
-        talking.join(KEY_S)
-    _wait_until(page, f"bench.last >= {last} && bench.keys.length >= {keys}")
+    try:
+        while (talking.is_alive() and not said.wait(KEY_S)) or keys < 2:
+            page.keyboard.press("a")
+            keys += 1
+        _wait_until(page, f"bench.last >= {last} && bench.keys.length >= {keys}")
+    finally:
+        shown.set()
+        talking.join()
     after = _counted(counters)
     longest = _longest_task(browser.stop_tracing())
     took = page.evaluate("bench.keys")
