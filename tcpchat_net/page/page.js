@@ -373,8 +373,10 @@ function welcomed(welcome) {
   if (welcome.motd.length > 0) $("motd").hidden = false;
   lookForArchive();
   ask({ type: "rooms" });
-  if (isReturning) goBack();
-  else showEntrance();
+  if (isReturning) return goBack();
+  showEntrance();
+  const motd = $("motd");
+  motd.tabIndex = motd.scrollHeight > motd.clientHeight ? 0 : -1; // keys scroll a long one
 }
 
 /** Whether there is something to search: asked by who is in no room, it costs the server nothing. */

@@ -412,6 +412,20 @@ def test_links_in_topics_can_be_followed_and_nothing_else(serve: Serve, people: 
         expect(pia.locator("#topic")).to_have_text(topic)
 
 
+def test_a_long_message_of_the_day_leaves_the_entrance_in_view(
+    serve: Serve, people: People, tmp_path: Path
+) -> None:
+    motd = tmp_path / "motd.txt"
+    motd.write_text("\n".join(f"line {number} of the message of the day" for number in range(40)))
+    pia = people.opens(serve("--in-memory", "--motd", str(motd)).url, **NARROW)
+    told = pia.locator("#motd")
+    expect(told).to_contain_text("line 39")
+    expect(pia.locator("#enter > .primary")).to_be_in_viewport(ratio=1)
+    told.evaluate("each => each.onscroll = () => each.dataset.is = 'scrolled'")
+    told.press("End")
+    expect(told).to_have_attribute("data-is", "scrolled")
+
+
 def test_a_refused_nickname_is_told_and_may_be_changed(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby"):
