@@ -46,7 +46,7 @@ class Visit:
     spoke_at: int = 1 << 40  # when it began to ask for something: until then it was silent
     data: bytearray = field(default_factory=bytearray)
     began_at: int = 0  # when the first of it came
-    is_over: bool = False  # the server has closed, and had read all that was asked
+    over_at: int | None = None  # when the server closed that had read all that was asked
 
     @property
     def was_greeted(self) -> bool:
@@ -159,7 +159,8 @@ class Loader(Peer):
         if self._visit is not None and self.end is not None:
             end = self.end
             was_heard = not self._unsent and not end.outgoing.held
-            self._visit.is_over = was_heard and end.incoming.ended and not end.is_reset
+            if was_heard and end.incoming.ended and not end.is_reset:
+                self._visit.over_at = self.clock.now
         super().hang_up()
 
     def _get(self, visit: Visit, requests: dict[bytes, int]) -> None:

@@ -91,6 +91,7 @@ class Parting:
 
     owner: str
     link: Link
+    conn: int  # the server's number for it at that time; a new engine may give it again
     code: int | None
     is_steady: bool  # nothing befalls it
     at: int

@@ -60,7 +60,6 @@ class Person(Peer):
         self.has_page = has_page
         self.socket: ClientSocket | None = None  # of a page
         self.pinged_at = 0  # when it last sent a ping
-        self.joins = 0  # that are not answered yet
         self._parting: Parting | None = None  # the page is about to be left
         self._browses = random.Random(f"what the browser of {name} of {world.config.seed} does")
         self.protocol = self._new_protocol()
@@ -98,7 +97,6 @@ class Person(Peer):
         self.open = False
         self.heard_at = self.clock.now
         self._tap = b""
-        self.joins = 0
         self._questions.clear()
         self._parting = None
         if self.has_page:
@@ -232,10 +230,7 @@ class Person(Peer):
                 text = self.texts.get(id, "")
             case notices.Rejected("nick-in-use"):
                 self.nick_wanted = ""
-            case notices.Entered():
-                self.joins = max(0, self.joins - 1)
             case notices.Rejected(request="join"):
-                self.joins = max(0, self.joins - 1)
                 self.wanted = [COMMONS, *(room for room in self.protocol.rooms if room != COMMONS)]
             case _:
                 pass
@@ -304,7 +299,9 @@ class Person(Peer):
         if code == 0:
             self.leave()
             return
-        self._parting = Parting(self.name, self.link, code, self.steady, self.clock.now)
+        self._parting = Parting(
+            self.name, self.link, self.link.conn, code, self.steady, self.clock.now
+        )
         self.world.partings.append(self._parting)
         super().write(socket.close(code))
         if draw.random() < 0.5:
@@ -324,7 +321,6 @@ class Person(Peer):
         if not self.open:
             return
         self.write(self.protocol.request(request))
-        self.joins += isinstance(request, events.Join)
         if isinstance(request, events.History | events.Search) and self.diary is not None:
             shown = [
                 shown.text for shown in self.diary.shown if isinstance(shown.notice, notices.Said)

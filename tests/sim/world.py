@@ -344,8 +344,6 @@ class World:
                     person.open
                     and not person.leaving
                     and COMMONS in person.protocol.rooms
-                    # What it asked for while it was not served stands before its last words.
-                    and not (person.steady and person.joins)
                     # Who has not read the news of a reset yet is not really connected.
                     and person.end is not None
                     and not person.end.is_reset

@@ -12,7 +12,8 @@ from tests.sim.peers import Diary, Shown
 from tests.sim.server import EPOCH
 from tests.sim.world import Checker, World
 
-# After a restart, what was said meanwhile goes out at the allowed rate, before what is new.
+# After a restart, what was said meanwhile goes out at the allowed rate, before what is new. So does
+# what waited for a node that was held up, of which there may be more.
 CAUGHT_UP_WITHIN = 10_000
 
 
@@ -33,6 +34,8 @@ class Healthy(Checker):
         way = config.latency + config.jitter
         one_way = way + config.log_late + 10  # who writes and reads at once needs none of it
         both_ways = 2 * way + config.log_time + 10
+        rate = config.limits.flood_rate
+        waiting = 1_000 * config.state_limits.receipts // rate if rate else 0
         since = 0  # when it began to be told things on this connection
         for shown in diary.shown:
             if shown.conn != conn:
@@ -50,9 +53,7 @@ class Healthy(Checker):
                 case Sent() if (
                     shown.at - world.spoken[shown.text] > both_ways
                     and world.spoken[shown.text] >= since
-                    and not world.is_disturbed(
-                        world.spoken[shown.text], shown.at if world.cluster else None
-                    )
+                    and not self._waited(world, world.spoken[shown.text], shown.at, waiting)
                 ):
                     late = shown.at - world.spoken[shown.text]
                     text = f"{diary.owner} had its receipt for {shown.text[:20]!r}"
@@ -60,6 +61,12 @@ class Healthy(Checker):
                 case _:
                     pass
         return conn
+
+    def _waited(self, world: World, spoken: int, at: int, waiting: int) -> bool:
+        """Whether something was wrong, or so near that lines which waited for it were before it."""
+        if world.cluster is None:
+            return world.is_disturbed(spoken)
+        return world.is_disturbed(spoken - CAUGHT_UP_WITHIN - waiting, at)
 
     def _said_at(self, world: World, shown: Shown, at: int) -> int:
         """When it came to be in the log: by the log's clock, unless that may be set."""

@@ -56,7 +56,7 @@ class Pages(Checker):
         for parting in world.partings:
             conn, code = parting.link.conn, parting.code
             if code == 1001:
-                gone.add(conn)
+                gone.add(parting.conn)
             if parting.has_answer and not parting.was_told:
                 if parting.answer != code:
                     text = f"{parting.owner} closed with {code} and was answered {parting.answer}"
@@ -82,11 +82,12 @@ class Pages(Checker):
                 world.violated(self, f"{wrong} was greeted")
         elif data and not data.startswith(b"HTTP/1.1 "[: len(data)]):
             world.violated(self, f"{wrong} got {data[:40]!r}")
-        elif not data and world.is_disturbed(visit.spoke_at):
-            pass  # a node that is held up answers nobody
-        elif visit.is_over and visit.status and data[9:12] not in (b"%d" % visit.status, b"503"):
-            # 503 tells why there is no answer: what takes too long, or a server that is stopped.
-            world.violated(self, f"{wrong} got {data[:12]!r}, and not {visit.status}")
+        elif visit.over_at is not None and visit.status:
+            # A node that stops or is held up answers nobody. 503 tells why there is no other
+            # answer: what takes too long, or a server that is stopped.
+            is_excused = not data and world.is_disturbed(visit.spoke_at, visit.over_at)
+            if not is_excused and data[9:12] not in (b"%d" % visit.status, b"503"):
+                world.violated(self, f"{wrong} got {data[:12]!r}, and not {visit.status}")
         for branch in (*world.lost, world.branch):
             for entry in branch.entries:
                 if link.conn and entry.conn == link.conn:
