@@ -310,12 +310,10 @@ class _Talkers:
     def __init__(self, address: str, count: int) -> None:
         host, _, port = address.partition(":")
         self._socks = [socket.create_connection((host, int(port))) for _ in range(count)]
-        self._tails = dict.fromkeys(
-            self._socks, b"\n"
-        )  # what was read behind the last line's start
-        self._heard = dict.fromkeys(
-            self._socks, -1
-        )  # so many messages, one's own too, once it is in
+        # The end of the last line, and what was read behind it.
+        self._tails = dict.fromkeys(self._socks, b"\n")
+        # Of how many messages each was told, one's own too: from 0 on once it is in.
+        self._heard = dict.fromkeys(self._socks, -1)
         self._readable = selectors.DefaultSelector()
         self._said = 0
         for number, sock in enumerate(self._socks):
