@@ -99,10 +99,8 @@ class Admission:
             return Rejection("server-full", "the server is full; try again later")
         if origin is not None:
             if self._by_origin[origin] >= self._max_per_ip:
-                return Rejection(
-                    "too-many-connections",
-                    f"there are {self._max_per_ip:,} connections from your address already",
-                )
+                limit = f"the limit for connections from one address is {self._max_per_ip:,}"
+                return Rejection("too-many-connections", f"{limit}; close another first")
             self._by_origin[origin] += 1
         self._count += 1
         return None

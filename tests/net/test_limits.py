@@ -105,8 +105,8 @@ def test_one_address_has_only_so_many_connections() -> None:
 
         for _ in range(2):
             greeted(come("192.0.2.7"))
-        refused = "! too-many-connections: there are 2 connections from your address already\n"
-        assert come("192.0.2.7").rest() == refused
+        limit = "the limit for connections from one address is 2; close another first"
+        assert come("192.0.2.7").rest() == f"! too-many-connections: {limit}\n"
         greeted(come("192.0.2.8"))
 
 

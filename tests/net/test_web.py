@@ -385,7 +385,7 @@ def test_files_are_had_by_an_address_that_has_all_its_connections(site: Site) ->
             assert status(data) == 200
         head, _, frames = everything(come(upgrade())).partition(b"\r\n\r\n")
         assert status(head + b"\r\n\r\n") == 101
-        assert b"there are 2 connections from your address already" in frames
+        assert b"the limit for connections from one address is 2; close another first" in frames
 
 
 def test_a_browser_that_asks_slowly_is_not_waited_for(site: Site) -> None:

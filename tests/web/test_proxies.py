@@ -361,7 +361,8 @@ def test_behind_a_proxy_that_passes_on_connections_each_address_has_a_limit_of_i
         told(one, notices.Welcome)
         with proxy.page(first=of("192.0.2.7")) as another:
             closing = told(another, notices.Closing)
-            assert closing.reason == "there are 1 connections from your address already"
+            limit = "the limit for connections from one address is 1"
+            assert closing.reason == f"{limit}; close another first"
         with proxy.page(first=of("192.0.2.8")) as other:
             ask(other, events.Hello())
             told(other, notices.Welcome)
