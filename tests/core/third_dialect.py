@@ -9,7 +9,6 @@ flavour changes when a peer asks for another mark, in mid-connection.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
 from tcpchat_core.dialects import Flavour, Hangup, Item, Reply
 from tcpchat_core.dialects.jsonl import JSON
@@ -18,21 +17,20 @@ from tcpchat_core.events import Open
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.notices import Notice
 
-_MAX_DIGITS: Final = len(str(MAX_LINE_BYTES))
-
 
 def netstring(payload: bytes) -> bytes:
     """One frame."""
     return b"%d:%s," % (len(payload), payload)
 
 
-def take_frames(data: bytearray) -> tuple[list[bytes], str]:
+def take_frames(data: bytearray, longest: int = MAX_LINE_BYTES) -> tuple[list[bytes], str]:
     """Take the whole frames out of `data`. Returns them, and what is wrong behind the last one."""
+    most_digits = len(str(longest))
     frames: list[bytes] = []
     at, wrong = 0, ""
-    while (colon := data.find(b":", at, at + _MAX_DIGITS + 1)) >= 0:
+    while (colon := data.find(b":", at, at + most_digits + 1)) >= 0:
         digits = bytes(data[at:colon])
-        if not digits.isdigit() or int(digits) > MAX_LINE_BYTES:
+        if not digits.isdigit() or int(digits) > longest:
             wrong = "a frame begins with its length"
             break
         end = colon + 1 + int(digits)
@@ -43,7 +41,7 @@ def take_frames(data: bytearray) -> tuple[list[bytes], str]:
             break
         frames.append(bytes(data[colon + 1 : end]))
         at = end + 1
-    if colon < 0 and len(data) - at > _MAX_DIGITS:
+    if colon < 0 and len(data) - at > most_digits:
         wrong = "a frame begins with its length"
     del data[:at]
     return frames, wrong

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tcpchat_core import ClientProtocol, Notice, TooLateError, events, notices
+from tcpchat_core.client import MAX_NOTICE_BYTES
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.events import Request
 from tcpchat_core.server.access import session_of
@@ -556,7 +557,7 @@ class MarkedPerson(Peer):
             self.diary = Diary(self.name, self.conn, "")
             self.world.diaries.append(self.diary)
         self._data += data
-        frames, wrong = take_frames(self._data)
+        frames, wrong = take_frames(self._data, MAX_NOTICE_BYTES)
         for frame in frames:
             mark, nick, *told = frame.split(b" ", 2)
             if told:
