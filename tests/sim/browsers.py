@@ -165,7 +165,7 @@ class Loader(Peer):
 
     def _get(self, visit: Visit, requests: dict[bytes, int]) -> None:
         request = self.draw.choice([*requests])
-        if not visit.link.server.is_closed:  # then nobody hears it
+        if not visit.link.server.is_closed:  # otherwise nobody hears it
             visit.status = requests[request]
         self.write(request)
 
