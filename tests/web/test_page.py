@@ -110,6 +110,7 @@ def test_what_is_for_one_alone_is_a_conversation_of_its_own(serve: Serve, people
         expect(count).to_have_count(0)
         say(pia, "what?")
         assert ada.wait(type="told", text="what?")["nick"] == "pia"
+        shows(pia, "what?")
         no_pending(pia)
         assert texts(pia) == ["psst", "what?"]
 
@@ -970,8 +971,8 @@ def test_half_a_character_is_said_as_a_sign_for_it(serve: Serve, people: People)
         pia.evaluate("document.getElementById('text').value = 'tea \\ud83d?'")
         pia.press("#text", "Enter")
         ada.wait(type="said", text="tea \ufffd?")
-        no_pending(pia)
         shows(pia, "tea \ufffd?")
+        no_pending(pia)
 
 
 # ── How it looks, and to whom ────────────────────────────────────────────────────────────────
@@ -1146,7 +1147,7 @@ def test_nothing_sticks_out(serve: Serve, people: People, width: int, height: in
         viewport = {"width": width, "height": height}
         pia = people.comes(site, "b" * 24, "r" * 32, viewport=viewport)
         say(pia, "long" * 300)
-        no_pending(pia)
+        shows(pia, "long" * 300)
         assert pia.evaluate("document.scrollingElement.scrollWidth") <= width
         assert pia.evaluate("document.getElementById('scroller').scrollLeft") == 0
         for selector in ("#text", "#send", "#title"):
