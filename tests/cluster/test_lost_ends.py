@@ -76,10 +76,11 @@ def test_what_was_lost_with_an_engine_is_in_no_archive_any_more(tmp_path: Path) 
             cy.read_until("[lobby] cy: new 8")
         one.resume()
         one.until_begun_anew(begins)
-        team.stop()
         wanted = ["kept", *(f"new {number}" for number in range(9))]
-        assert texts(one) == wanted
-        assert texts(two) == wanted
+        until(lambda: texts(one) == wanted)
+        until(lambda: texts(two) == wanted)
+        team.stop()
+        assert texts(one) == texts(two) == wanted
 
 
 def test_what_was_lost_is_in_no_archive_also_when_nothing_was_said_there_instead(
