@@ -104,3 +104,40 @@ def test_a_log_that_is_trimmed_during_a_start_is_read_from_the_newer_snapshot(
     assert begun.state.seq == 4
     for each in (late, other, upkeep):
         each.close()
+
+
+def test_a_node_begins_also_when_there_is_more_in_the_log_each_time_that_it_looks(
+    engine: Engine,
+) -> None:
+    """As where an engine is far away, and others say something every few milliseconds."""
+
+    def commands(kind: type[Commands] = Commands) -> Commands:
+        return kind(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
+
+    other = commands()
+    other.connect()
+    other.create("epoch")
+    node, boot, *_ = other.join(0, "other")
+    numbers = iter(range(1, 100))
+
+    class Late(Commands):
+        """Before this one reads, the log goes on."""
+
+        def read(self, after: int, block_ms: int) -> list[Row]:
+            said = encode_batch([Propose(0, 0, (events.Diverge("later"),))])
+            assert other.propose(Origin(node, boot, next(numbers)), 1, said) is Taken.IN
+            return super().read(after, block_ms)
+
+    begun = begin(
+        late := commands(Late),
+        node=0,
+        holder="late",
+        fresh_epoch="",
+        known_epoch="epoch",
+        archive=None,
+        sleep=lambda _ms: None,
+        complain=lambda _sentence: None,
+    )
+    assert begun.state.seq == begun.ring.seq == next(numbers) - 1
+    for each in (late, other):
+        each.close()

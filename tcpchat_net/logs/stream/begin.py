@@ -21,6 +21,7 @@ from tcpchat_net.logs.stream import (
     LEASE_MS,
     NO_CHAIN,
     NO_SEAT,
+    ROWS_AT_A_TIME,
     Engine,
     EngineDownError,
     EngineRefusedError,
@@ -219,11 +220,16 @@ class _Reader:
         raise DamagedError(f"{archive.path} may have what the log has lost")
 
     def catch_up(self) -> None:
-        """Read all that there is now."""
-        while rows := self._engine.read(self.ring.seq, 0):
-            if rows[0].last - rows[0].size > self.ring.seq:
+        """Read all that there is now. Where others talk, more has come by then: nobody waits for a
+        moment in which there is nothing.
+        """
+        is_at_end = False
+        while not is_at_end:
+            rows = self._engine.read(self.ring.seq, 0)
+            if rows and rows[0].last - rows[0].size > self.ring.seq:
                 self._skip()
                 continue
+            is_at_end = len(rows) < ROWS_AT_A_TIME
             for row in rows:
                 self._read(row)
             if len(self._said) >= SAID_AT_A_TIME:
