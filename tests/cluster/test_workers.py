@@ -91,12 +91,16 @@ def serving(engine: Engine, *arguments: str) -> Iterator[tuple[Workers, str]]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, even if nobody has asked for its status."""
+    """Whether a process has ended, even if nobody has asked for its status.
+
+    All of its threads have: until the last of them has, its sockets are open.
+    """
     try:
+        threads = [*Path(f"/proc/{pid}/task").iterdir()]
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] == "Z"
+    return len(threads) == 1 and stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def is_free(address: str) -> bool:
