@@ -358,7 +358,11 @@ class Talk:
         return sum(len(person.receipts) for person in self.talkers)
 
     def finish(self) -> None:
-        """Everybody ends, says a last word, and hears that of all others; then all is looked at."""
+        """Everybody ends, says a last word, and hears that of all others; then all is looked at.
+
+        The archive of each node that runs has the last of it by then: where nobody is, a node may
+        come to the end of the log later than all who have heard it.
+        """
         self._is_over = True
         until(lambda: all(each.ready() for each in self._talking), self._complaint)
         self._raise_errors()
@@ -370,11 +374,19 @@ class Talk:
         assert len(last) == len(self.people), self._complaint()
         for person in self.people:
             until(lambda person=person: self._has_heard_all(person), self._complaint)  # type: ignore[misc] # mypy infers no type for a default
+        until(self._have_nodes_kept_the_end, self._complaint)
         self.check()
 
     def _has_heard_all(self, person: Person) -> bool:
         ends = {each.text for each in person.heard if each.text.endswith(" ends")}
         return len(ends) == len(self.people) - 1
+
+    def _have_nodes_kept_the_end(self) -> bool:
+        last = max(receipt.seq or 0 for each in self.people for receipt in each.receipts.values())
+        running = [node for node in self.team.nodes if node.runs]
+        exporting = [gevent.spawn(node.exported, ROOM) for node in running]
+        kept = [each.get() for each in exporting]
+        return all(said and said[-1]["seq"] == last for said in kept)
 
     def check(self) -> None:
         """What has a receipt was shown to everybody once, in one order, and in one place."""
