@@ -109,8 +109,8 @@ def test_whatever_becomes_of_a_cable_nothing_is_lost_or_said_twice(
         talk.go_on()
         cable.delay(0)
         cable.stall()
-        one.until_logged("does not answer")
         talk.go_on(but_on=one)
+        one.until_logged("does not answer")  # not longer: its lease is over soon
         cable.flow()
         talk.go_on()
         talk.finish()
