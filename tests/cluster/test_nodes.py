@@ -40,7 +40,8 @@ def test_people_on_two_nodes_are_in_one_chat(program: str, tmp_path: Path) -> No
             ada.read_until("[bob → you] psst")
             two.stop()
             ada.read_until("* bob quit")
-            ada.send("coffee at five\n")
+            ada.send("coffee at five\n/who\n")
+            ada.read_until("* 1 in lobby: ada")  # so what was said before is in the log
             shutil.rmtree(two.folder)
             two.start()  # as if it had never been there
             with two.peer("cy", ROOM) as cy:
@@ -121,9 +122,9 @@ def test_a_node_that_is_gone_without_a_word_is_missed_and_its_people_are_gone(
             ada.read_until("* bob joined tea")
             talk.begin()
             two.kill()
-            talk.go_on()
-            ada.send("/who\n")
+            ada.send("/who\n")  # at once: nobody knows how long the others take to go on
             assert ada.read_line() == "* 2 in tea: ada, bob"
+            talk.go_on()
             assert ada.read_line().startswith("* bob quit (the server restarted)")
             talk.go_on()
         said = [node.log_text().count("node 2 is gone without a word") for node in team.nodes]
