@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -16,7 +16,7 @@ from tests.net.proxy import Cable
 
 
 class Plug(NamedTuple):
-    """The end of a cable: where to connect to, and what can be done to it."""
+    """The end of a cable: where to connect to, and what can be done to it, which then is done."""
 
     address: str
     pull: Callable[[], object]
@@ -34,10 +34,26 @@ def host_and_port(address: str) -> tuple[str, int]:
 def cable_to(address: str) -> Iterator[Plug]:
     """A cable in a thread of its own, since who looks at a terminal waits for it."""
     ready: SimpleQueue[tuple[Plug, Callable[[], object]]] = SimpleQueue()
+    done: SimpleQueue[None] = SimpleQueue()
 
     def run() -> None:
         hub = gevent.get_hub()  # each thread has one
         pulled, put_back, ended = (hub.loop.async_() for _ in range(3))
+
+        def asked(watcher: Any, act: Callable[[], None]) -> Callable[[], None]:
+            """What has this thread act, and waits until it has: what is said next is later."""
+
+            def ask() -> None:
+                watcher.send()
+                done.get(timeout=LIMIT_SECONDS)
+
+            def carry_out() -> None:
+                act()
+                done.put(None)
+
+            watcher.start(carry_out)
+            return ask
+
         end = Event()
         with Cable(host_and_port(address)) as cable:
 
@@ -48,11 +64,10 @@ def cable_to(address: str) -> Iterator[Plug]:
             def lead_to(other: str) -> None:
                 cable.server = host_and_port(other)
 
-            pulled.start(pull)
-            put_back.start(cable.plug_in)
             ended.start(end.set)
             near = "{}:{}".format(*cable.address)
-            ready.put((Plug(near, pulled.send, put_back.send, lead_to), ended.send))
+            plug = Plug(near, asked(pulled, pull), asked(put_back, cable.plug_in), lead_to)
+            ready.put((plug, ended.send))
             end.wait()
         for watcher in (pulled, put_back, ended):
             watcher.close()
