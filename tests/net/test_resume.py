@@ -121,7 +121,8 @@ def count(server: Serving, kind: type[object]) -> int:
 
 
 def check_conversation(*clients: RecordingClient) -> None:
-    """Everybody saw all that was said, own messages by their receipts: once, in one order."""
+    """Everybody sees all that was said, own messages by their receipts: once, in one order."""
+    in_turn_until(lambda: len({client.rooms["lobby"].seq for client in clients}) == 1)
     check_one_order(clients)
     everybody = {f"{client.nick} {number}" for client in clients for number in range(MESSAGES)}
     for client in clients:

@@ -682,6 +682,7 @@ def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
             "The connection is lost. Reconnecting; what you type is kept."
         )
         ada.say("lobby", "meanwhile")
+        ada.wait(type="sent", id="meanwhile-0")  # before what pia will say
         say(pia, "said without a connection")
         expect(pia.locator("#pending .text")).to_have_text("said without a connection")
         plug.put_back()
