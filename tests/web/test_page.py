@@ -535,6 +535,7 @@ def test_a_pasted_wall_waits_for_each_receipt_and_can_be_stopped(
         expect(pia.locator("#title")).to_have_text("lobby")
         change_what_comes(people, lambda notice: None if notice["type"] == "sent" else notice)
         pia.reload()
+        expect(pia.locator("#title")).to_have_text("lobby")  # it is in, and takes what is pasted
         paste(pia, "\n".join(f"line {number}" for number in range(30)))
         pia.locator("#wall-yes").click()
         ada.wait(type="said", text="line 0")
