@@ -8,11 +8,12 @@ import pytest
 
 from tests.cli.serving import ServerProcess
 from tests.cli.terminal import CLIENT, Terminal
+from tests.cluster.ports import Port
 
 
-def serve(folder: Path, port: str = "0", *arguments: str) -> ServerProcess:
+def serve(folder: Path, *arguments: str, port: int = 0) -> ServerProcess:
     return ServerProcess(
-        "--port", port, "--data", str(folder), "--rooms", "lobby", "--log-level", "warning",
+        "--port", str(port), "--data", str(folder), "--rooms", "lobby", "--log-level", "warning",
         *arguments,
     )  # fmt: skip
 
@@ -41,7 +42,8 @@ def voice(terminal: Terminal) -> list[str]:
 def test_a_conversation_goes_on_over_the_end_of_the_server_as_if_there_had_been_none(
     kind: str, tmp_path: Path
 ) -> None:
-    with serve(tmp_path) as server:
+    # It is held also while there is no server: who looks for a free one is not given it.
+    with Port() as port, serve(tmp_path, port=port.number) as server:
         address = server.read_address()
         with join(address, "ada") as ada, join(address, "bob") as bob:
             ada.wait_for("bob joined lobby")
@@ -57,7 +59,7 @@ def test_a_conversation_goes_on_over_the_end_of_the_server_as_if_there_had_been_
             bob.enter("so was this")
             ada.wait_for("^… typed meanwhile$")
             bob.wait_for("^… so was this$")
-            with serve(tmp_path, address.rpartition(":")[2]) as again:
+            with serve(tmp_path, port=port.number) as again:
                 again.read_address()
                 for terminal in (ada, bob):
                     terminal.wait_for("ada: typed meanwhile$")
@@ -80,7 +82,7 @@ def test_a_conversation_goes_on_over_the_end_of_the_server_as_if_there_had_been_
 
 
 def test_older_pages_come_by_pageup_down_to_the_rooms_first_message(tmp_path: Path) -> None:
-    with serve(tmp_path, "0", "--flood-rate", "0", "--history", "10") as server:
+    with serve(tmp_path, "--flood-rate", "0", "--history", "10") as server:
         address = server.read_address()
         with join(address, "bob") as bob:
             for number in range(45):

@@ -20,6 +20,7 @@ from tcpchat_core import notices
 from tcpchat_core.notices import Said
 from tcpchat_net import ChatClient
 from tests.cli.serving import ServerProcess
+from tests.cluster.ports import Port
 from tests.net.peers import LIMIT_SECONDS
 
 SHIM = Path(__file__).with_name("disk_shim.c")
@@ -88,7 +89,8 @@ class Conversation:
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._environment = environment
-        self.server = self._start("0")
+        self._port = Port()  # held also while there is no server
+        self.server = self._start()
         self.address = self.server.read_address()
         self.receipts: dict[str, notices.Sent] = {}
         self._talking: list[gevent.Greenlet[[ChatClient], None]] = []
@@ -96,9 +98,9 @@ class Conversation:
         self.people = [self._person(f"p{number}") for number in range(TALKERS)]
         self.listener = self._person("listener")
 
-    def _start(self, port: str) -> ServerProcess:
+    def _start(self) -> ServerProcess:
         return ServerProcess(
-            *("--port", port, "--data", str(self.folder), "--flood-rate", "0"),
+            *("--port", str(self._port.number), "--data", str(self.folder), "--flood-rate", "0"),
             *("--log-level", "warning", "--rooms", "lobby"),
             # Who was dropped again and again waits for long until it comes back, and misses much.
             *("--history", "10000"),
@@ -141,7 +143,7 @@ class Conversation:
     def start_again(self) -> None:
         """After the server's end: the next one, on the same port."""
         self.server.__exit__()
-        self.server = self._start(self.address.rpartition(":")[2])
+        self.server = self._start()
         assert self.server.read_address() == self.address
 
     def kill(self) -> None:
@@ -205,6 +207,7 @@ class Conversation:
         self._is_over = True
         gevent.killall(self._talking)
         self.server.__exit__()
+        self._port.close()
 
 
 def kill_again_and_again(folder: Path, times: int) -> int:
