@@ -179,6 +179,7 @@ def test_a_pasted_wall_is_asked_about_once_and_can_be_stopped(server: Server) ->
         ada.type("y")
         bob.wait_for("ada: third$")
         assert bob.shows("ada: /second$")
+        ada.wait_for("ada: third$")  # its receipt has come: nothing is being sent any more
         ada.wait_until(lambda: not ada.shows("^(say these|sending)"), "the question to go")
         paste(ada, "never", "said")
         ada.wait_for(r"^say these 2 lines to lobby\? y/n$")
