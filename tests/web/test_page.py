@@ -23,6 +23,17 @@ Serve = Callable[..., Site]
 # What comes with the next frame has been drawn.
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
+# From then on `window.readOut` has what is put into the log while that is read out.
+READ_OUT = """() => {
+    window.readOut = [];
+    const log = document.getElementById("log");
+    new MutationObserver(changes => {
+        if (log.getAttribute("aria-live") === "off") return;
+        for (const change of changes) for (const node of change.addedNodes)
+            window.readOut.push(node.querySelector(".text").textContent);
+    }).observe(log, {childList: true});
+}"""
+
 
 def say(page: Page, text: str) -> None:
     page.fill("#text", text)
@@ -669,15 +680,7 @@ def test_a_cut_costs_one_line_and_neither_loses_nor_doubles_anything(
         say(pia, "before")
         shows(pia, "before")
         expect(pia.locator("#log")).to_have_attribute("aria-live", "polite")
-        pia.evaluate("""() => {
-            window.readOut = [];
-            const log = document.getElementById("log");
-            new MutationObserver(changes => {
-                if (log.getAttribute("aria-live") === "off") return;
-                for (const change of changes) for (const node of change.addedNodes)
-                    window.readOut.push(node.querySelector(".text").textContent);
-            }).observe(log, {childList: true});
-        }""")
+        pia.evaluate(READ_OUT)
         plug.pull()
         expect(pia.locator("#status")).to_have_text(
             "The connection is lost. Reconnecting; what you type is kept."
@@ -984,10 +987,12 @@ def test_who_listens_hears_what_there_is(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada:
         ada.say("lobby", "before you came")
-        pia = people.comes(site, "pia")
-        log = pia.locator("#log")
-        expect(log).to_have_attribute("aria-live", "off")  # what was said before is not read out
-        expect(log).to_have_attribute("aria-live", "polite")
+        ada.wait(type="sent")
+        script = f"addEventListener('DOMContentLoaded', {READ_OUT})"
+        pia = people.comes(site, "pia", script=script)
+        shows(pia, "before you came")
+        expect(pia.locator("#log")).to_have_attribute("aria-live", "polite")
+        assert pia.evaluate("window.readOut") == []
         expect(pia.locator("body")).to_match_aria_snapshot(
             """
             - navigation "Conversations":
