@@ -549,7 +549,8 @@ def test_a_pasted_wall_waits_for_each_receipt_and_can_be_stopped(
         expect(pia.locator("#title")).to_have_text("lobby")  # it is in, and takes what is pasted
         paste(pia, "\n".join(f"line {number}" for number in range(30)))
         pia.locator("#wall-yes").click()
-        ada.wait(type="said", text="line 0")
+        while not ada.heard(type="said", text="line 0"):
+            pia.wait_for_timeout(20)  # what is changed on its way comes on only meanwhile
         expect(pia.locator("#status")).to_have_text("Sending 1 of 30 lines …")
         expect(pia.locator("#text")).to_be_focused()
         pia.locator("#wall-no").click()
