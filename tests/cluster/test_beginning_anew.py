@@ -13,7 +13,7 @@ from tcpchat_net.logs.replayer import replay_batch
 from tcpchat_net.logs.store import Batch
 from tcpchat_net.logs.stream import NO_CHAIN, Origin, Row, Snapshot, Taken
 from tcpchat_net.logs.stream.address import parse_url
-from tcpchat_net.logs.stream.begin import begin
+from tcpchat_net.logs.stream.begin import Begun, begin
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.resp import RespWire
 from tests.cluster.cable import Cable
@@ -63,13 +63,28 @@ def test_a_node_that_fell_behind_what_the_log_reaches_back_to_begins_anew(
         talk.check_archives(but=one)
 
 
+def commands(engine: Engine, kind: type[Commands] = Commands) -> Commands:
+    return kind(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
+
+
+def begun_by(late: Commands) -> Begun:
+    """A node that begins with the log that there is."""
+    return begin(
+        late,
+        node=0,
+        holder="late",
+        fresh_epoch="",
+        known_epoch="epoch",
+        archive=None,
+        sleep=lambda _ms: None,
+        complain=lambda _sentence: None,
+    )
+
+
 def test_a_log_that_is_trimmed_during_a_start_is_read_from_the_newer_snapshot(
     engine: Engine,
 ) -> None:
-    def commands() -> Commands:
-        return Commands(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
-
-    upkeep, other = commands(), commands()
+    upkeep, other = commands(engine), commands(engine)
     other.connect()
     other.create("epoch")
     node, boot, *_ = other.join(0, "other")
@@ -91,16 +106,7 @@ def test_a_log_that_is_trimmed_during_a_start_is_read_from_the_newer_snapshot(
 
     grows = iter([1, 1, 1, 0, 0, 0, 0, 0, 0])
     grow()
-    begun = begin(
-        late := Slow(RespWire(parse_url(engine.url("team")), socket, ssl), "team"),
-        node=0,
-        holder="late",
-        fresh_epoch="",
-        known_epoch="epoch",
-        archive=None,
-        sleep=lambda _ms: None,
-        complain=lambda _sentence: None,
-    )
+    begun = begun_by(late := commands(engine, Slow))
     assert begun.state.seq == 4
     for each in (late, other, upkeep):
         each.close()
@@ -111,10 +117,7 @@ def test_a_node_begins_also_when_there_is_more_in_the_log_each_time_that_it_look
 ) -> None:
     """As where an engine is far away, and others say something every few milliseconds."""
 
-    def commands(kind: type[Commands] = Commands) -> Commands:
-        return kind(RespWire(parse_url(engine.url("team")), socket, ssl), "team")
-
-    other = commands()
+    other = commands(engine)
     other.connect()
     other.create("epoch")
     node, boot, *_ = other.join(0, "other")
@@ -128,16 +131,7 @@ def test_a_node_begins_also_when_there_is_more_in_the_log_each_time_that_it_look
             assert other.propose(Origin(node, boot, next(numbers)), 1, said) is Taken.IN
             return super().read(after, block_ms)
 
-    begun = begin(
-        late := commands(Late),
-        node=0,
-        holder="late",
-        fresh_epoch="",
-        known_epoch="epoch",
-        archive=None,
-        sleep=lambda _ms: None,
-        complain=lambda _sentence: None,
-    )
+    begun = begun_by(late := commands(engine, Late))
     assert begun.state.seq == begun.ring.seq == next(numbers) - 1
     for each in (late, other):
         each.close()
