@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tcpchat_core import events
-from tcpchat_core.events import Request
+from tcpchat_core.durations import parse_duration
+from tcpchat_core.events import Request, Restraint
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 
@@ -82,6 +83,37 @@ def _history(rest: str) -> Request:
     if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6 and int(rest) > 0):
         raise Usage
     return events.History("", limit=int(rest))
+
+
+def _kick(rest: str) -> Request:
+    nick, reason = _nick_and_more(rest)
+    return events.Kick("", nick, reason)
+
+
+def _restrict(what: Restraint) -> Callable[[str], Request]:
+    """`NICK [TIME] [REASON]`: what is no time is a reason already."""
+
+    def restrict(rest: str) -> Request:
+        nick, more = _nick_and_more(rest)
+        time, _, reason = more.partition(" ")
+        ms = parse_duration(time)
+        if ms is None:
+            return events.Restrict("", nick, what, 0, more)
+        return events.Restrict("", nick, what, ms, reason.strip())
+
+    return restrict
+
+
+def _nick_and_more(rest: str) -> tuple[str, str]:
+    nick, _, more = rest.partition(" ")
+    if not nick:
+        raise Usage
+    return nick, more.strip()
+
+
+def _bans(rest: str) -> Request:
+    _nothing(rest)
+    return events.Restrictions("")
 
 
 def _search(rest: str) -> Request:
@@ -182,6 +214,62 @@ COMMANDS: tuple[Command, ...] = (
         "find what was said in the rooms you are in, newest first (a date is like 2026-01-31)",
         _search,
         "/search tea from ada since 2026-01-31",
+    ),
+    Command(
+        ("kick",),
+        "NICK [REASON]",
+        "put somebody out of the current room, which you moderate",
+        _kick,
+        "/kick troll this is a library",
+    ),
+    Command(
+        ("mute",),
+        "NICK [TIME] [REASON]",
+        "let somebody say nothing in the current room for a while (30s, 10m, 2h, 1d)",
+        _restrict("mute"),
+        "/mute bob 10m let others speak",
+    ),
+    Command(
+        ("unmute",),
+        "NICK",
+        "let somebody speak again",
+        lambda rest: events.Lift("", _one_word(rest), "mute"),
+        "/unmute bob",
+    ),
+    Command(
+        ("ban",),
+        "NICK [TIME] [REASON]",
+        "put somebody out of the current room, and keep them out for a while",
+        _restrict("ban"),
+        "/ban troll 1d enough",
+    ),
+    Command(
+        ("unban",),
+        "NICK",
+        "let somebody come in again",
+        lambda rest: events.Lift("", _one_word(rest), "ban"),
+        "/unban troll",
+    ),
+    Command(
+        ("bans", "mutes"),
+        "",
+        "list who is banned from the current room or muted in it, and until when",
+        _bans,
+        "/bans",
+    ),
+    Command(
+        ("mod",),
+        "NICK",
+        "let somebody moderate the current room, as you do",
+        lambda rest: events.Role("", _one_word(rest), "moderator"),
+        "/mod bob",
+    ),
+    Command(
+        ("unmod",),
+        "NICK",
+        "let somebody moderate the current room no more",
+        lambda rest: events.Role("", _one_word(rest), "member"),
+        "/unmod bob",
     ),
     Command(
         ("help", "?"),

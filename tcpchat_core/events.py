@@ -20,13 +20,17 @@ log. `conn` names one connection for ever and is never used again, on no node an
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
 # What a program counts with: every JSON library and every log can hold it.
 _MAX_NUMBER: Final = 2**53
 Number = Annotated[int, msgspec.Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
+
+# What somebody may be in a room, and what somebody may be kept from there.
+RoomRole: TypeAlias = Literal["member", "moderator"]
+Restraint: TypeAlias = Literal["ban", "mute"]
 
 # `conn` = node << 48 | boot << 32 | count.
 _NODE_BITS: Final = 48
@@ -85,10 +89,15 @@ class Nick(EventBase, frozen=True):
 
 
 class Join(EventBase, frozen=True):
-    """Enter a room, creating it when it is new."""
+    """Enter a room, creating it when it is new.
+
+    `roles` is filled in by the server: whoever makes the room by this is its moderator. Entries of
+    before there were moderators are without.
+    """
 
     room: str
     key: str = ""
+    roles: bool = False
 
 
 class Say(EventBase, frozen=True):
@@ -128,6 +137,58 @@ class Out(EventBase, frozen=True):
     key: str = ""
 
 
+class Kick(EventBase, frozen=True):
+    """Put somebody out of a room, who may come again."""
+
+    room: str
+    nick: str
+    reason: str = ""
+    key: str = ""
+    nick_key: str = ""
+
+
+class Restrict(EventBase, frozen=True):
+    """Keep somebody from a room (which puts them out), or from saying anything there, for a while.
+
+    `ms` is for how long; 0 for as long as is usual.
+    """
+
+    room: str
+    nick: str
+    what: Restraint
+    ms: Number = 0
+    reason: str = ""
+    key: str = ""
+    nick_key: str = ""
+
+
+class Lift(EventBase, frozen=True):
+    """End a restriction before its time."""
+
+    room: str
+    nick: str
+    what: Restraint
+    key: str = ""
+    nick_key: str = ""
+
+
+class Role(EventBase, frozen=True):
+    """Make somebody a moderator of a room, or no more than a member."""
+
+    room: str
+    nick: str
+    role: RoomRole
+    key: str = ""
+    nick_key: str = ""
+
+
+class Restrictions(EventBase, frozen=True):
+    """Who is kept from what in a room that I moderate? An entry, for the time by which it is so."""
+
+    room: str
+    key: str = ""
+
+
 class Quit(EventBase, frozen=True):
     """Say goodbye and disconnect."""
 
@@ -150,16 +211,18 @@ class Connect(EventBase, frozen=True):
     """A connection has chosen its dialect and becomes a person with a guest's nick.
 
     `session` is the SHA-256 of the session's token in hexadecimal, "" when it cannot be resumed.
+    `origin` names where it comes from: an adapter's word, opaque here, "" when that tells nothing.
     """
 
     session: str = ""
+    origin: str = ""
 
 
 class Resume(EventBase, frozen=True):
     """A connection asks for the session of an earlier one.
 
-    `seen`, `told` and `epoch` are as in `Hello`, by room key. When there is no such session (any
-    more) it is a `Connect` with the session `fresh`.
+    `seen`, `told` and `epoch` are as in `Hello`, by room key, `origin` as in `Connect`. When there
+    is no such session (any more) it is a `Connect` with the session `fresh`.
     """
 
     session: str
@@ -167,6 +230,7 @@ class Resume(EventBase, frozen=True):
     seen: dict[str, int] = {}
     told: int = 0
     epoch: str = ""
+    origin: str = ""
 
 
 class Disconnect(EventBase, frozen=True):
@@ -298,6 +362,11 @@ Event: TypeAlias = (
     | Tell
     | Topic
     | Out
+    | Kick
+    | Restrict
+    | Lift
+    | Role
+    | Restrictions
     | Quit
 )
 
@@ -313,6 +382,11 @@ Request: TypeAlias = (
     | Tell
     | Topic
     | Out
+    | Kick
+    | Restrict
+    | Lift
+    | Role
+    | Restrictions
     | Quit
     | Rooms
     | Who

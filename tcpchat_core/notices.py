@@ -36,6 +36,10 @@ Reason: TypeAlias = Literal[
     "empty-text",
     "too-long",
     "unavailable",
+    "no-right",
+    "banned",
+    "muted",
+    "too-many",
 ]
 
 
@@ -93,6 +97,17 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int
     topic: str = ""
     common: int | None = None
+    moderators: tuple[str, ...] = ()
+
+
+class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of the list of restrictions: who is kept from what, until when, by whom and why."""
+
+    nick: str
+    what: str
+    until: int
+    by: str
+    reason: str = ""
 
 
 class Welcome(NoticeBase, frozen=True):
@@ -139,7 +154,7 @@ class Entered(NoticeBase, frozen=True):
     """You are in a room: its people (at most the first few hundred), and what was said last.
 
     `count` is how many people there are, yourself included. `again` when you were in it already,
-    and only made it the current one.
+    and only made it the current one. `moderators` are those of the people who moderate it.
     """
 
     room: str
@@ -150,6 +165,7 @@ class Entered(NoticeBase, frozen=True):
     topic: str = ""
     history: tuple[Said, ...] = ()
     again: bool = False
+    moderators: tuple[str, ...] = ()
 
 
 class Sent(NoticeBase, frozen=True):
@@ -190,11 +206,55 @@ class Renamed(NoticeBase, frozen=True):
 
 
 class Left(NoticeBase, frozen=True):
-    """Somebody left a room and is still connected; `own` in the copy for that person."""
+    """Somebody left a room and is still connected; `own` in the copy for that person.
+
+    Where it was a moderator's doing, `by` is who and `at` when, and `reason` why, if that was said;
+    with `until` the person was banned, and cannot come in again before.
+    """
 
     room: str
     nick: str
     own: bool = False
+    by: str = ""
+    reason: str = ""
+    at: int = 0
+    until: int = 0
+
+
+class Restricted(NoticeBase, frozen=True):
+    """Somebody is kept from a room, or from saying anything there, until a time; `own` in the copy
+    for that person. Who was in the room when banned from it has `Left`.
+
+    `what` is a `Restraint`, unless the server is newer than this client.
+    """
+
+    room: str
+    nick: str
+    what: str
+    until: int
+    by: str
+    at: int
+    reason: str = ""
+    own: bool = False
+
+
+class Lifted(NoticeBase, frozen=True):
+    """A restriction was ended before its time; `own` in the copy for that person."""
+
+    room: str
+    nick: str
+    what: str
+    by: str
+    own: bool = False
+
+
+class RoleSet(NoticeBase, frozen=True, tag="role"):
+    """What somebody is in a room from now on: a `RoomRole`, unless the server is newer."""
+
+    room: str
+    nick: str
+    role: str
+    by: str
 
 
 class Gone(NoticeBase, frozen=True):
@@ -212,10 +272,19 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 
 
 class Members(NoticeBase, frozen=True, tag="who"):
-    """Who is in a room, in the order of coming."""
+    """Who is in a room, in the order of coming, and who of them moderates it."""
 
     room: str
     nicks: tuple[str, ...]
+    moderators: tuple[str, ...] = ()
+
+
+class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):
+    """The restrictions of a room that are in force at a time: bans, then mutes, oldest first."""
+
+    room: str
+    restrictions: tuple[RestrictionInfo, ...]
+    at: int
 
 
 class HistoryPage(NoticeBase, frozen=True, tag="history"):
@@ -311,9 +380,13 @@ Notice: TypeAlias = (
     | TopicSet
     | Renamed
     | Left
+    | Restricted
+    | Lifted
+    | RoleSet
     | Gone
     | RoomList
     | Members
+    | RestrictionList
     | HistoryPage
     | SearchResults
     | HelpText

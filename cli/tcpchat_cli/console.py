@@ -96,6 +96,14 @@ class Journal:
                     note("renamed", conn=_shown(conn), nick=old, to=new)
                 case Broadcast(_, notices.Joined(room, nick), conn):
                     note("joined", conn=_shown(conn), nick=nick, room=room)
+                case Broadcast(_, notices.Left(room, nick, by=by), conn) if by:
+                    note("put out", conn=_shown(conn), nick=nick, room=room, by=by)
+                case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
+                    note("restricted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+                case Broadcast(_, notices.Lifted(room, nick, what, by), conn):
+                    note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+                case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
+                    note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
                 case Broadcast(_, notices.Left(room, nick), conn):
                     note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):

@@ -34,6 +34,10 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Join: notices.Entered,
     events.Out: notices.Left,
     events.Topic: notices.TopicSet,
+    events.Kick: notices.Left,
+    events.Lift: notices.Lifted,
+    events.Role: notices.RoleSet,
+    events.Restrictions: notices.RestrictionList,
     events.Quit: notices.Closing,
     events.Rooms: notices.RoomList,
     events.Who: notices.Members,
@@ -42,7 +46,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Ping: notices.Ponged,
     events.Help: notices.HelpText,
 }
-_MAY_ANSWER: Final = {*_ANSWERS.values(), notices.Rejected}
+_MAY_ANSWER: Final = {*_ANSWERS.values(), notices.Restricted, notices.Rejected}
 
 
 class PendingRequest:
@@ -156,8 +160,30 @@ class Requests:
         match notice:
             case notices.Rejected(request=word):
                 return word == request.__struct_config__.tag
-            case notices.Renamed(own=own) | notices.Left(own=own):
-                return own and type(notice) is _ANSWERS.get(type(request))
+            case notices.Left(by=by, until=until) if by:
+                # It answers who has put somebody out, and not who was.
+                match request:
+                    case events.Kick():
+                        return by == self._nick and not until
+                    case events.Restrict(what="ban"):
+                        return by == self._nick and until > 0
+                    case _:
+                        return False
+            case notices.Renamed(own=True):
+                return isinstance(request, events.Nick)
+            case notices.Left(own=True):
+                return isinstance(request, events.Out)
+            case notices.Renamed() | notices.Left():
+                return False
+            case notices.Restricted(what=what, by=by):
+                return isinstance(request, events.Restrict) and (request.what, self._nick) == (
+                    what,
+                    by,
+                )
+            case notices.Lifted(what=what, by=by):
+                return isinstance(request, events.Lift) and (request.what, self._nick) == (what, by)
+            case notices.RoleSet(role=role, by=by):
+                return isinstance(request, events.Role) and (request.role, self._nick) == (role, by)
             case notices.TopicSet(nick=nick):
                 return isinstance(request, events.Topic) and (
                     request.topic is None or nick == self._nick

@@ -79,6 +79,17 @@ class RoomView:
         self.count: int = told.count  # how many people there are
         # Their nicks, in the order of coming; of a very large room only the first hundreds.
         self.members: dict[str, None] = dict.fromkeys(told.members)
+        self.moderators: dict[str, None] = dict.fromkeys(told.moderators)
+
+    def lose(self, nick: str) -> None:
+        """Somebody is here no more."""
+        self.members.pop(nick, None)
+        self.moderators.pop(nick, None)
+        self.count -= 1
+
+
+def _renamed(nicks: dict[str, None], old: str, new: str) -> dict[str, None]:
+    return dict.fromkeys(new if nick == old else nick for nick in nicks)
 
 
 class ClientProtocol:
@@ -372,20 +383,23 @@ class ClientProtocol:
                 if own:
                     self.rooms.pop(room, None)
                 elif view := self.rooms.get(room):
-                    view.members.pop(nick, None)
-                    view.count -= 1
+                    view.lose(nick)
             case notices.Gone(nick):
                 for view in self._left_by(nick):
-                    view.members.pop(nick, None)
-                    view.count -= 1
+                    view.lose(nick)
             case notices.Renamed(old, new, own):
                 if own:
                     self.nick = new
                 for view in self.rooms.values():
                     if old in view.members:
-                        view.members = dict.fromkeys(
-                            new if nick == old else nick for nick in view.members
-                        )
+                        view.members = _renamed(view.members, old, new)
+                    if old in view.moderators:
+                        view.moderators = _renamed(view.moderators, old, new)
+            case notices.RoleSet(room, nick, role):
+                if view := self.rooms.get(room):
+                    view.moderators.pop(nick, None)
+                    if role == "moderator" and len(view.moderators) < MAX_MEMBERS:
+                        view.moderators[nick] = None
             case notices.TopicSet(room, topic):
                 if view := self.rooms.get(room):
                     view.topic = topic

@@ -15,6 +15,7 @@ from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects import Flavour, Hangup, Item
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.dialects.telnet import IAC, strip_telnet
+from tcpchat_core.durations import shown_duration
 from tcpchat_core.events import Open, Request
 from tcpchat_core.notices import Notice, Rejected, Said, Sent, password_is_needed
 
@@ -181,8 +182,21 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
     match notice:
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
+        case notices.Left(room, by=by) if by:
+            return [_put_out(notice)]
         case notices.Left(room, nick, own):
             return [f"* You left {room}" if own else f"* {nick} left {room}"]
+        case notices.Restricted(room, nick, what, until, by, at, reason, own):
+            who = "You are" if own else f"{nick} is"
+            lasts = shown_duration(until - at)
+            return [f"* {who} {_restrained(what)} {room} for {lasts}, by {by}{_why(reason)}"]
+        case notices.Lifted(room, nick, what, by, own):
+            who = "You are" if own else f"{nick} is"
+            return [f"* {who} not {_restrained(what)} {room} any more, says {by}"]
+        case notices.RoleSet(room, nick, role, by):
+            if role == "moderator":
+                return [f"* {nick} moderates {room} now, says {by}"]
+            return [f"* {nick} does not moderate {room} any more, says {by}"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
@@ -217,8 +231,15 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
                 *(_room_line(info) for info in rooms),
                 *([f"* … and {more} more"] if more else []),
             ] or ["* There are no rooms yet. /join ROOM makes one."]
-        case notices.Members(room, nicks):
-            return [f"* {len(nicks)} in {room}: {', '.join(nicks)}"]
+        case notices.Members(room, nicks, moderators):
+            here = f"* {len(nicks)} in {room}: {', '.join(nicks)}"
+            return [f"{here}. Moderators: {', '.join(moderators)}" if moderators else here]
+        case notices.RestrictionList(room, restrictions, at):
+            return [
+                f"* {row.nick} is {_restrained(row.what)} {room} for another"
+                f" {shown_duration(row.until - at)}, by {row.by}{_why(row.reason)}"
+                for row in restrictions
+            ] or [f"* Nobody is banned from {room}, or muted in it"]
         case notices.HistoryPage(room, messages):
             if not messages:
                 return [f"* Nothing was said in {room} yet"]
@@ -245,6 +266,24 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return []
         case _:
             assert_never(notice)
+
+
+def _put_out(left: notices.Left) -> str:
+    """How a moderator's putting somebody out is told."""
+    who = "You were" if left.own else f"{left.nick} was"
+    if not left.until:
+        return f"* {who} put out of {left.room} by {left.by}{_why(left.reason)}"
+    lasts = shown_duration(left.until - left.at)
+    return f"* {who} banned from {left.room} for {lasts}, by {left.by}{_why(left.reason)}"
+
+
+def _restrained(what: str) -> str:
+    """How what somebody is kept from is written, before the room."""
+    return "banned from" if what == "ban" else "muted in"
+
+
+def _why(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def _room_line(info: notices.RoomInfo) -> str:

@@ -109,6 +109,7 @@ class Connection:
         "is_timed",
         "looking",
         "made_at",
+        "origin",
         "peer",
         "phase",
         "proposed",
@@ -121,11 +122,20 @@ class Connection:
     )
 
     def __init__(
-        self, conn: int, token: str, peer: str, now: int, flavour: Flavour, *, is_admitted: bool
+        self,
+        conn: int,
+        token: str,
+        peer: str,
+        now: int,
+        flavour: Flavour,
+        *,
+        origin: str,
+        is_admitted: bool,
     ) -> None:
         self.conn = conn
         self.token = token
         self.peer = peer
+        self.origin = origin
         self.made_at = self.heard_at = now
         self.phase = Phase.UNKNOWN
         self.is_listened_to = True  # what the peer sends still counts

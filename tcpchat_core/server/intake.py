@@ -268,14 +268,14 @@ class Intake:
                 self._hang_up(connection, item, now, proposals, effects)
             case events.Open(password):
                 if self._is_admitted(connection, password, now, proposals, effects):
-                    self._open(connection, events.Connect(), proposals)
+                    self._open(connection, _connect(connection), proposals)
             case events.Hello(password=password):
                 if self._is_admitted(connection, password.encode(), now, proposals, effects):
                     self._hello(connection, item, proposals)
             case Rejected() if connection.is_admitted:
                 self._answers.give(connection, item, now, effects)
             case _ if connection.is_admitted:
-                self._open(connection, events.Connect(), proposals)
+                self._open(connection, _connect(connection), proposals)
                 self._request(connection, item, now, proposals, effects)
             case _:
                 self._answers.give(connection, password_is_needed(), now, effects)
@@ -286,12 +286,12 @@ class Intake:
 
     def _hello(self, connection: Connection, hello: events.Hello, proposals: _Proposals) -> None:
         if not (connection.token and self._limits.grace_ms):
-            self._open(connection, events.Connect(), proposals)
+            self._open(connection, _connect(connection), proposals)
             return
         fresh = session_of(connection.token)
         if not hello.token:
             connection.sessions = (fresh,)
-            self._open(connection, events.Connect(fresh), proposals)
+            self._open(connection, _connect(connection, fresh), proposals)
             return
         seen: dict[str, int] = {}
         for room, seq in islice(hello.seen.items(), self._rooms_per_person):
@@ -300,7 +300,7 @@ class Intake:
                 seen[name.key] = seq
         connection.sessions = (session_of(hello.token), fresh)
         epoch = hello.epoch[:MAX_EPOCH_CHARS]
-        resume = events.Resume(*connection.sessions, seen, hello.told, epoch)
+        resume = events.Resume(*connection.sessions, seen, hello.told, epoch, connection.origin)
         self._open(connection, resume, proposals)
 
     def _is_admitted(
@@ -352,3 +352,8 @@ class Intake:
         if not is_open:
             self._forget(connection)
             effects.append(Close(connection.conn))
+
+
+def _connect(connection: Connection, session: str = "") -> events.Connect:
+    """What makes somebody new of a connection."""
+    return events.Connect(session, connection.origin)

@@ -62,17 +62,14 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
     match request:
         case events.Tell(nick, text, id):
             text = _text(text, MAX_TEXT_CHARS, "a message")
-            key = nick_key(nick)
-            if not key:
-                raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
-            return events.Tell(_shown(nick), text, id, key)
+            return events.Tell(_shown(nick), text, id, _nick_key(nick))
         case events.Nick(nick):
             new = nick_name(nick)
             if isinstance(new, Rejected):
                 raise _Refused(new)
             return events.Nick(*new)
         case events.Join(room):
-            return events.Join(*_room(current, room))
+            return events.Join(*_room(current, room), roles=True)
         case events.Out(room):
             return events.Out(*_room(current, room))
         case events.Topic(room, topic):
@@ -82,9 +79,24 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             event = events.Topic(name.text, topic, name.key)
             return Lookup(event) if topic is None else event
         case events.Quit(reason):
-            if reason:
-                reason = _text(reason, MAX_REASON_CHARS, "a reason")
-            return events.Quit(reason)
+            return events.Quit(_reason(reason))
+        case events.Kick(room, nick, reason):
+            name, key = _room(current, room), _nick_key(nick)
+            return events.Kick(name.text, _shown(nick), _reason(reason), name.key, key)
+        case events.Restrict(room, nick, what, ms, reason):
+            name, key = _room(current, room), _nick_key(nick)
+            if ms < 0:
+                raise _refused("bad-usage", "nothing lasts less than no time")
+            reason = _reason(reason)
+            return events.Restrict(name.text, _shown(nick), what, ms, reason, name.key, key)
+        case events.Lift(room, nick, what):
+            name, key = _room(current, room), _nick_key(nick)
+            return events.Lift(name.text, _shown(nick), what, name.key, key)
+        case events.Role(room, nick, role):
+            name, key = _room(current, room), _nick_key(nick)
+            return events.Role(name.text, _shown(nick), role, name.key, key)
+        case events.Restrictions(room):
+            return events.Restrictions(*_room(current, room))
         case events.Who(room):
             return Lookup(events.Who(*_room(current, room)))
         case events.History(room, before, limit):
@@ -97,9 +109,7 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             if len(words) > MAX_SEARCH_CHARS:
                 raise _refused("too-long", f"search for at most {MAX_SEARCH_CHARS} characters")
             name = _room(None, room) if room else Name("", "")
-            author = nick_key(nick) if nick else ""
-            if nick and not author:
-                raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
+            author = _nick_key(nick) if nick else ""
             return Lookup(
                 events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
             )
@@ -135,6 +145,19 @@ def _room(current: Name | None, room: str) -> Name:
     if isinstance(name, Rejected):
         raise _Refused(name)
     return name
+
+
+def _nick_key(nick: str) -> str:
+    """The key of a nick. Raises _Refused when nobody can have it."""
+    key = nick_key(nick)
+    if not key:
+        raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
+    return key
+
+
+def _reason(reason: str) -> str:
+    """Why somebody does something, which need not be said. Raises _Refused when it is too long."""
+    return _text(reason, MAX_REASON_CHARS, "a reason") if reason else ""
 
 
 def _shown(nick: str) -> str:

@@ -137,19 +137,22 @@ class ServerProtocol:
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
     def connection_made(
-        self, conn: int, *, now: int, token: str = "", peer: str = ""
+        self, conn: int, *, now: int, token: str = "", peer: str = "", origin: str = ""
     ) -> list[Effect]:
         """A peer connected. It is greeted when it has said, or not said, which dialect it speaks.
 
         `token` is a new secret of 128 random bits or more for the session that this connection
         may open; without one it cannot open any. `peer` is its address, "" when that tells
-        nothing; wrong passwords are counted by it. Raises LocalError when `conn` is in use.
+        nothing; wrong passwords are counted by it. `origin` stands for the address in the log: a
+        word that tells nobody what the address is, the same for the same one, and "" as for `peer`.
+        Who was banned, and comes again from there as somebody else, is known by it. Raises
+        LocalError when `conn` is in use.
         """
         if conn in self._connections:
             raise LocalError(f"connection {conn} was made twice")
         flavour = self._dialects[-1].flavour
         self._connections[conn] = Connection(
-            conn, token, peer, now, flavour, is_admitted=self._is_open
+            conn, token, peer, now, flavour, origin=origin, is_admitted=self._is_open
         )
         self._timers.set(now + GREET_AFTER_MS, conn, Due.CHECK)
         return []

@@ -13,7 +13,7 @@ from tcpchat_core.events import Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Wanted
 from tcpchat_core.state import ChatState, Room
-from tcpchat_core.state.rooms import not_in_room
+from tcpchat_core.state.refusals import not_in_room
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED: Final = 500
@@ -116,7 +116,8 @@ def _about_room(
     match query:
         case events.Who():
             return Found(
-                notices.Members(room.name, room.nicks()), len(room.members) // _ITEMS_A_LINE
+                notices.Members(room.name, room.nicks(), room.moderator_nicks()),
+                len(room.members) // _ITEMS_A_LINE,
             )
         case events.Topic():
             return Found(

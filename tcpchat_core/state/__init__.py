@@ -20,14 +20,17 @@ Rule 5: A person whose session can be resumed and whose connection is lost stays
 Rule 6: A message's id is remembered for a while; the same id again gives the same receipt again,
         and nothing is said. An entry, or a connection's event, that comes twice counts once.
 
-Rule 7: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
+Rule 7: Who makes a room moderates it, and may restrict what others do there; rights and
+        restrictions are decided here, by the time of the entry, and are the same on every node.
+
+Rule 8: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
         replicas that disagreed about one would disagree about the rest.
 
 All order is the order of insertion in dicts and lists. There are no sets, floats or hashes here
 whose order or value could differ between two runs.
 
-The tables that the rules work on are in `tables`, the rules themselves in `rooms`, `people` and
-`sessions`. Which rule an event is for says `HANDLERS`, at the end of this file.
+The tables that the rules work on are in `tables`, the rules themselves in `rooms`, `moderation`,
+`people` and `sessions`. Which rule an event is for says `HANDLERS`, at the end of this file.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ import msgspec
 from tcpchat_core import events
 from tcpchat_core.effects import Action
 from tcpchat_core.events import Entry, Event
-from tcpchat_core.state import people, rooms, sessions, snapshot
+from tcpchat_core.state import moderation, people, rooms, sessions, snapshot
 from tcpchat_core.state.tables import Person, Room, StateLimits, Tables
 
 __all__ = ["ARRIVALS", "HANDLERS", "ChatState", "Person", "Room", "StateLimits", "Tables"]
@@ -182,6 +185,11 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Nick: people.nick,
     events.Topic: rooms.topic,
     events.Out: rooms.out,
+    events.Kick: moderation.kick,
+    events.Restrict: moderation.restrict,
+    events.Lift: moderation.lift,
+    events.Role: moderation.role,
+    events.Restrictions: moderation.restrictions,
     events.Quit: people.quit_,
     events.Disconnect: sessions.disconnect,
     # Somebody who is here does not come, and what ends others is not for it.
@@ -197,7 +205,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
 # What each event does that is of nobody who is here. All others do nothing then.
 ARRIVALS: Final[dict[type[Event], Callable[[Tables, Entry, Any], list[Action]]]] = {
     events.Connect: lambda tables, entry, event: people.connect(
-        tables, entry.conn, entry.number, event.session
+        tables, entry.conn, entry.number, event.session, event.origin
     ),
     events.Resume: sessions.resume,
     events.Expire: sessions.expire,

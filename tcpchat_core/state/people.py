@@ -10,19 +10,20 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Leave, Send
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Notice, Sent, Told
-from tcpchat_core.state.rooms import rejected
+from tcpchat_core.state import moderation
+from tcpchat_core.state.refusals import rejected
 from tcpchat_core.state.tables import Person, Tables
 
 # Who is in no room has no neighbours. Nobody ever enters this.
 _NOBODY = Audience()
 
 
-def connect(tables: Tables, conn: int, number: int, session: str) -> list[Action]:
+def connect(tables: Tables, conn: int, number: int, session: str, origin: str) -> list[Action]:
     """Somebody is here, as a guest. A session that is another's already cannot be had."""
     nick = tables.take_guest_nick()
     if session in tables.sessions:  # a secret that is not one names nobody
         session = ""
-    person = Person(conn, nick, nick, session)
+    person = Person(conn, nick, nick, session, origin)
     person.number = number
     tables.people[conn] = tables.nicks[nick] = person
     if session:
@@ -73,10 +74,12 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
     return [*actions, Send(person.conn, receipt)]
 
 
-def quit_(tables: Tables, person: Person, event: events.Quit, _at: int) -> list[Action]:
+def quit_(tables: Tables, person: Person, event: events.Quit, at: int) -> list[Action]:
     """Say goodbye: it is over at once, also for a session."""
     bye = Send[Notice](person.conn, notices.Closing("bye"))
-    return [*depart(tables, person, event.reason), bye, Close(person.conn)]
+    # Last words are words: who may say nothing has none.
+    reason = "" if moderation.is_silenced(person, at) else event.reason
+    return [*depart(tables, person, reason), bye, Close(person.conn)]
 
 
 def nothing(_tables: Tables, _person: Person, _event: events.Event, _at: int) -> list[Action]:

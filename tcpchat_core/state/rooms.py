@@ -11,7 +11,9 @@ import msgspec
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
 from tcpchat_core.events import Entry
-from tcpchat_core.notices import Notice, Reason, Rejected, Said, Sent
+from tcpchat_core.notices import Said, Sent
+from tcpchat_core.state import moderation
+from tcpchat_core.state.refusals import not_in_room, rejected
 from tcpchat_core.state.tables import LIMITS, Person, Room, StateLimits, Tables
 
 
@@ -22,6 +24,8 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, person.receipts[id])]
     if room is None:
         return [Send(person.conn, not_in_room("say", event.room, id))]
+    if room.rules is not None and (refused := moderation.may_not_speak(room, person, at)):
+        return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     said = Said(room.name, person.nick, event.text, seq, at, event.emote)
     room.keep(said, tables.limits)
@@ -44,13 +48,21 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
             return [rejected(person, "rooms-full", text, "join")]
     if room is None:
         room = tables.rooms[event.key] = Room(event.room, event.key, tables.seq)
+        if event.roles:
+            room.moderators = (person.id,)
     if room.key in person.rooms:
         return [Send(person.conn, _entered(tables, room, at, again=True))]
+    more: list[Action] = []
+    if (rules := room.rules) is not None:
+        if refused := moderation.may_not_enter(room, rules, person, at, limits):
+            return [rejected(person, *refused, "join")]
+        more = moderation.taken_for_another(room, person, at)
     room.add(person)
     joined = notices.Joined(room.name, person.nick, room.seq, at)
     return [
         Enter(room.audience, person.conn),
         Broadcast(room.audience, joined, person.conn, _entered(tables, room, at)),
+        *more,
     ]
 
 
@@ -59,6 +71,8 @@ def topic(_tables: Tables, person: Person, event: events.Topic, at: int) -> list
     room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("topic", event.room))]
+    if room.rules is not None and (refused := moderation.may_not_speak(room, person, at)):
+        return [rejected(person, *refused, "topic")]
     room.topic, room.topic_nick, room.topic_at = event.topic or "", person.nick, at
     told = notices.TopicSet(room.name, room.topic, person.nick, room.seq, at)
     return [Broadcast(room.audience, told, person.conn, told)]
@@ -114,16 +128,5 @@ def _entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> not
         room.topic,
         room.messages(None, 0 if again else limits.entered_history),
         again,
+        room.moderator_nicks(),
     )
-
-
-def rejected(
-    person: Person, reason: Reason, text: str, request: str, id: str | None = None
-) -> Send[Notice]:
-    """The answer to what cannot be done."""
-    return Send(person.conn, Rejected(reason, text, request, id))
-
-
-def not_in_room(request: str, room: str, id: str | None = None) -> Rejected:
-    """The refusal of what only members may do."""
-    return Rejected("not-in-room", f"you are not in {room}; /join {room} first", request, id)

@@ -15,6 +15,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Close, Enter, Leave, Send, Stream
 from tcpchat_core.events import Entry, connection_number
 from tcpchat_core.notices import Notice, Said, Told
+from tcpchat_core.state import moderation
 from tcpchat_core.state.people import connect, depart
 from tcpchat_core.state.tables import Person, Room, Tables
 
@@ -68,7 +69,7 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     conn = entry.conn
     person = tables.sessions.get(event.session)
     if person is None:
-        return connect(tables, conn, entry.number, event.fresh)
+        return connect(tables, conn, entry.number, event.fresh, event.origin)
     actions: list[Action] = []
     rooms = list(person.rooms.values())
     if person.away:
@@ -80,10 +81,12 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
         taken = notices.Closing("this session was resumed on another connection")
         actions += [Send(person.conn, taken), Close(person.conn)]
     person.conn, person.number = conn, entry.number
+    person.origin = event.origin
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
     states = tuple(_room_state(tables, room, seen.common_in(room)) for room in rooms)
     actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch, seen.common)))
+    actions += [Send(conn, told) for told in _untold(person, event, entry.at)]
     told, is_lost = _cut(event.told, seen.common)
     person.seen(told)
     replay = [
@@ -93,6 +96,16 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     if replay:
         actions.append(Stream(conn, replay))
     return [*actions, *(Enter(room.audience, conn) for room in rooms)]
+
+
+def _untold(person: Person, event: events.Resume, at: int) -> Iterator[Notice]:
+    """Of which rooms it was put out, as far as it does not know that; and where it is muted."""
+    for key, left in (person.put_out or {}).items():
+        if key in event.seen:  # so it thinks that it is there
+            yield left
+    for room in person.rooms.values():
+        if told := moderation.own_mute(room, person, at):
+            yield told
 
 
 class _Seen:
@@ -162,4 +175,12 @@ def _missed(
 
 def _room_state(tables: Tables, room: Room, common: int | None) -> notices.RoomState:
     nicks = room.first_nicks(tables.limits.entered_members)
-    return notices.RoomState(room.name, nicks, len(room.members), room.seq, room.topic, common)
+    return notices.RoomState(
+        room.name,
+        nicks,
+        len(room.members),
+        room.seq,
+        room.topic,
+        common,
+        room.moderator_nicks(),
+    )

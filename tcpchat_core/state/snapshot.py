@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from typing import Final
 
 import msgspec
 
-from tcpchat_core.notices import Said, Sent, Told
-from tcpchat_core.state.tables import Divergence, Person, Room, StateLimits, Tables
+from tcpchat_core.notices import Left, Said, Sent, Told
+from tcpchat_core.state.restrictions import Restriction
+from tcpchat_core.state.tables import (
+    LIMITS,
+    Divergence,
+    Person,
+    Room,
+    Rules,
+    StateLimits,
+    Tables,
+)
 
 
 class _RoomRecord(msgspec.Struct, array_like=True):
@@ -38,9 +48,26 @@ class _PersonRecord(msgspec.Struct, array_like=True):
     receipts: list[tuple[str, Sent]]
 
 
+class _RoomModeration(msgspec.Struct, omit_defaults=True):
+    """What there is of a room beyond `_RoomRecord`: of most rooms nothing."""
+
+    key: str
+    moderators: tuple[int, ...] = ()
+    bans: tuple[Restriction, ...] = ()
+    mutes: tuple[Restriction, ...] = ()
+
+
+class _PersonModeration(msgspec.Struct, omit_defaults=True):
+    """What there is of a person beyond `_PersonRecord`."""
+
+    id: int
+    origin: str = ""
+    put_out: tuple[tuple[str, Left], ...] = ()
+
+
 class _Snapshot(msgspec.Struct):
     epoch: str
-    limits: StateLimits
+    limits: dict[str, int]
     seq: int
     guests: int
     free_guests: list[int]
@@ -51,6 +78,14 @@ class _Snapshot(msgspec.Struct):
     # Not there at all unless there is any, so that a state without has the digest that it had
     # before there were such.
     divergences: list[Divergence] | msgspec.UnsetType = msgspec.UNSET
+    # The same holds for these, room by room and person by person.
+    moderation: list[_RoomModeration] | msgspec.UnsetType = msgspec.UNSET
+    moderated: list[_PersonModeration] | msgspec.UnsetType = msgspec.UNSET
+
+
+# The bounds that there were from the first: the others are left out where they are as usual.
+_FIRST_LIMITS: Final = LIMITS[: LIMITS.index("gone") + 1]
+_USUAL: Final = StateLimits()
 
 
 def dump(tables: Tables) -> bytes:
@@ -58,7 +93,7 @@ def dump(tables: Tables) -> bytes:
     return msgspec.json.encode(
         _Snapshot(
             epoch=tables.epoch,
-            limits=tables.limits,
+            limits=_limits(tables.limits),
             seq=tables.seq,
             guests=tables.guests,
             free_guests=sorted(tables.free_guests),
@@ -70,6 +105,18 @@ def dump(tables: Tables) -> bytes:
             away=list(tables.away),
             gone=list(tables.gone),
             divergences=tables.divergences or msgspec.UNSET,
+            moderation=[
+                moderation
+                for room in tables.rooms.values()
+                if (moderation := _room_moderation(room)) is not None
+            ]
+            or msgspec.UNSET,
+            moderated=[
+                moderated
+                for person in (*tables.people.values(), *tables.away.values())
+                if (moderated := _person_moderation(person)) is not None
+            ]
+            or msgspec.UNSET,
         )
     )
 
@@ -101,6 +148,27 @@ def _room_record(room: Room) -> _RoomRecord:
     )
 
 
+def _room_moderation(room: Room) -> _RoomModeration | None:
+    rules = room.rules or Rules()
+    if rules.are_none and not room.moderators:
+        return None
+    return _RoomModeration(room.key, room.moderators, rules.bans.all(), rules.mutes.all())
+
+
+def _person_moderation(person: Person) -> _PersonModeration | None:
+    if not (person.origin or person.put_out):
+        return None
+    return _PersonModeration(person.id, person.origin, tuple((person.put_out or {}).items()))
+
+
+def _limits(limits: StateLimits) -> dict[str, int]:
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(limits).items()
+        if name in _FIRST_LIMITS or value != getattr(_USUAL, name)
+    }
+
+
 def _person_record(person: Person) -> _PersonRecord:
     return _PersonRecord(
         person.id,
@@ -119,7 +187,8 @@ def _person_record(person: Person) -> _PersonRecord:
 
 
 def _loaded(record: _Snapshot) -> Tables:
-    tables = Tables(record.epoch, record.limits)
+    known = {name: record.limits[name] for name in LIMITS if name in record.limits}
+    tables = Tables(record.epoch, msgspec.structs.replace(_USUAL, **known))
     tables.seq = record.seq
     tables.guests = record.guests
     tables.free_guests = record.free_guests  # sorted, so it is a heap
@@ -153,4 +222,16 @@ def _loaded(record: _Snapshot) -> Tables:
         room.members = {id: people[id] for id in kept.members}
     for row in record.people:
         people[row.id].rooms = {key: tables.rooms[key] for key in row.rooms}
+    for restricted in record.moderation or ():
+        room = tables.rooms[restricted.key]
+        room.moderators = restricted.moderators
+        if restricted.bans or restricted.mutes:
+            room.rules = rules = Rules()
+            for table, rows in ((rules.bans, restricted.bans), (rules.mutes, restricted.mutes)):
+                for each in rows:
+                    table.add(each)
+    for moderated in record.moderated or ():
+        person = people[moderated.id]
+        person.origin = moderated.origin
+        person.put_out = dict(moderated.put_out) or None
     return tables

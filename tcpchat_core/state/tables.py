@@ -1,7 +1,7 @@
 """What the state consists of: the limits, the people, the rooms, and who can be found by what.
 
 Plain data with the few steps that keep it consistent. The rules are in the modules beside this
-one: `rooms`, `people`, `sessions`.
+one: `rooms`, `moderation`, `people`, `sessions`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Final
 import msgspec
 
 from tcpchat_core.effects import Audience
+from tcpchat_core.events import Restraint
 from tcpchat_core.names import GUEST_PREFIX
-from tcpchat_core.notices import Said, Sent, Told
+from tcpchat_core.notices import Left, Said, Sent, Told
+from tcpchat_core.state.restrictions import Restrictions
 
 
 class StateLimits(msgspec.Struct, frozen=True):
@@ -26,6 +28,10 @@ class StateLimits(msgspec.Struct, frozen=True):
     `inbox_chars` how many characters of them; `away` how many sessions may be without a connection:
     beyond it the one that is away longest ends. `gone` is how many connections that are over are
     remembered, so that an entry of one, taken in again, does not bring it back.
+
+    Of a room: `moderators` is how many people may moderate it, `restrictions` how many may be
+    banned from it at a time, and how many muted in it. A ban or a mute whose end nobody gives lasts
+    `ban_ms` or `mute_ms`; none is longer than `restriction_ms`.
     """
 
     rooms_per_person: int = 50
@@ -39,6 +45,11 @@ class StateLimits(msgspec.Struct, frozen=True):
     inbox_chars: int = 65_536
     away: int = 10_000
     gone: int = 4_096
+    moderators: int = 50
+    restrictions: int = 1_000
+    ban_ms: int = 3_600_000
+    mute_ms: int = 600_000
+    restriction_ms: int = 2_592_000_000
 
 
 # So many changes of the epoch are remembered: a session is not away for as long.
@@ -65,6 +76,8 @@ class Person:
         "lost",
         "nick",
         "number",
+        "origin",
+        "put_out",
         "receipts",
         "rooms",
         "session",
@@ -72,13 +85,14 @@ class Person:
         "told",
     )
 
-    def __init__(self, conn: int, nick: str, key: str, session: str) -> None:
+    def __init__(self, conn: int, nick: str, key: str, session: str, origin: str = "") -> None:
         self.id = conn
         self.conn = conn
         self.number = 0
         self.away = False
         self.lost = ""  # why the connection was lost, while away
         self.session = session  # the hash of its token; "" when it cannot be resumed
+        self.origin = origin  # where its connection comes from; "" when that tells nothing
         self.nick = nick
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
@@ -89,6 +103,23 @@ class Person:
         self.inbox: deque[Told] | None = None
         self.inbox_chars = 0
         self.receipts: dict[str, Sent] | None = None
+        # By room key, of the rooms it was put out of: it may not have been told yet.
+        self.put_out: dict[str, Left] | None = None
+
+    @property
+    def bearer(self) -> str:
+        """Who this is, for what is decided about somebody: it outlasts the nick, and where there is
+        a session, also the connection.
+        """
+        return self.session or f"{self.id}"
+
+    def remember_put_out(self, room: Room, left: Left, limits: StateLimits) -> None:
+        """Keep, for when the session is resumed, that it was put out of a room."""
+        if self.put_out is None:
+            self.put_out = {}
+        self.put_out[room.key] = left
+        if len(self.put_out) > limits.rooms_per_person:
+            del self.put_out[next(iter(self.put_out))]
 
     def keep(self, told: Told, limits: StateLimits) -> None:
         """Put a direct message into the inbox; drop the oldest beyond the bounds."""
@@ -124,6 +155,25 @@ class Person:
             del self.receipts[next(iter(self.receipts))]
 
 
+class Rules:
+    """What a room has that is restricted. Most rooms are not, and have none."""
+
+    __slots__ = ("bans", "mutes")
+
+    def __init__(self) -> None:
+        self.bans = Restrictions()
+        self.mutes = Restrictions()
+
+    def of(self, what: Restraint) -> Restrictions:
+        """The restrictions of one kind."""
+        return self.bans if what == "ban" else self.mutes
+
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing is restricted any more."""
+        return not (self.bans or self.mutes)
+
+
 class Room:
     """One room. Seen from outside the state it is read-only.
 
@@ -140,7 +190,9 @@ class Room:
         "history_chars",
         "key",
         "members",
+        "moderators",
         "name",
+        "rules",
         "seq",
         "standing",
         "topic",
@@ -152,6 +204,8 @@ class Room:
         self.name = name
         self.key = key
         self.members: dict[int, Person] = {}  # by id, in the order of joining
+        self.moderators: tuple[int, ...] = ()  # the ids of those who moderate it
+        self.rules: Rules | None = None  # None while nothing is restricted
         self.audience = Audience()  # those who are connected
         self.born = seq  # the number of the entry that made it
         self.seq = seq  # of the last message
@@ -175,6 +229,10 @@ class Room:
             self._first_nicks = nicks
         return nicks
 
+    def moderator_nicks(self) -> tuple[str, ...]:
+        """The nicks of those who moderate it, in the order of becoming so."""
+        return tuple([self.members[id].nick for id in self.moderators])
+
     def nick_changed(self) -> None:
         """A member has another nick."""
         self._first_nicks = None
@@ -192,6 +250,8 @@ class Room:
         person.rooms[self.key] = self
         if person.session:
             person.since[self.key] = self.seq
+            if person.put_out is not None:
+                person.put_out.pop(self.key, None)
 
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""
@@ -199,6 +259,8 @@ class Room:
         del person.rooms[self.key]
         person.since.pop(self.key, None)
         self._first_nicks = None
+        if person.id in self.moderators:
+            self.moderators = tuple([id for id in self.moderators if id != person.id])
 
     def keep(self, said: Said, limits: StateLimits) -> None:
         """Put a message into the history; drop the oldest beyond the bounds."""
@@ -307,6 +369,8 @@ class Tables:
         self.sweep(room)
 
     def sweep(self, room: Room) -> None:
-        """A room vanishes when nothing keeps it."""
-        if not (room.members or room.standing):
-            del self.rooms[room.key]
+        """A room vanishes when nothing keeps it; from one that stays, what restricted it goes."""
+        if not room.members:
+            room.rules = None
+            if not room.standing:
+                del self.rooms[room.key]

@@ -76,6 +76,37 @@ function dayStart(date) {
   return at;
 }
 
+const UNITS = new Map([["s", 1_000], ["m", 60_000], ["h", 3_600_000], ["d", 86_400_000]]);
+
+/** The milliseconds of `90s`, `10m`, `2h` or `1d`; null for what is no such, or is nothing. */
+function duration(text) {
+  const [, number, unit] = /^(\d{1,6})([smhd])$/i.exec(text) ?? [];
+  return number === undefined ? null : Number(number) * UNITS.get(unit.toLowerCase()) || null;
+}
+
+function nickAndMore(rest) {
+  const [nick, more] = partition(rest);
+  need(nick !== "");
+  return [nick, strip(more)];
+}
+
+function kick(rest) {
+  const [nick, reason] = nickAndMore(rest);
+  return { type: "kick", room: "", nick, reason };
+}
+
+/** `NICK [TIME] [REASON]`: what is no time is a reason already. */
+const restrict = (what) => (rest) => {
+  const [nick, more] = nickAndMore(rest);
+  const [time, reason] = partition(more);
+  const ms = duration(time);
+  const given = ms === null ? { ms: 0, reason: more } : { ms, reason: strip(reason) };
+  return { type: "restrict", room: "", nick, what, ...given };
+};
+
+const lift = (what) => (rest) => ({ type: "lift", room: "", nick: oneWord(rest), what });
+const role = (role) => (rest) => ({ type: "role", room: "", nick: oneWord(rest), role });
+
 // By a command's real name, what its arguments ask for.
 const REQUESTED = new Map([
   ["join", (rest) => ({ type: "join", room: oneWord(rest) })],
@@ -103,6 +134,14 @@ const REQUESTED = new Map([
     },
   ],
   ["search", search],
+  ["kick", kick],
+  ["mute", restrict("mute")],
+  ["unmute", lift("mute")],
+  ["ban", restrict("ban")],
+  ["unban", lift("ban")],
+  ["bans", (rest) => (need(rest === ""), { type: "restrictions", room: "" })],
+  ["mod", role("moderator")],
+  ["unmod", role("member")],
   ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
   ["ignore", (rest) => ({ type: "ignore", nick: rest })],
   ["unignore", (rest) => ({ type: "unignore", nick: rest })],
@@ -189,7 +228,9 @@ function matching(a, b) {
 
 const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"]);
 const SEARCHES = new Set(["search", "find"]);
-const OF_NICKS = new Set(["msg", "tell", "ignore"]);
+const OF_NICKS = new Set([
+  ...["msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"],
+]);
 
 /**
  * What the word before the cursor can become: `{start, texts}`, each text from `start` on.

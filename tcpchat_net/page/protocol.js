@@ -586,6 +586,10 @@ const ANSWERS = new Map([
   ["join", "entered"],
   ["out", "left"],
   ["topic", "topic"],
+  ["kick", "left"],
+  ["lift", "lifted"],
+  ["role", "role"],
+  ["restrictions", "restrictions"],
   ["quit", "closing"],
   ["rooms", "rooms"],
   ["who", "who"],
@@ -700,8 +704,19 @@ export class Requests {
     switch (notice.type) {
       case "rejected":
         return notice.request === request.type;
-      case "renamed":
       case "left":
+        if (notice.by === "") return notice.own && request.type === "out";
+        // It answers who has put somebody out, and not who was.
+        if (notice.by !== this._nick) return false;
+        if (request.type === "kick") return notice.until === 0;
+        return request.type === "restrict" && request.what === "ban" && notice.until > 0;
+      case "restricted":
+        return request.type === "restrict" && this._isMine(notice, request);
+      case "lifted":
+        return isOfKind && this._isMine(notice, request);
+      case "role":
+        return isOfKind && notice.by === this._nick && notice.role === request.role;
+      case "renamed":
         return notice.own && isOfKind;
       case "topic":
         return isOfKind && ((request.topic ?? null) === null || notice.nick === this._nick);
@@ -712,11 +727,16 @@ export class Requests {
     }
   }
 
+  _isMine(notice, request) {
+    return notice.by === this._nick && notice.what === request.what;
+  }
+
   /** To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. */
   _outcome(notice, pending) {
     const wasOut = notice.type === "rejected" && notice.reason === "not-in-room";
     if (wasOut && pending.request.type === "out" && pending.again) {
-      return { type: "left", room: pending.request.room, nick: this._nick, own: true };
+      const { room } = pending.request;
+      return { type: "left", room, nick: this._nick, own: true, by: "", reason: "", at: 0, until: 0 };
     }
     return notice;
   }

@@ -25,6 +25,28 @@ ANY_NOTICE = st.one_of(
     st.builds(notices.Welcome, TEXT, TEXT, TEXT, motd=st.lists(TEXT, max_size=3).map(tuple)),
     st.builds(notices.Joined, TEXT, TEXT, st.integers(), st.integers()),
     st.builds(notices.Gone, TEXT, TEXT),
+    st.builds(notices.Left, TEXT, TEXT, st.booleans(), TEXT, TEXT, st.integers(), st.integers()),
+    st.builds(
+        notices.Restricted,
+        TEXT,
+        TEXT,
+        TEXT,
+        st.integers(),
+        TEXT,
+        st.integers(),
+        TEXT,
+        st.booleans(),
+    ),
+    st.builds(notices.Lifted, TEXT, TEXT, TEXT, TEXT, st.booleans()),
+    st.builds(notices.RoleSet, TEXT, TEXT, TEXT, TEXT),
+    st.builds(
+        notices.RestrictionList,
+        TEXT,
+        st.lists(st.builds(notices.RestrictionInfo, TEXT, TEXT, st.integers(), TEXT, TEXT)).map(
+            tuple
+        ),
+        st.integers(),
+    ),
     st.builds(notices.TopicSet, TEXT, TEXT, TEXT, st.integers(), st.integers()),
     st.builds(notices.Rejected, st.just("bad-name"), TEXT, TEXT),
     st.builds(notices.Gap, TEXT, st.integers()),
@@ -164,3 +186,47 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
     status = Status(rooms, "room-7", {}, 3, 12, "connected", trouble=False)
     bar = "".join(text for _, text in toolbar(status, 40))
     assert bar == " 8:room-7 9:room-8 10:room… │ connected "
+
+
+@pytest.mark.parametrize(
+    ("notice", "text"),
+    [
+        (
+            notices.Left("lobby", "bob", by="ada", reason="spam", at=0),
+            "bob was put out of lobby by ada (spam)",
+        ),
+        (
+            notices.Left("lobby", "bob", own=True, by="ada", at=0, until=3_600_000),
+            "you were banned from lobby for 1 h, by ada",
+        ),
+        (
+            notices.Restricted("lobby", "bob", "mute", 600_000, "ada", 0, "spam"),
+            "bob is muted in lobby for 10 min, by ada (spam)",
+        ),
+        (
+            notices.Restricted("lobby", "bob", "mute", 600_000, "ada", 0, own=True),
+            "you are muted in lobby for 10 min, by ada",
+        ),
+        (
+            notices.Lifted("lobby", "bob", "ban", "ada"),
+            "bob is not banned from lobby any more, says ada",
+        ),
+        (notices.RoleSet("lobby", "bob", "moderator", "ada"), "bob moderates lobby now, says ada"),
+        (
+            notices.RoleSet("lobby", "bob", "member", "ada"),
+            "bob does not moderate lobby any more, says ada",
+        ),
+        (notices.RestrictionList("lobby", (), 0), "nobody is banned from lobby, or muted in it"),
+        (
+            notices.RestrictionList(
+                "lobby", (notices.RestrictionInfo("bob", "ban", 60_000, "ada"),), 0
+            ),
+            "bob is banned from lobby for another 1 min, by ada",
+        ),
+        (notices.Members("lobby", ("ada", "bob"), ("ada",)), "lobby is moderated by ada"),
+    ],
+)
+def test_what_moderators_do_is_told_in_one_line(notice: Notice, text: str) -> None:
+    renderer = Renderer()
+    renderer.timestamps = False
+    assert renderer.lines(notice)[-1].text == f"-- {text}"

@@ -19,8 +19,8 @@ from tcpchat_core import ChatState, ClientProtocol, Entry, RemoteError, Request,
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.dialects.telnet import strip_telnet
 from tcpchat_core.framing import LineBuffer, TooLong
-from tests.core.harness import HELLO, MemoryServer, join, restored, split_at
-from tests.core.replay import LIMITS, replay
+from tests.core.harness import HELLO, LIMITS, MemoryServer, join, restored, split_at
+from tests.core.replay import replay
 
 # The bidi controls, the byte order mark, interlinear annotation and deprecated format controls.
 _FORBIDDEN_FORMAT = (

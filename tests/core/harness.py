@@ -27,6 +27,7 @@ from tcpchat_core import (
     Send,
     ServerLimits,
     ServerProtocol,
+    StateLimits,
     Stream,
     events,
     nick_name,
@@ -39,6 +40,18 @@ HELLO = b'{"type":"hello"}\n'
 
 # As many lines as one likes: most tests are in a hurry.
 NO_FLOOD_LIMIT = ServerLimits(flood_rate=0)
+
+# So small that a random log meets all of them.
+LIMITS = StateLimits(
+    rooms_per_person=3,
+    rooms=4,
+    history_messages=20,
+    history_chars=200,
+    receipts=4,
+    inbox=2,
+    away=3,
+    restrictions=3,
+)
 
 # Where the clock of all logs in the tests begins, and how far apart two entries are.
 START_MS = 1_000_000
@@ -67,6 +80,11 @@ def nick(typed: str) -> events.Nick:
 def join(typed: str) -> events.Join:
     """The event of joining a room with an allowed name."""
     return events.Join(*name(typed))
+
+
+def joins(typed: str) -> events.Join:
+    """The same as a server proposes it: whoever makes the room moderates it."""
+    return events.Join(*name(typed), roles=True)
 
 
 def say(room: str, text: str, id: str | None = None) -> events.Say:
@@ -285,23 +303,24 @@ def random_log(seed: int, length: int) -> list[Entry]:
     """A long quarrel over few nicks and rooms, the same for the same seed."""
     draw = random.Random(seed)
     nicks = [nick(typed) for typed in ("ada", "Ada", "bob", "дана", "zoë", "cleo")]
-    rooms = [join(typed) for typed in ("lobby", "Lobby", "tea", "кухня", "den")]
+    rooms = [joins(typed) for typed in ("lobby", "Lobby", "tea", "кухня", "den")]
     places = list(range(1, 9))  # eight people at a time; a connection connects once
     connected: set[int] = set()
     sessions = [""]
+    state = ChatState(limits=LIMITS)  # so that those who moderate are those who may, as a rule
     log: list[Entry] = []
     for seq in range(1, length + 1):
         place, room = draw.randrange(8), draw.choice(rooms)
         conn = places[place]
         event: Event
-        match draw.randrange(18):
+        match draw.randrange(22):
             case 0 | 1 | 2 | 3 if conn in connected:
                 event = events.Quit("bye") if seq % 5 == 0 else events.Disconnect("connection lost")
                 places[place] = 8 + seq
             case 0:
                 event = events.Connect()
             case 1:
-                event = events.Connect(f"session-{seq}")
+                event = events.Connect(f"session-{seq}", f"origin-{place // 2}")
             case 2 | 3:
                 seen = {room.key: draw.randrange(seq)}
                 event = events.Resume(
@@ -318,6 +337,8 @@ def random_log(seed: int, length: int) -> list[Entry]:
                 event = events.Topic(room.room, draw.choice(["", "tea at four"]), room.key)
             case 11:
                 event = events.Out(room.room, room.key)
+            case 18 | 19 | 20 | 21:
+                conn, event = _moderating(draw, state, conn, f"for {seq}")
             case 12:
                 other = draw.choice(nicks)
                 event = events.Tell(other.nick, "psst", f"t{seq}", other.key)
@@ -328,4 +349,30 @@ def random_log(seed: int, length: int) -> list[Entry]:
             connected.add(conn)
             sessions.append(f"session-{seq}")
         log.append(entry(seq, conn, event))
+        state.handle(log[-1])
     return log
+
+
+def _moderating(draw: random.Random, state: ChatState, conn: int, reason: str) -> tuple[int, Event]:
+    """Something that only a moderator may do, by one of some room, if there is any."""
+    rooms = [room for room in state.rooms() if room.moderators] or [*state.rooms()]
+    if not rooms:
+        return conn, events.Restrictions("lobby", "lobby")
+    room = draw.choice(rooms)
+    by = next((room.members[id].conn for id in room.moderators), conn)
+    other = draw.choice([*room.members.values(), *state.connected()])
+    about = {"key": room.key, "nick_key": other.key}
+    what: events.Restraint = draw.choice(("ban", "mute"))
+    match draw.randrange(6):
+        case 0:
+            return by, events.Kick(room.name, other.nick, reason, **about)
+        case 1:
+            role: events.RoomRole = draw.choice(("moderator", "moderator", "member"))
+            return by, events.Role(room.name, other.nick, role, **about)
+        case 2:
+            return by, events.Lift(room.name, other.nick, what, **about)
+        case 3:
+            return by, events.Restrictions(room.name, room.key)
+        case _:
+            ms = draw.choice((0, 50, 500, 5_000))
+            return by, events.Restrict(room.name, other.nick, what, ms, reason, **about)

@@ -23,12 +23,32 @@ class ModelPerson:
     name: Name
     conn: int
     session: str
+    origin: str = ""
     away: bool = False
     # By the key of each room, in the order of joining: its last number at that time.
     rooms: dict[str, int] = field(default_factory=dict)
     told: list[notices.Told] = field(default_factory=list)
     seen: int = 0  # of these, by what it said when it came back
     receipts: list[Sent] = field(default_factory=list)
+    put_out: dict[str, notices.Left] = field(default_factory=dict)  # by room key, the last
+
+
+@dataclass(eq=False)
+class ModelRestriction:
+    """One person who is kept from one thing, made for good: whether it is over tells the time."""
+
+    what: str
+    who: ModelPerson
+    origin: str
+    name: Name
+    until: int
+    by: str
+    reason: str
+
+    def info(self) -> notices.RestrictionInfo:
+        """As a moderator is told of it."""
+        what: events.Restraint = "ban" if self.what == "ban" else "mute"
+        return notices.RestrictionInfo(self.name.text, what, self.until, self.by, self.reason)
 
 
 @dataclass(eq=False)
@@ -42,6 +62,17 @@ class ModelRoom:
     topic: str = ""
     topic_nick: str = ""
     topic_at: int = 0
+    moderators: list[ModelPerson] = field(default_factory=list)
+    restrictions: list[ModelRestriction] = field(default_factory=list)
+
+    @property
+    def moderating(self) -> tuple[str, ...]:
+        """The nicks of the moderators."""
+        return tuple(person.name.text for person in self.moderators)
+
+    def in_force(self, what: str, at: int) -> list[ModelRestriction]:
+        """The restrictions of one kind that are not over."""
+        return [each for each in self.restrictions if each.what == what and at < each.until]
 
     @property
     def seq(self) -> int:
@@ -110,10 +141,10 @@ class Model:
         person = self.connected(conn)
         if person is None:
             match entry.event:
-                case events.Connect(session):
-                    return self._connect(conn, session)
+                case events.Connect(session, origin):
+                    return self._connect(conn, session, origin)
                 case events.Resume():
-                    return self._resume(conn, entry.event)
+                    return self._resume(conn, entry.event, at)
                 case events.Expire(session, reason):
                     return self._expire(conn, session, reason)
                 case _:
@@ -124,7 +155,7 @@ class Model:
             case events.Nick(nick, key):
                 return self._nick(person, Name(nick, key))
             case events.Join(room, key):
-                return self._join(person, Name(room, key), entry)
+                return self._join(person, Name(room, key), entry, roles=entry.event.roles)
             case events.Say():
                 return self._say(person, entry.event, at)
             case events.Tell():
@@ -133,18 +164,24 @@ class Model:
                 return self._topic(person, key, topic or "", at)
             case events.Out(_, key):
                 return self._out(person, key)
+            case events.Kick() | events.Restrict() | events.Lift() | events.Role():
+                return self._moderate(person, entry.event, at)
+            case events.Restrictions(_, key):
+                return self._restrictions(person, key, at)
             case events.Quit(reason):
                 self.closed.append(conn)
+                if any(self._silenced(person, key, at) for key in person.rooms):
+                    reason = ""
                 return {**self._gone(person, reason), conn: [notices.Closing("bye")]}
             case events.Disconnect(reason):
                 return self._disconnect(person, reason)
             case _:
                 raise AssertionError(f"the log of a connection has {entry.event}")
 
-    def _connect(self, conn: int, session: str) -> Told:
+    def _connect(self, conn: int, session: str, origin: str) -> Told:
         taken = {person.name.text for person in self.people}
         nick = next(f"guest-{n}" for n in range(1, 1000) if f"guest-{n}" not in taken)
-        self.people.append(ModelPerson(Name(nick, nick), conn, session))
+        self.people.append(ModelPerson(Name(nick, nick), conn, session, origin))
         return {conn: [notices.Welcome(nick, "0")]}
 
     def _nick(self, person: ModelPerson, new: Name) -> Told:
@@ -156,7 +193,7 @@ class Model:
             told |= told_to(self.neighbours(person), notices.Renamed(old, new.text))
         return told
 
-    def _join(self, person: ModelPerson, room: Name, entry: Entry) -> Told:
+    def _join(self, person: ModelPerson, room: Name, entry: Entry, *, roles: bool) -> Told:
         mine = person.rooms
         again = room.key in mine
         if not again:
@@ -164,8 +201,16 @@ class Model:
                 return rejected(person.conn, "too-many-rooms", "join")
             if room.key not in self.rooms and len(self.rooms) >= self.limits.rooms:
                 return rejected(person.conn, "rooms-full", "join")
-            made = ModelRoom(room.text, entry.seq)
-            self.rooms.setdefault(room.key, made).members.append(person)
+            more: list[Notice] = []
+            if room.key in self.rooms:
+                refused, more = self._comes_in(person, self.rooms[room.key], entry.at)
+                if refused is not None:
+                    return rejected(person.conn, refused, "join")
+            else:
+                self.rooms[room.key] = ModelRoom(room.text, entry.seq)
+                self.rooms[room.key].moderators += [person] if roles else []
+            self.rooms[room.key].members.append(person)
+            person.put_out.pop(room.key, None)
             mine[room.key] = self.rooms[room.key].seq
         joined = self.rooms[room.key]
         shown = [member.name.text for member in joined.members]
@@ -178,17 +223,20 @@ class Model:
             topic=joined.topic,
             history=() if again else tuple(self.kept(room.key)[-self.limits.entered_history :]),
             again=again,
+            moderators=joined.moderating,
         )
         if again:
             return {person.conn: [entered]}
         news = notices.Joined(joined.name, person.name.text, joined.seq, entry.at)
-        return {**told_to(joined.members, news), person.conn: [entered]}
+        return {**told_to(joined.members, news), person.conn: [entered, *more]}
 
     def _say(self, person: ModelPerson, event: events.Say, at: int) -> Told:
         if known := self.receipt(person, event.id):
             return {person.conn: [known]}
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "say", event.id)
+        if self._silenced(person, event.key, at):
+            return rejected(person.conn, "muted", "say", event.id)
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
         room.said.append(said)
@@ -215,6 +263,8 @@ class Model:
     def _topic(self, person: ModelPerson, key: str, topic: str, at: int) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "topic")
+        if self._silenced(person, key, at):
+            return rejected(person.conn, "muted", "topic")
         room, nick = self.rooms[key], person.name.text
         room.topic, room.topic_nick, room.topic_at = topic, nick, at
         return told_to(room.members, notices.TopicSet(room.name, topic, nick, room.seq, at))
@@ -238,9 +288,142 @@ class Model:
 
     def _leave(self, person: ModelPerson, key: str) -> None:
         self.rooms[key].members.remove(person)
+        if person in self.rooms[key].moderators:
+            self.rooms[key].moderators.remove(person)
         del person.rooms[key]
         if not self.rooms[key].members:
             del self.rooms[key]
+
+    # ── Moderation ───────────────────────────────────────────────────────────────────────────
+
+    def _silenced(self, person: ModelPerson, key: str, at: int) -> bool:
+        room = self.rooms[key]
+        mutes = [each for each in room.in_force("mute", at) if each.who is person]
+        return bool(mutes) and person not in room.moderators
+
+    def _comes_in(
+        self, person: ModelPerson, room: ModelRoom, at: int
+    ) -> tuple[Reason | None, list[Notice]]:
+        """Why somebody may not come in, or what it is told besides when it does."""
+        for ban in room.in_force("ban", at):
+            if ban.who is person or (ban.origin and ban.origin == person.origin):
+                return "banned", []
+        mutes = room.in_force("mute", at)
+        alike = [each for each in mutes if each.origin and each.origin == person.origin]
+        if alike and len(mutes) >= self.limits.restrictions:
+            return "muted", []
+        if alike and not any(each.who is person for each in mutes):
+            longest = max(alike, key=lambda each: each.until)
+            self._restrict(room, person, longest.until, ("mute", longest.by, longest.reason))
+        return None, self._own_mutes(person, room, at)
+
+    def _own_mutes(self, person: ModelPerson, room: ModelRoom, at: int) -> list[Notice]:
+        return [
+            notices.Restricted(
+                room.name, person.name.text, "mute", each.until, each.by, at, each.reason, own=True
+            )
+            for each in room.in_force("mute", at)
+            if each.who is person
+        ]
+
+    def _restrict(
+        self, room: ModelRoom, who: ModelPerson, until: int, kind: tuple[str, str, str]
+    ) -> None:
+        what, by, reason = kind
+        room.restrictions = [
+            each for each in room.restrictions if not (each.what == what and each.who is who)
+        ]
+        room.restrictions.append(
+            ModelRestriction(what, who, who.origin, who.name, until, by, reason)
+        )
+
+    def _moderate(
+        self,
+        person: ModelPerson,
+        event: events.Kick | events.Restrict | events.Lift | events.Role,
+        at: int,
+    ) -> Told:
+        conn, request = person.conn, str(event.__struct_config__.tag)
+        if event.key not in person.rooms:
+            return rejected(conn, "not-in-room", request)
+        room, by = self.rooms[event.key], person.name.text
+        if person not in room.moderators:
+            return rejected(conn, "no-right", request)
+        target = self.holder(event.nick_key)
+        if isinstance(event, events.Lift):
+            return self._lift(person, room, event, at)
+        may_be_outside = isinstance(event, events.Restrict) and event.what == "ban"
+        if target is None or (target not in room.members and not may_be_outside):
+            return rejected(conn, "no-such-nick", request)
+        if isinstance(event, events.Role):
+            return self._role(person, room, target, event)
+        if target in room.moderators:
+            return rejected(conn, "no-right", request)
+        until, nick = 0, target.name.text
+        if isinstance(event, events.Restrict):
+            usual = {"ban": self.limits.ban_ms, "mute": self.limits.mute_ms}[event.what]
+            until = at + max(1, min(event.ms or usual, self.limits.restriction_ms))
+            there = room.in_force(event.what, at)
+            is_new = not any(each.who is target for each in there)
+            if is_new and len(there) >= self.limits.restrictions:
+                return rejected(conn, "too-many", request)
+            self._restrict(room, target, until, (event.what, by, event.reason))
+            restricted = notices.Restricted(
+                room.name, nick, event.what, until, by, at, event.reason
+            )
+            if event.what == "mute":
+                own = msgspec.structs.replace(restricted, own=True)
+                return {**told_to(room.members, restricted), **told_to([target], own)}
+            if target not in room.members:
+                return told_to(room.members, restricted)
+        left = notices.Left(room.name, nick, by=by, reason=event.reason, at=at, until=until)
+        mine = msgspec.structs.replace(left, own=True)
+        told = {**told_to(room.members, left), **told_to([target], mine)}
+        self._leave(target, event.key)
+        if target.session:
+            target.put_out[event.key] = mine
+            while len(target.put_out) > self.limits.rooms_per_person:
+                del target.put_out[next(iter(target.put_out))]
+        return told
+
+    def _lift(self, person: ModelPerson, room: ModelRoom, event: events.Lift, at: int) -> Told:
+        found = [
+            each
+            for each in room.in_force(event.what, at)
+            if event.nick_key
+            in (each.name.key, each.who.name.key if each.who in self.people else "")
+        ]
+        if not found:
+            return rejected(person.conn, "no-such-nick", "lift")
+        room.restrictions = [each for each in room.restrictions if each not in found]
+        told = notices.Lifted(room.name, found[0].name.text, event.what, person.name.text)
+        for member in room.members:
+            if any(each.who is member for each in found):
+                told = msgspec.structs.replace(told, nick=member.name.text)
+                own = msgspec.structs.replace(told, own=True)
+                return {**told_to(room.members, told), **told_to([member], own)}
+        return told_to(room.members, told)
+
+    def _role(
+        self, person: ModelPerson, room: ModelRoom, target: ModelPerson, event: events.Role
+    ) -> Told:
+        if event.role == "member":
+            room.moderators = [each for each in room.moderators if each is not target]
+        elif target not in room.moderators:
+            if len(room.moderators) >= self.limits.moderators:
+                return rejected(person.conn, "too-many", "role")
+            room.moderators.append(target)
+        told = notices.RoleSet(room.name, target.name.text, event.role, person.name.text)
+        return told_to(room.members, told)
+
+    def _restrictions(self, person: ModelPerson, key: str, at: int) -> Told:
+        if key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "restrictions")
+        room = self.rooms[key]
+        if person not in room.moderators:
+            return rejected(person.conn, "no-right", "restrictions")
+        rows = [each.info() for what in ("ban", "mute") for each in room.in_force(what, at)]
+        return {person.conn: [notices.RestrictionList(room.name, tuple(rows), at)]}
 
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────
 
@@ -257,10 +440,10 @@ class Model:
             return {}
         return self._gone(person, reason)
 
-    def _resume(self, conn: int, event: events.Resume) -> Told:
+    def _resume(self, conn: int, event: events.Resume, at: int) -> Told:
         person = self.of_session(event.session)
         if person is None:
-            return self._connect(conn, event.fresh)
+            return self._connect(conn, event.fresh, event.origin)
         told: Told = {}
         if person.away:
             self.away.remove(person)
@@ -268,10 +451,13 @@ class Model:
             taken = "this session was resumed on another connection"
             told[person.conn] = [notices.Closing(taken)]
             self.closed.append(person.conn)
-        person.conn, person.away = conn, False
+        person.conn, person.away, person.origin = conn, False, event.origin
         rooms = {key: self.rooms[key] for key in person.rooms}
         states = tuple(self._room_state(room) for room in rooms.values())
         heard: list[Notice] = [notices.Resumed(person.name.text, states, "0")]
+        heard += [left for key, left in person.put_out.items() if key in event.seen]
+        for room in rooms.values():
+            heard += self._own_mutes(person, room, at)
         person.seen = max(person.seen, min(event.told, len(person.told)))
         heard += missed("", len(person.told), event.told, self.inbox(person))
         for key, room in rooms.items():
@@ -283,7 +469,9 @@ class Model:
     def _room_state(self, room: ModelRoom) -> RoomState:
         shown = tuple(member.name.text for member in room.members)
         some = shown[: self.limits.entered_members]
-        return RoomState(room.name, some, len(shown), room.seq, room.topic)
+        return RoomState(
+            room.name, some, len(shown), room.seq, room.topic, moderators=room.moderating
+        )
 
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:
         """A message as a resumed session is sent it: its own ones have their ids."""
@@ -323,7 +511,7 @@ class Model:
         match query:
             case events.Who():
                 nicks = tuple(member.name.text for member in room.members)
-                return notices.Members(room.name, nicks)
+                return notices.Members(room.name, nicks, room.moderating)
             case events.History(_, before, limit):
                 kept = [said for said in self.kept(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
@@ -400,7 +588,8 @@ class OneOrder:
                 assert oldest - 1 > self._seen[conn, room], "a gap of nothing"
                 self._seen[conn, room] = oldest - 1
             case notices.Left(room, own=True):
-                del self._seen[conn, room]
+                # Who resumes a session is told of rooms, too, that it was put out of before.
+                self._seen.pop((conn, room), None)
             case _:
                 pass
 

@@ -20,21 +20,10 @@ from tcpchat_core import (
     Entry,
     Leave,
     Send,
-    StateLimits,
     Stream,
 )
 from tcpchat_core.server.queries import room_list
-from tests.core.harness import random_log
-
-LIMITS = StateLimits(
-    rooms_per_person=3,
-    rooms=4,
-    history_messages=20,
-    history_chars=200,
-    receipts=4,
-    inbox=2,
-    away=3,
-)
+from tests.core.harness import LIMITS, random_log
 
 
 def written(actions: Iterable[Action]) -> bytes:
@@ -72,6 +61,7 @@ def main() -> None:
     actions += msgspec.json.encode(room_list(state, 99))
     assert actions.count(b'"type":"rejected"') > 10, "a log without quarrels"
     assert actions.count(b'"type":"resumed"') > 10, "a log without sessions"
+    assert actions.count(b'"by":') > 10, "a log without moderators"
     print(hashlib.sha256(actions).hexdigest(), state.digest())
 
 

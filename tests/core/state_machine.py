@@ -7,15 +7,19 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpchat_core import ChatState, Event, StateLimits, events, notices
+from tcpchat_core import ChatState, Event, Name, StateLimits, events, notices
 from tcpchat_core.state import Person
-from tests.core.harness import deliver, entry, join, nick, restored
+from tests.core.harness import deliver, entry, joins, nick, restored
 from tests.core.model import Model, ModelPerson, OneOrder, comparable
 
 PLACES = st.integers(1, 6)
 NICKS = st.sampled_from([nick(typed) for typed in ("ada", "Ada", "аda", "bob", "cleo", "дана")])
-ROOMS = st.sampled_from([join(typed) for typed in ("lobby", "Lobby", "tea", "den", "кухня")])
+ROOMS = st.sampled_from([joins(typed) for typed in ("lobby", "Lobby", "tea", "den", "кухня")])
 TEXTS = st.sampled_from(["a", "tea?", "hello all", "ça va ☕"])
+ORIGINS = {1: "home", 2: "home", 3: "home", 4: "school", 5: "school", 6: ""}
+# Entries are 10 ms apart: some of these end while others still hold.
+SPANS = st.sampled_from([0, 1, 30, 100, 400, 10**12])
+RESTRAINTS = st.sampled_from(["ban", "mute"])
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
 
@@ -23,7 +27,8 @@ class StateMachine(RuleBasedStateMachine):
     """Every rule is one entry of the log; the model says what each person must be told of it.
 
     There are six places; who leaves one makes room for the next connection, with a number of its
-    own. Odd places open sessions that can be resumed.
+    own. Odd places open sessions that can be resumed. Places 1 to 3 are behind one address, and so
+    are 4 and 5; place 6 tells nothing of its own.
     """
 
     limits: ClassVar[StateLimits] = StateLimits()
@@ -67,14 +72,14 @@ class StateMachine(RuleBasedStateMachine):
     @initialize()
     def three_people_share_two_rooms(self) -> None:
         for place in (1, 2, 3):
-            self.connect(place, join("lobby"))
-            self.join(place, join("tea"))
+            self.connect(place, joins("lobby"))
+            self.join(place, joins("tea"))
 
     @rule(place=PLACES, room=ROOMS)
     def connect(self, place: int, room: events.Join) -> None:
         conn = self.places[place]
         session = f"session-{conn}" if place % 2 else ""
-        self.happens(conn, events.Connect(session))
+        self.happens(conn, events.Connect(session, ORIGINS[place]))
         if session and (conn, session) not in self.sessions:
             self.sessions.append((conn, session))
         self.happens(conn, room)
@@ -136,6 +141,8 @@ class StateMachine(RuleBasedStateMachine):
         rooms = {key: self.model.rooms[key] for key in person.rooms} if person else {}
         told = len(person.told) - told_behind if person else 0
         seen = {} if behind is None else {key: room.seq - behind for key, room in rooms.items()}
+        if person and seen:  # it may not know where it was put out
+            seen |= dict.fromkeys(person.put_out, 1)
         self.order.resumes(
             conn,
             {
@@ -145,9 +152,71 @@ class StateMachine(RuleBasedStateMachine):
             },
         )
         fresh = f"session-{conn}"
-        self.happens(conn, events.Resume(session, fresh, seen, told))
+        self.happens(conn, events.Resume(session, fresh, seen, told, "", ORIGINS[place]))
         if person is None:
             self.sessions.append((conn, fresh))
+
+    # ── Moderation: by whoever moderates some room, as a rule ───────────────────────────────────
+
+    def moderator(self, place: int, room: events.Join) -> tuple[int, events.Join]:
+        """Of these people, whoever moderates a room, and the room; else the one at this place."""
+        for key, there in self.model.rooms.items():
+            for person in there.moderators:
+                if not person.away and (place + len(key)) % 3:
+                    return person.conn, events.Join(there.name, key)
+        return self.places[place], room
+
+    def somebody(self, lot: int) -> Name:
+        """The name of one of these people, or of nobody."""
+        names = [person.name for person in self.model.people]
+        return names[lot] if lot < len(names) else Name("nobody", "nobody")
+
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), reason=st.sampled_from(["", "spam"]))
+    def kick(self, place: int, room: events.Join, lot: int, reason: str) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        self.happens(conn, events.Kick(there.room, nick, reason, there.key, nick_key))
+
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), what=RESTRAINTS, ms=SPANS)
+    def restrict(
+        self, place: int, room: events.Join, lot: int, what: events.Restraint, ms: int
+    ) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        event = events.Restrict(there.room, nick, what, ms, "", there.key, nick_key)
+        self.happens(conn, event)
+
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), text=TEXTS)
+    def mute_and_try_to_speak(self, place: int, room: events.Join, lot: int, text: str) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        self.happens(conn, events.Restrict(there.room, nick, "mute", 100, "", there.key, nick_key))
+        for person in tuple(self.model.people):
+            if person.name.key == nick_key and not person.away:
+                self.happens(person.conn, events.Say(there.room, text, None, False, there.key))
+                self.happens(person.conn, events.Topic(there.room, text, there.key))
+
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), what=RESTRAINTS)
+    def lift(self, place: int, room: events.Join, lot: int, what: events.Restraint) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        self.happens(conn, events.Lift(there.room, nick, what, there.key, nick_key))
+
+    @rule(
+        place=PLACES,
+        room=ROOMS,
+        lot=st.integers(0, 6),
+        role=st.sampled_from(["moderator", "member"]),
+    )
+    def role(self, place: int, room: events.Join, lot: int, role: events.RoomRole) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        self.happens(conn, events.Role(there.room, nick, role, there.key, nick_key))
+
+    @rule(place=PLACES, room=ROOMS)
+    def ask_for_the_restrictions(self, place: int, room: events.Join) -> None:
+        conn, there = self.moderator(place, room)
+        self.happens(conn, events.Restrictions(there.room, there.key))
 
     @rule(lot=st.integers(0, 9))
     def the_grace_ends(self, lot: int) -> None:
@@ -269,4 +338,9 @@ class SmallStateMachine(StateMachine):
         inbox=2,
         inbox_chars=9,
         away=2,
+        moderators=2,
+        restrictions=2,
+        ban_ms=50,
+        mute_ms=70,
+        restriction_ms=500,
     )

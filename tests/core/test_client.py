@@ -124,6 +124,24 @@ def test_it_knows_who_is_in_its_rooms() -> None:
     assert lobby.count == 2
 
 
+def test_it_knows_who_moderates_its_rooms() -> None:
+    client = in_lobby("ada", "bob", "cleo")
+    told(
+        client,
+        notices.RoleSet("lobby", "bob", "moderator", "eve"),
+        notices.RoleSet("lobby", "cleo", "moderator", "bob"),
+        notices.Renamed("cleo", "queen"),
+        notices.RoleSet("lobby", "ada", "moderator", "bob"),
+        notices.RoleSet("tea", "ada", "moderator", "bob"),
+    )
+    lobby = client.rooms["lobby"]
+    assert list(lobby.moderators) == ["bob", "queen", "ada"]
+    told(client, notices.RoleSet("lobby", "queen", "member", "ada"), notices.Gone("bob"))
+    assert list(lobby.moderators) == ["ada"]
+    told(client, notices.Entered("den", ("eve", "ada"), 2, 1, 0, moderators=("eve",)))
+    assert list(client.rooms["den"].moderators) == ["eve"]
+
+
 def test_it_knows_the_topic_and_the_last_number_of_its_rooms() -> None:
     client = in_lobby("ada", "bob")
     client.say("lobby", "hello")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tcpchat_core import ChatState
 from tests.core import checkers
-from tests.core.harness import random_log
-from tests.core.replay import LIMITS, replay
+from tests.core.harness import LIMITS, random_log
+from tests.core.replay import replay
 
 
 @pytest.mark.parametrize("seed", [1, 2])

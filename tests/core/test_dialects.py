@@ -67,7 +67,7 @@ def test_an_answer_names_its_reader_where_the_dialect_does() -> None:
     memory.send(1, netstring(b"/nick ada") + netstring(b"/who"))
     renamed, who = frames(memory, 1)
     assert renamed.startswith('0 * {"type":"renamed"')
-    assert who == '0 ada {"type":"who","room":"lobby","nicks":["ada","guest-2","guest-3"]}'
+    assert who.startswith('0 ada {"type":"who","room":"lobby","nicks":["ada","guest-2","guest-3"]')
 
 
 def test_a_flavour_that_changes_while_its_room_talks_changes_what_is_told_from_then_on() -> None:

@@ -45,7 +45,7 @@ def test_bytes_that_ask_for_nothing_have_a_price(nothing: bytes) -> None:
     server.wait_until_heard(1)
     assert server.now > 60_000
     server.send(1, b"/who\n")
-    assert server.lines(1)[-1] == "* 1 in lobby: guest-1"
+    assert server.lines(1)[-1] == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 def test_text_is_paid_for_by_the_line() -> None:

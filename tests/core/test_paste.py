@@ -201,7 +201,7 @@ def test_an_entry_that_the_log_delivers_again_counts_once() -> None:
     server.carry_out(server.protocol.commit(server.log[-1:], now=0))
     server.read(1)
     server.commit_next()
-    assert server.lines(1) == ["* 3 in lobby: ada, guest-1, guest-2"]
+    assert server.lines(1) == ["* 3 in lobby: ada, guest-1, guest-2. Moderators: ada"]
     assert server.read(2).count(b"one") == 1
 
 

@@ -66,6 +66,57 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Renamed("ada", "countess", own=True), ["* You are now countess"]),
     (notices.Left("lobby", "bob"), ["* bob left lobby"]),
     (notices.Left("lobby", "bob", own=True), ["* You left lobby"]),
+    (
+        notices.Left("lobby", "bob", by="ada", at=1_000),
+        ["* bob was put out of lobby by ada"],
+    ),
+    (
+        notices.Left("lobby", "bob", own=True, by="ada", reason="spam", at=1_000),
+        ["* You were put out of lobby by ada (spam)"],
+    ),
+    (
+        notices.Left("lobby", "bob", by="ada", reason="spam", at=1_000, until=3_601_000),
+        ["* bob was banned from lobby for 1 h, by ada (spam)"],
+    ),
+    (
+        notices.Restricted("lobby", "bob", "ban", 3_000, "ada", 1_000),
+        ["* bob is banned from lobby for 2 s, by ada"],
+    ),
+    (
+        notices.Restricted("lobby", "bob", "mute", 601_000, "ada", 1_000, "spam", own=True),
+        ["* You are muted in lobby for 10 min, by ada (spam)"],
+    ),
+    (
+        notices.Lifted("lobby", "bob", "ban", "ada"),
+        ["* bob is not banned from lobby any more, says ada"],
+    ),
+    (
+        notices.Lifted("lobby", "bob", "mute", "ada", own=True),
+        ["* You are not muted in lobby any more, says ada"],
+    ),
+    (notices.RoleSet("lobby", "bob", "moderator", "ada"), ["* bob moderates lobby now, says ada"]),
+    (
+        notices.RoleSet("lobby", "bob", "member", "ada"),
+        ["* bob does not moderate lobby any more, says ada"],
+    ),
+    (
+        notices.RestrictionList(
+            "lobby",
+            (
+                notices.RestrictionInfo("eve", "ban", 172_801_000, "ada", "spam"),
+                notices.RestrictionInfo("bob", "mute", 300_001, "ada"),
+            ),
+            1_000,
+        ),
+        [
+            "* eve is banned from lobby for another 2 d, by ada (spam)",
+            "* bob is muted in lobby for another 5 min, by ada",
+        ],
+    ),
+    (
+        notices.RestrictionList("lobby", (), 1_000),
+        ["* Nobody is banned from lobby, or muted in it"],
+    ),
     (notices.Gone("bob"), ["* bob quit"]),
     (notices.Gone("bob", "connection lost"), ["* bob quit (connection lost)"]),
     (notices.RoomList(()), ["* There are no rooms yet. /join ROOM makes one."]),
@@ -74,6 +125,10 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* lobby (2): tea", "* den (1)", "* … and 7 more"],
     ),
     (notices.Members("lobby", ("ada", "bob")), ["* 2 in lobby: ada, bob"]),
+    (
+        notices.Members("lobby", ("ada", "bob", "eve"), ("ada", "eve")),
+        ["* 3 in lobby: ada, bob, eve. Moderators: ada, eve"],
+    ),
     (notices.HistoryPage("lobby", ()), ["* Nothing was said in lobby yet"]),
     (
         notices.HistoryPage("lobby", (HELLO, WAVES)),

@@ -556,7 +556,7 @@ def test_queries_are_answered_without_an_entry() -> None:
     assert len(server.log) == 4
     assert lines[2:] == [
         "* The topic of lobby, set by guest-1: tea at four",
-        "* 1 in lobby: guest-1",
+        "* 1 in lobby: guest-1. Moderators: guest-1",
         "* lobby (1): tea at four",
         "* The last 1 said in lobby:",
         "[lobby] guest-1: hello",
@@ -904,7 +904,7 @@ def test_a_first_line_that_is_too_long_to_see_what_it_is_ends_the_connection() -
 
 def test_people_may_talk_about_the_web() -> None:
     _, lines = typed("/join lobby", "it speaks HTTP/1.1", "/who")
-    assert lines[-1] == "* 1 in lobby: guest-1"
+    assert lines[-1] == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 # ── Sessions ─────────────────────────────────────────────────────────────────────────────────

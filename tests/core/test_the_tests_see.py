@@ -45,7 +45,8 @@ from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
 from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables
-from tests.core import checkers, test_client, test_paste, test_server, test_state
+from tcpchat_core.state.restrictions import Restrictions
+from tests.core import checkers, test_client, test_moderation, test_paste, test_server, test_state
 from tests.core.browser import told_frames
 from tests.core.harness import random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
@@ -382,6 +383,106 @@ def the_grace_never_ends(patch: Patch) -> None:
     patch.setattr(ServerProtocol, "handle_timer", handle_timer)
 
 
+# ── Moderation ───────────────────────────────────────────────────────────────────────────────
+
+
+def everybody_moderates(patch: Patch) -> None:
+    for kind in (events.Kick, events.Restrict, events.Lift, events.Role, events.Restrictions):
+        original = HANDLERS[kind]
+
+        def handle(
+            tables: Tables, person: Person, event: Any, at: int, handle: Any = original
+        ) -> list[Action]:
+            room = person.rooms.get(event.key)
+            if room is not None and person.id not in room.moderators:
+                before, room.moderators = room.moderators, (*room.moderators, person.id)
+                actions: list[Action] = handle(tables, person, event, at)
+                room.moderators = before
+                return actions
+            return handle(tables, person, event, at)  # type: ignore[no-any-return] # as it is
+
+        patch.setitem(HANDLERS, kind, handle)
+
+
+def who_is_put_out_hears_on(patch: Patch) -> None:
+    without(patch, events.Kick, Leave)
+
+
+def who_is_put_out_while_away_is_not_told(patch: Patch) -> None:
+    patch.setattr(Person, "remember_put_out", lambda *_: None)
+
+
+def change_restrictions(patch: Patch, change: Callable[[Any], Any]) -> None:
+    original = Restrictions.add
+    patch.setattr(Restrictions, "add", lambda self, each: original(self, change(each)))
+
+
+def a_restriction_ends_too_late(patch: Patch) -> None:
+    change_restrictions(patch, lambda each: msgspec.structs.replace(each, until=each.until + 10))
+
+
+def a_restriction_ends_too_early(patch: Patch) -> None:
+    change_restrictions(patch, lambda each: msgspec.structs.replace(each, until=each.until - 10))
+
+
+def who_comes_from_the_same_place_is_not_known(patch: Patch) -> None:
+    patch.setattr(Restrictions, "of_origin", lambda *_: None)
+
+
+def all_of_one_place_are_restricted(patch: Patch) -> None:
+    change_restrictions(
+        patch, lambda each: msgspec.structs.replace(each, bearer=each.origin or each.bearer)
+    )
+    original = Person.bearer
+    assert isinstance(original, property)
+    patch.setattr(Person, "bearer", property(lambda self: self.origin or original.fget(self)))
+
+
+def a_new_nick_makes_somebody_else(patch: Patch) -> None:
+    patch.setattr(Person, "bearer", property(lambda self: self.key))
+
+
+def a_table_of_restrictions_has_no_bound(patch: Patch) -> None:
+    patch.setattr(Restrictions, "__len__", lambda _: 0)
+    patch.setattr(Restrictions, "__bool__", lambda self: bool(self.all()), raising=False)
+
+
+def a_lifted_ban_holds_for_its_place(patch: Patch) -> None:
+    def lift(self: Any, restriction: Any) -> None:
+        del self._by_bearer[restriction.bearer]
+
+    patch.setattr(Restrictions, "lift", lift)
+
+
+def a_snapshot_forgets_who_moderates(patch: Patch) -> None:
+    change_snapshots(patch, lambda record: record.pop("moderation", None))
+
+
+def a_snapshot_forgets_where_people_come_from(patch: Patch) -> None:
+    change_snapshots(patch, lambda record: record.pop("moderated", None))
+
+
+MODERATION: list[Callable[[Patch], None]] = [
+    everybody_moderates,
+    who_is_put_out_hears_on,
+    a_restriction_ends_too_late,
+    a_restriction_ends_too_early,
+    who_comes_from_the_same_place_is_not_known,
+    all_of_one_place_are_restricted,
+    a_snapshot_forgets_who_moderates,
+    a_snapshot_forgets_where_people_come_from,
+]
+
+
+@pytest.mark.parametrize("mutation", MODERATION, ids=lambda mutation: mutation.__name__)
+def test_a_broken_rule_of_moderation_is_seen_by_the_model(
+    mutation: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    mutation(monkeypatch)
+    with pytest.raises((AssertionError, KeyError)):
+        run_state_machine_as_test(SmallStateMachine, settings=BROKEN)
+
+
 # ── The client ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -583,6 +684,19 @@ BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         a_throttle_forgets_the_address,
         test_server.test_the_throttle_counts_an_address_across_its_connections_up_to_half_a_minute,
+    ),
+    (a_new_nick_makes_somebody_else, test_moderation.test_another_nick_does_not_help),
+    (
+        a_table_of_restrictions_has_no_bound,
+        test_moderation.test_a_room_holds_so_many_bans_and_those_that_are_over_make_place,
+    ),
+    (
+        a_lifted_ban_holds_for_its_place,
+        test_moderation.test_when_one_of_two_bans_from_a_place_is_lifted_the_other_holds,
+    ),
+    (
+        who_is_put_out_while_away_is_not_told,
+        test_moderation.test_a_session_that_was_kicked_while_away_is_told_so_and_sent_nothing_said_since,
     ),
     (a_client_shows_what_it_has_seen, test_client.test_what_was_seen_is_not_shown_again),
     (a_client_shows_receipts_twice, test_client.test_its_own_message_in_a_replay_is_its_receipt),

@@ -159,7 +159,7 @@ def test_a_half_closed_client_is_heard_to_its_last_line_and_still_answered(
     bob.socket.shutdown(socket.SHUT_WR)
     assert ada.read_line() == "[lobby] bob: so long"
     assert ada.read_line() == "* bob quit"
-    assert bob.rest() == "* 2 in lobby: ada, bob\n"
+    assert bob.rest() == "* 2 in lobby: ada, bob. Moderators: ada\n"
 
 
 def test_a_reset_in_the_middle_of_a_line_is_told_to_the_others(port: int, connect: Connect) -> None:

@@ -190,7 +190,8 @@ def _request_argument(request: Request) -> dict[str, Any]:
     return {"type": request.__struct_config__.tag} | {
         field: value
         for field in request.__struct_fields__
-        if field not in {"key", "nick_key"} and (value := getattr(request, field)) is not None
+        if field not in {"key", "nick_key", "roles"}
+        and (value := getattr(request, field)) is not None
     }
 
 
@@ -248,6 +249,11 @@ class Lots:
             lambda: events.Who(self.room()),
             lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
             lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
+            lambda: events.Kick(self.room(), self.nick()),
+            lambda: events.Restrict(self.room(), self.nick(), draw(("ban", "mute"))),
+            lambda: events.Lift(self.room(), self.nick(), draw(("ban", "mute"))),
+            lambda: events.Role(self.room(), self.nick(), draw(("moderator", "member"))),
+            lambda: events.Restrictions(self.room()),
             lambda: events.Ping(draw((None, "7", "\x1b"))),
             lambda: events.Help("msg"),
         )
@@ -267,6 +273,7 @@ class Lots:
     def notice(self, protocol: ClientProtocol) -> Notice:
         draw, ids = self.chance.choice, [*protocol.unacknowledged, "77"]
         room, nick = self.room(), self.nick()
+        by = draw((self.nick(), protocol.nick))
         kinds: tuple[Callable[[], Notice], ...] = (
             lambda: self.said(ids),
             lambda: notices.Sent(0, draw([None, *ids]), room, seq=self.number(room)),
@@ -276,6 +283,13 @@ class Lots:
             lambda: notices.Entered(room, ("ada", nick), draw((2, 700)), self.number(room), 0, "t"),
             lambda: notices.Joined(room, nick, 1, 0),
             lambda: notices.Left(room, nick, own=draw((False, False, True))),
+            lambda: notices.Left(room, nick, by=by, at=1, until=draw((0, 2))),
+            lambda: notices.Restricted(room, nick, draw(("ban", "mute")), 2, by, 1),
+            lambda: notices.Lifted(room, nick, draw(("ban", "mute")), by),
+            lambda: notices.RoleSet(room, nick, draw(("moderator", "member")), by),
+            lambda: notices.RestrictionList(
+                room, (notices.RestrictionInfo(nick, "ban", 2, by, "x\x9by"),), 1
+            ),
             lambda: notices.Gone(nick),
             lambda: notices.Renamed(nick, self.nick(), own=draw((False, False, True))),
             lambda: notices.TopicSet(room, "coffee", draw((nick, protocol.nick)), 1, 0),
@@ -483,6 +497,9 @@ _TYPED: Final = (
     "/search x since 20260131", "/help", "/help msg", "/help a b", "/jion lobby", "/mgs", "/zzz", "/qut",
     "/hlep", "/__proto__", "/constructor", "/toString x", "/?", "/serach tea", "/romos", "/nicks", "/topci",
     "/" + "x" * 40, "/\x1b[2J", "/me\twaves", "/msg\tada x",
+    "/kick bob", "/kick", "/kick bob  be  quiet", "/mute bob", "/mute bob 10m", "/mute bob 90S  be quiet",
+    "/ban bob 1d spam", "/ban bob 10 times", "/ban bob 0m", "/ban  bob", "/ban bob 1234567s", "/unmute bob",
+    "/unban bob x", "/bans", "/mutes", "/bans x", "/mod bob", "/unmod bob", "/mod", "/mute bob ٣m",
 )  # fmt: skip
 
 
@@ -557,7 +574,7 @@ def _completed() -> list[list[Any]]:
     found = []
     for before in ("", "a", "A", "hi a", "hi ", "/msg ", "/msg b", "/msg ada ", "/join lo", "/join ",
                    "/who l", "/search tea in ", "/search tea in l", "/find x from a", "/nick a",
-                   "_", "zzz", "hello ad", "/j", "/", "/h", "/ignore ", "/ignore b", "/unignore tr", "/unignore a", "/help m", "/me b", "/join a b"):  # fmt: skip
+                   "_", "zzz", "hello ad", "/j", "/", "/h", "/ignore ", "/ignore b", "/unignore tr", "/unignore a", "/help m", "/me b", "/join a b", "/ban b", "/unmod "):  # fmt: skip
         whole = [
             before[: len(before) + each.start_position] + each.text
             for each in completer.get_completions(Document(before), CompleteEvent())

@@ -23,10 +23,10 @@ from tcpchat_core.commands import COMMANDS
 
 PAGE: Final = Path(__file__).parents[2] / "tcpchat_net" / "page"
 
-_STRUCTS: Final = (notices.Limits, notices.RoomInfo, notices.RoomState)
+_STRUCTS: Final = (notices.Limits, notices.RoomInfo, notices.RoomState, notices.RestrictionInfo)
 
 # The server fills these in; a peer need not know of them.
-_NOT_FOR_PEERS: Final = {"key", "nick_key"}
+_NOT_FOR_PEERS: Final = {"key", "nick_key", "roles"}
 
 _KINDS: Final = {str: "str", int: "int", bool: "bool", notices.Said: "said"}
 

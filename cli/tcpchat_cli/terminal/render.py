@@ -16,6 +16,7 @@ from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
+from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import Notice, Said
 
 # What prompt_toolkit prints: pieces of text, each after its style.
@@ -118,7 +119,7 @@ class Renderer:
                 yield Line(head, [("class:mention", _bounded(text))])
             case notices.Joined(room, nick, at=at):
                 yield system([_nick(nick), ("", f" joined {_name(room)}")], at)
-            case notices.Left(room, nick, own):
+            case notices.Left(room, nick, own, by=""):
                 who = ("", "you") if own else _nick(nick)
                 yield system([who, ("", f" left {_name(room)}")])
             case notices.Gone(nick, reason):
@@ -139,9 +140,8 @@ class Renderer:
                     yield system([("", text)])
             case notices.RoomList():
                 yield from _room_list(notice)
-            case notices.Members(room, nicks):
-                many = len(nicks)
-                yield system([("", f"{many} in {_name(room)}: "), *nick_list(nicks, many)])
+            case notices.Members():
+                yield from _members(notice)
             case notices.HistoryPage():
                 yield from self._history(notice)
             case notices.SearchResults():
@@ -161,6 +161,8 @@ class Renderer:
                 yield system([("", f"the server closes the connection: {reason}")])
             case notices.Sent() | notices.Pinged() | notices.Ponged():
                 pass
+            case _:
+                yield from _moderation(notice)
 
     def _said(self, said: Said) -> Iterator[Line]:
         yield from self._new_day(said.at)
@@ -247,6 +249,65 @@ def _topic(topic: notices.TopicSet) -> Line:
     if not topic.topic:
         return system([("", f"{room} has no topic")], topic.at)
     return system([("", f"topic of {room}: {topic.topic}"), *who], topic.at)
+
+
+def _members(members: notices.Members) -> Iterator[Line]:
+    room, many = _name(members.room), len(members.nicks)
+    yield system([("", f"{many} in {room}: "), *nick_list(members.nicks, many)])
+    if moderators := members.moderators:
+        some = nick_list(moderators, len(moderators))
+        yield system([("", f"{room} is moderated by "), *some])
+
+
+def _moderation(notice: Notice) -> Iterator[Line]:
+    """What a moderator has done, or has asked."""
+    match notice:
+        case notices.Left():
+            yield _put_out(notice)
+        case notices.Restricted(room, nick, what, until, by, at, reason, own):
+            who = ("", "you are") if own else _nick(nick)
+            kept = f"{' ' if own else ' is '}{_kept(what)} {_name(room)} for"
+            lasts = f"{kept} {shown_duration(until - at)}, by "
+            yield system([who, ("", lasts), _nick(by), *_why(reason)], at)
+        case notices.Lifted(room, nick, what, by, own):
+            who = ("", "you are") if own else _nick(nick)
+            ended = f"{' ' if own else ' is '}not {_kept(what)} {_name(room)} any more, says "
+            yield system([who, ("", ended), _nick(by)])
+        case notices.RoleSet(room, nick, role, by):
+            does = " moderates" if role == "moderator" else " does not moderate"
+            now = "now" if role == "moderator" else "any more"
+            yield system([_nick(nick), ("", f"{does} {_name(room)} {now}, says "), _nick(by)])
+        case notices.RestrictionList():
+            yield from _restrictions(notice)
+        case _:
+            pass
+
+
+def _put_out(left: notices.Left) -> Line:
+    """How a moderator's putting somebody out is told."""
+    who = ("", "you were") if left.own else _nick(left.nick)
+    how = "banned from" if left.until else "put out of"
+    lasts = f" for {shown_duration(left.until - left.at)}," if left.until else ""
+    done = f"{' ' if left.own else ' was '}{how} {_name(left.room)}{lasts} by "
+    return system([who, ("", done), _nick(left.by), *_why(left.reason)], left.at)
+
+
+def _kept(what: str) -> str:
+    return "banned from" if what == "ban" else "muted in"
+
+
+def _why(reason: str) -> Fragments:
+    return [("", f" ({reason})")] if reason else []
+
+
+def _restrictions(listed: notices.RestrictionList) -> Iterator[Line]:
+    room = _name(listed.room)
+    if not listed.restrictions:
+        yield system([("", f"nobody is banned from {room}, or muted in it")])
+        return
+    for row in listed.restrictions[:MAX_LINES]:
+        lasts = f" is {_kept(row.what)} {room} for another {shown_duration(row.until - listed.at)}"
+        yield system([_nick(row.nick), ("", f"{lasts}, by "), _nick(row.by), *_why(row.reason)])
 
 
 def _room_list(rooms: notices.RoomList) -> Iterator[Line]:

@@ -1,0 +1,19 @@
+"""What the state answers to what cannot be done."""
+
+from __future__ import annotations
+
+from tcpchat_core.effects import Send
+from tcpchat_core.notices import Notice, Reason, Rejected
+from tcpchat_core.state.tables import Person
+
+
+def rejected(
+    person: Person, reason: Reason, text: str, request: str, id: str | None = None
+) -> Send[Notice]:
+    """The answer to what cannot be done."""
+    return Send(person.conn, Rejected(reason, text, request, id))
+
+
+def not_in_room(request: str, room: str, id: str | None = None) -> Rejected:
+    """The refusal of what only members may do."""
+    return Rejected("not-in-room", f"you are not in {room}; /join {room} first", request, id)
