@@ -58,6 +58,13 @@ def _nothing(rest: str) -> None:
         raise Usage
 
 
+def _join(rest: str) -> Request:
+    words = rest.split()
+    if not 1 <= len(words) <= 2:
+        raise Usage
+    return events.Join(words[0], code=words[1] if len(words) > 1 else "")
+
+
 def _tell(rest: str) -> Request:
     nick, _, text = rest.partition(" ")
     if not text.strip():
@@ -104,6 +111,20 @@ def _restrict(what: Restraint) -> Callable[[str], Request]:
     return restrict
 
 
+def _slow(rest: str) -> Request:
+    ms = 0 if rest.lower() == "off" else parse_duration(rest)
+    if ms is None:
+        raise Usage
+    return events.RoomMode("", slow_ms=ms)
+
+
+def _is_on(rest: str) -> bool:
+    word = rest.lower()
+    if word not in ("on", "off"):
+        raise Usage
+    return word == "on"
+
+
 def _nick_and_more(rest: str) -> tuple[str, str]:
     nick, _, more = rest.partition(" ")
     if not nick:
@@ -140,9 +161,9 @@ def _search(rest: str) -> Request:
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("join", "room"),
-        "ROOM",
-        "join a room, or make one you are in the current one",
-        lambda rest: events.Join(_one_word(rest)),
+        "ROOM [CODE]",
+        "join a room, or make one you are in the current one; a private one by a code",
+        _join,
         "/join lobby",
     ),
     Command(
@@ -270,6 +291,34 @@ COMMANDS: tuple[Command, ...] = (
         "let somebody moderate the current room no more",
         lambda rest: events.Role("", _one_word(rest), "member"),
         "/unmod bob",
+    ),
+    Command(
+        ("slow",),
+        "TIME|off",
+        "let everybody say something only once in so long in the current room",
+        _slow,
+        "/slow 5s",
+    ),
+    Command(
+        ("moderated",),
+        "on|off",
+        "let only those who moderate the current room speak there",
+        lambda rest: events.RoomMode("", moderated=_is_on(rest)),
+        "/moderated on",
+    ),
+    Command(
+        ("private",),
+        "on|off",
+        "let people into the current room only by invitation, and hide it from others",
+        lambda rest: events.RoomMode("", private=_is_on(rest)),
+        "/private on",
+    ),
+    Command(
+        ("invite",),
+        "[NICK]",
+        "invite somebody to the current room, or get a code by which to /join it",
+        lambda rest: events.Invite("", _at_most_one_word(rest)),
+        "/invite bob",
     ),
     Command(
         ("help", "?"),

@@ -91,13 +91,15 @@ class Nick(EventBase, frozen=True):
 class Join(EventBase, frozen=True):
     """Enter a room, creating it when it is new.
 
-    `roles` is filled in by the server: whoever makes the room by this is its moderator. Entries of
-    before there were moderators are without.
+    `code` is an invitation to a private room; in the log it is the SHA-256 of one. `roles` is
+    filled in by the server: whoever makes the room by this is its moderator. Entries of before
+    there were moderators are without.
     """
 
     room: str
     key: str = ""
     roles: bool = False
+    code: str = ""
 
 
 class Say(EventBase, frozen=True):
@@ -178,6 +180,33 @@ class Role(EventBase, frozen=True):
     room: str
     nick: str
     role: RoomRole
+    key: str = ""
+    nick_key: str = ""
+
+
+class RoomMode(EventBase, frozen=True, tag="mode"):
+    """Set how one talks in a room, and who may come in; what is None stays as it is.
+
+    Everybody else than a moderator may say something only each `slow_ms` milliseconds (0: at any
+    time), or nothing while it is `moderated`, and comes into a `private` room only by invitation.
+    """
+
+    room: str
+    slow_ms: Number | None = None
+    moderated: bool | None = None
+    private: bool | None = None
+    key: str = ""
+
+
+class Invite(EventBase, frozen=True):
+    """Invite somebody to a private room; without a `nick`, have a code made by which to come in.
+
+    `code_hash` is filled in by the server: the SHA-256 of the code that it has made.
+    """
+
+    room: str
+    nick: str = ""
+    code_hash: str = ""
     key: str = ""
     nick_key: str = ""
 
@@ -366,6 +395,8 @@ Event: TypeAlias = (
     | Restrict
     | Lift
     | Role
+    | RoomMode
+    | Invite
     | Restrictions
     | Quit
 )
@@ -386,6 +417,8 @@ Request: TypeAlias = (
     | Restrict
     | Lift
     | Role
+    | RoomMode
+    | Invite
     | Restrictions
     | Quit
     | Rooms

@@ -39,6 +39,8 @@ Reason: TypeAlias = Literal[
     "no-right",
     "banned",
     "muted",
+    "slow",
+    "private",
     "too-many",
 ]
 
@@ -98,6 +100,9 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str = ""
     common: int | None = None
     moderators: tuple[str, ...] = ()
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
 
 
 class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -166,6 +171,9 @@ class Entered(NoticeBase, frozen=True):
     history: tuple[Said, ...] = ()
     again: bool = False
     moderators: tuple[str, ...] = ()
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
 
 
 class Sent(NoticeBase, frozen=True):
@@ -255,6 +263,33 @@ class RoleSet(NoticeBase, frozen=True, tag="role"):
     nick: str
     role: str
     by: str
+
+
+class ModeSet(NoticeBase, frozen=True, tag="mode"):
+    """How one talks in a room from now on, and who may come in.
+
+    `by` is who has set it; "" when the last moderator left, and with it what only moderators end.
+    """
+
+    room: str
+    by: str
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
+
+
+class Invited(NoticeBase, frozen=True):
+    """Somebody is invited to a room until a time: told to both; or a code was made for it.
+
+    The state leaves `code` empty: only the server that made it knows it, and tells who asked.
+    """
+
+    room: str
+    by: str
+    until: int
+    at: int
+    nick: str = ""
+    code: str = ""
 
 
 class Gone(NoticeBase, frozen=True):
@@ -383,6 +418,8 @@ Notice: TypeAlias = (
     | Restricted
     | Lifted
     | RoleSet
+    | ModeSet
+    | Invited
     | Gone
     | RoomList
     | Members

@@ -104,6 +104,10 @@ class Journal:
                     note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
                 case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
                     note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
+                case Broadcast(_, notices.ModeSet(room, by), conn):
+                    note("mode", conn=_shown(conn), nick=by, room=room)
+                case Send(conn, notices.Invited(room, by, nick=nick)):
+                    note("invited", conn=_shown(conn), nick=nick or "by code", room=room, by=by)
                 case Broadcast(_, notices.Left(room, nick), conn):
                     note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):

@@ -37,6 +37,8 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Kick: notices.Left,
     events.Lift: notices.Lifted,
     events.Role: notices.RoleSet,
+    events.RoomMode: notices.ModeSet,
+    events.Invite: notices.Invited,
     events.Restrictions: notices.RestrictionList,
     events.Quit: notices.Closing,
     events.Rooms: notices.RoomList,
@@ -182,6 +184,8 @@ class Requests:
                 )
             case notices.Lifted(what=what, by=by):
                 return isinstance(request, events.Lift) and (request.what, self._nick) == (what, by)
+            case notices.ModeSet(by=by) | notices.Invited(by=by):
+                return by == self._nick and type(notice) is _ANSWERS.get(type(request))
             case notices.RoleSet(role=role, by=by):
                 return isinstance(request, events.Role) and (request.role, self._nick) == (role, by)
             case notices.TopicSet(nick=nick):

@@ -193,6 +193,13 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
         case notices.Lifted(room, nick, what, by, own):
             who = "You are" if own else f"{nick} is"
             return [f"* {who} not {_restrained(what)} {room} any more, says {by}"]
+        case notices.ModeSet(room, by):
+            return [f"* {room} is {mode_text(notice)}{f' now, says {by}' if by else ' now'}"]
+        case notices.Invited(room, by, until, at, nick, code):
+            lasts = shown_duration(until - at)
+            if code:
+                return [f"* /join {room} {code} lets people in for {lasts}"]
+            return [f"* {nick} may /join {room} for {lasts}, says {by}"]
         case notices.RoleSet(room, nick, role, by):
             if role == "moderator":
                 return [f"* {nick} moderates {room} now, says {by}"]
@@ -266,6 +273,14 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return []
         case _:
             assert_never(notice)
+
+
+def mode_text(mode: notices.ModeSet) -> str:
+    """How one talks in a room and who may come in, as what follows "is"."""
+    slow = f"slow (one line in {shown_duration(mode.slow_ms)})" if mode.slow_ms else ""
+    moderated = "for moderators to speak in" if mode.moderated else ""
+    private = "private" if mode.private else ""
+    return ", ".join(filter(None, (private, moderated, slow))) or "open"
 
 
 def _put_out(left: notices.Left) -> str:

@@ -51,3 +51,18 @@ class Access:
 def session_of(token: str) -> str:
     """What the state knows a session by: it never sees the token itself."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def invitation_code(token: str, number: int) -> str:
+    """A code by which whoever has it comes into a private room: 80 bits, for a terminal.
+
+    `token` is the secret of a connection, `number` one that it has not used for this.
+    """
+    word = hmac.digest(token.encode(), f"invitation {number}".encode(), "sha256").hex()
+    return "-".join((word[:5], word[5:10], word[10:15], word[15:20]))
+
+
+def code_hash(code: str) -> str:
+    """What the state knows a code by: however it was typed, and never the code itself."""
+    plain = code.lower().replace("-", "")
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()

@@ -82,6 +82,9 @@ class Answers:
             return
         connection.looking = None
         self._delivery.tell(
-            connection, with_found(looking.wanted, messages), looking.wanted.query, effects
+            connection,
+            with_found(self._state, connection.conn, looking.wanted, messages),
+            looking.wanted.query,
+            effects,
         )
         self.give_waiting(connection, now, effects)

@@ -94,6 +94,7 @@ class Connection:
     __slots__ = (
         "answers",
         "can_be_told",
+        "codes",
         "committed",
         "conn",
         "current",
@@ -158,6 +159,7 @@ class Connection:
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
+        self.codes: dict[str, str] = {}  # that were made for it, by hash, until it is told
 
     def move(self, step: Step) -> None:
         """Take a step of its life. An illegal one is a mistake in this package (KeyError)."""

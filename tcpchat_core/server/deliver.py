@@ -13,14 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
+import msgspec
+
 from tcpchat_core import effects as asked
-from tcpchat_core import notices
+from tcpchat_core import events, notices
 from tcpchat_core.dialects import Flavour
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Send, Stream
 from tcpchat_core.events import Entry, Request
 from tcpchat_core.notices import Notice, Said
 from tcpchat_core.server.connection import Connection, Phase
 from tcpchat_core.state import ChatState
+from tcpchat_core.state.refusals import not_in_room
 
 # How much of a replay is made at a time: some hundreds of lines. Enough to fill a socket, little
 # enough that nobody else waits for it.
@@ -112,8 +115,7 @@ class Delivery:
                 _leave(audience, connection, effects)
             case Stream(_, pieces):
                 if connection.can_be_told:
-                    told = _encoded(connection.flavour, self._nick(connection), pieces)
-                    effects.append(Stream(connection.conn, told))
+                    effects.append(Stream(connection.conn, self._encoded(connection, pieces)))
             case _:
                 if connection.phase is not Phase.LOST:
                     effects.append(action)
@@ -164,9 +166,11 @@ class Delivery:
             return
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
+        elif isinstance(request, events.Invite):
+            notice = _with_code(connection, request, notice)
         flavour, nick = connection.flavour, self._nick(connection)
         if isinstance(notice, _LONG):
-            effects.append(Stream(connection.conn, _encoded(flavour, nick, [notice], request)))
+            effects.append(Stream(connection.conn, self._encoded(connection, [notice], request)))
         elif payload := flavour.encode_for(nick, notice, request):
             effects.append(Send(connection.conn, payload))
 
@@ -181,9 +185,56 @@ class Delivery:
         for audience in connection.rooms:
             _enter(audience, connection, effects)
 
+    def _encoded(
+        self, connection: Connection, told: Iterable[Notice], request: Request | object = None
+    ) -> Iterator[bytes]:
+        """The bytes of many notices for one person, in pieces, made when they are wanted.
+
+        Who has been put out of a room by then is told nothing of it any more.
+        """
+        flavour, nick = connection.flavour, self._nick(connection)
+        piece: list[bytes] = []
+        size = 0
+        rooms = self._rooms(connection)
+        for notice in told:
+            data = flavour.encode_for(nick, notice, request) if _is_of(notice, rooms) else b""
+            if not data and isinstance(notice, notices.HistoryPage | notices.Members):
+                refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
+                data = flavour.encode_for(nick, refused, request)
+            piece.append(data)
+            size += len(data)
+            if size >= _PIECE_BYTES:
+                yield b"".join(piece)
+                piece, size = [], 0
+                rooms = self._rooms(connection)
+        if size:
+            yield b"".join(piece)
+
+    def _rooms(self, connection: Connection) -> set[str]:
+        """The names of the rooms that somebody is in."""
+        person = self._state.person(connection.conn)
+        return {room.name for room in person.rooms.values()} if person is not None else set()
+
     def _nick(self, connection: Connection) -> str:
         person = self._state.person(connection.conn)
         return person.nick if person is not None else ""
+
+
+def _is_of(notice: Notice, rooms: set[str]) -> bool:
+    """Whether a notice is of one of these rooms, or of none."""
+    match notice:
+        case Said(room) | notices.HistoryPage(room) | notices.Members(room) | notices.Gap(room):
+            return not room or room in rooms
+        case _:
+            return True
+
+
+def _with_code(connection: Connection, request: events.Invite, notice: Notice) -> Notice:
+    """The state says that a code holds, if it does; which one it is knows who made it."""
+    code = connection.codes.pop(request.code_hash, "")
+    if isinstance(notice, notices.Invited):
+        return msgspec.structs.replace(notice, code=code)
+    return notice
 
 
 def _conn_of(action: Stream[Notice] | asked.Enter | asked.Leave | Close) -> int:
@@ -214,20 +265,3 @@ def _receipt(flavour: Flavour, action: Broadcast[Notice]) -> bytes:
     """What a broadcast tells its author."""
     receipt = action.receipt
     return flavour.encode_receipt(receipt, action.payload) if receipt is not None else b""
-
-
-def _encoded(
-    flavour: Flavour, nick: str, told: Iterable[Notice], request: Request | object = None
-) -> Iterator[bytes]:
-    """The bytes of many notices for one person, in pieces, made when they are wanted."""
-    piece: list[bytes] = []
-    size = 0
-    for notice in told:
-        data = flavour.encode_for(nick, notice, request)
-        piece.append(data)
-        size += len(data)
-        if size >= _PIECE_BYTES:
-            yield b"".join(piece)
-            piece, size = [], 0
-    if size:
-        yield b"".join(piece)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
+import msgspec
+
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
 from tcpchat_core.dialects import Hangup, Item, Reader, Reply
@@ -19,7 +21,13 @@ from tcpchat_core.effects import Close, Effect, Propose
 from tcpchat_core.events import Event, Say
 from tcpchat_core.names import Name, room_name
 from tcpchat_core.notices import Rejected, password_is_needed
-from tcpchat_core.server.access import MAX_PASSWORD_FAILURES, Access, session_of
+from tcpchat_core.server.access import (
+    MAX_PASSWORD_FAILURES,
+    Access,
+    code_hash,
+    invitation_code,
+    session_of,
+)
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
@@ -242,6 +250,15 @@ class Intake:
                 connection.current = Name(room, key)
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
+            case events.Invite(nick=""):
+                if not connection.token:
+                    text = "this server cannot make codes; invite people by name"
+                    refused = Rejected("unavailable", text, "invite")
+                    self._answers.give(connection, refused, now, effects)
+                    return
+                code = invitation_code(connection.token, connection.proposed)
+                event = msgspec.structs.replace(event, code_hash=code_hash(code))
+                connection.codes[event.code_hash] = code
         self._propose(connection, event, proposals)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)

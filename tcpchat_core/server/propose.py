@@ -7,7 +7,7 @@ too long is refused, never cut.
 
 from __future__ import annotations
 
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -16,6 +16,7 @@ from tcpchat_core.events import Event, Query, Request, Say
 from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_key, nick_name, room_name
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
+from tcpchat_core.server.access import code_hash
 
 # A page of text. UTF-8 has at most four bytes to the character, so this bounds the bytes too.
 MAX_TEXT_CHARS = 2_000
@@ -25,6 +26,17 @@ MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
 # Some words. More would be a text, and each costs a look into the index.
 MAX_SEARCH_CHARS = 200
+
+
+_OfModerators: TypeAlias = (
+    events.Kick
+    | events.Restrict
+    | events.Lift
+    | events.Role
+    | events.RoomMode
+    | events.Invite
+    | events.Restrictions
+)
 
 
 class _Refused(Exception):
@@ -68,8 +80,9 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             if isinstance(new, Rejected):
                 raise _Refused(new)
             return events.Nick(*new)
-        case events.Join(room):
-            return events.Join(*_room(current, room), roles=True)
+        case events.Join(room, code=code):
+            name = _room(current, room)
+            return events.Join(*name, roles=True, code=code_hash(code) if code else "")
         case events.Out(room):
             return events.Out(*_room(current, room))
         case events.Topic(room, topic):
@@ -80,23 +93,16 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(event) if topic is None else event
         case events.Quit(reason):
             return events.Quit(_reason(reason))
-        case events.Kick(room, nick, reason):
-            name, key = _room(current, room), _nick_key(nick)
-            return events.Kick(name.text, _shown(nick), _reason(reason), name.key, key)
-        case events.Restrict(room, nick, what, ms, reason):
-            name, key = _room(current, room), _nick_key(nick)
-            if ms < 0:
-                raise _refused("bad-usage", "nothing lasts less than no time")
-            reason = _reason(reason)
-            return events.Restrict(name.text, _shown(nick), what, ms, reason, name.key, key)
-        case events.Lift(room, nick, what):
-            name, key = _room(current, room), _nick_key(nick)
-            return events.Lift(name.text, _shown(nick), what, name.key, key)
-        case events.Role(room, nick, role):
-            name, key = _room(current, room), _nick_key(nick)
-            return events.Role(name.text, _shown(nick), role, name.key, key)
-        case events.Restrictions(room):
-            return events.Restrictions(*_room(current, room))
+        case (
+            events.Kick()
+            | events.Restrict()
+            | events.Lift()
+            | events.Role()
+            | events.RoomMode()
+            | events.Invite()
+            | events.Restrictions()
+        ):
+            return _of_moderators(request, current)
         case events.Who(room):
             return Lookup(events.Who(*_room(current, room)))
         case events.History(room, before, limit):
@@ -119,6 +125,38 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return None  # hearing of it was all
         case events.Hello():
             raise _refused("bad-request", "hello can only be the first request")
+        case _:
+            assert_never(request)
+
+
+def _of_moderators(request: _OfModerators, current: Name | None) -> Event:
+    """What only moderators may do."""
+    name = _room(current, request.room)
+    match request:
+        case events.Kick(_, nick, reason):
+            key = _nick_key(nick)
+            return events.Kick(name.text, _shown(nick), _reason(reason), name.key, key)
+        case events.Restrict(_, nick, what, ms, reason):
+            key = _nick_key(nick)
+            if ms < 0:
+                raise _refused("bad-usage", "nothing lasts less than no time")
+            reason = _reason(reason)
+            return events.Restrict(name.text, _shown(nick), what, ms, reason, name.key, key)
+        case events.Lift(_, nick, what):
+            key = _nick_key(nick)
+            return events.Lift(name.text, _shown(nick), what, name.key, key)
+        case events.Role(_, nick, role):
+            key = _nick_key(nick)
+            return events.Role(name.text, _shown(nick), role, name.key, key)
+        case events.RoomMode(_, slow_ms, moderated, private):
+            if (slow_ms, moderated, private) == (None, None, None) or (slow_ms or 0) < 0:
+                raise _refused("bad-usage", "say what is to be set: slow_ms, moderated or private")
+            return events.RoomMode(name.text, slow_ms, moderated, private, name.key)
+        case events.Invite(_, nick):
+            key = _nick_key(nick) if nick else ""
+            return events.Invite(name.text, _shown(nick), "", name.key, key)
+        case events.Restrictions():
+            return events.Restrictions(*name)
         case _:
             assert_never(request)
 

@@ -12,7 +12,7 @@ from tcpchat_core.commands import help_lines
 from tcpchat_core.events import Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Wanted
-from tcpchat_core.state import ChatState, Room
+from tcpchat_core.state import ChatState, Person, Room
 from tcpchat_core.state.refusals import not_in_room
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
@@ -47,7 +47,7 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
         case events.Search():
             return _search(state, conn, query) if has_archive else Found(NO_ARCHIVE)
         case events.Rooms():
-            listed = room_list(state, MAX_ROOMS_LISTED)
+            listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
             return Found(listed, (len(listed.rooms) + listed.more) // _ITEMS_A_LINE)
         case events.Ping(id):
             return Found(notices.Ponged(id))
@@ -60,15 +60,28 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
             assert_never(query)
 
 
-def with_found(wanted: Wanted, messages: Sequence[Said] | None) -> Notice:
-    """The answer to what the archive was asked for, with what it has found, newest first."""
+def with_found(
+    state: ChatState, conn: int, wanted: Wanted, messages: Sequence[Said] | None
+) -> Notice:
+    """The answer to what the archive was asked for, with what it has found, newest first.
+
+    Who asked may have been put out of a room since, and is shown nothing of it any more.
+    """
     query, limit = wanted.query, wanted.inquiry.limit
+    person = state.person(conn)
+    rooms = person.rooms if person else {}
     if messages is None:
         text = "what was said earlier cannot be read now; try again later"
         return Rejected("unavailable", text, str(query.__struct_config__.tag))
-    shown, more = tuple(messages[:limit]), len(messages) > limit
-    if isinstance(query, events.Search):
-        return notices.SearchResults(shown, more)
+    shown, more = messages[:limit], len(messages) > limit
+    if isinstance(wanted.inquiry, Matches):
+        # By name: a message does not have the key of its room, and a life of it has one name.
+        asked = {place.key: place.born for place in wanted.inquiry.places}
+        still = {room.name for key, room in rooms.items() if asked.get(key) == room.floor}
+        return notices.SearchResults(tuple([each for each in shown if each.room in still]), more)
+    place = wanted.inquiry.place
+    if place.key not in rooms or rooms[place.key].floor != place.born:
+        return not_in_room("history", wanted.room)
     return notices.HistoryPage(wanted.room, (*reversed(shown), *wanted.shown), more)
 
 
@@ -79,7 +92,7 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
         if query.key not in rooms:
             return Found(not_in_room("search", query.room))
         rooms = {query.key: rooms[query.key]}
-    places = tuple([Place(key, room.born) for key, room in rooms.items()])
+    places = tuple([Place(key, room.floor) for key, room in rooms.items()])
     limit = max(1, min(query.limit, MAX_MESSAGES))
     # What is punctuation alone is no word.
     words = tuple([word for word in query.words.split() if any(map(str.isalnum, word))])
@@ -93,12 +106,12 @@ def _history(room: Room, query: events.History, *, has_archive: bool) -> Found |
     cost = len(messages) // _ITEMS_A_LINE
     asked = room.seq + 1 if query.before is None else query.before
     before = messages[0].seq if messages else min(asked, room.seq + 1)
-    is_first = before <= room.born + 1
+    is_first = before <= room.floor + 1
     if len(messages) == limit or is_first or not has_archive:
         has_earlier = not is_first if has_archive else bool(room.messages(before, 1))
         more = bool(messages) and has_earlier
         return Found(notices.HistoryPage(room.name, messages, more), cost)
-    page = Page(Place(room.key, room.born), before, limit - len(messages))
+    page = Page(Place(room.key, room.floor), before, limit - len(messages))
     return Wanted(page, _LOOK_LINES, query, room.name, messages)
 
 
@@ -129,9 +142,16 @@ def _about_room(
             assert_never(query)
 
 
-def room_list(state: ChatState, limit: int) -> notices.RoomList:
-    """The rooms there are, fullest first, then by name; at most `limit` of them."""
-    rooms = list(state.rooms())
+def room_list(state: ChatState, limit: int, person: Person | None = None) -> notices.RoomList:
+    """The rooms there are, fullest first, then by name; at most `limit` of them. Of private ones
+    only those that the person who asks is in.
+    """
+    mine = person.rooms if person else {}
+    rooms = [
+        room
+        for room in state.rooms()
+        if room.rules is None or not room.rules.private or room.key in mine
+    ]
     shown = heapq.nsmallest(limit, rooms, key=lambda room: (-len(room.members), room.key))
     infos = tuple(notices.RoomInfo(room.name, len(room.members), room.topic) for room in shown)
     return notices.RoomList(infos, len(rooms) - len(infos))

@@ -189,6 +189,8 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Restrict: moderation.restrict,
     events.Lift: moderation.lift,
     events.Role: moderation.role,
+    events.RoomMode: moderation.mode,
+    events.Invite: moderation.invite,
     events.Restrictions: moderation.restrictions,
     events.Quit: people.quit_,
     events.Disconnect: sessions.disconnect,

@@ -3,7 +3,8 @@
 Rule 1: Who makes a room moderates it, for as long as it is a member (also across a connection that
         is lost and resumed), and may let others do so. A room that was configured has no moderator
         by that. When the last one leaves, nobody follows: what is restricted stays so until its
-        end, or until the room is empty and all of that is gone.
+        end, or until the room is empty and all of that is gone. But then everybody may speak: who
+        else should let them?
 
 Rule 2: Only a moderator restricts, and no moderator is restricted: its role is taken first.
 
@@ -14,7 +15,11 @@ Rule 4: Who may not do something is told why, each time; nothing is dropped in s
         restriction itself is told to the room once, and to whom it is for with its end: also when
         a session is resumed that was away.
 
-Rule 5: Who is put out of a room is told nothing of it from that entry on, on no connection.
+Rule 5: What is said in a private room is for those who are in it, and for those who are let in
+        later. That it exists is no secret: nobody else can make a room of its name. When it is
+        opened again, what was said until then is not for those who come in from then on.
+
+Rule 6: Who is put out of a room is told nothing of it from that entry on, on no connection.
 
 The functions that are rows of the table in `__init__` take the tables, whose event it is, the
 event, and the time of its entry in ms since the epoch.
@@ -22,7 +27,7 @@ event, and the time of its entry in ms since the epoch.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -39,7 +44,10 @@ Refusal: TypeAlias = tuple[Reason, str]
 
 # What is aimed at somebody in a room.
 _Aimed: TypeAlias = events.Kick | events.Restrict | events.Lift | events.Role
-_OfModerators: TypeAlias = _Aimed | events.Restrictions
+_OfModerators: TypeAlias = _Aimed | events.Restrictions | events.RoomMode | events.Invite
+
+# The author of what nobody does: no connection has this number.
+_NOBODY: Final = -1
 
 _DONE: dict[str, str] = {"ban": "banned from", "mute": "muted in"}
 
@@ -47,29 +55,55 @@ _DONE: dict[str, str] = {"ban": "banned from", "mute": "muted in"}
 # ── What a restriction keeps people from; asked only where a room has rules ──────────────────
 
 
-def may_not_speak(room: Room, person: Person, at: int) -> Refusal | None:
-    """Why somebody may not say anything in a room with rules; None when it may."""
+def may_not_speak(tables: Tables, room: Room, person: Person, at: int) -> Refusal | None:
+    """Why somebody may not say anything in a room with rules; None when it does."""
+    refused = _silenced(room, person, at)
+    rules = room.rules
+    if refused is not None or rules is None or not rules.slow_ms or person.id in room.moderators:
+        return refused
+    spoke, slow_ms = rules.spoke, rules.slow_ms
+    wait_ms = spoke.get(person.bearer, at - slow_ms) + slow_ms - at
+    if wait_ms > 0:
+        how_often = f"in {room.name} one speaks once in {shown_duration(slow_ms)}"
+        return "slow", f"{how_often}; wait another {shown_duration(wait_ms)}"
+    spoke.pop(person.bearer, None)
+    spoke[person.bearer] = at
+    while len(spoke) > tables.limits.restrictions or next(iter(spoke.values())) + slow_ms <= at:
+        del spoke[next(iter(spoke))]
+    return None
+
+
+def _silenced(room: Room, person: Person, at: int) -> Refusal | None:
+    """Why somebody may say nothing in a room at all; None when it may say something."""
     rules = room.rules
     if rules is None or person.id in room.moderators:
         return None
+    if rules.moderated:
+        return "muted", f"only who moderates {room.name} speaks there now"
     mute = rules.mutes.of(person.bearer, at)
     _forget_rules(room)
     return None if mute is None else ("muted", _refused("muted in", room, mute.until - at))
 
 
-def may_not_enter(
-    room: Room, rules: Rules, person: Person, at: int, limits: StateLimits
-) -> Refusal | None:
-    """Why somebody may not come into a room with rules; None when it may."""
+def may_not_enter(tables: Tables, room: Room, person: Person, code: str, at: int) -> Refusal | None:
+    """Why somebody may not come into a room with rules; None when it may. `code` is a hash."""
+    rules = room.rules
+    assert rules is not None, "it is asked only where there are some"
     ban = rules.bans.of(person.bearer, at) or rules.bans.of_origin(person.origin, at)
     if ban is not None:
         return "banned", _refused("banned from", room, ban.until - at)
+    if rules.private and not _is_invited(rules, person, code, at):
+        return "private", f"{room.name} is private; who moderates it can invite you"
     mute = rules.mutes.of_origin(person.origin, at)
-    if mute is not None and not _has_place(rules.mutes, at, limits):
+    if mute is not None and not _has_place(rules.mutes, at, tables.limits):
         # It could not be told from who is muted once it is in.
         return "muted", _refused("muted in", room, mute.until - at)
     _forget_rules(room)
     return None
+
+
+def _is_invited(rules: Rules, person: Person, code: str, at: int) -> bool:
+    return at < rules.invited.get(person.bearer, at) or at < rules.codes.get(code, at)
 
 
 def taken_for_another(room: Room, person: Person, at: int) -> list[Action]:
@@ -100,7 +134,7 @@ def own_mute(room: Room, person: Person, at: int) -> Notice | None:
 
 def is_silenced(person: Person, at: int) -> bool:
     """Whether somebody may say nothing in a room that it is in, and that would hear it."""
-    return any(may_not_speak(room, person, at) for room in person.rooms.values())
+    return any(_silenced(room, person, at) for room in person.rooms.values())
 
 
 def _refused(what: str, room: Room, ms: int) -> str:
@@ -205,7 +239,77 @@ def role(tables: Tables, person: Person, event: events.Role, _at: int) -> list[A
             return [rejected(person, "too-many", text, "role")]
         room.moderators = (*others, target.id)
     told = notices.RoleSet(room.name, target.nick, event.role, person.nick)
+    return [Broadcast(room.audience, told, person.conn, told), *unattended(room)]
+
+
+def mode(tables: Tables, person: Person, event: events.RoomMode, _at: int) -> list[Action]:
+    """Set how one talks in a room, and who may come in."""
+    room = _moderated(person, event, "mode")
+    if isinstance(room, Rejected):
+        return [Send(person.conn, room)]
+    rules = room.rules = room.rules or Rules()
+    if event.slow_ms is not None:
+        rules.slow_ms = max(0, min(event.slow_ms, tables.limits.slow_ms))
+        rules.spoke.clear()
+    if event.moderated is not None:
+        rules.moderated = event.moderated
+    if event.private is not None:
+        # Also when it was so before: what was given out is worth nothing any more.
+        rules.invited.clear()
+        rules.codes.clear()
+        if rules.private and not event.private:
+            room.opened = room.seq
+        rules.private = event.private
+    told = _mode_of(room, person.nick)
+    _forget_rules(room)
     return [Broadcast(room.audience, told, person.conn, told)]
+
+
+def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> list[Action]:
+    """Invite somebody, or whoever has a code."""
+    room = _moderated(person, event, "invite")
+    if isinstance(room, Rejected):
+        return [Send(person.conn, room)]
+    limits = tables.limits
+    rules = room.rules = room.rules or Rules()
+    target = tables.nicks.get(event.nick_key) if event.nick else None
+    if event.nick and target is None:
+        text = f"there is nobody called {event.nick}"
+        return [rejected(person, "no-such-nick", text, "invite")]
+    table = rules.codes if target is None else rules.invited
+    word = event.code_hash if target is None else target.bearer
+    for each in [each for each, until in table.items() if until <= at or each == word]:
+        del table[each]
+    if len(table) >= limits.invitations:
+        text = f"{room.name} has as many invitations as it can hold; /private on takes them back"
+        return [rejected(person, "too-many", text, "invite")]
+    until = table[word] = at + limits.invitation_ms
+    told = notices.Invited(room.name, person.nick, until, at, target.nick if target else "")
+    actions: list[Action] = [Send(person.conn, told)]
+    if target is not None and target is not person and not target.away:
+        actions.append(Send(target.conn, told))
+    return actions
+
+
+def unattended(room: Room) -> list[Action]:
+    """What only moderators end, ends when the last of them has left."""
+    rules = room.rules
+    if rules is None or room.moderators or not rules.moderated or not room.members:
+        return []
+    rules.moderated = False
+    told = _mode_of(room, "")
+    _forget_rules(room)
+    return [Broadcast(room.audience, told, _NOBODY, None)]
+
+
+def mode_fields(room: Room) -> tuple[int, bool, bool]:
+    """How one talks in a room and who may come in, as who is in is told."""
+    rules = room.rules
+    return (0, False, False) if rules is None else (rules.slow_ms, rules.moderated, rules.private)
+
+
+def _mode_of(room: Room, by: str) -> notices.ModeSet:
+    return notices.ModeSet(room.name, by, *mode_fields(room))
 
 
 def restrictions(
@@ -261,6 +365,8 @@ def _put_out(tables: Tables, room: Room, target: Person, left: notices.Left) -> 
     """Somebody is no member any more: all who were there hear of it, and it hears nothing else."""
     own = msgspec.structs.replace(left, own=True)
     tables.leave(target, room)
+    if room.rules is not None:
+        room.rules.invited.pop(target.bearer, None)
     if target.session:
         target.remember_put_out(room, own, tables.limits)
     actions: list[Action] = [_told_with_own(room, target, left, own)]

@@ -95,6 +95,7 @@ def depart(tables: Tables, person: Person, reason: str) -> list[Action]:
         actions += [Leave(room.audience, person.conn) for room in rooms]
     for room in rooms:
         tables.leave(person, room)
+    actions += [action for room in rooms for action in moderation.unattended(room)]
     tables.free_nick(person)
     tables.sessions.pop(person.session, None)
     if person.away:

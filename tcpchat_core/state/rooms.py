@@ -24,7 +24,7 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, person.receipts[id])]
     if room is None:
         return [Send(person.conn, not_in_room("say", event.room, id))]
-    if room.rules is not None and (refused := moderation.may_not_speak(room, person, at)):
+    if room.rules is not None and (refused := moderation.may_not_speak(tables, room, person, at)):
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     said = Said(room.name, person.nick, event.text, seq, at, event.emote)
@@ -53,8 +53,8 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
     if room.key in person.rooms:
         return [Send(person.conn, _entered(tables, room, at, again=True))]
     more: list[Action] = []
-    if (rules := room.rules) is not None:
-        if refused := moderation.may_not_enter(room, rules, person, at, limits):
+    if room.rules is not None:
+        if refused := moderation.may_not_enter(tables, room, person, event.code, at):
             return [rejected(person, *refused, "join")]
         more = moderation.taken_for_another(room, person, at)
     room.add(person)
@@ -66,12 +66,12 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
     ]
 
 
-def topic(_tables: Tables, person: Person, event: events.Topic, at: int) -> list[Action]:
+def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[Action]:
     """Set the topic of a room, or clear it."""
     room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("topic", event.room))]
-    if room.rules is not None and (refused := moderation.may_not_speak(room, person, at)):
+    if room.rules is not None and (refused := moderation.may_not_speak(tables, room, person, at)):
         return [rejected(person, *refused, "topic")]
     room.topic, room.topic_nick, room.topic_at = event.topic or "", person.nick, at
     told = notices.TopicSet(room.name, room.topic, person.nick, room.seq, at)
@@ -86,7 +86,11 @@ def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Act
     tables.leave(person, room)
     left = notices.Left(room.name, person.nick)
     own = notices.Left(room.name, person.nick, own=True)
-    return [Broadcast(room.audience, left, person.conn, own), Leave(room.audience, person.conn)]
+    return [
+        Broadcast(room.audience, left, person.conn, own),
+        Leave(room.audience, person.conn),
+        *moderation.unattended(room),
+    ]
 
 
 def configured(limits: StateLimits, event: events.Configure) -> StateLimits:
@@ -129,4 +133,5 @@ def _entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> not
         room.messages(None, 0 if again else limits.entered_history),
         again,
         room.moderator_nicks(),
+        *moderation.mode_fields(room),
     )

@@ -183,4 +183,5 @@ def _room_state(tables: Tables, room: Room, common: int | None) -> notices.RoomS
         room.topic,
         common,
         room.moderator_nicks(),
+        *moderation.mode_fields(room),
     )

@@ -55,6 +55,14 @@ class _RoomModeration(msgspec.Struct, omit_defaults=True):
     moderators: tuple[int, ...] = ()
     bans: tuple[Restriction, ...] = ()
     mutes: tuple[Restriction, ...] = ()
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
+    opened: int = 0
+    # Pairs, because their order counts.
+    spoke: tuple[tuple[str, int], ...] = ()
+    invited: tuple[tuple[str, int], ...] = ()
+    codes: tuple[tuple[str, int], ...] = ()
 
 
 class _PersonModeration(msgspec.Struct, omit_defaults=True):
@@ -150,9 +158,21 @@ def _room_record(room: Room) -> _RoomRecord:
 
 def _room_moderation(room: Room) -> _RoomModeration | None:
     rules = room.rules or Rules()
-    if rules.are_none and not room.moderators:
+    if rules.are_none and not room.moderators and not room.opened:
         return None
-    return _RoomModeration(room.key, room.moderators, rules.bans.all(), rules.mutes.all())
+    return _RoomModeration(
+        room.key,
+        room.moderators,
+        rules.bans.all(),
+        rules.mutes.all(),
+        rules.slow_ms,
+        rules.moderated,
+        rules.private,
+        room.opened,
+        tuple(rules.spoke.items()),
+        tuple(rules.invited.items()),
+        tuple(rules.codes.items()),
+    )
 
 
 def _person_moderation(person: Person) -> _PersonModeration | None:
@@ -184,6 +204,21 @@ def _person_record(person: Person) -> _PersonRecord:
         list(person.inbox or ()),
         list((person.receipts or {}).items()),
     )
+
+
+def _rules(record: _RoomModeration) -> Rules:
+    rules = Rules()
+    for table, rows in ((rules.bans, record.bans), (rules.mutes, record.mutes)):
+        for each in rows:
+            table.add(each)
+    rules.slow_ms, rules.moderated, rules.private = (
+        record.slow_ms,
+        record.moderated,
+        record.private,
+    )
+    rules.spoke, rules.invited = dict(record.spoke), dict(record.invited)
+    rules.codes = dict(record.codes)
+    return rules
 
 
 def _loaded(record: _Snapshot) -> Tables:
@@ -224,12 +259,9 @@ def _loaded(record: _Snapshot) -> Tables:
         people[row.id].rooms = {key: tables.rooms[key] for key in row.rooms}
     for restricted in record.moderation or ():
         room = tables.rooms[restricted.key]
-        room.moderators = restricted.moderators
-        if restricted.bans or restricted.mutes:
-            room.rules = rules = Rules()
-            for table, rows in ((rules.bans, restricted.bans), (rules.mutes, restricted.mutes)):
-                for each in rows:
-                    table.add(each)
+        room.moderators, room.opened = restricted.moderators, restricted.opened
+        rules = _rules(restricted)
+        room.rules = None if rules.are_none else rules
     for moderated in record.moderated or ():
         person = people[moderated.id]
         person.origin = moderated.origin

@@ -31,7 +31,9 @@ class StateLimits(msgspec.Struct, frozen=True):
 
     Of a room: `moderators` is how many people may moderate it, `restrictions` how many may be
     banned from it at a time, and how many muted in it. A ban or a mute whose end nobody gives lasts
-    `ban_ms` or `mute_ms`; none is longer than `restriction_ms`.
+    `ban_ms` or `mute_ms`; none is longer than `restriction_ms`. So many `invitations` of people
+    hold at a time, and so many codes, each for `invitation_ms`; between two lines of one person may
+    have to be `slow_ms` at most.
     """
 
     rooms_per_person: int = 50
@@ -50,6 +52,9 @@ class StateLimits(msgspec.Struct, frozen=True):
     ban_ms: int = 3_600_000
     mute_ms: int = 600_000
     restriction_ms: int = 2_592_000_000
+    invitations: int = 100
+    invitation_ms: int = 604_800_000
+    slow_ms: int = 3_600_000
 
 
 # So many changes of the epoch are remembered: a session is not away for as long.
@@ -156,13 +161,23 @@ class Person:
 
 
 class Rules:
-    """What a room has that is restricted. Most rooms are not, and have none."""
+    """What a room has that is restricted. Most rooms are not, and have none.
 
-    __slots__ = ("bans", "mutes")
+    `spoke` has, where one has to wait between two lines, who spoke last when, the latest last.
+    `invited` and `codes` have until when an invitation holds: of whom, and by which code's hash.
+    """
+
+    __slots__ = ("bans", "codes", "invited", "moderated", "mutes", "private", "slow_ms", "spoke")
 
     def __init__(self) -> None:
         self.bans = Restrictions()
         self.mutes = Restrictions()
+        self.slow_ms = 0
+        self.moderated = False
+        self.private = False
+        self.spoke: dict[str, int] = {}
+        self.invited: dict[str, int] = {}
+        self.codes: dict[str, int] = {}
 
     def of(self, what: Restraint) -> Restrictions:
         """The restrictions of one kind."""
@@ -171,7 +186,8 @@ class Rules:
     @property
     def are_none(self) -> bool:
         """Whether nothing is restricted any more."""
-        return not (self.bans or self.mutes)
+        modes = self.slow_ms or self.moderated or self.private
+        return not (self.bans or self.mutes or modes or self.invited or self.codes)
 
 
 class Room:
@@ -192,6 +208,7 @@ class Room:
         "members",
         "moderators",
         "name",
+        "opened",
         "rules",
         "seq",
         "standing",
@@ -209,6 +226,7 @@ class Room:
         self.audience = Audience()  # those who are connected
         self.born = seq  # the number of the entry that made it
         self.seq = seq  # of the last message
+        self.opened = 0  # of the last message that was said while it was private, if it is no more
         self.standing = False  # it exists also while nobody is in it
         self.topic = ""
         self.topic_nick = ""
@@ -237,12 +255,20 @@ class Room:
         """A member has another nick."""
         self._first_nicks = None
 
+    @property
+    def floor(self) -> int:
+        """The number above which everybody who is in may see what was said."""
+        return max(self.born, self.opened)
+
     def messages(self, before: int | None, limit: int) -> tuple[Said, ...]:
-        """Of the history, the last `limit` messages whose number is below `before`."""
+        """Of the history, the last `limit` messages whose number is below `before`: of those that
+        everybody who is in may see.
+        """
         end = len(self.history)
+        first = max(0, end - (self.seq - self.opened)) if self.opened else 0
         if before is not None:
             end = min(end, max(0, end - (self.seq + 1 - before)))
-        return tuple(islice(self.history, max(0, end - max(0, limit)), end))
+        return tuple(islice(self.history, max(first, end - max(0, limit)), max(first, end)))
 
     def add(self, person: Person) -> None:
         """Make `person` a member."""
@@ -370,7 +396,12 @@ class Tables:
 
     def sweep(self, room: Room) -> None:
         """A room vanishes when nothing keeps it; from one that stays, what restricted it goes."""
-        if not room.members:
-            room.rules = None
-            if not room.standing:
-                del self.rooms[room.key]
+        if room.members:
+            return
+        was_private = room.rules is not None and room.rules.private
+        room.rules = None
+        if not room.standing:
+            del self.rooms[room.key]
+        elif was_private:  # what was said there is for nobody who comes now
+            self.rooms[room.key] = anew = Room(room.name, room.key, self.seq)
+            anew.standing = True

@@ -104,12 +104,31 @@ const restrict = (what) => (rest) => {
   return { type: "restrict", room: "", nick, what, ...given };
 };
 
+function slow(rest) {
+  const ms = rest.toLowerCase() === "off" ? 0 : duration(rest);
+  need(ms !== null);
+  return { type: "mode", room: "", slow_ms: ms };
+}
+
+function isOn(rest) {
+  const word = rest.toLowerCase();
+  need(word === "on" || word === "off");
+  return word === "on";
+}
+
 const lift = (what) => (rest) => ({ type: "lift", room: "", nick: oneWord(rest), what });
 const role = (role) => (rest) => ({ type: "role", room: "", nick: oneWord(rest), role });
 
 // By a command's real name, what its arguments ask for.
 const REQUESTED = new Map([
-  ["join", (rest) => ({ type: "join", room: oneWord(rest) })],
+  [
+    "join",
+    (rest) => {
+      const all = words(rest);
+      need(all.length === 1 || all.length === 2);
+      return { type: "join", room: all[0], code: all[1] ?? "" };
+    },
+  ],
   ["nick", (rest) => ({ type: "nick", nick: oneWord(rest) })],
   ["out", (rest) => ({ type: "out", room: atMostOneWord(rest) })],
   ["quit", (rest) => ({ type: "quit", reason: rest })],
@@ -142,6 +161,10 @@ const REQUESTED = new Map([
   ["bans", (rest) => (need(rest === ""), { type: "restrictions", room: "" })],
   ["mod", role("moderator")],
   ["unmod", role("member")],
+  ["slow", slow],
+  ["moderated", (rest) => ({ type: "mode", room: "", moderated: isOn(rest) })],
+  ["private", (rest) => ({ type: "mode", room: "", private: isOn(rest) })],
+  ["invite", (rest) => ({ type: "invite", room: "", nick: atMostOneWord(rest) })],
   ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
   ["ignore", (rest) => ({ type: "ignore", nick: rest })],
   ["unignore", (rest) => ({ type: "unignore", nick: rest })],
@@ -230,6 +253,7 @@ const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"
 const SEARCHES = new Set(["search", "find"]);
 const OF_NICKS = new Set([
   ...["msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"],
+  "invite",
 ]);
 
 /**

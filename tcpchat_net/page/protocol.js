@@ -589,6 +589,8 @@ const ANSWERS = new Map([
   ["kick", "left"],
   ["lift", "lifted"],
   ["role", "role"],
+  ["mode", "mode"],
+  ["invite", "invited"],
   ["restrictions", "restrictions"],
   ["quit", "closing"],
   ["rooms", "rooms"],
@@ -714,6 +716,9 @@ export class Requests {
         return request.type === "restrict" && this._isMine(notice, request);
       case "lifted":
         return isOfKind && this._isMine(notice, request);
+      case "mode":
+      case "invited":
+        return isOfKind && notice.by === this._nick;
       case "role":
         return isOfKind && notice.by === this._nick && notice.role === request.role;
       case "renamed":

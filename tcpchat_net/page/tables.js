@@ -4,7 +4,7 @@
 export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]]])],
   ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
-  ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]]])],
+  ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]]])],
   ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]]])],
   ["told", new Map([["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]]])],
@@ -14,6 +14,8 @@ export const NOTICES = new Map([
   ["restricted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["at",["int"]],["reason",["str",""]],["own",["bool",false]]])],
   ["lifted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["by",["str"]],["own",["bool",false]]])],
   ["role", new Map([["room",["str"]],["nick",["str"]],["role",["str"]],["by",["str"]]])],
+  ["mode", new Map([["room",["str"]],["by",["str"]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]]])],
+  ["invited", new Map([["room",["str"]],["by",["str"]],["until",["int"]],["at",["int"]],["nick",["str",""]],["code",["str",""]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
   ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]]])],
   ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]]])],
@@ -35,7 +37,7 @@ export const NOTICES = new Map([
 export const STRUCTS = new Map([
   ["Limits", new Map([["line_bytes",["int"]],["text_chars",["int"]],["text_bytes",["int"]],["nick_chars",["int"]],["room_chars",["int"]],["topic_chars",["int"]],["rooms_per_person",["int"]],["unacknowledged",["int"]],["grace_ms",["int",0]],["flood_burst",["int",0]],["flood_rate",["int",0]]])],
   ["RoomInfo", new Map([["room",["str"]],["members",["int"]],["topic",["str",""]]])],
-  ["RoomState", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["topic",["str",""]],["common",["int?",null]],["moderators",["[str]",[]]]])],
+  ["RoomState", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["topic",["str",""]],["common",["int?",null]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]]])],
   ["RestrictionInfo", new Map([["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["reason",["str",""]]])],
 ]);
 
@@ -43,7 +45,7 @@ export const STRUCTS = new Map([
 export const REQUESTS = new Map([
   ["hello", new Map([["token",["str",""]],["seen",["map",{}]],["told",["int",0]],["password",["str",""]],["epoch",["str",""]]])],
   ["nick", new Map([["nick",["str"]]])],
-  ["join", new Map([["room",["str"]]])],
+  ["join", new Map([["room",["str"]],["code",["str",""]]])],
   ["say", new Map([["room",["str"]],["text",["str"]],["id",["str?",null]],["emote",["bool",false]]])],
   ["tell", new Map([["nick",["str"]],["text",["str"]],["id",["str?",null]]])],
   ["topic", new Map([["room",["str"]],["topic",["str?",null]]])],
@@ -52,6 +54,8 @@ export const REQUESTS = new Map([
   ["restrict", new Map([["room",["str"]],["nick",["str"]],["what",["Literal"]],["ms",["int",0]],["reason",["str",""]]])],
   ["lift", new Map([["room",["str"]],["nick",["str"]],["what",["Literal"]]])],
   ["role", new Map([["room",["str"]],["nick",["str"]],["role",["Literal"]]])],
+  ["mode", new Map([["room",["str"]],["slow_ms",["int?",null]],["moderated",["bool?",null]],["private",["bool?",null]]])],
+  ["invite", new Map([["room",["str"]],["nick",["str",""]]])],
   ["restrictions", new Map([["room",["str"]]])],
   ["quit", new Map([["reason",["str",""]]])],
   ["rooms", new Map()],
@@ -65,7 +69,7 @@ export const REQUESTS = new Map([
 
 // What a person can type.
 export const COMMANDS = [
-  {"names":["join","room"],"usage":"/join ROOM","summary":"join a room, or make one you are in the current one","example":"/join lobby"},
+  {"names":["join","room"],"usage":"/join ROOM [CODE]","summary":"join a room, or make one you are in the current one; a private one by a code","example":"/join lobby"},
   {"names":["nick","nickname","nicknames"],"usage":"/nick NAME","summary":"change your nickname","example":"/nick ada"},
   {"names":["out","leave","part"],"usage":"/out [ROOM]","summary":"leave the current room, or the one you name","example":"/out"},
   {"names":["quit","exit"],"usage":"/quit [REASON]","summary":"say goodbye and disconnect","example":"/quit tea time"},
@@ -84,6 +88,10 @@ export const COMMANDS = [
   {"names":["bans","mutes"],"usage":"/bans","summary":"list who is banned from the current room or muted in it, and until when","example":"/bans"},
   {"names":["mod"],"usage":"/mod NICK","summary":"let somebody moderate the current room, as you do","example":"/mod bob"},
   {"names":["unmod"],"usage":"/unmod NICK","summary":"let somebody moderate the current room no more","example":"/unmod bob"},
+  {"names":["slow"],"usage":"/slow TIME|off","summary":"let everybody say something only once in so long in the current room","example":"/slow 5s"},
+  {"names":["moderated"],"usage":"/moderated on|off","summary":"let only those who moderate the current room speak there","example":"/moderated on"},
+  {"names":["private"],"usage":"/private on|off","summary":"let people into the current room only by invitation, and hide it from others","example":"/private on"},
+  {"names":["invite"],"usage":"/invite [NICK]","summary":"invite somebody to the current room, or get a code by which to /join it","example":"/invite bob"},
   {"names":["help","?"],"usage":"/help [COMMAND]","summary":"show all commands, or explain one","example":"/help msg"},
 ];
 

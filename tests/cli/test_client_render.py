@@ -39,6 +39,8 @@ ANY_NOTICE = st.one_of(
     ),
     st.builds(notices.Lifted, TEXT, TEXT, TEXT, TEXT, st.booleans()),
     st.builds(notices.RoleSet, TEXT, TEXT, TEXT, TEXT),
+    st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
+    st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
     st.builds(
         notices.RestrictionList,
         TEXT,
@@ -222,6 +224,13 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
                 "lobby", (notices.RestrictionInfo("bob", "ban", 60_000, "ada"),), 0
             ),
             "bob is banned from lobby for another 1 min, by ada",
+        ),
+        (notices.ModeSet("lobby", "ada", 5_000), "lobby is slow (one line in 5 s) now, says ada"),
+        (notices.ModeSet("lobby", ""), "lobby is open now"),
+        (notices.Invited("den", "ada", 3_600_000, 0, "bob"), "bob may /join den for 1 h, says ada"),
+        (
+            notices.Invited("den", "ada", 3_600_000, 0, code="ab-cd"),
+            "/join den ab-cd lets people in for 1 h",
         ),
         (notices.Members("lobby", ("ada", "bob"), ("ada",)), "lobby is moderated by ada"),
     ],

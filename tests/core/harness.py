@@ -363,7 +363,15 @@ def _moderating(draw: random.Random, state: ChatState, conn: int, reason: str) -
     other = draw.choice([*room.members.values(), *state.connected()])
     about = {"key": room.key, "nick_key": other.key}
     what: events.Restraint = draw.choice(("ban", "mute"))
-    match draw.randrange(6):
+    match draw.randrange(8):
+        case 4:
+            slow_ms, moderated = draw.choice(((0, None), (30, None), (None, True), (None, False)))
+            private = draw.choice((None, None, True, False))
+            return by, events.RoomMode(room.name, slow_ms, moderated, private, room.key)
+        case 5:
+            nick, nick_key = draw.choice((("", ""), (other.nick, other.key)))
+            code = "" if nick else f"code {draw.randrange(3)}"
+            return by, events.Invite(room.name, nick, code, room.key, nick_key)
         case 0:
             return by, events.Kick(room.name, other.nick, reason, **about)
         case 1:

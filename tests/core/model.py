@@ -64,6 +64,17 @@ class ModelRoom:
     topic_at: int = 0
     moderators: list[ModelPerson] = field(default_factory=list)
     restrictions: list[ModelRestriction] = field(default_factory=list)
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
+    hidden: int = 0  # the number of the last message that is only for who was there
+    spoke: dict[ModelPerson, int] = field(default_factory=dict)
+    invited: dict[ModelPerson, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def mode(self, by: str) -> notices.ModeSet:
+        """How one talks here, and who may come in."""
+        return notices.ModeSet(self.name, by, self.slow_ms, self.moderated, self.private)
 
     @property
     def moderating(self) -> tuple[str, ...]:
@@ -123,6 +134,10 @@ class Model:
             tail = tail[1:]
         return tail
 
+    def shown(self, key: str) -> list[Said]:
+        """Of this what everybody who is in may see."""
+        return [said for said in self.kept(key) if said.seq > self.rooms[key].hidden]
+
     def inbox(self, person: ModelPerson) -> list[notices.Told]:
         """The tail of what somebody was told alone that is kept for a resume."""
         tail = person.told[-self.limits.inbox :] if person.session else []
@@ -155,7 +170,7 @@ class Model:
             case events.Nick(nick, key):
                 return self._nick(person, Name(nick, key))
             case events.Join(room, key):
-                return self._join(person, Name(room, key), entry, roles=entry.event.roles)
+                return self._join(person, Name(room, key), entry, entry.event.code)
             case events.Say():
                 return self._say(person, entry.event, at)
             case events.Tell():
@@ -166,6 +181,10 @@ class Model:
                 return self._out(person, key)
             case events.Kick() | events.Restrict() | events.Lift() | events.Role():
                 return self._moderate(person, entry.event, at)
+            case events.RoomMode():
+                return self._mode(person, entry.event)
+            case events.Invite():
+                return self._invite(person, entry.event, at)
             case events.Restrictions(_, key):
                 return self._restrictions(person, key, at)
             case events.Quit(reason):
@@ -193,7 +212,7 @@ class Model:
             told |= told_to(self.neighbours(person), notices.Renamed(old, new.text))
         return told
 
-    def _join(self, person: ModelPerson, room: Name, entry: Entry, *, roles: bool) -> Told:
+    def _join(self, person: ModelPerson, room: Name, entry: Entry, code: str) -> Told:
         mine = person.rooms
         again = room.key in mine
         if not again:
@@ -203,12 +222,13 @@ class Model:
                 return rejected(person.conn, "rooms-full", "join")
             more: list[Notice] = []
             if room.key in self.rooms:
-                refused, more = self._comes_in(person, self.rooms[room.key], entry.at)
+                refused, more = self._comes_in(person, self.rooms[room.key], code, entry.at)
                 if refused is not None:
                     return rejected(person.conn, refused, "join")
             else:
                 self.rooms[room.key] = ModelRoom(room.text, entry.seq)
-                self.rooms[room.key].moderators += [person] if roles else []
+                assert isinstance(entry.event, events.Join), "nothing else makes a room"
+                self.rooms[room.key].moderators += [person] if entry.event.roles else []
             self.rooms[room.key].members.append(person)
             person.put_out.pop(room.key, None)
             mine[room.key] = self.rooms[room.key].seq
@@ -221,9 +241,12 @@ class Model:
             seq=joined.seq,
             at=entry.at,
             topic=joined.topic,
-            history=() if again else tuple(self.kept(room.key)[-self.limits.entered_history :]),
+            history=() if again else tuple(self.shown(room.key)[-self.limits.entered_history :]),
             again=again,
             moderators=joined.moderating,
+            slow_ms=joined.slow_ms,
+            moderated=joined.moderated,
+            private=joined.private,
         )
         if again:
             return {person.conn: [entered]}
@@ -235,8 +258,8 @@ class Model:
             return {person.conn: [known]}
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "say", event.id)
-        if self._silenced(person, event.key, at):
-            return rejected(person.conn, "muted", "say", event.id)
+        if refused := self._speaks(person, event.key, at):
+            return rejected(person.conn, refused, "say", event.id)
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
         room.said.append(said)
@@ -263,8 +286,8 @@ class Model:
     def _topic(self, person: ModelPerson, key: str, topic: str, at: int) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "topic")
-        if self._silenced(person, key, at):
-            return rejected(person.conn, "muted", "topic")
+        if refused := self._speaks(person, key, at):
+            return rejected(person.conn, refused, "topic")
         room, nick = self.rooms[key], person.name.text
         room.topic, room.topic_nick, room.topic_at = topic, nick, at
         return told_to(room.members, notices.TopicSet(room.name, topic, nick, room.seq, at))
@@ -275,16 +298,27 @@ class Model:
         room, nick = self.rooms[key], person.name.text
         told = told_to(room.members, notices.Left(room.name, nick))
         self._leave(person, key)
-        return {**told, person.conn: [notices.Left(room.name, nick, own=True)]}
+        told[person.conn] = [notices.Left(room.name, nick, own=True)]
+        return joined(told, self._unattended([room]))
+
+    def _unattended(self, rooms: list[ModelRoom]) -> Told:
+        """Where nobody moderates any more, everybody may speak."""
+        told: Told = {}
+        for room in rooms:
+            if room.moderated and not room.moderators and room.members:
+                room.moderated = False
+                told = joined(told, told_to(room.members, room.mode("")))
+        return told
 
     def _gone(self, person: ModelPerson, reason: str) -> Told:
         told = told_to(self.neighbours(person), notices.Gone(person.name.text, reason))
+        rooms = [self.rooms[key] for key in person.rooms]
         for key in tuple(person.rooms):
             self._leave(person, key)
         self.people.remove(person)
         if person.away:
             self.away.remove(person)
-        return told
+        return joined(told, self._unattended(rooms))
 
     def _leave(self, person: ModelPerson, key: str) -> None:
         self.rooms[key].members.remove(person)
@@ -299,15 +333,33 @@ class Model:
     def _silenced(self, person: ModelPerson, key: str, at: int) -> bool:
         room = self.rooms[key]
         mutes = [each for each in room.in_force("mute", at) if each.who is person]
-        return bool(mutes) and person not in room.moderators
+        return (bool(mutes) or room.moderated) and person not in room.moderators
+
+    def _speaks(self, person: ModelPerson, key: str, at: int) -> Reason | None:
+        """Why somebody says nothing; None when it does."""
+        room = self.rooms[key]
+        if self._silenced(person, key, at):
+            return "muted"
+        if room.slow_ms and person not in room.moderators:
+            if at < room.spoke.get(person, at - room.slow_ms) + room.slow_ms:
+                return "slow"
+            room.spoke.pop(person, None)
+            room.spoke[person] = at
+            there = [who for who, then in room.spoke.items() if at < then + room.slow_ms]
+            last = there[-self.limits.restrictions :]
+            room.spoke = {who: room.spoke[who] for who in last}
+        return None
 
     def _comes_in(
-        self, person: ModelPerson, room: ModelRoom, at: int
+        self, person: ModelPerson, room: ModelRoom, code: str, at: int
     ) -> tuple[Reason | None, list[Notice]]:
         """Why somebody may not come in, or what it is told besides when it does."""
         for ban in room.in_force("ban", at):
             if ban.who is person or (ban.origin and ban.origin == person.origin):
                 return "banned", []
+        lets_in = (room.invited.get(person, 0), room.codes.get(code, 0))
+        if room.private and max(lets_in) <= at:
+            return "private", []
         mutes = room.in_force("mute", at)
         alike = [each for each in mutes if each.origin and each.origin == person.origin]
         if alike and len(mutes) >= self.limits.restrictions:
@@ -380,11 +432,50 @@ class Model:
         mine = msgspec.structs.replace(left, own=True)
         told = {**told_to(room.members, left), **told_to([target], mine)}
         self._leave(target, event.key)
+        room.invited.pop(target, None)
         if target.session:
             target.put_out[event.key] = mine
             while len(target.put_out) > self.limits.rooms_per_person:
                 del target.put_out[next(iter(target.put_out))]
         return told
+
+    def _mode(self, person: ModelPerson, event: events.RoomMode) -> Told:
+        if event.key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "mode")
+        room = self.rooms[event.key]
+        if person not in room.moderators:
+            return rejected(person.conn, "no-right", "mode")
+        if event.slow_ms is not None:
+            room.slow_ms, room.spoke = min(event.slow_ms, self.limits.slow_ms), {}
+        if event.moderated is not None:
+            room.moderated = event.moderated
+        if event.private is not None:
+            if room.private > event.private:
+                room.hidden = room.seq
+            room.private, room.invited, room.codes = event.private, {}, {}
+        return told_to(room.members, room.mode(person.name.text))
+
+    def _invite(self, person: ModelPerson, event: events.Invite, at: int) -> Told:
+        if event.key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "invite")
+        room, until = self.rooms[event.key], at + self.limits.invitation_ms
+        if person not in room.moderators:
+            return rejected(person.conn, "no-right", "invite")
+        target = self.holder(event.nick_key) if event.nick else None
+        if event.nick and target is None:
+            return rejected(person.conn, "no-such-nick", "invite")
+        held = [end for code, end in room.codes.items() if code != event.code_hash]
+        if target is not None:
+            held = [end for who, end in room.invited.items() if who is not target]
+        if len([end for end in held if end > at]) >= self.limits.invitations:
+            return rejected(person.conn, "too-many", "invite")
+        nick = target.name.text if target else ""
+        if target is None:
+            room.codes[event.code_hash] = until
+        else:
+            room.invited[target] = until
+        told = notices.Invited(room.name, person.name.text, until, at, nick)
+        return told_to([person, *([target] if target else [])], told)
 
     def _lift(self, person: ModelPerson, room: ModelRoom, event: events.Lift, at: int) -> Told:
         found = [
@@ -413,8 +504,8 @@ class Model:
             if len(room.moderators) >= self.limits.moderators:
                 return rejected(person.conn, "too-many", "role")
             room.moderators.append(target)
-        told = notices.RoleSet(room.name, target.name.text, event.role, person.name.text)
-        return told_to(room.members, told)
+        set_ = notices.RoleSet(room.name, target.name.text, event.role, person.name.text)
+        return joined(told_to(room.members, set_), self._unattended([room]))
 
     def _restrictions(self, person: ModelPerson, key: str, at: int) -> Told:
         if key not in person.rooms:
@@ -470,7 +561,16 @@ class Model:
         shown = tuple(member.name.text for member in room.members)
         some = shown[: self.limits.entered_members]
         return RoomState(
-            room.name, some, len(shown), room.seq, room.topic, moderators=room.moderating
+            room.name,
+            some,
+            len(shown),
+            room.seq,
+            room.topic,
+            None,
+            room.moderating,
+            room.slow_ms,
+            room.moderated,
+            room.private,
         )
 
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:
@@ -489,7 +589,13 @@ class Model:
             case events.Ping(id):
                 return notices.Ponged(id)
             case events.Rooms():
-                order = sorted(self.rooms, key=lambda key: (-len(self.rooms[key].members), key))
+                asks = self.connected(conn)
+                seen = [
+                    key
+                    for key, room in self.rooms.items()
+                    if not room.private or (asks and key in asks.rooms)
+                ]
+                order = sorted(seen, key=lambda key: (-len(self.rooms[key].members), key))
                 return notices.RoomList(
                     tuple(
                         RoomInfo(room.name, len(room.members), room.topic)
@@ -513,7 +619,7 @@ class Model:
                 nicks = tuple(member.name.text for member in room.members)
                 return notices.Members(room.name, nicks, room.moderating)
             case events.History(_, before, limit):
-                kept = [said for said in self.kept(key) if before is None or said.seq < before]
+                kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
                 return notices.HistoryPage(room.name, tuple(shown), 0 < len(shown) < len(kept))
             case events.Topic():
@@ -525,6 +631,11 @@ class Model:
 def told_to(people: Iterable[ModelPerson], notice: Notice) -> Told:
     """The same notice for everyone of these who is connected."""
     return {person.conn: [notice] for person in people if not person.away}
+
+
+def joined(first: Told, then: Told) -> Told:
+    """What is told, and then."""
+    return {conn: [*first.get(conn, ()), *then.get(conn, ())] for conn in (*first, *then)}
 
 
 def missed(

@@ -19,6 +19,7 @@ TEXTS = st.sampled_from(["a", "tea?", "hello all", "ça va ☕"])
 ORIGINS = {1: "home", 2: "home", 3: "home", 4: "school", 5: "school", 6: ""}
 # Entries are 10 ms apart: some of these end while others still hold.
 SPANS = st.sampled_from([0, 1, 30, 100, 400, 10**12])
+CODES = st.sampled_from(["", "hash 1", "hash 2", "hash 3"])
 RESTRAINTS = st.sampled_from(["ban", "mute"])
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
@@ -213,6 +214,35 @@ class StateMachine(RuleBasedStateMachine):
         nick, nick_key = self.somebody(lot)
         self.happens(conn, events.Role(there.room, nick, role, there.key, nick_key))
 
+    @rule(
+        place=PLACES,
+        room=ROOMS,
+        slow_ms=st.sampled_from([None, None, 0, 30, 10**9]),
+        moderated=st.sampled_from([None, True, False]),
+        private=st.sampled_from([None, True, True, False]),
+    )
+    def mode(
+        self,
+        place: int,
+        room: events.Join,
+        slow_ms: int | None,
+        moderated: bool | None,
+        private: bool | None,
+    ) -> None:
+        conn, there = self.moderator(place, room)
+        event = events.RoomMode(there.room, slow_ms, moderated, private, there.key)
+        self.happens(conn, event)
+
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), code=CODES)
+    def invite(self, place: int, room: events.Join, lot: int, code: str) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = ("", "") if code else self.somebody(lot)
+        self.happens(conn, events.Invite(there.room, nick, code, there.key, nick_key))
+
+    @rule(place=PLACES, room=ROOMS, code=CODES)
+    def join_by_a_code(self, place: int, room: events.Join, code: str) -> None:
+        self.happens(self.places[place], events.Join(room.room, room.key, roles=True, code=code))
+
     @rule(place=PLACES, room=ROOMS)
     def ask_for_the_restrictions(self, place: int, room: events.Join) -> None:
         conn, there = self.moderator(place, room)
@@ -320,6 +350,13 @@ class StateMachine(RuleBasedStateMachine):
             assert real.history_chars <= self.limits.history_chars
 
     @invariant()
+    def a_room_shows_those_who_come_what_it_may(self) -> None:
+        for key in self.model.rooms:
+            real = self.state.room(key)
+            assert real is not None
+            assert list(real.messages(None, 10**6)) == self.model.shown(key)
+
+    @invariant()
     def a_snapshot_is_exact(self) -> None:
         assert ChatState.restore(self.state.snapshot()).digest() == self.state.digest()
 
@@ -343,4 +380,7 @@ class SmallStateMachine(StateMachine):
         ban_ms=50,
         mute_ms=70,
         restriction_ms=500,
+        invitations=2,
+        invitation_ms=300,
+        slow_ms=60,
     )

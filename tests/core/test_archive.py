@@ -7,13 +7,16 @@ import pytest
 from tcpchat_core import (
     ChatState,
     Entry,
+    Propose,
     ServerLimits,
     ServerProtocol,
     StateLimits,
+    Stream,
     events,
     notices,
 )
 from tcpchat_core.archive import Archived, Matches, Page, Place
+from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.notices import Notice, Rejected, Said
 from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer, entry, join, say
 
@@ -290,3 +293,105 @@ def test_an_announcement_is_told_to_all_who_can_be_told() -> None:
     server.carry_out(server.protocol.announce("the disk\x1b is full"))
     assert server.told(1) == [notices.Announced("the disk is full")]
     assert server.output[2] == server.output[3] == b""
+
+
+# ── Who is put out between the question and the answer ───────────────────────────────────────
+
+
+def put_out_while_looking(query: events.History | events.Search) -> tuple[Archiving, list[Said]]:
+    """ada (1) has a private room, in which bob (2) asks for something; he is put out meanwhile."""
+    server = Archiving()
+    server.program(1, "den")
+    server.ask(1, *(say("den", text) for text in "abcdef"))
+    server.program(2, "den", "lobby")
+    server.ask(2, say("lobby", "tea"))
+    server.ask(1, events.Nick("ada"), events.RoomMode("den", private=True))
+    server.ask(2, events.Nick("bob"), query)
+    server.ask(1, events.Kick("den", "bob"))
+    server.read(2)
+    return server, [*server.everything("den"), *server.everything("lobby")]
+
+
+def test_who_is_put_out_is_not_shown_a_page_that_was_asked_for_before() -> None:
+    server, found = put_out_while_looking(events.History("den", limit=6))
+    server.find(*found[3:6])
+    assert server.told(2) == [
+        Rejected("not-in-room", "you are not in den; /join den first", "history")
+    ]
+
+
+def test_who_is_put_out_is_shown_what_was_found_in_the_rooms_that_it_is_in_still() -> None:
+    server, found = put_out_while_looking(events.Search("e"))
+    server.find(*found)
+    (results,) = server.told(2)
+    assert texts(results) == ["tea"]
+
+
+def test_who_left_is_nobody_when_the_archive_has_looked() -> None:
+    server, found = put_out_while_looking(events.Search("e"))
+    server.protocol.state.handle(entry(10**6, 2, events.Quit()))
+    server.find(*found)
+    (results,) = server.told(2)
+    assert texts(results) == []
+
+
+def test_what_was_said_in_a_private_room_is_no_page_of_the_open_one() -> None:
+    server = Archiving()
+    server.program(1, "den")
+    server.ask(1, events.RoomMode("den", private=True), *(say("den", text) for text in "abcdef"))
+    server.ask(1, events.RoomMode("den", private=False), *(say("den", text) for text in "ghijk"))
+    server.program(2, "den")
+    server.ask(2, events.History("den", limit=20))
+    (look,) = server.looks
+    assert isinstance(look.inquiry, Page)
+    server.find(
+        *[said for said in server.everything("den")[3:] if said.seq > look.inquiry.place.born]
+    )
+    (page,) = server.told(2)
+    assert isinstance(page, notices.HistoryPage)
+    assert texts(page) == ["g", "h", "i", "j", "k"]
+    assert not page.more
+
+
+def test_a_long_answer_that_is_not_taken_yet_is_not_given_to_who_is_put_out() -> None:
+    server = Archiving(remembers=50)
+    server.program(1, "den")
+    server.ask(1, *(say("den", f"{text} {'x' * 1_900}") for text in "abc"))
+    server.program(2, "den")
+    effects = server.protocol.receive_data(2, encode_request(events.History("den")), now=0)
+    (stream,) = effects
+    assert isinstance(stream, Stream)
+    server.ask(1, events.Kick("den", "guest-2"))
+    server.read(2)
+    (line,) = b"".join(stream.pieces).splitlines()
+    assert decode_notice(line) == Rejected(
+        "not-in-room", "you are not in den; /join den first", "history"
+    )
+
+
+def test_a_replay_that_is_not_taken_yet_ends_for_who_is_put_out() -> None:
+    limits = StateLimits(history_messages=200, history_chars=10**6)
+    protocol = ServerProtocol(ChatState(limits=limits), limits=NO_FLOOD_LIMIT)
+    server = MemoryServer(protocol)
+    for conn in (1, 2):
+        server.connect(conn, token=f"t{conn}")
+        server.send(conn, HELLO)
+        server.ask(conn, join("den"))
+    server.lose(2)
+    server.ask(1, *(say("den", "x" * 1_000) for _ in range(150)))
+    server.connect(3, token="t3")
+    resume = encode_request(events.Hello("t2"))
+    (propose,) = server.protocol.receive_data(3, resume, now=0)
+    assert isinstance(propose, Propose)
+    entries = [
+        entry(each.seq, 3, each.event, each.number)
+        for each in propose.entries(len(server.log) + 1, 0)
+    ]
+    server.log += entries
+    effects = server.protocol.commit(entries, now=0)
+    (stream,) = [effect for effect in effects if isinstance(effect, Stream)]
+    pieces = iter(stream.pieces)
+    assert next(pieces).count(b'"said"') > 50
+    server.carry_out([effect for effect in effects if not isinstance(effect, Stream)])
+    server.ask(1, events.Kick("den", "guest-2"))
+    assert b"".join(pieces) == b""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tcpchat_core import ChatState, Event, Notice, ServerProtocol, StateLimits, events, notices
+from tcpchat_core import (
+    ChatState,
+    Event,
+    Notice,
+    Request,
+    ServerProtocol,
+    StateLimits,
+    events,
+    notices,
+)
 from tcpchat_core.durations import parse_duration, shown_duration
 from tcpchat_core.notices import Left, Rejected, Restricted
 from tests.core.harness import (
@@ -526,6 +536,193 @@ def test_a_session_that_was_muted_while_away_is_told_so() -> None:
     assert resumed[1:] == [own]
 
 
+# ── How one talks in a room ──────────────────────────────────────────────────────────────────
+
+
+def mode(
+    slow_ms: int | None = None, moderated: bool | None = None, private: bool | None = None
+) -> events.RoomMode:
+    return events.RoomMode("lobby", slow_ms, moderated, private, "lobby")
+
+
+def invite(target: str = "", code: str = "") -> events.Invite:
+    return events.Invite("lobby", target, code, "lobby", name(target).key if target else "")
+
+
+def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -> None:
+    talk = Lobby()
+    told = notices.ModeSet("lobby", "ada", 40)
+    assert talk.do(1, mode(slow_ms=40)) == {1: [told], 2: [told], 3: [told]}
+    assert refusals(talk.do(2, say("lobby", "a"))[2]) == []
+    text = "in lobby one speaks once in 1 s; wait another 1 s"
+    assert talk.do(2, say("lobby", "b", "7"))[2] == [Rejected("slow", text, "say", "7")]
+    assert refusals(talk.do(3, say("lobby", "c"))[3]) == []
+    for _ in range(2):
+        assert refusals(talk.do(1, say("lobby", "d"))[1]) == []
+    assert refusals(talk.do(2, say("lobby", "f"))[2]) == []
+    assert talk.do(1, mode(slow_ms=0))[1] == [notices.ModeSet("lobby", "ada")]
+    assert refusals(talk.do(2, say("lobby", "g"))[2]) == []
+
+
+def test_a_slow_room_remembers_no_more_people_than_its_bound() -> None:
+    talk = Lobby(StateLimits(restrictions=1, slow_ms=1_000))
+    assert talk.do(1, mode(slow_ms=10**9))[1] == [notices.ModeSet("lobby", "ada", 1_000)]
+    for conn in (2, 3, 2):  # who spoke before the last one is forgotten
+        assert refusals(talk.do(conn, say("lobby", "a"))[conn]) == []
+    assert refusals(talk.do(2, say("lobby", "b"))[2]) == ["slow"]
+
+
+def test_in_a_moderated_room_only_moderators_speak() -> None:
+    talk = Lobby()
+    talk.do(1, mode(moderated=True))
+    text = "only who moderates lobby speaks there now"
+    assert talk.do(2, say("lobby", "hi"))[2] == [Rejected("muted", text, "say")]
+    assert refusals(talk.do(1, say("lobby", "hi"))[1]) == []
+    assert refusals(talk.do(2, events.Topic("lobby", "hi", "lobby"))[2]) == ["muted"]
+    talk.do(1, mode(moderated=False))
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [events.Out("lobby", "lobby"), events.Quit(), events.Disconnect("lost"), role("ada", "member")],
+    ids=lambda event: type(event).__name__,
+)
+def test_when_nobody_moderates_any_more_everybody_may_speak(leaves: Event) -> None:
+    talk = Lobby()
+    talk.do(1, mode(moderated=True, slow_ms=5_000))
+    assert talk.do(1, leaves)[3][-1] == notices.ModeSet("lobby", "", 5_000)
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
+
+
+def test_who_comes_and_who_resumes_is_told_how_one_talks_there() -> None:
+    talk = Lobby(sessions=True)
+    talk.do(1, mode(slow_ms=5_000, moderated=True))
+    entered = talk.new(4)[0]
+    assert isinstance(entered, notices.Entered)
+    assert (entered.slow_ms, entered.moderated, entered.private) == (5_000, True, False)
+    resumed = talk.do(5, events.Resume(session("bob"), session("new")))[5][0]
+    assert isinstance(resumed, notices.Resumed)
+    assert (resumed.rooms[0].slow_ms, resumed.rooms[0].moderated) == (5_000, True)
+
+
+# ── Private rooms ────────────────────────────────────────────────────────────────────────────
+
+NOT_INVITED = Rejected("private", "lobby is private; who moderates it can invite you", "join")
+
+
+def test_into_a_private_room_one_comes_by_invitation_only() -> None:
+    talk = Lobby()
+    talk.do(1, mode(private=True))
+    assert talk.new(4) == [NOT_INVITED]
+    talk.do(4, nick("dana"))
+    told = notices.Invited("lobby", "ada", talk.now + 7 * 86_400_000, talk.now, "dana")
+    assert talk.do(1, invite("dana")) == {1: [told], 4: [told]}
+    assert refusals(talk.do(4, joins("lobby"))[4]) == []
+    # It holds for a while, also for who has left; but not for who was put out.
+    talk.do(4, events.Out("lobby", "lobby"))
+    assert refusals(talk.do(4, joins("lobby"))[4]) == []
+    talk.do(1, kick("dana"))
+    assert talk.do(4, joins("lobby"))[4] == [NOT_INVITED]
+
+
+def test_who_leaves_a_private_room_without_an_invitation_is_out() -> None:
+    talk = Lobby()
+    talk.do(1, mode(private=True))
+    talk.do(2, events.Out("lobby", "lobby"))
+    assert talk.do(2, joins("lobby"))[2] == [NOT_INVITED]
+
+
+def test_a_code_lets_in_whoever_has_it_until_its_time() -> None:
+    talk = Lobby(StateLimits(invitation_ms=80))
+    talk.do(1, mode(private=True))
+    told = notices.Invited("lobby", "ada", talk.now + 80, talk.now)
+    assert talk.do(1, invite(code="abc")) == {1: [told]}
+    talk.do(4, events.Connect())
+    right = events.Join("lobby", "lobby", roles=True, code="abc")
+    assert talk.do(4, events.Join("lobby", "lobby", roles=True, code="abd"))[4] == [NOT_INVITED]
+    assert refusals(talk.do(4, right)[4]) == []
+    talk.do(4, events.Out("lobby", "lobby"))
+    talk.wait(80)
+    assert talk.do(4, right)[4] == [NOT_INVITED]
+
+
+def test_an_invitation_ends_at_its_time() -> None:
+    talk = Lobby(StateLimits(invitation_ms=40))
+    talk.do(1, mode(private=True))
+    talk.do(1, invite("bob"))
+    talk.do(2, events.Out("lobby", "lobby"))
+    assert refusals(talk.do(2, joins("lobby"))[2]) == []
+    talk.do(2, events.Out("lobby", "lobby"))
+    talk.wait(10)
+    assert talk.do(2, joins("lobby"))[2] == [NOT_INVITED]
+
+
+def test_a_room_holds_so_many_invitations_and_takes_them_back_when_it_is_closed_again() -> None:
+    talk = Lobby(StateLimits(invitations=1))
+    talk.do(1, mode(private=True))
+    for event in (invite("bob"), invite("bob"), invite(code="a"), invite(code="a")):
+        assert refusals(talk.do(1, event)[1]) == []
+    for event in (invite("eve"), invite(code="b")):
+        assert refusals(talk.do(1, event)[1]) == ["too-many"]
+    talk.do(1, mode(private=True))
+    assert refusals(talk.do(1, invite(code="b"))[1]) == []
+    talk.do(4, events.Connect())
+    assert talk.do(4, events.Join("lobby", "lobby", code="a"))[4] == [NOT_INVITED]
+    assert refusals(talk.do(1, invite("dana"))[1]) == ["no-such-nick"]
+
+
+@pytest.mark.parametrize("event", [mode(private=True), invite("eve"), invite(code="a")], ids=str)
+def test_only_a_moderator_closes_a_room_and_invites(event: Event) -> None:
+    talk = Lobby()
+    assert refusals(talk.do(2, event)[2]) == ["no-right"]
+    talk.do(4, events.Connect())
+    assert refusals(talk.do(4, event)[4]) == ["not-in-room"]
+
+
+def test_a_ban_is_stronger_than_an_invitation() -> None:
+    talk = Lobby()
+    talk.do(1, mode(private=True))
+    talk.do(1, restrict("ban", "bob"))
+    talk.do(1, invite("bob"))
+    assert refusals(talk.do(2, joins("lobby"))[2]) == ["banned"]
+
+
+def test_what_was_said_while_a_room_was_private_is_not_for_who_comes_when_it_is_open() -> None:
+    talk = Lobby(sessions=True)
+    seen = talk.began["lobby"]
+    talk.do(1, say("lobby", "public"))
+    talk.do(1, mode(private=True))
+    talk.do(2, events.Disconnect("lost"))
+    talk.do(1, say("lobby", "secret"))
+    talk.do(1, mode(private=False))
+    talk.do(1, say("lobby", "open"))
+    entered = talk.new(4)[0]
+    assert isinstance(entered, notices.Entered)
+    assert [said.text for said in entered.history] == ["open"]
+    room = restored(talk.state.snapshot()).room("lobby")
+    assert room is not None
+    assert [said.text for said in room.messages(room.seq, 99)] == []
+    assert [said.text for said in room.messages(None, 99)] == ["open"]
+    # Who was in it is sent what it has missed.
+    replay = talk.do(5, events.Resume(session("bob"), session("new"), {"lobby": seen}))[5]
+    texts = [notice.text for notice in replay if isinstance(notice, notices.Said)]
+    assert texts == ["public", "secret", "open"]
+
+
+def test_a_private_room_that_always_exists_is_made_anew_when_it_is_empty() -> None:
+    talk = Lobby()
+    talk.do(0, events.Configure({}, (("lobby", "lobby"),)))
+    talk.do(1, mode(private=True))
+    talk.do(1, say("lobby", "secret"))
+    for conn in (1, 2, 3):
+        talk.do(conn, events.Out("lobby", "lobby"))
+    entered = talk.new(4)[0]
+    assert isinstance(entered, notices.Entered)
+    assert (entered.history, entered.private) == ((), False)
+    assert talk.state.configuration.rooms == (("lobby", "lobby"),)
+
+
 # ── On the wire ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -584,9 +781,72 @@ def test_who_comes_again_in_the_other_dialect_is_known_by_where_it_comes_from() 
     assert refusals(server.told(7)) == ["banned"]
 
 
+def test_a_code_is_told_to_who_asked_for_it_and_the_log_has_its_hash_only() -> None:
+    server = served()
+    server.send(1, b"/private on\n/kick bob\n/invite\n")
+    *_, line = server.lines(1)
+    _, _, code, *rest = line.removeprefix("* ").split()
+    assert " ".join(rest) == "lets people in for 7 d"
+    assert code.count("-") == 3
+    made = server.log[-1].event
+    assert isinstance(made, events.Invite)
+    assert len(made.code_hash) == 64
+    server.read(2)
+    server.ask(2, join("lobby"), events.Join("lobby", code="wrong"))
+    assert refusals(server.told(2)) == ["private", "private"]
+    server.ask(2, events.Join("lobby", code=code.upper().replace("-", "")))
+    assert [type(notice) for notice in server.told(2)] == [notices.Entered]
+    assert code.encode() not in msgspec.json.encode(server.log)
+    assert code.replace("-", "").encode() not in server.protocol.state.snapshot()
+    server.send(1, b"/invite bob\n/invite\n")
+    *_, invited, another = server.lines(1)
+    assert invited == "* bob may /join lobby for 7 d, says ada"
+    assert code not in another
+
+
+def test_a_server_without_secrets_makes_no_codes() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.send(1, b"/join lobby\n/invite\n")
+    assert server.lines(1)[-1].startswith("! unavailable: ")
+
+
+def test_who_may_not_invite_is_told_no_code() -> None:
+    server = served()
+    server.ask(2, events.Invite("lobby"))
+    assert refusals(server.told(2)) == ["no-right"]
+    made = server.log[-1].event
+    assert isinstance(made, events.Invite)
+    assert made.code_hash
+
+
+def test_a_private_room_is_listed_to_those_who_are_in_it() -> None:
+    server = served()
+    server.send(1, b"/private on\n")
+    server.connect(4)
+    server.send(4, b"/rooms\n/who lobby\n")
+    assert server.lines(4)[-2:] == [
+        "* There are no rooms yet. /join ROOM makes one.",
+        "! not-in-room: you are not in lobby; /join lobby first",
+    ]
+    server.read(1)
+    server.send(1, b"/rooms\n/slow 5s\n/moderated on\n/private off\n/slow off\n/moderated off\n")
+    assert server.lines(1) == [
+        "* lobby (2)",
+        "* lobby is private, slow (one line in 5 s) now, says ada",
+        "* lobby is private, for moderators to speak in, slow (one line in 5 s) now, says ada",
+        "* lobby is for moderators to speak in, slow (one line in 5 s) now, says ada",
+        "* lobby is for moderators to speak in now, says ada",
+        "* lobby is open now, says ada",
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
+        (events.RoomMode("lobby"), "bad-usage"),
+        (events.RoomMode("lobby", -1), "bad-usage"),
+        (events.Invite("lobby", "a:b"), "no-such-nick"),
         (events.Kick("lobby", "a:b"), "no-such-nick"),
         (events.Kick("lobby", "bob", "x" * 201), "too-long"),
         (events.Restrict("lobby", "bob", "mute", -1), "bad-usage"),
@@ -594,9 +854,7 @@ def test_who_comes_again_in_the_other_dialect_is_known_by_where_it_comes_from() 
         (events.Lift("lobby", "", "mute"), "no-such-nick"),
     ],
 )
-def test_what_makes_no_sense_is_refused_without_an_entry(
-    request_: events.Kick | events.Restrict | events.Lift, reason: str
-) -> None:
+def test_what_makes_no_sense_is_refused_without_an_entry(request_: Request, reason: str) -> None:
     server = served()
     entries = len(server.log)
     server.ask(2, request_)

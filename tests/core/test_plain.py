@@ -94,6 +94,16 @@ TOLD: list[tuple[Notice, list[str]]] = [
         notices.Lifted("lobby", "bob", "mute", "ada", own=True),
         ["* You are not muted in lobby any more, says ada"],
     ),
+    (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
+    (notices.ModeSet("lobby", ""), ["* lobby is open now"]),
+    (
+        notices.Invited("lobby", "ada", 3_601_000, 1_000, "bob"),
+        ["* bob may /join lobby for 1 h, says ada"],
+    ),
+    (
+        notices.Invited("lobby", "ada", 3_601_000, 1_000, code="ab-cd"),
+        ["* /join lobby ab-cd lets people in for 1 h"],
+    ),
     (notices.RoleSet("lobby", "bob", "moderator", "ada"), ["* bob moderates lobby now, says ada"]),
     (
         notices.RoleSet("lobby", "bob", "member", "ada"),

@@ -190,7 +190,7 @@ def _request_argument(request: Request) -> dict[str, Any]:
     return {"type": request.__struct_config__.tag} | {
         field: value
         for field in request.__struct_fields__
-        if field not in {"key", "nick_key", "roles"}
+        if field not in {"key", "nick_key", "roles", "code_hash"}
         and (value := getattr(request, field)) is not None
     }
 
@@ -253,6 +253,8 @@ class Lots:
             lambda: events.Restrict(self.room(), self.nick(), draw(("ban", "mute"))),
             lambda: events.Lift(self.room(), self.nick(), draw(("ban", "mute"))),
             lambda: events.Role(self.room(), self.nick(), draw(("moderator", "member"))),
+            lambda: events.RoomMode(self.room(), private=draw((True, False))),
+            lambda: events.Invite(self.room(), draw(("", self.nick()))),
             lambda: events.Restrictions(self.room()),
             lambda: events.Ping(draw((None, "7", "\x1b"))),
             lambda: events.Help("msg"),
@@ -287,6 +289,8 @@ class Lots:
             lambda: notices.Restricted(room, nick, draw(("ban", "mute")), 2, by, 1),
             lambda: notices.Lifted(room, nick, draw(("ban", "mute")), by),
             lambda: notices.RoleSet(room, nick, draw(("moderator", "member")), by),
+            lambda: notices.ModeSet(room, by, 5_000),
+            lambda: notices.Invited(room, by, 2, 1, nick),
             lambda: notices.RestrictionList(
                 room, (notices.RestrictionInfo(nick, "ban", 2, by, "x\x9by"),), 1
             ),
@@ -500,6 +504,8 @@ _TYPED: Final = (
     "/kick bob", "/kick", "/kick bob  be  quiet", "/mute bob", "/mute bob 10m", "/mute bob 90S  be quiet",
     "/ban bob 1d spam", "/ban bob 10 times", "/ban bob 0m", "/ban  bob", "/ban bob 1234567s", "/unmute bob",
     "/unban bob x", "/bans", "/mutes", "/bans x", "/mod bob", "/unmod bob", "/mod", "/mute bob ٣m",
+    "/join den code", "/join a b c", "/slow 5s", "/slow off", "/slow OFF", "/slow", "/slow 5", "/moderated on",
+    "/moderated Off", "/moderated", "/private on", "/private x", "/invite", "/invite bob", "/invite a b",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ PAGE: Final = Path(__file__).parents[2] / "tcpchat_net" / "page"
 _STRUCTS: Final = (notices.Limits, notices.RoomInfo, notices.RoomState, notices.RestrictionInfo)
 
 # The server fills these in; a peer need not know of them.
-_NOT_FOR_PEERS: Final = {"key", "nick_key", "roles"}
+_NOT_FOR_PEERS: Final = {"key", "nick_key", "roles", "code_hash"}
 
 _KINDS: Final = {str: "str", int: "int", bool: "bool", notices.Said: "said"}
 

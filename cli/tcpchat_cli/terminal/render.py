@@ -16,6 +16,7 @@ from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
+from tcpchat_core.dialects.plain import mode_text
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import Notice, Said
 
@@ -159,8 +160,6 @@ class Renderer:
                 yield marker(f"some of what was said {where} is lost{hint}")
             case notices.Closing(reason):
                 yield system([("", f"the server closes the connection: {reason}")])
-            case notices.Sent() | notices.Pinged() | notices.Ponged():
-                pass
             case _:
                 yield from _moderation(notice)
 
@@ -277,6 +276,18 @@ def _moderation(notice: Notice) -> Iterator[Line]:
             does = " moderates" if role == "moderator" else " does not moderate"
             now = "now" if role == "moderator" else "any more"
             yield system([_nick(nick), ("", f"{does} {_name(room)} {now}, says "), _nick(by)])
+        case notices.ModeSet(room, by):
+            says = [("", " now, says "), _nick(by)] if by else [("", " now")]
+            yield system([("", f"{_name(room)} is {mode_text(notice)}"), *says])
+        case notices.Invited(room, by, until, at, nick, code):
+            lasts = shown_duration(until - at)
+            if code:
+                yield system(
+                    [("", f"/join {_name(room)} {_name(code)} lets people in for {lasts}")], at
+                )
+            else:
+                may = f" may /join {_name(room)} for {lasts}, says "
+                yield system([_nick(nick), ("", may), _nick(by)], at)
         case notices.RestrictionList():
             yield from _restrictions(notice)
         case _:
