@@ -51,7 +51,11 @@ Inquiry: TypeAlias = Page | Matches
 
 
 class Archived(msgspec.Struct, frozen=True, gc=False):
-    """One message for the archive: the number of its entry, and the keys of room and author."""
+    """One message for the archive: the number of its entry, and the keys of room and author.
+
+    One that is `redacted` says that the message with its number, of the same room, was taken back:
+    of that the text is to be forgotten. The entry is that of the taking back, there is no author.
+    """
 
     id: int
     key: str

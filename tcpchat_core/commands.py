@@ -321,6 +321,13 @@ COMMANDS: tuple[Command, ...] = (
         "/invite bob",
     ),
     Command(
+        ("redact",),
+        "[NICK]",
+        "take back the last thing that you said in the current room, or that somebody else did",
+        lambda rest: events.Redact("", nick=_at_most_one_word(rest)),
+        "/redact",
+    ),
+    Command(
         ("help", "?"),
         "[COMMAND]",
         "show all commands, or explain one",

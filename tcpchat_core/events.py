@@ -211,6 +211,19 @@ class Invite(EventBase, frozen=True):
     nick_key: str = ""
 
 
+class Redact(EventBase, frozen=True):
+    """Take a message back: the one with the number `seq`; with 0 one's own last, or that of `nick`.
+
+    Only a moderator takes back what somebody else has said.
+    """
+
+    room: str
+    seq: Number = 0
+    nick: str = ""
+    key: str = ""
+    nick_key: str = ""
+
+
 class Restrictions(EventBase, frozen=True):
     """Who is kept from what in a room that I moderate? An entry, for the time by which it is so."""
 
@@ -397,6 +410,7 @@ Event: TypeAlias = (
     | Role
     | RoomMode
     | Invite
+    | Redact
     | Restrictions
     | Quit
 )
@@ -419,6 +433,7 @@ Request: TypeAlias = (
     | Role
     | RoomMode
     | Invite
+    | Redact
     | Restrictions
     | Quit
     | Rooms

@@ -41,6 +41,7 @@ Reason: TypeAlias = Literal[
     "muted",
     "slow",
     "private",
+    "no-such-message",
     "too-many",
 ]
 
@@ -143,7 +144,9 @@ class Joined(NoticeBase, frozen=True):
 class Said(NoticeBase, frozen=True):
     """Somebody said a line to a room.
 
-    `id` stands only in the copy that a resumed session is sent of its own message.
+    `id` stands only in the copy that a resumed session is sent of its own message. What was taken
+    back is `redacted`: it has its number still, but no text. (It is an `emote`, too, so that an
+    older client shows no more than that there was something.)
     """
 
     room: str
@@ -153,6 +156,7 @@ class Said(NoticeBase, frozen=True):
     at: int
     emote: bool = False
     id: str | None = None
+    redacted: bool = False
 
 
 class Entered(NoticeBase, frozen=True):
@@ -292,6 +296,19 @@ class Invited(NoticeBase, frozen=True):
     code: str = ""
 
 
+class Redacted(NoticeBase, frozen=True):
+    """A message was taken back: its text is not to be shown any more.
+
+    `nick` is its author's then; "" when nobody remembers.
+    """
+
+    room: str
+    seq: int
+    by: str
+    at: int
+    nick: str = ""
+
+
 class Gone(NoticeBase, frozen=True):
     """Somebody you share a room with is no longer connected."""
 
@@ -420,6 +437,7 @@ Notice: TypeAlias = (
     | RoleSet
     | ModeSet
     | Invited
+    | Redacted
     | Gone
     | RoomList
     | Members

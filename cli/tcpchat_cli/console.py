@@ -104,6 +104,8 @@ class Journal:
                     note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
                 case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
                     note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
+                case Broadcast(_, notices.Redacted(room, seq, by), conn):
+                    note("redacted", conn=_shown(conn), nick=by, room=room, seq=seq)
                 case Broadcast(_, notices.ModeSet(room, by), conn):
                     note("mode", conn=_shown(conn), nick=by, room=room)
                 case Send(conn, notices.Invited(room, by, nick=nick)):

@@ -39,6 +39,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Role: notices.RoleSet,
     events.RoomMode: notices.ModeSet,
     events.Invite: notices.Invited,
+    events.Redact: notices.Redacted,
     events.Restrictions: notices.RestrictionList,
     events.Quit: notices.Closing,
     events.Rooms: notices.RoomList,
@@ -184,7 +185,7 @@ class Requests:
                 )
             case notices.Lifted(what=what, by=by):
                 return isinstance(request, events.Lift) and (request.what, self._nick) == (what, by)
-            case notices.ModeSet(by=by) | notices.Invited(by=by):
+            case notices.ModeSet(by=by) | notices.Invited(by=by) | notices.Redacted(by=by):
                 return by == self._nick and type(notice) is _ANSWERS.get(type(request))
             case notices.RoleSet(role=role, by=by):
                 return isinstance(request, events.Role) and (request.role, self._nick) == (role, by)

@@ -168,6 +168,8 @@ def _time(at: int) -> str:
 
 def _said(said: Said, end: str = "") -> str:
     if said.emote:
+        if said.redacted:
+            return f"[{said.room}] * {said.nick} (taken back){end}"
         return f"[{said.room}] * {said.nick} {said.text}{end}"
     return f"[{said.room}] {said.nick}: {said.text}{end}"
 
@@ -200,6 +202,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             if code:
                 return [f"* /join {room} {code} lets people in for {lasts}"]
             return [f"* {nick} may /join {room} for {lasts}, says {by}"]
+        case notices.Redacted(room, _, by, _, nick):
+            return [f"* {by} took back something{_whose(nick, by)} in {room}"]
         case notices.RoleSet(room, nick, role, by):
             if role == "moderator":
                 return [f"* {nick} moderates {room} now, says {by}"]
@@ -273,6 +277,10 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return []
         case _:
             assert_never(notice)
+
+
+def _whose(nick: str, by: str) -> str:
+    return f" that {nick} had said" if nick not in ("", by) else ""
 
 
 def mode_text(mode: notices.ModeSet) -> str:

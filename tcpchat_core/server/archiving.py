@@ -6,16 +6,23 @@ from collections.abc import Iterable
 
 from tcpchat_core.archive import Archived
 from tcpchat_core.effects import Action, Broadcast
-from tcpchat_core.events import Entry, Say
-from tcpchat_core.notices import Said
+from tcpchat_core.events import Entry, Redact, Say
+from tcpchat_core.notices import Redacted, Said
 from tcpchat_core.state import ChatState
 
 
 def what_was_said(state: ChatState, entry: Entry, actions: Iterable[Action]) -> Archived | None:
-    """What an archive keeps of an entry that `state` has handled just now, with these actions."""
+    """What an archive keeps of an entry that `state` has handled just now, with these actions; or
+    what is left of what it has kept, when that was taken back.
+    """
     event, person = entry.event, state.person(entry.conn)
-    if isinstance(event, Say) and person is not None:
+    if isinstance(event, Say | Redact) and person is not None:
         for action in actions:
-            if isinstance(action, Broadcast) and isinstance(said := action.payload, Said):
-                return Archived(entry.seq, event.key, person.key, said)
+            if isinstance(action, Broadcast):
+                match action.payload:
+                    case Said() as said:
+                        return Archived(entry.seq, event.key, person.key, said)
+                    case Redacted(room, seq, at=at, nick=nick):
+                        gone = Said(room, nick, "", seq, at, emote=True, redacted=True)
+                        return Archived(entry.seq, event.key, "", gone)
     return None

@@ -35,6 +35,7 @@ _OfModerators: TypeAlias = (
     | events.Role
     | events.RoomMode
     | events.Invite
+    | events.Redact
     | events.Restrictions
 )
 
@@ -100,6 +101,7 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             | events.Role()
             | events.RoomMode()
             | events.Invite()
+            | events.Redact()
             | events.Restrictions()
         ):
             return _of_moderators(request, current)
@@ -155,6 +157,9 @@ def _of_moderators(request: _OfModerators, current: Name | None) -> Event:
         case events.Invite(_, nick):
             key = _nick_key(nick) if nick else ""
             return events.Invite(name.text, _shown(nick), "", name.key, key)
+        case events.Redact(_, seq, nick):
+            key = _nick_key(nick) if nick else ""
+            return events.Redact(name.text, max(0, seq), _shown(nick), name.key, key)
         case events.Restrictions():
             return events.Restrictions(*name)
         case _:

@@ -277,6 +277,8 @@ class ServerProtocol:
                 actions = handle(entry)
                 add(actions, entry, effects)
                 self._note(entry, actions, now)
+                if archive is not None and (said := what_was_said(state, entry, actions)):
+                    archive(said)
                 conn = None
             else:
                 continue  # the log has delivered it before

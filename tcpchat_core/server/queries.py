@@ -82,7 +82,9 @@ def with_found(
     place = wanted.inquiry.place
     if place.key not in rooms or rooms[place.key].floor != place.born:
         return not_in_room("history", wanted.room)
-    return notices.HistoryPage(wanted.room, (*reversed(shown), *wanted.shown), more)
+    # Of these some may have been taken back since.
+    known = [rooms[place.key].message(each.seq) or each for each in wanted.shown]
+    return notices.HistoryPage(wanted.room, (*reversed(shown), *known), more)
 
 
 def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted:

@@ -191,6 +191,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Role: moderation.role,
     events.RoomMode: moderation.mode,
     events.Invite: moderation.invite,
+    events.Redact: moderation.redact,
     events.Restrictions: moderation.restrictions,
     events.Quit: people.quit_,
     events.Disconnect: sessions.disconnect,

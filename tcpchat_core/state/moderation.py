@@ -291,6 +291,36 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     return actions
 
 
+def redact(tables: Tables, person: Person, event: events.Redact, at: int) -> list[Action]:
+    """Take a message back: it keeps its number, and nothing else of it is kept."""
+    room = person.rooms.get(event.key)
+    if room is None:
+        return [Send(person.conn, not_in_room("redact", event.room))]
+    is_moderator = person.id in room.moderators
+    holder = tables.nicks.get(event.nick_key) if event.nick else person
+    there = [each for each in reversed(room.history) if not each.redacted]
+    if event.seq:
+        said = room.message(event.seq)
+        is_own = said is not None and room.has_said(person, said)
+    elif holder is person:
+        said, is_own = next((each for each in there if room.has_said(person, each)), None), True
+    else:
+        nick = event.nick if holder is None else holder.nick
+        said, is_own = next((each for each in there if each.nick == nick), None), False
+    if not (is_own or is_moderator):
+        text = f"only who moderates {room.name} may take back what others say"
+        return [rejected(person, "no-right", text, "redact")]
+    seq = event.seq if said is None else said.seq
+    if not room.born < seq <= room.seq:
+        text = f"there is no such message in {room.name}"
+        return [rejected(person, "no-such-message", text, "redact")]
+    if said is not None:
+        room.redact(said)
+    author = said.nick if said is not None else ""
+    redacted = notices.Redacted(room.name, seq, person.nick, at, author)
+    return [Broadcast(room.audience, redacted, person.conn, redacted)]
+
+
 def unattended(room: Room) -> list[Action]:
     """What only moderators end, ends when the last of them has left."""
     rules = room.rules

@@ -49,6 +49,8 @@ def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[A
         return [Send(person.conn, own)]
     for room in person.rooms.values():
         room.nick_changed()
+        if room.key in person.speaks:
+            person.speaks[room.key] = room.seq
     if not person.rooms:
         return [Send(person.conn, own)]
     return [_to_neighbours(person, notices.Renamed(old, event.nick), own)]

@@ -58,6 +58,8 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
             return [rejected(person, *refused, "join")]
         more = moderation.taken_for_another(room, person, at)
     room.add(person)
+    if event.roles:
+        person.speaks[room.key] = room.seq
     joined = notices.Joined(room.name, person.nick, room.seq, at)
     return [
         Enter(room.audience, person.conn),

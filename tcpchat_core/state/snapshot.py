@@ -71,6 +71,7 @@ class _PersonModeration(msgspec.Struct, omit_defaults=True):
     id: int
     origin: str = ""
     put_out: tuple[tuple[str, Left], ...] = ()
+    speaks: dict[str, int] = {}
 
 
 class _Snapshot(msgspec.Struct):
@@ -176,9 +177,10 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
 
 
 def _person_moderation(person: Person) -> _PersonModeration | None:
-    if not (person.origin or person.put_out):
+    if not (person.origin or person.put_out or person.speaks):
         return None
-    return _PersonModeration(person.id, person.origin, tuple((person.put_out or {}).items()))
+    put_out = tuple((person.put_out or {}).items())
+    return _PersonModeration(person.id, person.origin, put_out, person.speaks)
 
 
 def _limits(limits: StateLimits) -> dict[str, int]:
@@ -266,4 +268,5 @@ def _loaded(record: _Snapshot) -> Tables:
         person = people[moderated.id]
         person.origin = moderated.origin
         person.put_out = dict(moderated.put_out) or None
+        person.speaks = dict(moderated.speaks)
     return tables

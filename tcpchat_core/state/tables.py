@@ -87,6 +87,7 @@ class Person:
         "rooms",
         "session",
         "since",
+        "speaks",
         "told",
     )
 
@@ -102,6 +103,9 @@ class Person:
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
         self.since: dict[str, int] = {}  # by room key, when resumable: the seq at joining
+        # By room key: what was said under its nick above this number was said by this person. Not
+        # there for a room that was joined by an entry of before it could be asked.
+        self.speaks: dict[str, int] = {}
         self.told = 0  # how many direct messages it was sent
         # Of the direct messages the last ones, and of the receipts those with an id. Most people
         # have neither, so there is no container until there is something in it.
@@ -158,6 +162,11 @@ class Person:
         # whose refusal was lost, comes again. Each is less than a window.
         if len(self.receipts) > 2 * limits.receipts:
             del self.receipts[next(iter(self.receipts))]
+
+
+def tombstone(said: Said) -> Said:
+    """What is left of a message that was taken back."""
+    return Said(said.room, said.nick, "", said.seq, said.at, emote=True, redacted=True)
 
 
 class Rules:
@@ -283,6 +292,7 @@ class Room:
         """Make `person` a member no more."""
         del self.members[person.id]
         del person.rooms[self.key]
+        person.speaks.pop(self.key, None)
         person.since.pop(self.key, None)
         self._first_nicks = None
         if person.id in self.moderators:
@@ -298,6 +308,21 @@ class Room:
         while chars > limits.history_chars:
             chars -= len(history.popleft().text)
         self.history_chars = chars
+
+    def has_said(self, person: Person, said: Said) -> bool:
+        """Whether a message is one of a member's own, by all that is known."""
+        since = person.speaks.get(self.key, self.seq)
+        return said.nick == person.nick and said.seq > since
+
+    def message(self, seq: int) -> Said | None:
+        """The message with a number, while it is in the history."""
+        place = len(self.history) - 1 - (self.seq - seq)
+        return self.history[place] if 0 <= place < len(self.history) else None
+
+    def redact(self, said: Said) -> None:
+        """Keep of a message in the history only that there was one."""
+        self.history[len(self.history) - 1 - (self.seq - said.seq)] = tombstone(said)
+        self.history_chars -= len(said.text)
 
     def forget(self, before: int) -> None:
         """Keep no message of before a time."""

@@ -265,6 +265,7 @@ class ArchiveStore:
             return [Point(*row) for row in rows]
 
     def _add(self, db: sqlite3.Connection, messages: Sequence[Archived]) -> None:
+        gone = [(kept.key, kept.said.seq) for kept in messages if kept.said.redacted]
         rows = [
             (
                 kept.id,
@@ -278,6 +279,7 @@ class ArchiveStore:
                 int(kept.said.emote),
             )
             for kept in messages
+            if not kept.said.redacted
         ]
         db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         names = {key for row in rows for key in ("r" + row[1], "a" + row[6])}
@@ -287,6 +289,20 @@ class ArchiveStore:
             "INSERT INTO words (rowid, names, text) VALUES (?, ?, ?)",
             [(row[0], f"{numbers['r' + row[1]]} {numbers['a' + row[6]]}", row[7]) for row in rows],
         )
+        for each in gone:
+            self._redact(db, *each)
+
+    def _redact(self, db: sqlite3.Connection, key: str, seq: int) -> None:
+        """Forget what a message said, but not that there was one: no text is empty otherwise."""
+        where = "WHERE key = ? AND seq = ?"
+        for id, _, author, text in db.execute(
+            f"SELECT {_INDEXED} FROM message {where}", (key, seq)
+        ):
+            names = f"{self._number('r' + key)} {self._number('a' + author)}"
+            add = "INSERT INTO words (words, rowid, names, text) VALUES ('delete', ?, ?, ?)"
+            db.execute(add, (id, names, text))
+            db.execute("INSERT INTO words (rowid, names, text) VALUES (?, ?, '')", (id, names))
+            db.execute("UPDATE message SET text = '', emote = 1 WHERE id = ?", (id,))
 
     def find(self, inquiry: Inquiry) -> list[Said]:
         """The newest messages that match, newest first: one more than were asked for, if any."""
@@ -459,7 +475,7 @@ class ArchiveStore:
 
 def _said(row: tuple[str, str, str, int, int, int]) -> Said:
     room, nick, text, seq, at, emote = row
-    return Said(room, nick, text, seq, at, bool(emote))
+    return Said(room, nick, text, seq, at, bool(emote), redacted=not text)
 
 
 def _phrase(text: str) -> str:

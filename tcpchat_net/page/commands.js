@@ -165,6 +165,7 @@ const REQUESTED = new Map([
   ["moderated", (rest) => ({ type: "mode", room: "", moderated: isOn(rest) })],
   ["private", (rest) => ({ type: "mode", room: "", private: isOn(rest) })],
   ["invite", (rest) => ({ type: "invite", room: "", nick: atMostOneWord(rest) })],
+  ["redact", (rest) => ({ type: "redact", room: "", nick: atMostOneWord(rest) })],
   ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
   ["ignore", (rest) => ({ type: "ignore", nick: rest })],
   ["unignore", (rest) => ({ type: "unignore", nick: rest })],
@@ -253,7 +254,7 @@ const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"
 const SEARCHES = new Set(["search", "find"]);
 const OF_NICKS = new Set([
   ...["msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"],
-  "invite",
+  ...["invite", "redact"],
 ]);
 
 /**

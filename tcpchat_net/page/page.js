@@ -23,6 +23,7 @@ import {
   roomsToGoBackTo,
   stringsOf,
 } from "./entrance.js";
+import { moderated, putOut, restrictions } from "./moderation.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
@@ -322,7 +323,15 @@ function heard({ notice, rooms }) {
     case "entered":
       return cameInto(notice);
     case "left":
-      if (notice.own) return outOf(notice.room);
+      if (notice.own) {
+        outOf(notice.room);
+        if (notice.by && current) note(current, putOut(notice), { error: true });
+        return;
+      }
+      if (notice.by) {
+        note(conversation("room", notice.room), putOut(notice));
+        return draw("people");
+      }
       return changed(rooms, { what: "left", nick: notice.nick });
     case "joined":
       return changed(rooms, { what: "joined", nick: notice.nick }, notice.at);
@@ -346,7 +355,23 @@ function heard({ notice, rooms }) {
     }
     case "rooms":
       return drawRooms(notice);
+    case "restrictions":
+      for (const each of restrictions(notice)) note(current, each);
+      return;
+    case "redacted":
+      takenBack(notice);
   }
+  const parts = moderated(notice);
+  if (parts !== null) note(conversations.get(keyOf("room", notice.room)) ?? current, parts);
+}
+
+/** A message is not to be shown any more. */
+function takenBack({ room, seq }) {
+  const where = conversation("room", room);
+  const item = where.items.find((each) => each.kind === "said" && each.seq === seq);
+  if (item === undefined) return;
+  Object.assign(item, { text: "", redacted: true, mention: false });
+  if (where === current) log.strike(seq);
 }
 
 function welcomed(welcome) {

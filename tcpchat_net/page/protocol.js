@@ -591,6 +591,7 @@ const ANSWERS = new Map([
   ["role", "role"],
   ["mode", "mode"],
   ["invite", "invited"],
+  ["redact", "redacted"],
   ["restrictions", "restrictions"],
   ["quit", "closing"],
   ["rooms", "rooms"],
@@ -718,6 +719,7 @@ export class Requests {
         return isOfKind && this._isMine(notice, request);
       case "mode":
       case "invited":
+      case "redacted":
         return isOfKind && notice.by === this._nick;
       case "role":
         return isOfKind && notice.by === this._nick && notice.role === request.role;

@@ -5,7 +5,7 @@ export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]]])],
   ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
   ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]]])],
-  ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]]])],
+  ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]]])],
   ["told", new Map([["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]]])],
   ["topic", new Map([["room",["str"]],["topic",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
@@ -16,6 +16,7 @@ export const NOTICES = new Map([
   ["role", new Map([["room",["str"]],["nick",["str"]],["role",["str"]],["by",["str"]]])],
   ["mode", new Map([["room",["str"]],["by",["str"]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]]])],
   ["invited", new Map([["room",["str"]],["by",["str"]],["until",["int"]],["at",["int"]],["nick",["str",""]],["code",["str",""]]])],
+  ["redacted", new Map([["room",["str"]],["seq",["int"]],["by",["str"]],["at",["int"]],["nick",["str",""]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
   ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]]])],
   ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]]])],
@@ -56,6 +57,7 @@ export const REQUESTS = new Map([
   ["role", new Map([["room",["str"]],["nick",["str"]],["role",["Literal"]]])],
   ["mode", new Map([["room",["str"]],["slow_ms",["int?",null]],["moderated",["bool?",null]],["private",["bool?",null]]])],
   ["invite", new Map([["room",["str"]],["nick",["str",""]]])],
+  ["redact", new Map([["room",["str"]],["seq",["int",0]],["nick",["str",""]]])],
   ["restrictions", new Map([["room",["str"]]])],
   ["quit", new Map([["reason",["str",""]]])],
   ["rooms", new Map()],
@@ -92,6 +94,7 @@ export const COMMANDS = [
   {"names":["moderated"],"usage":"/moderated on|off","summary":"let only those who moderate the current room speak there","example":"/moderated on"},
   {"names":["private"],"usage":"/private on|off","summary":"let people into the current room only by invitation, and hide it from others","example":"/private on"},
   {"names":["invite"],"usage":"/invite [NICK]","summary":"invite somebody to the current room, or get a code by which to /join it","example":"/invite bob"},
+  {"names":["redact"],"usage":"/redact [NICK]","summary":"take back the last thing that you said in the current room, or that somebody else did","example":"/redact"},
   {"names":["help","?"],"usage":"/help [COMMAND]","summary":"show all commands, or explain one","example":"/help msg"},
 ];
 

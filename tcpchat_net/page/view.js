@@ -210,6 +210,9 @@ function noteRow(item, parts, className) {
   return element("div", `row note ${className}`, timeElement(item.at), element("span", "who"), text);
 }
 
+// In the place of a text that is not to be shown any more.
+const TAKEN_BACK = "(taken back)";
+
 function saidRow(item, before) {
   const isGoingOn =
     before?.kind === "said" &&
@@ -224,6 +227,7 @@ function saidRow(item, before) {
     item.own ? "own" : "",
     item.mention ? "mention" : "",
     item.emote ? "emote" : "",
+    item.redacted ? "redacted" : "",
   ];
   const who = element("span", "who", nickElement(item.nick));
   who.title = item.nick;
@@ -233,7 +237,7 @@ function saidRow(item, before) {
     timeElement(item.at),
     who,
     " ",
-    textElement(item.text),
+    textElement(item.redacted ? TAKEN_BACK : item.text),
   );
   if (item.seq) made.dataset.seq = item.seq;
   return made;
@@ -313,6 +317,14 @@ export class Log {
     if (this._isAtEnd && this._to === this.conversation.end) this._scrollToEnd();
     else this._silently(() => this._fromEnd());
     this._after();
+  }
+
+  /** The message with this number was taken back: it is not shown any more. */
+  strike(seq) {
+    for (const made of this._list.querySelectorAll(`[data-seq="${seq}"]`)) {
+      made.classList.add("redacted");
+      made.querySelector(".text").replaceWith(textElement(TAKEN_BACK));
+    }
   }
 
   /** Show the message with this number, if it is here; whether it is. */

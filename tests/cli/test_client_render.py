@@ -39,6 +39,7 @@ ANY_NOTICE = st.one_of(
     ),
     st.builds(notices.Lifted, TEXT, TEXT, TEXT, TEXT, st.booleans()),
     st.builds(notices.RoleSet, TEXT, TEXT, TEXT, TEXT),
+    st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
     st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
     st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
     st.builds(
@@ -227,6 +228,11 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
         ),
         (notices.ModeSet("lobby", "ada", 5_000), "lobby is slow (one line in 5 s) now, says ada"),
         (notices.ModeSet("lobby", ""), "lobby is open now"),
+        (notices.Redacted("lobby", 7, "bob", 0, "bob"), "bob took back something in lobby"),
+        (
+            notices.Redacted("lobby", 7, "ada", 0, "bob"),
+            "ada took back something that bob had said in lobby",
+        ),
         (notices.Invited("den", "ada", 3_600_000, 0, "bob"), "bob may /join den for 1 h, says ada"),
         (
             notices.Invited("den", "ada", 3_600_000, 0, code="ab-cd"),
@@ -239,3 +245,10 @@ def test_what_moderators_do_is_told_in_one_line(notice: Notice, text: str) -> No
     renderer = Renderer()
     renderer.timestamps = False
     assert renderer.lines(notice)[-1].text == f"-- {text}"
+
+
+def test_what_was_taken_back_is_shown_as_that() -> None:
+    renderer = Renderer()
+    renderer.timestamps = False
+    said = Said("lobby", "bob", "", 7, 0, emote=True, redacted=True)
+    assert renderer.lines(said)[-1].text == "* bob (taken back)"

@@ -363,7 +363,10 @@ def _moderating(draw: random.Random, state: ChatState, conn: int, reason: str) -
     other = draw.choice([*room.members.values(), *state.connected()])
     about = {"key": room.key, "nick_key": other.key}
     what: events.Restraint = draw.choice(("ban", "mute"))
-    match draw.randrange(8):
+    match draw.randrange(9):
+        case 6:
+            seq = draw.choice((0, room.seq, room.seq - 2))
+            return draw.choice((by, conn)), events.Redact(room.name, max(0, seq), "", room.key)
         case 4:
             slow_ms, moderated = draw.choice(((0, None), (30, None), (None, True), (None, False)))
             private = draw.choice((None, None, True, False))

@@ -31,6 +31,8 @@ class ModelPerson:
     seen: int = 0  # of these, by what it said when it came back
     receipts: list[Sent] = field(default_factory=list)
     put_out: dict[str, notices.Left] = field(default_factory=dict)  # by room key, the last
+    # By room key: the numbers of what it has said there since it came, or has its nick.
+    mine: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -59,6 +61,7 @@ class ModelRoom:
     base: int
     members: list[ModelPerson] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    kept_from: int = 0  # the number of the first message that the history holds
     topic: str = ""
     topic_nick: str = ""
     topic_at: int = 0
@@ -129,10 +132,15 @@ class Model:
 
     def kept(self, key: str) -> list[Said]:
         """The tail of what was said that the history still holds."""
-        tail = self.rooms[key].said[-self.limits.history_messages :]
+        return [said for said in self.rooms[key].said if said.seq >= self.rooms[key].kept_from]
+
+    def _drop(self, room: ModelRoom) -> None:
+        """Have the history hold no more than it can: what it has dropped does not come back."""
+        tail = [said for said in room.said if said.seq >= room.kept_from]
+        tail = tail[-self.limits.history_messages :]
         while sum(len(said.text) for said in tail) > self.limits.history_chars:
             tail = tail[1:]
-        return tail
+        room.kept_from = tail[0].seq if tail else room.seq + 1
 
     def shown(self, key: str) -> list[Said]:
         """Of this what everybody who is in may see."""
@@ -185,6 +193,8 @@ class Model:
                 return self._mode(person, entry.event)
             case events.Invite():
                 return self._invite(person, entry.event, at)
+            case events.Redact():
+                return self._redact(person, entry.event, at)
             case events.Restrictions(_, key):
                 return self._restrictions(person, key, at)
             case events.Quit(reason):
@@ -209,6 +219,7 @@ class Model:
         old, person.name = person.name.text, new
         told: Told = {person.conn: [notices.Renamed(old, new.text, own=True)]}
         if old != new.text:
+            person.mine = {key: [] for key in person.mine}
             told |= told_to(self.neighbours(person), notices.Renamed(old, new.text))
         return told
 
@@ -231,6 +242,8 @@ class Model:
                 self.rooms[room.key].moderators += [person] if entry.event.roles else []
             self.rooms[room.key].members.append(person)
             person.put_out.pop(room.key, None)
+            if isinstance(entry.event, events.Join) and entry.event.roles:
+                person.mine[room.key] = []
             mine[room.key] = self.rooms[room.key].seq
         joined = self.rooms[room.key]
         shown = [member.name.text for member in joined.members]
@@ -263,6 +276,9 @@ class Model:
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
         room.said.append(said)
+        self._drop(room)
+        if event.key in person.mine:
+            person.mine[event.key].append(said.seq)
         receipt = Sent(at, event.id, room.name, None, said.seq)
         if event.id is not None:
             person.receipts.append(receipt)
@@ -325,6 +341,7 @@ class Model:
         if person in self.rooms[key].moderators:
             self.rooms[key].moderators.remove(person)
         del person.rooms[key]
+        person.mine.pop(key, None)
         if not self.rooms[key].members:
             del self.rooms[key]
 
@@ -438,6 +455,34 @@ class Model:
             while len(target.put_out) > self.limits.rooms_per_person:
                 del target.put_out[next(iter(target.put_out))]
         return told
+
+    def _redact(self, person: ModelPerson, event: events.Redact, at: int) -> Told:
+        if event.key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "redact")
+        room, mine = self.rooms[event.key], person.mine.get(event.key, [])
+        kept = self.kept(event.key)
+        there = [said for said in kept if not said.redacted]
+        holder = self.holder(event.nick_key) if event.nick else person
+        is_own = holder is person and not event.seq
+        if event.seq:
+            found = [said for said in kept if said.seq == event.seq]
+            is_own = event.seq in mine and bool(found)
+        elif is_own:
+            found = [said for said in there if said.seq in mine]
+        else:
+            nick = holder.name.text if holder else event.nick
+            found = [said for said in there if said.nick == nick]
+        if person not in room.moderators and not is_own:
+            return rejected(person.conn, "no-right", "redact")
+        if not found and not room.base < event.seq <= room.seq:
+            return rejected(person.conn, "no-such-message", "redact")
+        seq, author = event.seq, ""
+        if found:
+            seq, author = found[-1].seq, found[-1].nick
+            gone = msgspec.structs.replace(found[-1], text="", emote=True, redacted=True)
+            room.said[seq - room.base - 1] = gone
+        told = notices.Redacted(room.name, seq, person.name.text, at, author)
+        return told_to(room.members, told)
 
     def _mode(self, person: ModelPerson, event: events.RoomMode) -> Told:
         if event.key not in person.rooms:
@@ -690,7 +735,7 @@ class OneOrder:
             case Said(room, seq=seq):
                 self._next(conn, room, seq)
                 plain = msgspec.structs.replace(notice, id=None)
-                assert self._said.setdefault((room, seq), plain) == plain
+                assert notice.redacted or self._said.setdefault((room, seq), plain) == plain
             case Sent(room=str(room), seq=int(seq)):
                 # The receipt of an id that comes again stands where it stood before.
                 if seq > self._seen.get((conn, room), seq):

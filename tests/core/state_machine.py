@@ -243,6 +243,19 @@ class StateMachine(RuleBasedStateMachine):
     def join_by_a_code(self, place: int, room: events.Join, code: str) -> None:
         self.happens(self.places[place], events.Join(room.room, room.key, roles=True, code=code))
 
+    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), how=st.sampled_from(["own", "nick"]))
+    def redact(self, place: int, room: events.Join, lot: int, how: str) -> None:
+        conn, there = self.moderator(place, room) if lot % 2 else (self.places[place], room)
+        nick, nick_key = self.somebody(lot) if how == "nick" else ("", "")
+        self.happens(conn, events.Redact(there.room, 0, nick, there.key, nick_key))
+
+    @rule(place=PLACES, room=ROOMS, back=st.integers(-1, 7))
+    def redact_a_number(self, place: int, room: events.Join, back: int) -> None:
+        conn, there = self.moderator(place, room) if back % 2 else (self.places[place], room)
+        known = self.model.rooms.get(there.key)
+        seq = max(1, known.seq - back) if known else 1
+        self.happens(conn, events.Redact(there.room, seq, "", there.key))
+
     @rule(place=PLACES, room=ROOMS)
     def ask_for_the_restrictions(self, place: int, room: events.Join) -> None:
         conn, there = self.moderator(place, room)

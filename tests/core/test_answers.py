@@ -86,6 +86,7 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
             notices.RoleSet("lobby", "bob", "moderator", "ada"),
         ),
         (events.RoomMode("lobby", private=True), notices.ModeSet("lobby", "ada", private=True)),
+        (events.Redact("lobby"), notices.Redacted("lobby", 5, "ada", 1, "ada")),
         (events.Invite("lobby", "bob"), notices.Invited("lobby", "ada", 2, 1, "bob")),
         (events.Restrictions("lobby"), notices.RestrictionList("lobby", (), 1)),
         (events.Quit(), notices.Closing("bye")),
@@ -127,6 +128,7 @@ def test_an_answer_belongs_to_its_request_once(request_: Request, answer: Notice
         notices.Lifted("lobby", "bob", "mute", "eve"),
         notices.ModeSet("lobby", "bob", private=True),
         notices.Invited("lobby", "bob", 2, 1, "ada"),
+        notices.Redacted("lobby", 5, "bob", 1, "bob"),
         notices.RoleSet("lobby", "bob", "moderator", "eve"),
         notices.RoleSet("lobby", "bob", "member", "ada"),
         notices.Ponged("8"),
@@ -149,6 +151,7 @@ def test_what_others_do_is_nobodys_answer(other: Notice) -> None:
         events.Role("lobby", "bob", "moderator"),
         events.RoomMode("lobby", private=True),
         events.Invite("lobby", "bob"),
+        events.Redact("lobby"),
         events.Ping("7"),
         events.Say("lobby", "hi"),
     ):

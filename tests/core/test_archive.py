@@ -295,6 +295,31 @@ def test_an_announcement_is_told_to_all_who_can_be_told() -> None:
     assert server.output[2] == server.output[3] == b""
 
 
+def test_the_archive_is_told_what_was_taken_back_and_a_page_that_waits_shows_it_so() -> None:
+    server = talking(*"abcd")
+    born = server.log[1].seq
+    server.ask(1, events.History("lobby"))
+    server.program(2, "lobby")
+    server.connect(3)
+    server.protocol.state.room("lobby")
+    (look,) = server.looks
+    assert isinstance(look.inquiry, Page)
+    server.ask(2, events.Redact("lobby", born + 4))
+    assert len(server.kept) == 4, "she may not"
+    role = events.Role("lobby", "guest-2", "moderator", "lobby", "guest-2")
+    server.carry_out(server.protocol.commit([entry(len(server.log) + 1, 1, role)], now=0))
+    seq = len(server.log) + 2
+    taken = events.Redact("lobby", born + 4, "", "lobby")
+    server.carry_out(server.protocol.commit([entry(seq, 2, taken)], now=0))
+    gone = server.kept[-1]
+    assert (gone.id, gone.key, gone.said.seq, gone.said.redacted) == (seq, "lobby", born + 4, True)
+    assert gone.said.text == ""
+    server.read(1)
+    server.find(server.everything("lobby")[-1])
+    (page,) = server.told(1)
+    assert texts(page) == ["a", "b", "c", ""]
+
+
 # ── Who is put out between the question and the answer ───────────────────────────────────────
 
 

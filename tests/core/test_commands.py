@@ -25,6 +25,8 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/slow OFF", events.RoomMode("", slow_ms=0)),
     ("/moderated on", events.RoomMode("", moderated=True)),
     ("/private off", events.RoomMode("", private=False)),
+    ("/redact", events.Redact("")),
+    ("/redact bob", events.Redact("", nick="bob")),
     ("/invite", events.Invite("")),
     ("/invite bob", events.Invite("", "bob")),
     ("/room #lobby", events.Join("#lobby")),
@@ -95,6 +97,7 @@ def test_the_example_of_a_command_is_a_line_that_it_takes(command: Command) -> N
     [
         ("/join", "join"),
         ("/join a b c", "join"),
+        ("/redact bob eve", "redact"),
         ("/slow", "slow"),
         ("/slow 5", "slow"),
         ("/moderated", "moderated"),

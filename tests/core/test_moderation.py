@@ -723,6 +723,106 @@ def test_a_private_room_that_always_exists_is_made_anew_when_it_is_empty() -> No
     assert talk.state.configuration.rooms == (("lobby", "lobby"),)
 
 
+# ── Taking back ──────────────────────────────────────────────────────────────────────────────
+
+
+def redact(seq: int = 0, target: str = "") -> events.Redact:
+    return events.Redact("lobby", seq, target, "lobby", name(target).key if target else "")
+
+
+def history(talk: Talk) -> list[str]:
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert room.history_chars == sum(len(said.text) for said in room.history)
+    return [said.text if not said.redacted else "-" for said in room.history]
+
+
+def test_ones_own_last_message_is_taken_back_and_keeps_its_number() -> None:
+    talk = Lobby()
+    first = talk.began["lobby"] + 1
+    for text in ("one", "two"):
+        talk.do(2, say("lobby", text))
+    talk.do(1, say("lobby", "three"))
+    told = notices.Redacted("lobby", first + 1, "bob", talk.now, "bob")
+    assert talk.do(2, redact()) == {1: [told], 2: [told], 3: [told]}
+    assert history(talk) == ["one", "-", "three"]
+    talk.do(2, redact())
+    assert history(talk) == ["-", "-", "three"]
+    assert refusals(talk.do(2, redact())[2]) == ["no-such-message"]
+    entered = talk.new(4)[0]
+    assert isinstance(entered, notices.Entered)
+    assert [said.seq for said in entered.history] == [first, first + 1, first + 2]
+    gone = notices.Said("lobby", "bob", "", first, entered.history[0].at, True, None, redacted=True)
+    assert entered.history[0] == gone
+    room = restored(talk.state.snapshot()).room("lobby")
+    assert room is not None
+    assert room.history[0] == gone
+
+
+def test_a_replay_has_what_is_left_of_what_was_taken_back() -> None:
+    talk = Lobby(sessions=True)
+    first = talk.began["lobby"] + 1
+    talk.do(2, say("lobby", "one", "7"))
+    talk.do(3, events.Disconnect("lost"))
+    talk.do(2, redact(first))
+    replay = talk.do(4, events.Resume(session("eve"), session("new"), {"lobby": first - 1}))[4]
+    (said,) = [notice for notice in replay if isinstance(notice, notices.Said)]
+    assert (said.seq, said.text, said.redacted) == (first, "", True)
+
+
+def test_a_moderator_takes_back_what_others_said_and_nobody_else_does() -> None:
+    talk = Lobby()
+    first = talk.began["lobby"] + 1
+    talk.do(1, say("lobby", "one"))
+    talk.do(2, say("lobby", "two"))
+    for event in (redact(first), redact(target="ada"), redact(first + 9)):
+        assert refusals(talk.do(2, event)[2]) == ["no-right"]
+    told = notices.Redacted("lobby", first + 1, "ada", talk.now, "bob")
+    assert talk.do(1, redact(target="bob"))[2] == [told]
+    assert refusals(talk.do(1, redact(target="bob"))[1]) == ["no-such-message"]
+    assert refusals(talk.do(1, redact(first + 9))[1]) == ["no-such-message"]
+    talk.do(4, events.Connect())
+    assert refusals(talk.do(4, redact())[4]) == ["not-in-room"]
+    talk.do(2, events.Quit())
+    talk.do(1, redact(first))
+    assert history(talk) == ["-", "-"]
+
+
+def test_what_somebody_else_said_under_ones_nick_is_not_ones_own() -> None:
+    talk = Lobby()
+    first = talk.began["lobby"] + 1
+    talk.do(2, say("lobby", "mine"))
+    talk.do(2, events.Quit())
+    talk.do(3, nick("bob"))
+    for event in (redact(first), redact(), redact(target="bob")):
+        assert refusals(talk.do(3, event)[3]) in (["no-right"], ["no-such-message"])
+    assert talk.new(4) != []
+    talk.do(3, events.Quit())
+    talk.do(4, nick("bob"))
+    assert refusals(talk.do(4, redact(first))[4]) == ["no-right"]
+    assert history(talk) == ["mine"]
+
+
+def test_of_a_room_joined_by_an_older_entry_nothing_is_known_for_ones_own() -> None:
+    talk = Talk()
+    talk.people("ada")
+    talk.do(1, join("lobby"))
+    talk.do(1, say("lobby", "one"))
+    assert refusals(talk.do(1, redact())[1]) == ["no-such-message"]
+    talk.do(1, nick("eve"))
+    assert history(talk) == ["one"]
+
+
+def test_what_the_state_has_forgotten_a_moderator_takes_back_by_its_number() -> None:
+    talk = Lobby(StateLimits(history_messages=1))
+    first = talk.began["lobby"] + 1
+    for text in ("one", "two"):
+        talk.do(2, say("lobby", text))
+    told = notices.Redacted("lobby", first, "ada", talk.now)
+    assert talk.do(1, redact(first))[2] == [told]
+    assert history(talk) == ["two"]
+
+
 # ── On the wire ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -802,6 +902,23 @@ def test_a_code_is_told_to_who_asked_for_it_and_the_log_has_its_hash_only() -> N
     *_, invited, another = server.lines(1)
     assert invited == "* bob may /join lobby for 7 d, says ada"
     assert code not in another
+
+
+def test_what_is_taken_back_is_told_in_both_dialects_and_shown_as_such() -> None:
+    server = served()
+    server.send(1, b"hello\n/redact\n/redact bob\n/history\n")
+    assert server.lines(1) == [
+        "* ada took back something in lobby",
+        "! no-such-message: there is no such message in lobby",
+        "* The last 1 said in lobby:",
+        "[lobby] * ada (taken back)",
+        "* That was the history.",
+    ]
+    assert [type(notice) for notice in server.told(2)] == [notices.Said, notices.Redacted]
+    server.ask(2, events.Redact("lobby", -5))
+    assert refusals(server.told(2)) == ["no-such-message"]
+    server.ask(2, events.Redact("lobby", 0, "a:b"))
+    assert refusals(server.told(2)) == ["no-such-nick"]
 
 
 def test_a_server_without_secrets_makes_no_codes() -> None:

@@ -94,6 +94,16 @@ TOLD: list[tuple[Notice, list[str]]] = [
         notices.Lifted("lobby", "bob", "mute", "ada", own=True),
         ["* You are not muted in lobby any more, says ada"],
     ),
+    (
+        Said("lobby", "ada", "", 8, 0, emote=True, redacted=True),
+        ["[lobby] * ada (taken back)"],
+    ),
+    (notices.Redacted("lobby", 8, "bob", 0, "bob"), ["* bob took back something in lobby"]),
+    (notices.Redacted("lobby", 8, "ada", 0), ["* ada took back something in lobby"]),
+    (
+        notices.Redacted("lobby", 8, "ada", 0, "bob"),
+        ["* ada took back something that bob had said in lobby"],
+    ),
     (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
     (notices.ModeSet("lobby", ""), ["* lobby is open now"]),
     (

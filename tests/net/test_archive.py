@@ -70,7 +70,7 @@ MESSAGES = st.lists(
     st.tuples(
         st.integers(0, len(ROOMS) - 1),
         st.integers(0, len(PEOPLE) - 1),
-        st.lists(st.integers(0, len(WORDS) - 1), max_size=4),
+        st.lists(st.integers(0, len(WORDS) - 1), min_size=1, max_size=4),
     ),
     max_size=30,
 )
@@ -184,3 +184,30 @@ def test_an_archive_of_a_version_without_points_is_gone_on_with(tmp_path: Path) 
     newer.add([archived(2, "lobby", "ada", "four")], 2, Point(2, "chain", "epoch"))
     assert [each.text for each in newer.everything("lobby")] == ["tea", "four"]
     newer.close()
+
+
+def test_what_was_taken_back_keeps_its_place_and_is_found_no_more(tmp_path: Path) -> None:
+    store = ArchiveStore(tmp_path)
+    store.open()
+    gone = Archived(4, "lobby", "", Said("lobby", "ada", "", 2, 9, emote=True, redacted=True))
+    store.add([archived(1, "lobby", "ada", "tea"), archived(2, "lobby", "ada", "secrettea")], 2)
+    store.add([archived(3, "den", "ada", "secrettea"), gone, gone], 4)
+    places = (Place("lobby", 0), Place("den", 0))
+    found = store.find(Matches(places, ("secrettea",), "", 0, 9, 9))
+    assert [(each.room, each.seq) for each in found] == [("den", 3)]
+    left, tea = store.find(Page(Place("lobby", 0), 9, 9))
+    assert left == Said("lobby", "ada", "", 2, 2_000, emote=True, redacted=True)
+    assert tea.text == "tea"
+    # What is past its time is forgotten as ever, and the index is whole.
+    while store.trim(2_500):
+        pass
+    store.begin_merge()
+    while store.merge():
+        pass
+    assert [each.seq for each in store.find(Matches(places, ("secrettea",), "ada", 0, 9, 9))] == [3]
+    assert store.find(Page(Place("lobby", 0), 9, 9)) == []
+    store.vacuum()
+    store.close()
+    assert (tmp_path / "archive.db").read_bytes().count(b"secrettea") == 2, (
+        "in a row, and the index"
+    )

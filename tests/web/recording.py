@@ -255,6 +255,7 @@ class Lots:
             lambda: events.Role(self.room(), self.nick(), draw(("moderator", "member"))),
             lambda: events.RoomMode(self.room(), private=draw((True, False))),
             lambda: events.Invite(self.room(), draw(("", self.nick()))),
+            lambda: events.Redact(self.room(), draw((0, 3))),
             lambda: events.Restrictions(self.room()),
             lambda: events.Ping(draw((None, "7", "\x1b"))),
             lambda: events.Help("msg"),
@@ -290,6 +291,7 @@ class Lots:
             lambda: notices.Lifted(room, nick, draw(("ban", "mute")), by),
             lambda: notices.RoleSet(room, nick, draw(("moderator", "member")), by),
             lambda: notices.ModeSet(room, by, 5_000),
+            lambda: notices.Redacted(room, 3, by, 1),
             lambda: notices.Invited(room, by, 2, 1, nick),
             lambda: notices.RestrictionList(
                 room, (notices.RestrictionInfo(nick, "ban", 2, by, "x\x9by"),), 1
@@ -506,6 +508,7 @@ _TYPED: Final = (
     "/unban bob x", "/bans", "/mutes", "/bans x", "/mod bob", "/unmod bob", "/mod", "/mute bob ٣m",
     "/join den code", "/join a b c", "/slow 5s", "/slow off", "/slow OFF", "/slow", "/slow 5", "/moderated on",
     "/moderated Off", "/moderated", "/private on", "/private x", "/invite", "/invite bob", "/invite a b",
+    "/redact", "/redact bob", "/redact a b",
 )  # fmt: skip
 
 
@@ -522,6 +525,7 @@ def _texts() -> dict[str, Any]:
             and not (key == "emote" and value is False)
             and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
             and not (asked.__struct_config__.tag == "search" and key == "limit")
+            and not (asked.__struct_config__.tag == "redact" and key == "seq")
         }
 
     chance = random.Random(7)

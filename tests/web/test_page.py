@@ -49,6 +49,10 @@ def shows(page: Page, text: str) -> None:
     expect(page.locator("#log .row.said .text").get_by_text(text, exact=True)).to_be_visible()
 
 
+def notes(page: Page, text: str) -> None:
+    expect(page.locator("#log .row.note .text").get_by_text(text, exact=True)).to_be_visible()
+
+
 def no_pending(page: Page) -> None:
     expect(page.locator("#pending .row")).to_have_count(0)
 
@@ -1186,3 +1190,29 @@ def test_who_wants_no_motion_sees_none(serve: Serve, people: People) -> None:
 def test_all_of_it_is_small() -> None:
     files = [path for path in PAGE.iterdir() if path.is_file()]
     assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 60 * 1024
+
+
+def test_what_moderators_do_is_told_and_what_was_taken_back_is_shown_no_more(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby", "den") as ada:
+        pia = people.comes(site, "pia", "den")
+        say(pia, "/join lobby")
+        expect(pia.locator("#title")).to_have_text("lobby")
+        ada.say("lobby", "secret", "tea?")
+        shows(pia, "tea?")
+        say(pia, "oops")
+        no_pending(pia)
+        say(pia, "/redact")
+        expect(pia.locator(".row.redacted .text")).to_have_text("(taken back)")
+        notes(pia, "pia took back something")
+        ada.ask(type="restrict", room="lobby", nick="pia", what="mute", ms=600_000, reason="noise")
+        notes(pia, "you are muted in lobby for 10 min, by ada (noise)")
+        say(pia, "hello?")
+        notes(pia, "not said: hello? (you are muted in lobby for another 10 min)")
+        ada.ask(type="mode", room="lobby", slow_ms=5_000)
+        notes(pia, "lobby is slow (one line in 5 s) now, says ada")
+        ada.ask(type="kick", room="lobby", nick="pia", reason="noise")
+        expect(pia.locator("#title")).to_have_text("den")
+        notes(pia, "you were put out of lobby by ada (noise)")

@@ -13,7 +13,7 @@ from tcpchat_cli.terminal.settings import CHANGEABLE
 _OF_ROOMS = {"join", "room", "out", "leave", "part", "who", "names"}
 _SEARCHES = {"search", "find"}
 _OF_NICKS = {"msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"}
-_OF_NICKS |= {"invite"}
+_OF_NICKS |= {"invite", "redact"}
 
 
 class ChatCompleter(Completer):

@@ -170,6 +170,8 @@ class Renderer:
         who = [("", "* "), nick, ("", " ")] if said.emote else [nick, ("", ": ")]
         called = said.nick != self.me and self.mentions_me(said.text)
         body = [("class:mention" if called else "", _bounded(said.text))]
+        if said.redacted:
+            body = [("class:system", "(taken back)")]
         yield Line([_time(said.at), *room, *who], body)
 
     def _entered(self, entered: notices.Entered) -> Iterator[Line]:
@@ -279,6 +281,11 @@ def _moderation(notice: Notice) -> Iterator[Line]:
         case notices.ModeSet(room, by):
             says = [("", " now, says "), _nick(by)] if by else [("", " now")]
             yield system([("", f"{_name(room)} is {mode_text(notice)}"), *says])
+        case notices.Redacted(room, _, by, at, nick):
+            whose = [("", " that "), _nick(nick), ("", " had said")] if nick not in ("", by) else []
+            yield system(
+                [_nick(by), ("", " took back something"), *whose, ("", f" in {_name(room)}")], at
+            )
         case notices.Invited(room, by, until, at, nick, code):
             lasts = shown_duration(until - at)
             if code:
