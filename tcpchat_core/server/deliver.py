@@ -22,7 +22,7 @@ from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Sen
 from tcpchat_core.events import Entry, Request
 from tcpchat_core.notices import Notice, Said
 from tcpchat_core.server.connection import Connection, Phase
-from tcpchat_core.state import ChatState
+from tcpchat_core.state import ChatState, Person
 from tcpchat_core.state.refusals import not_in_room
 
 # How much of a replay is made at a time: some hundreds of lines. Enough to fill a socket, little
@@ -193,40 +193,48 @@ class Delivery:
         Who has been put out of a room by then is told nothing of it any more.
         """
         flavour, nick = connection.flavour, self._nick(connection)
-        piece: list[bytes] = []
-        size = 0
-        rooms = self._rooms(connection)
-        for notice in told:
-            data = flavour.encode_for(nick, notice, request) if _is_of(notice, rooms) else b""
-            if not data and isinstance(notice, notices.HistoryPage | notices.Members):
-                refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
-                data = flavour.encode_for(nick, refused, request)
-            piece.append(data)
-            size += len(data)
-            if size >= _PIECE_BYTES:
-                yield b"".join(piece)
-                piece, size = [], 0
-                rooms = self._rooms(connection)
-        if size:
-            yield b"".join(piece)
-
-    def _rooms(self, connection: Connection) -> set[str]:
-        """The names of the rooms that somebody is in."""
+        # The same person, also when it speaks on another connection by then.
         person = self._state.person(connection.conn)
-        return {room.name for room in person.rooms.values()} if person is not None else set()
+        return _pieces(flavour, nick, told, request, person)
 
     def _nick(self, connection: Connection) -> str:
         person = self._state.person(connection.conn)
         return person.nick if person is not None else ""
 
 
-def _is_of(notice: Notice, rooms: set[str]) -> bool:
-    """Whether a notice is of one of these rooms, or of none."""
+def _pieces(
+    flavour: Flavour,
+    nick: str,
+    told: Iterable[Notice],
+    request: Request | object,
+    person: Person | None,
+) -> Iterator[bytes]:
+    piece: list[bytes] = []
+    size = 0
+    for notice in told:
+        if person is None or person.put_out is None or not _is_of(notice, person.put_out):
+            data = flavour.encode_for(nick, notice, request)
+        elif isinstance(notice, notices.HistoryPage | notices.Members):
+            refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
+            data = flavour.encode_for(nick, refused, request)
+        else:
+            continue
+        piece.append(data)
+        size += len(data)
+        if size >= _PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if size:
+        yield b"".join(piece)
+
+
+def _is_of(notice: Notice, rooms: dict[str, notices.Left]) -> bool:
+    """Whether a notice is of one of the rooms that somebody was put out of."""
     match notice:
         case Said(room) | notices.HistoryPage(room) | notices.Members(room) | notices.Gap(room):
-            return not room or room in rooms
+            return any(left.room == room for left in rooms.values())
         case _:
-            return True
+            return False
 
 
 def _with_code(connection: Connection, request: events.Invite, notice: Notice) -> Notice:

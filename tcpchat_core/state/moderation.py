@@ -397,8 +397,7 @@ def _put_out(tables: Tables, room: Room, target: Person, left: notices.Left) -> 
     tables.leave(target, room)
     if room.rules is not None:
         room.rules.invited.pop(target.bearer, None)
-    if target.session:
-        target.remember_put_out(room, own, tables.limits)
+    target.remember_put_out(room, own, tables.limits)
     actions: list[Action] = [_told_with_own(room, target, left, own)]
     if not target.away:
         actions.append(Leave(room.audience, target.conn))

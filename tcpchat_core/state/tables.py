@@ -123,7 +123,9 @@ class Person:
         return self.session or f"{self.id}"
 
     def remember_put_out(self, room: Room, left: Left, limits: StateLimits) -> None:
-        """Keep, for when the session is resumed, that it was put out of a room."""
+        """Keep that it was put out of a room: what is on its way to it is not for it any more, and
+        when its session is resumed it has to be told.
+        """
         if self.put_out is None:
             self.put_out = {}
         self.put_out[room.key] = left
@@ -285,8 +287,8 @@ class Room:
         person.rooms[self.key] = self
         if person.session:
             person.since[self.key] = self.seq
-            if person.put_out is not None:
-                person.put_out.pop(self.key, None)
+        if person.put_out is not None:
+            person.put_out.pop(self.key, None)
 
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""

@@ -450,10 +450,9 @@ class Model:
         told = {**told_to(room.members, left), **told_to([target], mine)}
         self._leave(target, event.key)
         room.invited.pop(target, None)
-        if target.session:
-            target.put_out[event.key] = mine
-            while len(target.put_out) > self.limits.rooms_per_person:
-                del target.put_out[next(iter(target.put_out))]
+        target.put_out[event.key] = mine
+        while len(target.put_out) > self.limits.rooms_per_person:
+            del target.put_out[next(iter(target.put_out))]
         return told
 
     def _redact(self, person: ModelPerson, event: events.Redact, at: int) -> Told:

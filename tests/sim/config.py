@@ -136,6 +136,7 @@ class Config:
     knows_by: int  # how late an end learns of a cut, when it does
     learns: float  # how likely that is
     safety: int  # how long there are faults
+    is_moderated: bool = False  # whether people moderate the rooms that they have made
     sharing: Sharing | None = None  # with others; None for a node that has its log for itself
     browsers: float = 0.0  # how many of the people who speak JSON Lines do so from a page
     leave_every: int = 0  # so often a page is closed, or loaded anew, on average
@@ -272,6 +273,7 @@ class Config:
             knows_by=draw.choice((0, 500, 5_000)),
             learns=draw.choice((0.2, 0.6, 1.0)),
             safety=safety,
+            is_moderated=random.Random(f"moderation of {seed}").random() < 0.4,
         )
 
     def __str__(self) -> str:

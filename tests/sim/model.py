@@ -6,6 +6,7 @@ the simulation is over. A message is known by its text: no two that are said on 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -36,6 +37,8 @@ class Stay:
     start: int
     end: int | None = None
     ended_on: int | None = None  # the connection that the person had then
+    at: int = 0  # when it began
+    was_put_out: bool = False
 
     @property
     def since(self) -> int:
@@ -48,6 +51,16 @@ class Stay:
 
 
 @dataclass
+class Restriction:
+    """One person kept from one thing until a time."""
+
+    what: str
+    person: int
+    nick_key: str
+    until: int
+
+
+@dataclass
 class Life:
     """A room from its first member to its last, numbered from `base` + 1."""
 
@@ -56,6 +69,23 @@ class Life:
     base: int
     members: dict[int, Stay] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    moderators: list[int] = field(default_factory=list)
+    restrictions: list[Restriction] = field(default_factory=list)
+    moderated: bool = False
+    closed: list[list[int]] = field(default_factory=list)  # from and to which place it was private
+    invited: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether one comes in only by invitation."""
+        return bool(self.closed) and len(self.closed[-1]) == 1
+
+    def restricts(self, what: str, person: int, at: int) -> bool:
+        """Whether somebody is kept from something at a time."""
+        return any(
+            each.what == what and each.person == person and at < each.until
+            for each in self.restrictions
+        )
 
     def last_at(self, place: int) -> int:
         """The number of its last message before a place; 0 if it was not there."""
@@ -128,6 +158,9 @@ class Model:
         self.said_again: list[str] = []  # texts that the log holds twice under two ids
         self.resumed: dict[int, tuple[int, int]] = {}  # by connection: place, id of the person
         self.forgotten: dict[int, int] = {}  # by place: what was said before which time
+        # What moderators have done, and what was refused for what they have done.
+        self.acts: set[tuple[object, ...]] = set()
+        self.refusals: Counter[tuple[int, str]] = Counter()
         self.epochs = [("simulated", 0)]  # and the entry that each began with
 
     def apply(self, entry: Entry) -> None:
@@ -163,14 +196,26 @@ class Model:
                     who.nick, who.key = event.nick, event.key
                     self.nicks[who.key] = who
             case events.Join():
-                self._join(who, event, place)
+                self._join(who, event, entry)
             case events.Out():
                 if stay := who.rooms.get(event.key):
                     self._leave(who, stay, place)
             case events.Say():
                 self._say(who, event, entry)
+            case events.Topic():
+                if stay := who.rooms.get(event.key):
+                    self._is_muted(who, stay.life, entry.at)
             case events.Tell():
                 self._tell(who, event, place)
+            case (
+                events.Kick()
+                | events.Restrict()
+                | events.Lift()
+                | events.Role()
+                | events.RoomMode()
+                | events.Invite()
+            ):
+                self._moderate(who, event, entry)
             case events.Quit(reason):
                 self._depart(who, place, entry.at, "quit", reason)
             case events.Disconnect(reason):
@@ -257,7 +302,8 @@ class Model:
         if self.speaking.get(who.conn) is who:
             del self.speaking[who.conn]
 
-    def _join(self, who: Character, event: events.Join, place: int) -> None:
+    def _join(self, who: Character, event: events.Join, entry: Entry) -> None:
+        place = entry.seq
         if event.key in who.rooms or len(who.rooms) >= self.limits.rooms_per_person:
             return
         life = self.rooms.get(event.key)
@@ -265,7 +311,14 @@ class Model:
             if len(self.rooms) >= self.limits.rooms:
                 return
             life = self.rooms[event.key] = Life(event.room, event.key, place)
-        stay = Stay(who.id, life, place)
+            life.moderators += [who.id] if event.roles else []
+        elif life.restricts("ban", who.id, entry.at):
+            self.refusals[who.id, "banned"] += 1
+            return
+        elif life.is_private and life.invited.get(who.id, 0) <= entry.at:
+            self.refusals[who.id, "private"] += 1
+            return
+        stay = Stay(who.id, life, place, at=entry.at)
         life.members[who.id] = who.rooms[event.key] = stay
         who.stays.append(stay)
 
@@ -273,6 +326,8 @@ class Model:
         stay.end, stay.ended_on = place, who.conn
         life = stay.life
         del life.members[who.id], who.rooms[life.key]
+        life.moderators = [each for each in life.moderators if each != who.id]
+        self._unattended(life)
         if not life.members:
             del self.rooms[life.key]
 
@@ -280,9 +335,11 @@ class Model:
         stay = who.rooms.get(event.key)
         if stay is None or (event.id is not None and event.id in who.ids):
             return
+        life = stay.life
+        if self._is_muted(who, life, entry.at):
+            return
         if event.id is not None:
             who.ids[event.id] = event.text
-        life = stay.life
         seq = life.base + len(life.messages) + 1
         message = Message(event.text, who.id, who.nick, life, seq, entry.seq, entry.at)
         life.messages.append(message)
@@ -301,3 +358,100 @@ class Model:
         if event.text in self.directs:
             self.said_again.append(event.text)
         self.directs[event.text] = direct
+
+    # ── Moderation ───────────────────────────────────────────────────────────────────────────
+
+    def _is_muted(self, who: Character, life: Life, at: int) -> bool:
+        """Whether somebody is refused to speak."""
+        is_muted = life.moderated or life.restricts("mute", who.id, at)
+        if not is_muted or who.id in life.moderators:
+            return False
+        self.refusals[who.id, "muted"] += 1
+        return True
+
+    def _unattended(self, life: Life) -> None:
+        if life.moderated and not life.moderators:
+            life.moderated = False
+            self._mode(life, "")
+
+    def _mode(self, life: Life, by: str) -> None:
+        self.acts.add(("mode", life.name, by, life.moderated, life.is_private))
+
+    def _moderate(
+        self,
+        who: Character,
+        event: events.Kick
+        | events.Restrict
+        | events.Lift
+        | events.Role
+        | events.RoomMode
+        | events.Invite,
+        entry: Entry,
+    ) -> None:
+        stay, at = who.rooms.get(event.key), entry.at
+        if stay is None or who.id not in stay.life.moderators:
+            return
+        life = stay.life
+        if isinstance(event, events.RoomMode):
+            self._set_mode(life, event, entry.seq)
+            self._mode(life, who.nick)
+            return
+        other = self.nicks.get(event.nick_key)
+        if isinstance(event, events.Lift):
+            for each in tuple(life.restrictions):
+                is_named = event.nick_key == each.nick_key or (other and other.id == each.person)
+                if each.what == event.what and at < each.until and is_named:
+                    life.restrictions.remove(each)
+                    self.acts.add(("lifted", life.name, event.what, who.nick))
+            return
+        if other is None:
+            return
+        if isinstance(event, events.Invite):
+            life.invited[other.id] = at + self.limits.invitation_ms
+            self.acts.add(("invited", life.name, other.nick, who.nick, at))
+            return
+        is_in = life.key in other.rooms
+        if isinstance(event, events.Role):
+            if is_in:
+                self._set_role(life, other, event.role)
+                self.acts.add(("role", life.name, other.nick, event.role, who.nick))
+                self._unattended(life)
+            return
+        if other.id in life.moderators:
+            return
+        until = 0
+        if isinstance(event, events.Restrict):
+            if not is_in and event.what == "mute":
+                return
+            usual = self.limits.ban_ms if event.what == "ban" else self.limits.mute_ms
+            until = at + min(event.ms or usual, self.limits.restriction_ms)
+            life.restrictions = [
+                each
+                for each in life.restrictions
+                if (each.what, each.person) != (event.what, other.id)
+            ]
+            life.restrictions.append(Restriction(event.what, other.id, other.key, until))
+            self.acts.add(("restricted", life.name, other.nick, event.what, until, who.nick))
+            if event.what == "mute":
+                return
+        if is_in:
+            stay = other.rooms[life.key]
+            stay.was_put_out = True
+            life.invited.pop(other.id, None)
+            self.acts.add(("left", life.name, other.nick, who.nick, at, until))
+            self._leave(other, stay, entry.seq)
+
+    def _set_role(self, life: Life, other: Character, role: str) -> None:
+        life.moderators = [each for each in life.moderators if each != other.id or role != "member"]
+        if role == "moderator" and other.id not in life.moderators:
+            life.moderators.append(other.id)
+
+    def _set_mode(self, life: Life, event: events.RoomMode, place: int) -> None:
+        if event.moderated is not None:
+            life.moderated = event.moderated
+        if event.private is not None:
+            life.invited.clear()
+            if event.private and not life.is_private:
+                life.closed.append([place])
+            elif life.is_private and not event.private:
+                life.closed[-1].append(place)

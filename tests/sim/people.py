@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # The room that everybody is in.
 COMMONS = "commons"
 
+RESTRAINTS: tuple[events.Restraint, ...] = ("ban", "mute")
+ROLES: tuple[events.RoomRole, ...] = ("moderator", "moderator", "member")
+
 # A client that has heard nothing for so long asks, and some time later dials again.
 ASK_AFTER = 4_000
 DEAD_AFTER = 12_000
@@ -85,6 +88,9 @@ class Person(Peer):
             self.clock.after(1_000, self._wonder)
         if has_page:
             self.clock.after(self._until_parting(), self._part)
+        self._rules = random.Random(f"how {name} of {world.config.seed} moderates")
+        if world.config.is_moderated and not self.steady:
+            self.clock.after(1_000, self._moderate)
 
     def _new_protocol(self) -> ClientProtocol:
         return self.world.parts.client(password=self.world.config.password)
@@ -379,6 +385,38 @@ class Person(Peer):
                     words += f".{draw.randint(1, 9)}"
                 room = draw.choice(("", view.name))
                 self.ask(events.Search(words, room, limit=draw.randint(1, 6)))
+
+    def _moderate(self) -> None:
+        """Do what only moderators may, now and then; where one is one, and never where all are."""
+        if self.retired or not self.world.faulty:
+            return
+        draw = self._rules
+        self.clock.after(draw.randint(50, 1_000), self._moderate)
+        views = [view for view in self.protocol.rooms.values() if view.name != COMMONS]
+        mine = [view for view in views if self.protocol.nick in view.moderators]
+        if not views or draw.random() < 0.1:
+            room = f"room{draw.randint(1, self.world.config.rooms)}"
+            if self.open and room not in self.wanted:
+                self.wanted.append(room)
+                self.ask(events.Join(room))
+            return
+        view = draw.choice(mine or views)
+        room, what = view.name, draw.choice(RESTRAINTS)
+        ms = draw.choice((500, 3_000, 20_000))
+        nick = draw.choice([*view.members, *(each.protocol.nick for each in self.world.people)])
+        nick = nick or "nobody"
+        asked: tuple[Request, ...] = (
+            events.Kick(room, nick, "because"),
+            events.Restrict(room, nick, what, ms),
+            events.Restrict(room, nick, what, ms),
+            events.Lift(room, nick, what),
+            events.Role(room, nick, draw.choice(ROLES)),
+            events.RoomMode(room, moderated=draw.random() < 0.3),
+            events.RoomMode(room, private=draw.random() < 0.6),
+            events.Invite(room, nick),
+            events.Restrictions(room),
+        )
+        self.ask(draw.choice(asked))
 
     def act(self, rooms: list[str]) -> None:
         """Do one thing, for which there are these rooms."""

@@ -14,6 +14,7 @@ from tests.sim.checkers.last_words import LastWords
 from tests.sim.checkers.leases import Leases
 from tests.sim.checkers.liveness import Liveness
 from tests.sim.checkers.losses import Losses
+from tests.sim.checkers.moderation import Moderation
 from tests.sim.checkers.nothing_outside import NothingOutside
 from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.on_disk import OnDisk
@@ -33,6 +34,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     ExactlyOnce,
     NothingTwice,
     NothingOutside,
+    Moderation,
     DirectMessages,
     Receipts,
     Replay,

@@ -27,6 +27,7 @@ from tcpchat_core import (
     Effect,
     Enter,
     Entry,
+    Leave,
     Notice,
     Pause,
     Propose,
@@ -55,7 +56,9 @@ from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, moderation
+from tcpchat_core.state.refusals import not_in_room
+from tcpchat_core.state.restrictions import Restrictions
 from tcpchat_core.state.tables import Tables
 from tcpchat_net import node as node_module
 from tcpchat_net.fanout import Fanout
@@ -1216,6 +1219,78 @@ def an_archive_is_not_cut_where_its_log_has_lost_its_end(patch: Patch) -> Parts:
     return Parts()
 
 
+# ── Of moderation ────────────────────────────────────────────────────────────────────────────
+
+
+def everybody_moderates(patch: Patch) -> Parts:
+    def moderated(person: Person, event: Any, request: str) -> Any:
+        return person.rooms.get(event.key) or not_in_room(request, event.room)
+
+    patch.setattr(moderation, "_moderated", moderated)
+    return Parts()
+
+
+def who_is_banned_comes_in(patch: Patch) -> Parts:
+    original = moderation.may_not_enter
+
+    def may_not_enter(*asked: Any) -> Any:
+        refused = original(*asked)
+        return None if refused is not None and refused[0] == "banned" else refused
+
+    patch.setattr(moderation, "may_not_enter", may_not_enter)
+    return Parts()
+
+
+def who_is_not_invited_comes_in(patch: Patch) -> Parts:
+    patch.setattr(moderation, "_is_invited", lambda *_: True)
+    return Parts()
+
+
+def who_is_muted_speaks(patch: Patch) -> Parts:
+    patch.setattr(moderation, "may_not_speak", lambda *_: None)
+    return Parts()
+
+
+def a_restriction_outlasts_its_end(patch: Patch) -> Parts:
+    original = Restrictions.add
+    patch.setattr(
+        Restrictions,
+        "add",
+        lambda self, each: original(self, msgspec.structs.replace(each, until=each.until * 2)),
+    )
+    return Parts()
+
+
+def who_is_put_out_hears_on(patch: Patch) -> Parts:
+    def kick(tables: Tables, person: Person, event: events.Kick, at: int) -> list[Action]:
+        actions = RULES[events.Kick](tables, person, event, at)
+        return [action for action in actions if not isinstance(action, Leave)]
+
+    patch.setitem(HANDLERS, events.Kick, kick)
+    return Parts()
+
+
+def an_opened_room_shows_what_was_private(patch: Patch) -> Parts:
+    def mode(tables: Tables, person: Person, event: events.RoomMode, at: int) -> list[Action]:
+        actions: list[Action] = RULES[events.RoomMode](tables, person, event, at)
+        for room in person.rooms.values():
+            room.opened = 0
+        return actions
+
+    patch.setitem(HANDLERS, events.RoomMode, mode)
+    return Parts()
+
+
+MODERATION: list[tuple[Mutation, str]] = [
+    (everybody_moderates, "moderation"),
+    (who_is_banned_comes_in, "moderation"),
+    (who_is_not_invited_comes_in, "moderation"),
+    (who_is_muted_speaks, "nothing_outside"),
+    (a_restriction_outlasts_its_end, "moderation"),
+    (who_is_put_out_hears_on, "nothing_outside"),
+    (an_opened_room_shows_what_was_private, "moderation"),
+]
+
 MUTATIONS: list[tuple[Mutation, str]] = [
     (ids_are_not_remembered, "nothing_twice"),
     (the_replay_is_one_too_short, "exactly_once"),
@@ -1359,6 +1434,7 @@ def shared_seeds(what: str) -> Iterator[int]:
             yield seed
 
 
+MODERATED_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).is_moderated][:WITHIN]
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
 BROWSER_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).browsers][:WITHIN]
 FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).keep_ms][:WITHIN]
@@ -1370,6 +1446,7 @@ FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).ke
         pytest.param(mutation, checker, seeds, id=mutation.__name__)
         for mutations, seeds in (
             (MUTATIONS, range(WITHIN)),
+            (MODERATION, MODERATED_SEEDS),
             (ON_DISK, KEPT_SEEDS),
             (FORGETTING, FORGETTING_SEEDS),
             (BROWSERS, BROWSER_SEEDS),
@@ -1404,5 +1481,5 @@ def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
 
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    mutations = (*MUTATIONS, *BROWSERS, *ON_DISK, *FORGETTING, *SHARED)
+    mutations = (*MUTATIONS, *BROWSERS, *MODERATION, *ON_DISK, *FORGETTING, *SHARED)
     assert needed <= {checker for _, checker, *_ in mutations}

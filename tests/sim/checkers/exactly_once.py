@@ -59,7 +59,8 @@ class ExactlyOnce(Checker):
         ]
         is_complete = branch is world.branch and (
             # Of several stays that ended on one connection, the first goodbye is the first's.
-            lefts > len(earlier)
+            # Who was put out has no claim to what it had not been shown yet.
+            lefts > len(earlier) and not stay.was_put_out
             if stay.end is not None
             else person.away_since is None and not person.gone
         )
