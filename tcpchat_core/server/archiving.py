@@ -18,11 +18,12 @@ def what_was_said(state: ChatState, entry: Entry, actions: Iterable[Action]) -> 
     event, person = entry.event, state.person(entry.conn)
     if isinstance(event, Say | Redact) and person is not None:
         for action in actions:
-            if isinstance(action, Broadcast):
-                match action.payload:
-                    case Said() as said:
-                        return Archived(entry.seq, event.key, person.key, said)
-                    case Redacted(room, seq, at=at, nick=nick):
-                        gone = Said(room, nick, "", seq, at, emote=True, redacted=True)
-                        return Archived(entry.seq, event.key, "", gone)
+            match action:
+                case Broadcast(_, Said() as said):
+                    return Archived(entry.seq, event.key, person.key, said)
+                case Broadcast(_, Redacted(room, seq, at=at, nick=nick)):
+                    gone = Said(room, nick, "", seq, at, emote=True, redacted=True)
+                    return Archived(entry.seq, event.key, "", gone)
+                case _:
+                    pass
     return None

@@ -921,6 +921,15 @@ def test_what_is_taken_back_is_told_in_both_dialects_and_shown_as_such() -> None
     assert refusals(server.told(2)) == ["no-such-nick"]
 
 
+def test_who_was_put_out_of_a_room_is_answered_about_all_else() -> None:
+    server = served()
+    server.send(1, b"/kick bob\n")
+    server.read(2)
+    server.ask(2, events.Rooms(), join("den"), events.Who("den"))
+    kinds = [notices.RoomList, notices.Entered, notices.Members]
+    assert [type(notice) for notice in server.told(2)] == kinds
+
+
 def test_a_server_without_secrets_makes_no_codes() -> None:
     server = MemoryServer()
     server.connect(1)

@@ -44,9 +44,17 @@ from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, moderation
 from tcpchat_core.state.restrictions import Restrictions
-from tests.core import checkers, test_client, test_moderation, test_paste, test_server, test_state
+from tests.core import (
+    checkers,
+    test_archive,
+    test_client,
+    test_moderation,
+    test_paste,
+    test_server,
+    test_state,
+)
 from tests.core.browser import told_frames
 from tests.core.harness import random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
@@ -462,6 +470,26 @@ def a_snapshot_forgets_where_people_come_from(patch: Patch) -> None:
     change_snapshots(patch, lambda record: record.pop("moderated", None))
 
 
+def an_invitation_is_not_asked_for(patch: Patch) -> None:
+    patch.setattr(moderation, "_is_invited", lambda *_: True)
+
+
+def what_was_private_is_shown_when_a_room_is_opened(patch: Patch) -> None:
+    patch.setattr(Room, "opened", property(lambda _: 0, lambda *_: None))
+
+
+def what_was_taken_back_stays(patch: Patch) -> None:
+    patch.setattr(Room, "redact", lambda *_: None)
+
+
+def everything_is_ones_own(patch: Patch) -> None:
+    patch.setattr(Room, "has_said", lambda *_: True)
+
+
+def who_was_put_out_is_shown_what_was_found(patch: Patch) -> None:
+    patch.setattr(Person, "remember_put_out", lambda *_: None)
+
+
 MODERATION: list[Callable[[Patch], None]] = [
     everybody_moderates,
     who_is_put_out_hears_on,
@@ -693,6 +721,26 @@ BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         a_lifted_ban_holds_for_its_place,
         test_moderation.test_when_one_of_two_bans_from_a_place_is_lifted_the_other_holds,
+    ),
+    (
+        an_invitation_is_not_asked_for,
+        test_moderation.test_into_a_private_room_one_comes_by_invitation_only,
+    ),
+    (
+        what_was_private_is_shown_when_a_room_is_opened,
+        test_moderation.test_what_was_said_while_a_room_was_private_is_not_for_who_comes_when_it_is_open,
+    ),
+    (
+        what_was_taken_back_stays,
+        test_moderation.test_ones_own_last_message_is_taken_back_and_keeps_its_number,
+    ),
+    (
+        everything_is_ones_own,
+        test_moderation.test_what_somebody_else_said_under_ones_nick_is_not_ones_own,
+    ),
+    (
+        who_was_put_out_is_shown_what_was_found,
+        test_archive.test_a_replay_that_is_not_taken_yet_ends_for_who_is_put_out,
     ),
     (
         who_is_put_out_while_away_is_not_told,

@@ -1287,7 +1287,7 @@ MODERATION: list[tuple[Mutation, str]] = [
     (who_is_not_invited_comes_in, "moderation"),
     (who_is_muted_speaks, "nothing_outside"),
     (a_restriction_outlasts_its_end, "moderation"),
-    (who_is_put_out_hears_on, "nothing_outside"),
+    (who_is_put_out_hears_on, "replay"),  # a client shows nothing of it
     (an_opened_room_shows_what_was_private, "moderation"),
 ]
 
