@@ -80,7 +80,7 @@ def test_commands_work_and_rooms_may_be_joined_by_a_line(server: Server) -> None
         "* You joined dev (1 here: bot).",
         "* The topic of dev, set by bot: tea",
         "* dev (1): tea",
-        "* 1 in dev: bot",
+        "* 1 in dev: bot. Moderators: bot",
     ]
 
 

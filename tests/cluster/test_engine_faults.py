@@ -57,7 +57,7 @@ def test_an_engine_that_hangs_longer_than_a_lease_ends_nobody_and_people_are_tol
             bob.read_until("[tea] ada: on its way")
             talk.go_on()
             ada.send("/who\n")
-            ada.read_until("* 2 in tea: ada, bob")
+            ada.read_until("* 2 in tea: ada, bob. Moderators: ada")
         talk.finish()
         team.stop()
         assert "begins anew" not in team.logs()

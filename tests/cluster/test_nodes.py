@@ -34,7 +34,7 @@ def test_people_on_two_nodes_are_in_one_chat(program: str, tmp_path: Path) -> No
             ada.send("tea at four\n")
             bob.read_until("[lobby] ada: tea at four")
             bob.send("/who\n/nick ADA\n/rooms\n/msg ada psst\n")
-            assert bob.read_line() == "* 2 in lobby: ada, bob"
+            assert bob.read_line() == "* 2 in lobby: ada, bob. Moderators: ada"
             assert bob.read_line() == "! nick-in-use: the nickname ada is taken"
             assert bob.read_line() == "* lobby (2)"
             ada.read_until("[bob → you] psst")
@@ -68,7 +68,7 @@ def test_a_session_that_is_lost_on_one_node_goes_on_at_another(
                 ada.say("after")
                 bob.read_until("[lobby] ada: after")
                 bob.send("/who\n")
-                assert bob.read_line() == "* 2 in lobby: ada, bob"
+                assert bob.read_line() == "* 2 in lobby: ada, bob. Moderators: ada"
                 bob.send("/msg ada again\n")
                 until(lambda: len(ada.told) >= 5)
             joined, *told = ada.told[:5]
@@ -123,7 +123,7 @@ def test_a_node_that_is_gone_without_a_word_is_missed_and_its_people_are_gone(
             talk.begin()
             two.kill()
             ada.send("/who\n")  # at once: nobody knows how long the others take to go on
-            assert ada.read_line() == "* 2 in tea: ada, bob"
+            assert ada.read_line() == "* 2 in tea: ada, bob. Moderators: ada"
             talk.go_on()
             assert ada.read_line().startswith("* bob quit (the server restarted)")
             talk.go_on()
@@ -158,7 +158,7 @@ def test_a_node_that_hangs_for_too_long_is_ended_and_comes_back(
         talk.go_on()
         with two.peer("bob", "tea") as bob:
             bob.send("/who\n")
-            bob.read_until("* 1 in tea: bob")
+            bob.read_until("* 1 in tea: bob. Moderators: bob")
         talk.finish()
         team.stop()
         talk.check_archives()

@@ -255,7 +255,7 @@ def test_a_connection_for_which_there_is_no_memory_is_dropped_and_the_others_are
                 peer.send("too much")
                 assert peer.rest() == ""
         inside.send("/who")
-        assert inside.line() == "* 1 in lobby: guest-1"
+        assert inside.line() == "* 1 in lobby: guest-1. Moderators: guest-1"
     assert complaints == ["out of memory: a connection is dropped"]
     assert capfd.readouterr().err == ""
 
@@ -297,8 +297,8 @@ def test_a_reader_that_never_reads_is_given_up_before_the_kernel_holds_much_for_
         for peer in (deaf, talker):
             peer.send("/join lobby")
             peer.until("You joined lobby")
-        said_bytes, members = 0, "* 2 in lobby: guest-1, guest-2"
-        while members == "* 2 in lobby: guest-1, guest-2":
+        said_bytes, members = 0, "* 2 in lobby: guest-1, guest-2. Moderators: guest-1"
+        while members == "* 2 in lobby: guest-1, guest-2. Moderators: guest-1":
             talker.send("\n".join([line] * at_once))
             talker.send("/who")
             members = talker.until(" in lobby: ")

@@ -185,7 +185,7 @@ def test_entries_that_come_again_count_once() -> None:
     assert bob.read() == b""
     assert host.node.counters.entries == len(log.entries)
     host.type(bob, "/who")  # an answer waits for nothing that came twice
-    assert bob.lines() == ["* 2 in tea: ada, bob"]
+    assert bob.lines() == ["* 2 in tea: ada, bob. Moderators: ada"]
 
 
 def test_a_batch_that_is_taken_in_again_counts_once() -> None:
@@ -253,7 +253,7 @@ def test_who_may_say_nothing_at_all_now_is_still_heard_in_its_time() -> None:
     assert not ada.is_read
     ada.read()
     host.wait(1_000)
-    assert ada.lines() == ["* 1 in tea: ada"]
+    assert ada.lines() == ["* 1 in tea: ada. Moderators: ada"]
     assert ada.is_read
 
 

@@ -228,7 +228,7 @@ def test_a_header_may_come_in_pieces_and_with_what_follows() -> None:
         peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for place in range(len(data)):
             peer.sock.sendall(data[place : place + 1])
-        assert peer.until("in lobby:") == "* 1 in lobby: guest-1"
+        assert peer.until("in lobby:") == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 def test_a_proxy_may_look_whether_the_server_is_there() -> None:

@@ -191,7 +191,7 @@ def test_a_half_closed_connection_is_answered_to_the_last_line_and_closed() -> N
             assert ada.read_to_end()[1:] == [
                 "* You are now ada",
                 "* You joined lobby (2 here: bob, ada).",
-                "* 2 in lobby: bob, ada",
+                "* 2 in lobby: bob, ada. Moderators: bob",
             ]
         heard = bob.read_until("* ada quit")
         assert heard == ["* ada joined lobby", "[lobby] ada: hello", "* ada quit"]
@@ -237,7 +237,7 @@ def test_five_hundred_who_come_and_go_leave_nothing_behind() -> None:
         assert len(os.listdir("/proc/self/fd")) <= descriptors
         assert count_objects(*kinds) <= objects
         bob.send("/who\n")
-        assert bob.read_until("* 1 in ")[-1] == "* 1 in lobby: bob"
+        assert bob.read_until("* 1 in ")[-1] == "* 1 in lobby: bob. Moderators: bob"
         bob.sock.close()
         in_turn_until(lambda: server.connections == server.people == 0)
         assert count_objects(Connection) == 0

@@ -220,7 +220,7 @@ def test_garbage_in_the_place_of_a_handshake_ends_that_connection_only(
                 while peer.sock.recv(65_536):
                     pass  # TLS's own alert
         inside.send("/who")
-        assert inside.line() == "* 1 in lobby: guest-1"
+        assert inside.line() == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 # ── Handshakes that do not end ───────────────────────────────────────────────────────────────────
@@ -241,7 +241,7 @@ def test_handshakes_that_do_not_end_delay_nobody(authority: Authority, files: Fi
         begun_handshakes(stack, server)
         inside = joined(stack.enter_context(Peer(server.address, authority.client())))
         inside.send("/who")
-        assert inside.line() == "* 1 in lobby: guest-1"
+        assert inside.line() == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 def test_handshakes_that_do_not_end_are_ended_after_a_time(files: Files) -> None:
@@ -336,7 +336,7 @@ def test_sighup_renews_the_certificate_and_a_broken_one_is_not_taken(
         assert serial(address, client) == second
 
         stays.send("/who")
-        assert stays.until("in lobby") == "* 1 in lobby: guest-1"
+        assert stays.until("in lobby") == "* 1 in lobby: guest-1. Moderators: guest-1"
         process.terminate()
         assert process.wait(LIMIT_S) == 0
 
@@ -347,7 +347,7 @@ def test_sighup_without_tls_is_logged_and_changes_nothing() -> None:
         process.send_signal(signal.SIGHUP)
         assert "there is none: nothing was done" in logged(process, "SIGHUP")
         stays.send("/who")
-        assert stays.line() == "* 1 in lobby: guest-1"
+        assert stays.line() == "* 1 in lobby: guest-1. Moderators: guest-1"
 
 
 def test_the_first_lines_say_how_to_join_over_tls(files: Files) -> None:
