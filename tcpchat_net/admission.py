@@ -14,6 +14,7 @@ Rule 3: Whoever is refused is told why, in one line of the dialect that it speak
 from __future__ import annotations
 
 import contextlib
+import hmac
 import ipaddress
 import os
 import resource
@@ -112,6 +113,23 @@ class Admission:
             self._by_origin[origin] -= 1
             if not self._by_origin[origin]:
                 del self._by_origin[origin]
+
+
+class Origins:
+    """Names for the places that connections come from, which tell nothing of them.
+
+    It is such names that stand in the log (`Connect.origin`). Who has the log and not the `secret`
+    cannot tell which addresses they are of; with another secret all names are others.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def name(self, origin: str | None) -> str:
+        """The name of a place, 128 bits in hexadecimal; "" for this machine's own."""
+        if origin is None:
+            return ""
+        return hmac.digest(self._secret, origin.encode(), "sha256")[:16].hex()
 
 
 @lru_cache(maxsize=4_096)  # asked twice for each connection, and many come from one address

@@ -202,10 +202,10 @@ class Node:
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
-    def connect(self, transport: Transport, *, token: str, peer: str) -> int:
+    def connect(self, transport: Transport, *, token: str, peer: str, origin: str = "") -> int:
         """A connection was made; returns its number. At its end the transport is closed.
 
-        `token` and `peer` are as in `ServerProtocol.connection_made`.
+        `token`, `peer` and `origin` are as in `ServerProtocol.connection_made`.
         """
         self.counters.connections += 1
         conn = connection_number(self._number, self._boot, self.counters.connections)
@@ -213,7 +213,9 @@ class Node:
         self._connections[conn] = connection
         self._fanout.add(conn, connection)
         self._carry_out(
-            self.protocol.connection_made(conn, now=self._clock(), token=token, peer=peer)
+            self.protocol.connection_made(
+                conn, now=self._clock(), token=token, peer=peer, origin=origin
+            )
         )
         self._wake()
         return conn

@@ -43,6 +43,7 @@ from tcpchat_net.admission import (
     OUT_OF_RESOURCES,
     TLS_REQUIRED,
     Admission,
+    Origins,
     Rejection,
     SpareDescriptor,
     origin,
@@ -80,6 +81,9 @@ MAX_UNSENT_BYTES: Final = 131_072
 # The secret by which a lost session is resumed has 128 bits: nobody guesses it.
 TOKEN_BYTES: Final = 16
 
+# The secret behind the names that stand for addresses in the log has 256.
+SECRET_BYTES: Final = 32
+
 # How many at a time are told at length why they are refused. Each has a descriptor of those that
 # are reserved; the rest are told in passing.
 MAX_REFUSALS: Final = 32
@@ -116,6 +120,9 @@ class ChatServer(StreamServer):
 
     Connections from `proxies` have to begin with a header of the PROXY protocol, which says whose
     they are; the address in it is the one that counts.
+
+    `secret` makes the names that stand for addresses in the log; without it they are others after
+    each start, and who is banned by where it comes from is not any more.
 
     A subclass may override `do_read` and `do_handle` to see who is accepted, by the address that
     connects, or `handle` to see who is let in, by its own. Who is not to come in is closed instead
@@ -155,6 +162,7 @@ class ChatServer(StreamServer):
         tls: ssl.SSLContext | None = None,
         site: Site | None = None,
         proxies: Sequence[Network] = (),
+        secret: bytes = b"",
         reuse_port: bool = False,
     ) -> None:
         self.protocol = protocol
@@ -173,6 +181,7 @@ class ChatServer(StreamServer):
             stall_timeout_ms=stall_timeout_ms,
         )
         self._reuse_port = reuse_port
+        self._origins = Origins(secret or secrets.token_bytes(SECRET_BYTES))
         self._complain = complain or (lambda _sentence: None)
         self._complained_at: dict[str, int] = {}
         self._admission = Admission(max_clients, max_per_ip)
@@ -317,7 +326,9 @@ class ChatServer(StreamServer):
         where = origin(address[0])
         connection = Connection(self, sock, where)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        connection.conn = self.node.connect(connection, token=token, peer=where or "")
+        connection.conn = self.node.connect(
+            connection, token=token, peer=where or "", origin=self._origins.name(where)
+        )
 
     def do_close(self, sock: Any, *_address: Any) -> None:
         """The end of one that was let in. The address is not known any more."""

@@ -25,11 +25,14 @@ from tcpchat_net.logs.durable import DurableLog
 from tcpchat_net.logs.recovery import recover
 from tcpchat_net.logs.store import LOG_NAME, Store, StoreError
 from tcpchat_net.logs.upkeep import Upkeep
-from tcpchat_net.server import monotonic_ms
+from tcpchat_net.server import SECRET_BYTES, monotonic_ms
 
 # A start has the next number, and after the last one of 16 bits the first again: by then nobody is
 # left of the one that had it.
 MAX_BOOT: Final = 65_535
+
+# The file in the folder with the secret behind the names that stand for addresses in the log.
+ORIGINS_NAME: Final = "origins.key"
 
 # How long what was proposed may take to be written when the server ends. With a disk that is full
 # it may never be.
@@ -66,6 +69,7 @@ class Keeping(Protocol):
     state: ChatState
     number: int  # the node's
     boot: int
+    secret: bytes  # behind the names that stand for addresses in the log
     failure: str | None  # why the server cannot go on
     begins_anew: bool  # … and it can, when it begins once more
     is_shared: bool  # … with other nodes
@@ -97,6 +101,7 @@ class Folder(NamedTuple):
     state: ChatState
     is_behind: bool
     boot: int
+    secret: bytes
 
     def close(self) -> None:
         """Let go of it."""
@@ -128,13 +133,31 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
             )
         boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
         store.set_meta("boot", str(boot))
+        secret = _secret(folder / ORIGINS_NAME)
     except (StoreError, ArchiveError, OSError) as error:
         archive.close()
         store.close()
         if isinstance(error, OSError):
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
         raise StoreError(str(error)) from error
-    return Folder(store, archive, *recovered, boot)
+    return Folder(store, archive, *recovered, boot, secret)
+
+
+def _secret(path: Path) -> bytes:
+    """The secret of a folder, made when there is none: a file of its own, so that a copy of the log
+    is without it. Raises StoreError and OSError.
+    """
+    if not path.exists():
+        made = path.with_suffix(".new")  # a start may end at any time
+        made.write_text(f"{secrets.token_hex(SECRET_BYTES)}\n", encoding="ascii")
+        made.replace(path)
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise StoreError(f"{path} cannot be read: take it away, and a new one is made")
+    return secret
 
 
 class Kept:
@@ -146,6 +169,7 @@ class Kept:
     def __init__(self, folder: Folder, settings: Settings, failed: Callable[[], None]) -> None:
         self.folder = folder
         self.state, self.number, self.boot = folder.state, 0, folder.boot
+        self.secret = folder.secret
         self.failure: str | None = None
         self.begins_anew = False
         self.is_shared = False

@@ -262,6 +262,7 @@ def _server(
         number=number,
         boot=boot,
         site=site,
+        secret=b"" if kept is None else kept.secret,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
         reuse_port=is_worker,
     )

@@ -40,7 +40,7 @@ from tcpchat_net.logs.stream.log import Ending
 from tcpchat_net.logs.stream.node import Hosts, StreamNode
 from tcpchat_net.logs.stream.safety import dangers
 from tcpchat_net.resp import RespWire
-from tcpchat_net.server import monotonic_ms
+from tcpchat_net.server import SECRET_BYTES, monotonic_ms
 
 # In which file of a node's folder it stands whose it is, and which is locked while it is used.
 _OWNER_NAME: Final = "node.json"
@@ -140,6 +140,7 @@ class Shared:
         if folder is not None:
             folder.own(_Owner(self.address.name, begun.epoch, begun.term, folder.key))
         self.state, self.number, self.boot = begun.state, *begun.member
+        self.secret = here.secret(secrets.token_bytes(SECRET_BYTES))
         here.close()
 
         def taken_over(term: int) -> None:

@@ -89,8 +89,53 @@ def test_a_folder_is_made_for_its_owner_alone(folder: Path) -> None:
     assert names(folder / "deep") == {
         "archive.db",
         "log.db",
+        "origins.key",
         f"snapshot-{0:020}.bin",
     }
+
+
+def from_elsewhere(address: str, source: str, *lines: str) -> Talker:
+    """Somebody whose address is what a proxy says."""
+    header = f"PROXY TCP4 {source} 192.0.2.1 4000 7667\r\n"
+    return Talker(address, header + "".join(f"{line}\n" for line in lines))
+
+
+def test_who_is_banned_is_known_by_the_place_after_a_kill_and_no_address_is_kept(
+    folder: Path,
+) -> None:
+    proxied = ("--proxy-protocol", "127.0.0.1")
+    hello, join = '{"type":"hello"}', '{"type":"join","room":"den"}'
+    with (
+        serving(folder, *proxied) as (_server, address),
+        from_elsewhere(address, "192.0.2.1", hello, join) as ada,
+    ):
+        ada.read_until('{"type":"entered"')
+        with from_elsewhere(address, "192.0.2.7", "/nick eve", "/join den") as eve:
+            eve.read_until("* You joined den")
+            ada.send('{"type":"restrict","room":"den","nick":"eve","what":"ban"}\n')
+            eve.read_until("* You were banned from den")
+    with serving(folder, *proxied) as (_server, address):
+        with from_elsewhere(address, "192.0.2.7", "/nick zed", "/join den") as zed:
+            zed.read_until("! banned:")
+        with from_elsewhere(address, "192.0.2.8", "/nick noa", "/join den") as noa:
+            noa.read_until("* You joined den")
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert len(files) >= 3
+    assert not any(b"192.0.2." in path.read_bytes() for path in files)
+
+
+def test_a_secret_that_cannot_be_read_is_told(kept: Path) -> None:
+    file = kept / "origins.key"
+    file.write_text("no secret\n")
+    status, _, error = run_server(["--port", "0", "--data", str(kept)])
+    assert status == 1
+    assert error == (
+        f"tcpchat-server: {file} cannot be read: take it away, and a new one is made\n"
+    )
+    file.unlink()
+    with serving(kept) as (server, _address):
+        stop(server)
+    assert len(file.read_text()) == 65
 
 
 def test_what_was_said_is_there_after_a_kill(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tcpchat_core import ChatState, Effect, ServerLimits, ServerProtocol
 from tcpchat_net import ChatServer
 from tcpchat_net import server as server_module
-from tcpchat_net.admission import Admission, origin
+from tcpchat_net.admission import Admission, Origins, origin
 from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
 
 HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -131,6 +131,15 @@ def test_this_machines_own_connections_have_no_limit_for_one_address() -> None:
 )
 def test_connections_count_by_ipv4_address_or_ipv6_network(host: str, expected: str | None) -> None:
     assert origin(host) == expected
+
+
+def test_a_place_goes_by_a_name_that_only_the_secret_makes() -> None:
+    origins = Origins(b"secret")
+    names = [origins.name(each) for each in ("192.0.2.7", "192.0.2.8", "2001:db8::/64")]
+    assert [len(bytes.fromhex(name)) for name in names] == [16, 16, 16]
+    assert len({*names, Origins(b"another").name("192.0.2.7")}) == 4
+    assert names[0] == Origins(b"secret").name("192.0.2.7")
+    assert origins.name(None) == ""
 
 
 def test_who_leaves_is_not_counted_any_more() -> None:

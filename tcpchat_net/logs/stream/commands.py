@@ -197,6 +197,11 @@ class Commands:
             raise NoLogError(f"the engine at {self.address} has lost the log {self.name}")
         return head
 
+    def secret(self, fresh: bytes) -> bytes:
+        """What all nodes of the log know and nobody else: `fresh`, unless there is one already."""
+        self._call("HSETNX", self._meta, "secret", fresh.hex())
+        return bytes.fromhex(self._call("HGET", self._meta, "secret").decode())
+
     def join(self, node: int, holder: str) -> Joined:
         """Take a lease for a node, or (0) for the first number that nobody has."""
         match self._done(self._run(scripts.JOIN, node, holder)):
