@@ -71,7 +71,8 @@ class Hello(EventBase, frozen=True):
 
     `token` is the one that `welcome` gave. `seen` maps rooms to the number of the last message
     seen in each, `told` is the number of the last direct message seen; both are of the epoch that
-    was told last. `password` is the server's, when it asks for one.
+    was told last. `password` is the server's, when it asks for one. `device` is the token of a
+    device of an account, by which one comes as who one is.
     """
 
     token: str = ""
@@ -79,6 +80,7 @@ class Hello(EventBase, frozen=True):
     told: Number = 0
     password: str = ""
     epoch: str = ""
+    device: str = ""
 
 
 class Nick(EventBase, frozen=True):
@@ -231,6 +233,30 @@ class Restrictions(EventBase, frozen=True):
     key: str = ""
 
 
+class Claim(EventBase, frozen=True):
+    """Become a device of an account, by a code; `name` is what its owner calls it.
+
+    In the log, `code` is the SHA-256 of the code, and `device` that of the token that the server
+    has made.
+    """
+
+    code: str
+    name: str = ""
+    device: str = ""
+
+
+class Offer(EventBase, frozen=True, tag="device"):
+    """Have a code made for another device of one's own; in the log, the SHA-256 of it."""
+
+    code: str = ""
+
+
+class Revoke(EventBase, frozen=True):
+    """A device, by its number, is one's own no more."""
+
+    number: Number
+
+
 class Quit(EventBase, frozen=True):
     """Say goodbye and disconnect."""
 
@@ -254,17 +280,19 @@ class Connect(EventBase, frozen=True):
 
     `session` is the SHA-256 of the session's token in hexadecimal, "" when it cannot be resumed.
     `origin` names where it comes from: an adapter's word, opaque here, "" when that tells nothing.
+    `device` is the SHA-256 of a device's token, "" for a guest.
     """
 
     session: str = ""
     origin: str = ""
+    device: str = ""
 
 
 class Resume(EventBase, frozen=True):
     """A connection asks for the session of an earlier one.
 
     `seen`, `told` and `epoch` are as in `Hello`, by room key, `origin` as in `Connect`. When there
-    is no such session (any more) it is a `Connect` with the session `fresh`.
+    is no such session (any more) it is a `Connect` with the session `fresh`, and `device`.
     """
 
     session: str
@@ -273,6 +301,7 @@ class Resume(EventBase, frozen=True):
     told: int = 0
     epoch: str = ""
     origin: str = ""
+    device: str = ""
 
 
 class Disconnect(EventBase, frozen=True):
@@ -309,6 +338,25 @@ class Configure(EventBase, frozen=True):
 
     limits: dict[str, int] = {}
     rooms: tuple[tuple[str, str], ...] = ()
+
+
+class Grant(EventBase, frozen=True):
+    """The server's owner makes an account, or a code for one that there is.
+
+    `code` is the SHA-256 of a code for a device, "" for none; `admin` is whether it may look after
+    the server, None to leave that as it is. The entry's own `conn` means nothing.
+    """
+
+    account: str
+    key: str
+    code: str = ""
+    admin: bool | None = None
+
+
+class Withdraw(EventBase, frozen=True):
+    """The server's owner ends an account. The entry's own `conn` means nothing."""
+
+    key: str
 
 
 class Forget(EventBase, frozen=True):
@@ -412,6 +460,11 @@ Event: TypeAlias = (
     | Invite
     | Redact
     | Restrictions
+    | Claim
+    | Offer
+    | Revoke
+    | Grant
+    | Withdraw
     | Quit
 )
 
@@ -435,6 +488,9 @@ Request: TypeAlias = (
     | Invite
     | Redact
     | Restrictions
+    | Claim
+    | Offer
+    | Revoke
     | Quit
     | Rooms
     | Who

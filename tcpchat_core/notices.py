@@ -43,6 +43,9 @@ Reason: TypeAlias = Literal[
     "private",
     "no-such-message",
     "too-many",
+    "nick-owned",
+    "wrong-code",
+    "unknown-device",
 ]
 
 
@@ -119,7 +122,8 @@ class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 class Welcome(NoticeBase, frozen=True):
     """You are connected, in a session of your own; `token` resumes it.
 
-    The state fills in `nick` and `epoch`, the server the rest. Numbers (`seq`) of one epoch say
+    The state fills in `nick`, `epoch` and `account` (whose device this is; "" for a guest), the
+    server the rest. Numbers (`seq`) of one epoch say
     nothing about another's.
     """
 
@@ -130,6 +134,7 @@ class Welcome(NoticeBase, frozen=True):
     token: str = ""
     motd: tuple[str, ...] = ()
     limits: Limits | None = None
+    account: str = ""
 
 
 class Joined(NoticeBase, frozen=True):
@@ -191,12 +196,16 @@ class Sent(NoticeBase, frozen=True):
 
 
 class Told(NoticeBase, frozen=True):
-    """Somebody said a line to you alone. `seq` counts what your session was told, from 1."""
+    """Somebody said a line to you alone. `seq` counts what your session was told, from 1.
+
+    With `to` it was you who said it, to somebody of that nick, on another device of yours.
+    """
 
     nick: str
     text: str
     seq: int
     at: int
+    to: str = ""
 
 
 class TopicSet(NoticeBase, frozen=True, tag="topic"):
@@ -294,6 +303,35 @@ class Invited(NoticeBase, frozen=True):
     at: int
     nick: str = ""
     code: str = ""
+
+
+class Claimed(NoticeBase, frozen=True):
+    """You are on a device of your account now; `token` is what it comes by from now on.
+
+    The state leaves `token` empty: only the server that made it knows it.
+    """
+
+    account: str
+    number: int
+    admin: bool = False
+    token: str = ""
+
+
+class Offered(NoticeBase, frozen=True):
+    """A code for another device of yours was made; it holds until a time. `code` is as in
+    `Invited`.
+    """
+
+    account: str
+    until: int
+    at: int
+    code: str = ""
+
+
+class Revoked(NoticeBase, frozen=True):
+    """One of your devices, by its number, is yours no more."""
+
+    number: int
 
 
 class Redacted(NoticeBase, frozen=True):
@@ -438,6 +476,9 @@ Notice: TypeAlias = (
     | ModeSet
     | Invited
     | Redacted
+    | Claimed
+    | Offered
+    | Revoked
     | Gone
     | RoomList
     | Members

@@ -202,6 +202,14 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             if code:
                 return [f"* /join {room} {code} lets people in for {lasts}"]
             return [f"* {nick} may /join {room} for {lasts}, says {by}"]
+        case notices.Claimed(account, number, admin):
+            who = f"{account}, who looks after this server" if admin else account
+            return [f"* This is device {number} of {who}"]
+        case notices.Offered(account, until, at, code):
+            lasts = shown_duration(until - at)
+            return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
+        case notices.Revoked(number):
+            return [f"* Device {number} is none of yours any more"]
         case notices.Redacted(room, _, by, _, nick):
             return [f"* {by} took back something{_whose(nick, by)} in {room}"]
         case notices.RoleSet(room, nick, role, by):
@@ -212,8 +220,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
-        case notices.Told(nick, text):
-            return [f"[{nick} → you] {text}"]
+        case notices.Told(nick, text, to=to):
+            return [f"[you → {to}] {text}" if to else f"[{nick} → you] {text}"]
         case notices.Ponged():
             return ["* pong"]
         case notices.Entered(room, members, count, topic=topic, history=history, again=again):

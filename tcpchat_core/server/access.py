@@ -53,13 +53,19 @@ def session_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def invitation_code(token: str, number: int) -> str:
-    """A code by which whoever has it comes into a private room: 80 bits, for a terminal.
+def new_code(token: str, number: int) -> str:
+    """A code by which whoever has it comes into a private room, or comes to an account: 80 bits,
+    for a terminal.
 
     `token` is the secret of a connection, `number` one that it has not used for this.
     """
-    word = hmac.digest(token.encode(), f"invitation {number}".encode(), "sha256").hex()
+    word = hmac.digest(token.encode(), f"code {number}".encode(), "sha256").hex()
     return "-".join((word[:5], word[5:10], word[10:15], word[15:20]))
+
+
+def device_token(token: str, number: int) -> str:
+    """The token of a device: 256 bits, of which the connection's secret has 128. As `new_code`."""
+    return hmac.digest(token.encode(), f"device {number}".encode(), "sha256").hex()
 
 
 def code_hash(code: str) -> str:

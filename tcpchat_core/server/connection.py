@@ -94,10 +94,10 @@ class Connection:
     __slots__ = (
         "answers",
         "can_be_told",
-        "codes",
         "committed",
         "conn",
         "current",
+        "device",
         "failures",
         "first",
         "flavour",
@@ -116,6 +116,7 @@ class Connection:
         "proposed",
         "reader",
         "rooms",
+        "secrets",
         "sessions",
         "token",
         "unpaid_bytes",
@@ -145,6 +146,7 @@ class Connection:
         self.reader: Reader | None = None  # from OPENING on
         self.flavour = flavour  # in which it is told things
         self.is_admitted = is_admitted  # knows the password, if there is one
+        self.device = ""  # the hash of the token by which it comes to an account
         self.failures = 0  # passwords that were wrong
         self.sessions: tuple[str, ...] = ()  # which it may be holding
         self.is_pinged = False  # since it was last heard of
@@ -159,7 +161,7 @@ class Connection:
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
-        self.codes: dict[str, str] = {}  # that were made for it, by hash, until it is told
+        self.secrets: dict[str, str] = {}  # that were made for it, by hash, until it is told
 
     def move(self, step: Step) -> None:
         """Take a step of its life. An illegal one is a mistake in this package (KeyError)."""

@@ -166,8 +166,8 @@ class Delivery:
             return
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
-        elif isinstance(request, events.Invite):
-            notice = _with_code(connection, request, notice)
+        elif isinstance(request, events.Invite | events.Offer | events.Claim):
+            notice = _with_secret(connection, request, notice)
         flavour, nick = connection.flavour, self._nick(connection)
         if isinstance(notice, _LONG):
             effects.append(Stream(connection.conn, self._encoded(connection, [notice], request)))
@@ -237,12 +237,29 @@ def _is_of(notice: Notice, rooms: dict[str, notices.Left]) -> bool:
             return False
 
 
-def _with_code(connection: Connection, request: events.Invite, notice: Notice) -> Notice:
-    """The state says that a code holds, if it does; which one it is knows who made it."""
-    code = connection.codes.pop(request.code_hash, "")
-    if isinstance(notice, notices.Invited):
-        return msgspec.structs.replace(notice, code=code)
-    return notice
+def _with_secret(
+    connection: Connection,
+    request: events.Invite | events.Offer | events.Claim,
+    notice: Notice,
+) -> Notice:
+    """The state says that a code or a token holds, if it does; which it is knows who made it."""
+    match request:
+        case events.Invite():
+            hashed = request.code_hash
+        case events.Offer():
+            hashed = request.code
+        case events.Claim():
+            hashed = request.device
+    match notice:
+        case notices.Invited() | notices.Offered():
+            return msgspec.structs.replace(notice, code=connection.secrets.pop(hashed, ""))
+        case notices.Claimed():
+            return msgspec.structs.replace(notice, token=connection.secrets.pop(hashed, ""))
+        case notices.Rejected():
+            connection.secrets.pop(hashed, None)
+            return notice
+        case _:
+            return notice
 
 
 def _conn_of(action: Stream[Notice] | asked.Enter | asked.Leave | Close) -> int:

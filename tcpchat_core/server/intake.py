@@ -25,7 +25,8 @@ from tcpchat_core.server.access import (
     MAX_PASSWORD_FAILURES,
     Access,
     code_hash,
-    invitation_code,
+    device_token,
+    new_code,
     session_of,
 )
 from tcpchat_core.server.answers import Answers
@@ -250,15 +251,13 @@ class Intake:
                 connection.current = Name(room, key)
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
-            case events.Invite(nick=""):
+            case events.Invite(nick="") | events.Offer() | events.Claim():
                 if not connection.token:
-                    text = "this server cannot make codes; invite people by name"
-                    refused = Rejected("unavailable", text, "invite")
+                    tag = str(event.__struct_config__.tag)
+                    refused = Rejected("unavailable", "this server cannot make codes", tag)
                     self._answers.give(connection, refused, now, effects)
                     return
-                code = invitation_code(connection.token, connection.proposed)
-                event = msgspec.structs.replace(event, code_hash=code_hash(code))
-                connection.codes[event.code_hash] = code
+                event = _with_secret(connection, event)
         self._propose(connection, event, proposals)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
@@ -302,6 +301,7 @@ class Intake:
         self._propose(connection, event, proposals)
 
     def _hello(self, connection: Connection, hello: events.Hello, proposals: _Proposals) -> None:
+        connection.device = session_of(hello.device) if hello.device else ""
         if not (connection.token and self._limits.grace_ms):
             self._open(connection, _connect(connection), proposals)
             return
@@ -317,7 +317,9 @@ class Intake:
                 seen[name.key] = seq
         connection.sessions = (session_of(hello.token), fresh)
         epoch = hello.epoch[:MAX_EPOCH_CHARS]
-        resume = events.Resume(*connection.sessions, seen, hello.told, epoch, connection.origin)
+        resume = events.Resume(
+            *connection.sessions, seen, hello.told, epoch, connection.origin, connection.device
+        )
         self._open(connection, resume, proposals)
 
     def _is_admitted(
@@ -371,6 +373,29 @@ class Intake:
             effects.append(Close(connection.conn))
 
 
+def _with_secret(
+    connection: Connection, event: events.Invite | events.Offer | events.Claim
+) -> Event:
+    """Make what only who asks is told; the log has its hash."""
+    token, number = connection.token, connection.proposed
+    made: Event
+    match event:
+        case events.Claim():
+            secret = device_token(token, number)
+            hashed = session_of(secret)
+            made = msgspec.structs.replace(event, device=hashed)
+        case events.Offer():
+            secret = new_code(token, number)
+            hashed = code_hash(secret)
+            made = events.Offer(hashed)
+        case events.Invite():
+            secret = new_code(token, number)
+            hashed = code_hash(secret)
+            made = msgspec.structs.replace(event, code_hash=hashed)
+    connection.secrets[hashed] = secret
+    return made
+
+
 def _connect(connection: Connection, session: str = "") -> events.Connect:
     """What makes somebody new of a connection."""
-    return events.Connect(session, connection.origin)
+    return events.Connect(session, connection.origin, connection.device)

@@ -24,6 +24,7 @@ MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 # One line of a wide terminal, with room to spare.
 MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
+MAX_DEVICE_CHARS = 40
 # Some words. More would be a text, and each costs a look into the index.
 MAX_SEARCH_CHARS = 200
 
@@ -105,6 +106,14 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             | events.Restrictions()
         ):
             return _of_moderators(request, current)
+        case events.Claim(code, label):
+            if not code:
+                raise _refused("bad-usage", "say the code that you were given")
+            return events.Claim(code_hash(code), sanitize(label).strip()[:MAX_DEVICE_CHARS])
+        case events.Offer():
+            return events.Offer()
+        case events.Revoke(number):
+            return events.Revoke(number)
         case events.Who(room):
             return Lookup(events.Who(*_room(current, room)))
         case events.History(room, before, limit):

@@ -23,14 +23,17 @@ Rule 6: A message's id is remembered for a while; the same id again gives the sa
 Rule 7: Who makes a room moderates it, and may restrict what others do there; rights and
         restrictions are decided here, by the time of the entry, and are the same on every node.
 
-Rule 8: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
+Rule 8: An account owns a nick, and its devices are one person.
+
+Rule 9: Everything that grows has a bound, and the bounds (`StateLimits`) are part of the state:
         replicas that disagreed about one would disagree about the rest.
 
 All order is the order of insertion in dicts and lists. There are no sets, floats or hashes here
 whose order or value could differ between two runs.
 
 The tables that the rules work on are in `tables`, the rules themselves in `rooms`, `moderation`,
-`people` and `sessions`. Which rule an event is for says `HANDLERS`, at the end of this file.
+`accounts`, `people` and `sessions`. Which rule an event is for says `HANDLERS`, at the end of this
+file.
 """
 
 from __future__ import annotations
@@ -44,10 +47,27 @@ import msgspec
 from tcpchat_core import events
 from tcpchat_core.effects import Action
 from tcpchat_core.events import Entry, Event
-from tcpchat_core.state import moderation, people, rooms, sessions, snapshot
-from tcpchat_core.state.tables import Person, Room, StateLimits, Tables
+from tcpchat_core.state import (
+    accounts,
+    devices,
+    moderation,
+    people,
+    rooms,
+    sessions,
+    snapshot,
+)
+from tcpchat_core.state.tables import Account, Person, Room, StateLimits, Tables
 
-__all__ = ["ARRIVALS", "HANDLERS", "ChatState", "Person", "Room", "StateLimits", "Tables"]
+__all__ = [
+    "ARRIVALS",
+    "HANDLERS",
+    "Account",
+    "ChatState",
+    "Person",
+    "Room",
+    "StateLimits",
+    "Tables",
+]
 
 
 class ChatState:
@@ -111,6 +131,14 @@ class ChatState:
     def all_away(self) -> Iterable[Person]:
         """All whose sessions wait to be resumed, in the order of going."""
         return self._tables.away.values()
+
+    def account(self, key: str) -> Account | None:
+        """Who owns a nick, by its key."""
+        return self._tables.accounts.get(key)
+
+    def accounts(self) -> Iterable[Account]:
+        """All accounts, in the order of being made."""
+        return self._tables.accounts.values()
 
     def room(self, key: str) -> Room | None:
         """The room with a key."""
@@ -193,6 +221,9 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Invite: moderation.invite,
     events.Redact: moderation.redact,
     events.Restrictions: moderation.restrictions,
+    events.Claim: accounts.claim,
+    events.Offer: accounts.offer,
+    events.Revoke: devices.revoke,
     events.Quit: people.quit_,
     events.Disconnect: sessions.disconnect,
     # Somebody who is here does not come, and what ends others is not for it.
@@ -201,6 +232,8 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Expire: people.nothing,
     events.Lapse: people.nothing,
     events.Configure: people.nothing,
+    events.Grant: people.nothing,
+    events.Withdraw: people.nothing,
     events.Forget: people.nothing,
     events.Diverge: people.nothing,
 }
@@ -208,12 +241,14 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
 # What each event does that is of nobody who is here. All others do nothing then.
 ARRIVALS: Final[dict[type[Event], Callable[[Tables, Entry, Any], list[Action]]]] = {
     events.Connect: lambda tables, entry, event: people.connect(
-        tables, entry.conn, entry.number, event.session, event.origin
+        tables, entry, event.session, event.origin, event.device
     ),
     events.Resume: sessions.resume,
     events.Expire: sessions.expire,
     events.Lapse: sessions.lapse,
     events.Configure: rooms.configure,
+    events.Grant: accounts.grant,
+    events.Withdraw: devices.withdraw,
     events.Forget: rooms.forget,
     events.Diverge: sessions.diverge,
 }

@@ -35,6 +35,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.effects import Action, Broadcast, Leave, Send
 from tcpchat_core.notices import Notice, Reason, Rejected
+from tcpchat_core.state import naming
 from tcpchat_core.state.refusals import not_in_room, rejected
 from tcpchat_core.state.restrictions import Restriction, Restrictions
 from tcpchat_core.state.tables import Person, Room, Rules, StateLimits, Tables
@@ -132,6 +133,22 @@ def own_mute(room: Room, person: Person, at: int) -> Notice | None:
     )
 
 
+def goes_by(room: Room, bearer: str, person: Person) -> None:
+    """What is in force for somebody is so, too, now that it goes by another word."""
+    rules = room.rules
+    if rules is None:
+        return
+    if (mute := rules.mutes.made_of(bearer)) is not None:
+        rules.mutes.add(
+            msgspec.structs.replace(
+                mute, bearer=person.bearer, nick=person.nick, nick_key=person.key
+            )
+        )
+    if (spoke := rules.spoke.pop(bearer, None)) is not None:
+        rules.spoke[person.bearer] = spoke
+        rules.spoke = dict(sorted(rules.spoke.items(), key=lambda each: each[1]))
+
+
 def is_silenced(person: Person, at: int) -> bool:
     """Whether somebody may say nothing in a room that it is in, and that would hear it."""
     return any(_silenced(room, person, at) for room in person.rooms.values())
@@ -193,7 +210,7 @@ def restrict(tables: Tables, person: Person, event: events.Restrict, at: int) ->
     )
     if event.what == "ban":
         return [Broadcast(room.audience, told, person.conn, told)]
-    return [_told_with_own(room, target, told, msgspec.structs.replace(told, own=True))]
+    return naming.to_room(room, target, told, msgspec.structs.replace(told, own=True))
 
 
 def lift(tables: Tables, person: Person, event: events.Lift, at: int) -> list[Action]:
@@ -218,7 +235,7 @@ def lift(tables: Tables, person: Person, event: events.Lift, at: int) -> list[Ac
     for member in room.members.values():
         if member.bearer in bearers:
             told = msgspec.structs.replace(told, nick=member.nick)
-            return [_told_with_own(room, member, told, msgspec.structs.replace(told, own=True))]
+            return naming.to_room(room, member, told, msgspec.structs.replace(told, own=True))
     return [Broadcast(room.audience, told, person.conn, told)]
 
 
@@ -286,8 +303,8 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     until = table[word] = at + limits.invitation_ms
     told = notices.Invited(room.name, person.nick, until, at, target.nick if target else "")
     actions: list[Action] = [Send(person.conn, told)]
-    if target is not None and target is not person and not target.away:
-        actions.append(Send(target.conn, told))
+    if target is not None and target.id != person.id:
+        actions += [Send(each.conn, told) for each in target.everywhere if not each.away]
     return actions
 
 
@@ -397,16 +414,13 @@ def _put_out(tables: Tables, room: Room, target: Person, left: notices.Left) -> 
     tables.leave(target, room)
     if room.rules is not None:
         room.rules.invited.pop(target.bearer, None)
-    target.remember_put_out(room, own, tables.limits)
-    actions: list[Action] = [_told_with_own(room, target, left, own)]
-    if not target.away:
-        actions.append(Leave(room.audience, target.conn))
-    return actions
-
-
-def _told_with_own(room: Room, target: Person, told: Notice, own: Notice) -> Action:
-    """Tell a room something, and whom it is about its own copy, if it is connected."""
-    return Broadcast(room.audience, told, target.conn, own)
+    for each in target.everywhere:
+        each.remember_put_out(room, own, tables.limits)
+    here = [each.conn for each in target.everywhere if not each.away]
+    return [
+        *naming.to_room(room, target, left, own),
+        *(Leave(room.audience, conn) for conn in here),
+    ]
 
 
 def _has_place(table: Restrictions, at: int, limits: StateLimits) -> bool:

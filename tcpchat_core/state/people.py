@@ -7,53 +7,60 @@ and the time of its entry in ms since the epoch.
 from __future__ import annotations
 
 from tcpchat_core import events, notices
-from tcpchat_core.effects import Action, Audience, Broadcast, Close, Leave, Send
+from tcpchat_core.effects import Action, Close, Leave, Send
+from tcpchat_core.events import Entry
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Notice, Sent, Told
-from tcpchat_core.state import moderation
+from tcpchat_core.state import accounts, moderation, naming
 from tcpchat_core.state.refusals import rejected
 from tcpchat_core.state.tables import Person, Tables
 
-# Who is in no room has no neighbours. Nobody ever enters this.
-_NOBODY = Audience()
 
-
-def connect(tables: Tables, conn: int, number: int, session: str, origin: str) -> list[Action]:
-    """Somebody is here, as a guest. A session that is another's already cannot be had."""
-    nick = tables.take_guest_nick()
+def connect(tables: Tables, entry: Entry, session: str, origin: str, device: str) -> list[Action]:
+    """Somebody is here: a device of an account, or else a guest. A session that is another's
+    already cannot be had.
+    """
+    conn = entry.conn
     if session in tables.sessions:  # a secret that is not one names nobody
         session = ""
-    person = Person(conn, nick, nick, session, origin)
-    person.number = number
-    tables.people[conn] = tables.nicks[nick] = person
+    person = Person(conn, "", "", session, origin)
+    person.number = entry.number
+    tables.people[conn] = person
     if session:
         tables.sessions[session] = person
-    return [Send(conn, notices.Welcome(nick, tables.epoch))]
+    account = tables.devices.get(device)
+    actions: list[Action] = []
+    if account is not None:
+        actions = accounts.come(tables, person, account, device)
+    else:
+        person.nick = person.key = tables.take_guest_nick()
+        tables.nicks[person.key] = person
+    own = "" if account is None else account.nick
+    actions.append(Send(conn, notices.Welcome(person.nick, tables.epoch, account=own)))
+    if account is not None:
+        actions += accounts.arrive(tables, person, entry.at)
+    elif device:
+        text = "this device is not known any more; ask for another code"
+        actions.append(rejected(person, "unknown-device", text, "hello"))
+    return actions
 
 
 def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[Action]:
     """Take another nick, unless somebody has it."""
+    if person.account is not None and event.key != person.key:
+        text = f"you are here as {person.account.nick}; only a guest takes another nickname"
+        return [rejected(person, "nick-owned", text, "nick")]
     holder = tables.nicks.get(event.key)
-    if holder is not None and holder is not person:
+    if holder is not None and holder.id != person.id:
         text = f"the nickname {holder.nick} is taken"
         return [rejected(person, "nick-in-use", text, "nick")]
+    if person.account is None and event.key in tables.accounts:
+        text = f"the nickname {event.nick} is somebody's own; choose another"
+        return [rejected(person, "nick-owned", text, "nick")]
     if event.key.startswith(GUEST_PREFIX):  # only `connect` gives these
         text = f"the nickname {event.nick} is reserved; choose another"
         return [rejected(person, "reserved-name", text, "nick")]
-    old = person.nick
-    tables.free_nick(person)
-    person.nick, person.key = event.nick, event.key
-    tables.nicks[event.key] = person
-    own = notices.Renamed(old, event.nick, own=True)
-    if old == event.nick:
-        return [Send(person.conn, own)]
-    for room in person.rooms.values():
-        room.nick_changed()
-        if room.key in person.speaks:
-            person.speaks[room.key] = room.seq
-    if not person.rooms:
-        return [Send(person.conn, own)]
-    return [_to_neighbours(person, notices.Renamed(old, event.nick), own)]
+    return naming.rename(tables, person, event.nick, event.key)
 
 
 def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Action]:
@@ -65,15 +72,25 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
     if other is None:
         text = f"there is nobody called {event.nick}"
         return [rejected(person, "no-such-nick", text, "tell", id)]
-    other.told += 1
-    told = Told(person.nick, event.text, other.told, at)
-    if other.session:
-        other.keep(told, tables.limits)
+    actions: list[Action] = []
+    for each in other.everywhere:
+        actions += _given(tables, each, Told(person.nick, event.text, each.told + 1, at))
+    if other.id != person.id:
+        for each in person.everywhere:  # its other devices know what it has said
+            if each is not person:
+                told = Told(person.nick, event.text, each.told + 1, at, other.nick)
+                actions += _given(tables, each, told)
     receipt = Sent(at, id, None, other.nick)
     if id is not None:
         person.remember(id, receipt, tables.limits)
-    actions: list[Action] = [] if other.away else [Send(other.conn, told)]
     return [*actions, Send(person.conn, receipt)]
+
+
+def _given(tables: Tables, person: Person, told: Told) -> list[Action]:
+    person.told = told.seq
+    if person.session:
+        person.keep(told, tables.limits)
+    return [] if person.away else [Send(person.conn, told)]
 
 
 def quit_(tables: Tables, person: Person, event: events.Quit, at: int) -> list[Action]:
@@ -91,23 +108,23 @@ def nothing(_tables: Tables, _person: Person, _event: events.Event, _at: int) ->
 
 def depart(tables: Tables, person: Person, reason: str) -> list[Action]:
     """Somebody is gone for good: neighbours are told, and all that was theirs is free."""
-    actions: list[Action] = [_to_neighbours(person, notices.Gone(person.nick, reason), None)]
-    rooms = list(person.rooms.values())
-    if not person.away:
-        actions += [Leave(room.audience, person.conn) for room in rooms]
-    for room in rooms:
-        tables.leave(person, room)
-    actions += [action for room in rooms for action in moderation.unattended(room)]
-    tables.free_nick(person)
+    account = person.account
+    if account is not None and len(account.present) > 1:
+        actions = accounts.go(tables, person)
+    else:
+        actions = naming.to_neighbours(person, notices.Gone(person.nick, reason), None)
+        rooms = list(person.rooms.values())
+        if not person.away:
+            actions += [Leave(room.audience, person.conn) for room in rooms]
+        for room in rooms:
+            tables.leave(person, room)
+        actions += [action for room in rooms for action in moderation.unattended(room)]
+        tables.free_nick(person)
+        if account is not None:
+            account.present.clear()
     tables.sessions.pop(person.session, None)
     if person.away:
         tables.away.pop(person.session, None)  # not there yet, when it was lost just now
     else:
         tables.disconnect(person)
     return actions
-
-
-def _to_neighbours(person: Person, notice: Notice, own: Notice | None) -> Broadcast[Notice]:
-    """Tell everybody who shares a room with `person` once, and `person` its own copy."""
-    first, *more = [room.audience for room in person.rooms.values()] or [_NOBODY]
-    return Broadcast(first, notice, person.conn, own, tuple(more))

@@ -12,7 +12,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.notices import Said, Sent
-from tcpchat_core.state import moderation
+from tcpchat_core.state import moderation, naming
 from tcpchat_core.state.refusals import not_in_room, rejected
 from tcpchat_core.state.tables import LIMITS, Person, Room, StateLimits, Tables
 
@@ -51,7 +51,7 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         if event.roles:
             room.moderators = (person.id,)
     if room.key in person.rooms:
-        return [Send(person.conn, _entered(tables, room, at, again=True))]
+        return [Send(person.conn, entered(tables, room, at, again=True))]
     more: list[Action] = []
     if room.rules is not None:
         if refused := moderation.may_not_enter(tables, room, person, event.code, at):
@@ -59,12 +59,16 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         more = moderation.taken_for_another(room, person, at)
     room.add(person)
     if event.roles:
-        person.speaks[room.key] = room.seq
+        for each in person.everywhere:
+            each.speaks[room.key] = room.seq
     joined = notices.Joined(room.name, person.nick, room.seq, at)
+    told = entered(tables, room, at)
+    others = [each.conn for each in person.everywhere if each is not person and not each.away]
     return [
         Enter(room.audience, person.conn),
-        Broadcast(room.audience, joined, person.conn, _entered(tables, room, at)),
+        Broadcast(room.audience, joined, person.conn, told),
         *more,
+        *(action for conn in others for action in (Send(conn, told), Enter(room.audience, conn))),
     ]
 
 
@@ -88,9 +92,10 @@ def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Act
     tables.leave(person, room)
     left = notices.Left(room.name, person.nick)
     own = notices.Left(room.name, person.nick, own=True)
+    here = [each.conn for each in person.everywhere if not each.away]
     return [
-        Broadcast(room.audience, left, person.conn, own),
-        Leave(room.audience, person.conn),
+        *naming.to_room(room, person, left, own),
+        *(Leave(room.audience, conn) for conn in here),
         *moderation.unattended(room),
     ]
 
@@ -123,7 +128,8 @@ def forget(tables: Tables, _entry: Entry, event: events.Forget) -> list[Action]:
     return []
 
 
-def _entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> notices.Entered:
+def entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> notices.Entered:
+    """What who is in a room now is told of it."""
     limits = tables.limits
     return notices.Entered(
         room.name,

@@ -69,7 +69,7 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     conn = entry.conn
     person = tables.sessions.get(event.session)
     if person is None:
-        return connect(tables, conn, entry.number, event.fresh, event.origin)
+        return connect(tables, entry, event.fresh, event.origin, event.device)
     actions: list[Action] = []
     rooms = list(person.rooms.values())
     if person.away:
@@ -121,7 +121,7 @@ class _Seen:
         # Up to which number its numbers of direct messages are those of this epoch; None for all.
         self.common: int | None = 0
         if self._since is not None:
-            self.common = min((each.told.get(person.id, 0) for each in self._since), default=None)
+            self.common = min((each.told.get(person.seat, 0) for each in self._since), default=None)
 
     def common_in(self, room: Room) -> int | None:
         """Up to which number its numbers of a room are those of this epoch; None for all."""

@@ -11,6 +11,8 @@ from tcpchat_core.notices import Left, Said, Sent, Told
 from tcpchat_core.state.restrictions import Restriction
 from tcpchat_core.state.tables import (
     LIMITS,
+    Account,
+    Device,
     Divergence,
     Person,
     Room,
@@ -34,7 +36,7 @@ class _RoomRecord(msgspec.Struct, array_like=True):
 
 
 class _PersonRecord(msgspec.Struct, array_like=True):
-    id: int
+    seat: int
     conn: int
     number: int
     lost: str
@@ -68,10 +70,22 @@ class _RoomModeration(msgspec.Struct, omit_defaults=True):
 class _PersonModeration(msgspec.Struct, omit_defaults=True):
     """What there is of a person beyond `_PersonRecord`."""
 
-    id: int
+    seat: int
     origin: str = ""
     put_out: tuple[tuple[str, Left], ...] = ()
     speaks: dict[str, int] = {}
+
+
+class _AccountRecord(msgspec.Struct, array_like=True):
+    """`present` has the seat of each device that is here or away, and the hash of its token."""
+
+    id: int
+    nick: str
+    key: str
+    is_admin: bool
+    numbered: int
+    devices: list[tuple[str, Device]]
+    present: list[tuple[int, str]]
 
 
 class _Snapshot(msgspec.Struct):
@@ -90,6 +104,8 @@ class _Snapshot(msgspec.Struct):
     # The same holds for these, room by room and person by person.
     moderation: list[_RoomModeration] | msgspec.UnsetType = msgspec.UNSET
     moderated: list[_PersonModeration] | msgspec.UnsetType = msgspec.UNSET
+    accounts: list[_AccountRecord] | msgspec.UnsetType = msgspec.UNSET
+    claims: list[tuple[str, str, int]] | msgspec.UnsetType = msgspec.UNSET
 
 
 # The bounds that there were from the first: the others are left out where they are as usual.
@@ -126,6 +142,9 @@ def dump(tables: Tables) -> bytes:
                 if (moderated := _person_moderation(person)) is not None
             ]
             or msgspec.UNSET,
+            accounts=[_account_record(account) for account in tables.accounts.values()]
+            or msgspec.UNSET,
+            claims=[(code, *claim) for code, claim in tables.claims.items()] or msgspec.UNSET,
         )
     )
 
@@ -180,7 +199,19 @@ def _person_moderation(person: Person) -> _PersonModeration | None:
     if not (person.origin or person.put_out or person.speaks):
         return None
     put_out = tuple((person.put_out or {}).items())
-    return _PersonModeration(person.id, person.origin, put_out, person.speaks)
+    return _PersonModeration(person.seat, person.origin, put_out, person.speaks)
+
+
+def _account_record(account: Account) -> _AccountRecord:
+    return _AccountRecord(
+        account.id,
+        account.nick,
+        account.key,
+        account.is_admin,
+        account.numbered,
+        [*account.devices.items()],
+        [(person.seat, person.device) for person in account.present],
+    )
 
 
 def _limits(limits: StateLimits) -> dict[str, int]:
@@ -193,7 +224,7 @@ def _limits(limits: StateLimits) -> dict[str, int]:
 
 def _person_record(person: Person) -> _PersonRecord:
     return _PersonRecord(
-        person.id,
+        person.seat,
         person.conn,
         person.number,
         person.lost,
@@ -232,9 +263,9 @@ def _loaded(record: _Snapshot) -> Tables:
     tables.gone = OrderedDict.fromkeys(record.gone)
     if isinstance(record.divergences, list):
         tables.divergences = record.divergences
-    people = {}
+    people = {}  # by seat
     for row in record.people:
-        person = people[row.id] = Person(row.id, row.nick, row.key, row.session)
+        person = people[row.seat] = Person(row.seat, row.nick, row.key, row.session)
         person.conn, person.number, person.lost = row.conn, row.number, row.lost
         person.told, person.since = row.told, row.since
         person.inbox = deque(row.inbox) or None
@@ -243,6 +274,20 @@ def _loaded(record: _Snapshot) -> Tables:
         tables.nicks[row.key] = person
         if row.session:
             tables.sessions[row.session] = person
+    for each in record.accounts or ():
+        account = tables.accounts[each.key] = Account(each.id, each.nick, each.key)
+        account.is_admin, account.numbered = each.is_admin, each.numbered
+        account.devices = dict(each.devices)
+        tables.devices.update(dict.fromkeys(account.devices, account))
+        for seat, device in each.present:
+            person = people[seat]
+            person.id, person.account, person.device = account.id, account, device
+            account.present.append(person)
+        if account.present:
+            tables.nicks[account.key] = account.present[0]
+    tables.claims = {code: (key, until) for code, key, until in record.claims or ()}
+    # By id, of which all devices of one account have the same: the first of them counts.
+    members = {person.id: person.everywhere[0] for person in people.values()}
     for session in record.away:
         person = tables.away[session] = tables.sessions[session]
         person.away = True
@@ -256,16 +301,16 @@ def _loaded(record: _Snapshot) -> Tables:
         room.topic_at = kept.topic_at
         room.history.extend(kept.history)
         room.history_chars = sum(len(said.text) for said in kept.history)
-        room.members = {id: people[id] for id in kept.members}
+        room.members = {id: members[id] for id in kept.members}
     for row in record.people:
-        people[row.id].rooms = {key: tables.rooms[key] for key in row.rooms}
+        people[row.seat].rooms = {key: tables.rooms[key] for key in row.rooms}
     for restricted in record.moderation or ():
         room = tables.rooms[restricted.key]
         room.moderators, room.opened = restricted.moderators, restricted.opened
         rules = _rules(restricted)
         room.rules = None if rules.are_none else rules
     for moderated in record.moderated or ():
-        person = people[moderated.id]
+        person = people[moderated.seat]
         person.origin = moderated.origin
         person.put_out = dict(moderated.put_out) or None
         person.speaks = dict(moderated.speaks)

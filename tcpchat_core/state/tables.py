@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
@@ -34,6 +35,9 @@ class StateLimits(msgspec.Struct, frozen=True):
     `ban_ms` or `mute_ms`; none is longer than `restriction_ms`. So many `invitations` of people
     hold at a time, and so many codes, each for `invitation_ms`; between two lines of one person may
     have to be `slow_ms` at most.
+
+    There are at most so many `accounts`, each with so many `devices`, and so many codes for devices
+    (`claims`), each of which holds for `claim_ms`.
     """
 
     rooms_per_person: int = 50
@@ -55,6 +59,10 @@ class StateLimits(msgspec.Struct, frozen=True):
     invitations: int = 100
     invitation_ms: int = 604_800_000
     slow_ms: int = 3_600_000
+    accounts: int = 100_000
+    devices: int = 20
+    claims: int = 10_000
+    claim_ms: int = 604_800_000
 
 
 # So many changes of the epoch are remembered: a session is not away for as long.
@@ -64,16 +72,45 @@ MAX_DIVERGENCES: Final = 8
 LIMITS: Final = StateLimits.__struct_fields__
 
 
+class Device(msgspec.Struct, frozen=True, array_like=True):
+    """One device of an account: its number there, what its owner calls it, and when it came."""
+
+    number: int
+    name: str
+    at: int
+
+
+class Account:
+    """Who owns a nick. `present` are its devices that are here or away, in the order of coming.
+
+    `devices` are all of them, by the hash of their tokens; `numbered` is the number of the last.
+    """
+
+    __slots__ = ("devices", "id", "is_admin", "key", "nick", "numbered", "present")
+
+    def __init__(self, id: int, nick: str, key: str) -> None:
+        self.id = id  # below 0, where no connection's number is
+        self.nick = nick
+        self.key = key
+        self.is_admin = False
+        self.numbered = 0
+        self.devices: dict[str, Device] = {}
+        self.present: list[Person] = []
+
+
 class Person:
     """One person: a connection, or a session that waits to be resumed. Read-only from outside.
 
-    `id` is the connection that the person came on, and names the person for ever; `conn` is the
-    connection now, or the last one while `away`. `number` is that of the last event of `conn`.
+    `id` names the person for ever: it is the connection that it came on (`seat`), or what all
+    devices of one account have in common. `conn` is the connection now, or the last one while
+    `away`. `number` is that of the last event of `conn`.
     """
 
     __slots__ = (
+        "account",
         "away",
         "conn",
+        "device",
         "id",
         "inbox",
         "inbox_chars",
@@ -85,6 +122,7 @@ class Person:
         "put_out",
         "receipts",
         "rooms",
+        "seat",
         "session",
         "since",
         "speaks",
@@ -92,13 +130,14 @@ class Person:
     )
 
     def __init__(self, conn: int, nick: str, key: str, session: str, origin: str = "") -> None:
-        self.id = conn
-        self.conn = conn
+        self.id = self.seat = self.conn = conn
         self.number = 0
         self.away = False
         self.lost = ""  # why the connection was lost, while away
         self.session = session  # the hash of its token; "" when it cannot be resumed
         self.origin = origin  # where its connection comes from; "" when that tells nothing
+        self.account: Account | None = None
+        self.device = ""  # the hash of its token, where there is an account
         self.nick = nick
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining
@@ -118,9 +157,16 @@ class Person:
     @property
     def bearer(self) -> str:
         """Who this is, for what is decided about somebody: it outlasts the nick, and where there is
-        a session, also the connection.
+        a session, also the connection; and with an account everything.
         """
+        if self.account is not None:
+            return f"@{self.account.key}"
         return self.session or f"{self.id}"
+
+    @property
+    def everywhere(self) -> Sequence[Person]:
+        """The same person on all of its devices that are here or away."""
+        return (self,) if self.account is None else self.account.present
 
     def remember_put_out(self, room: Room, left: Left, limits: StateLimits) -> None:
         """Keep that it was put out of a room: what is on its way to it is not for it any more, and
@@ -282,8 +328,14 @@ class Room:
         return tuple(islice(self.history, max(first, end - max(0, limit)), max(first, end)))
 
     def add(self, person: Person) -> None:
-        """Make `person` a member."""
-        self.members[person.id] = person
+        """Make `person` a member, with all of its devices."""
+        everywhere = person.everywhere
+        self.members[person.id] = everywhere[0]
+        for each in everywhere:
+            self.admit(each)
+
+    def admit(self, person: Person) -> None:
+        """Let a device in."""
         person.rooms[self.key] = self
         if person.session:
             person.since[self.key] = self.seq
@@ -293,12 +345,18 @@ class Room:
     def remove(self, person: Person) -> None:
         """Make `person` a member no more."""
         del self.members[person.id]
-        del person.rooms[self.key]
-        person.speaks.pop(self.key, None)
-        person.since.pop(self.key, None)
+        for each in person.everywhere:
+            del each.rooms[self.key]
+            each.speaks.pop(self.key, None)
+            each.since.pop(self.key, None)
         self._first_nicks = None
         if person.id in self.moderators:
             self.moderators = tuple([id for id in self.moderators if id != person.id])
+
+    def rename_member(self, old: int, new: int) -> None:
+        """A member goes by another id, in the same place."""
+        self.members = {new if id == old else id: each for id, each in self.members.items()}
+        self.moderators = tuple([new if id == old else id for id in self.moderators])
 
     def keep(self, said: Said, limits: StateLimits) -> None:
         """Put a message into the history; drop the oldest beyond the bounds."""
@@ -337,8 +395,8 @@ class Divergence(msgspec.Struct, array_like=True):
     """Where an epoch ended: up to here its numbers are also those of the next.
 
     `rooms` has, by room key, which life of the room it was and the number of its last message;
-    `told` the number of the last direct message of each person who has a session, by id; those who
-    were sent none are left out. `seq` is that of the last entry.
+    `told` the number of the last direct message of each person who has a session, by seat; those
+    who were sent none are left out. `seq` is that of the last entry.
     """
 
     epoch: str
@@ -367,6 +425,10 @@ class Tables:
         self.away: OrderedDict[str, Person] = OrderedDict()
         self.nicks: dict[str, Person] = {}
         self.rooms: dict[str, Room] = {}
+        self.accounts: dict[str, Account] = {}  # by the key of the nick
+        self.devices: dict[str, Account] = {}  # by the hash of a device's token
+        # By the hash of a code: which account it is for, and until when.
+        self.claims: dict[str, tuple[str, int]] = {}
         self.divergences: list[Divergence] = []  # the ends of earlier epochs, oldest first
         self.guests = 0  # the highest N ever given
         self.free_guests: list[int] = []  # a heap of the N below it that are free
@@ -397,7 +459,7 @@ class Tables:
         rooms = {room.key: (room.born, room.seq) for room in self.rooms.values()}
         # (The order of `sessions` is another one in a state that was restored.)
         people = self.sessions.values()
-        told = dict(sorted((person.id, person.told) for person in people if person.told))
+        told = dict(sorted((person.seat, person.told) for person in people if person.told))
         self.divergences.append(Divergence(self.epoch, rooms, told, self.seq - 1))
         del self.divergences[:-MAX_DIVERGENCES]
         self.epoch = epoch

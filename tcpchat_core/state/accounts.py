@@ -1,0 +1,179 @@
+"""Accounts: who owns a nick, on which devices it is, and how one comes to be another.
+
+Rule 1: An account owns one nick, with all that looks like it. Nobody else may take it; a guest who
+        has it when its owner comes becomes guest-N, and is told why.
+
+Rule 2: A device is known by the SHA-256 of its token. It comes to be by a code, which is used once
+        and holds for a while; the state knows the SHA-256 of that, too.
+
+Rule 3: Several devices of one account are one person: one nick, the same rooms, and others are told
+        only of the first that comes and of the last that goes. What one of them says, the others
+        hear. Each is a `Person` of its own for all that is about a connection or a session: its
+        receipts, its direct messages and their numbers, what it missed.
+"""
+
+from __future__ import annotations
+
+from tcpchat_core import events, notices
+from tcpchat_core.effects import Action, Enter, Leave, Send
+from tcpchat_core.events import Entry
+from tcpchat_core.notices import Notice
+from tcpchat_core.state import moderation, naming, rooms
+from tcpchat_core.state.refusals import rejected
+from tcpchat_core.state.tables import Account, Device, Person, Tables
+
+# ── What the owner of the server does ────────────────────────────────────────────────────────
+
+
+def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
+    """Make an account, or only a code for one that there is. Nobody is told."""
+    limits = tables.limits
+    account = tables.accounts.get(event.key)
+    if account is None:
+        if len(tables.accounts) >= limits.accounts:
+            return []
+        account = tables.accounts[event.key] = Account(-tables.seq, event.account, event.key)
+    if event.admin is not None:
+        account.is_admin = event.admin
+    if event.code:
+        _offer(tables, account, event.code, entry.at)
+    return []
+
+
+# ── Devices ──────────────────────────────────────────────────────────────────────────────────
+
+
+def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[Action]:
+    """Become a device of an account, by a code."""
+    if person.account is not None:
+        text = f"this is a device of {person.account.nick} already"
+        return [rejected(person, "bad-request", text, "claim")]
+    key, until = tables.claims.get(event.code, ("", 0))
+    account = tables.accounts.get(key)
+    if account is None or until <= at:
+        text = "there is no such code, or not any more; ask for another"
+        return [rejected(person, "wrong-code", text, "claim")]
+    if len(account.devices) >= tables.limits.devices:
+        text = f"{account.nick} has {len(account.devices)} devices; /revoke one of them first"
+        return [rejected(person, "too-many", text, "claim")]
+    del tables.claims[event.code]
+    account.numbered += 1
+    account.devices[event.device] = Device(account.numbered, event.name, at)
+    tables.devices[event.device] = account
+    actions = _become(tables, person, account, event.device, at)
+    told = notices.Claimed(account.nick, account.numbered, account.is_admin)
+    return [*actions, Send(person.conn, told)]
+
+
+def offer(tables: Tables, person: Person, event: events.Offer, at: int) -> list[Action]:
+    """Have a code made for another device of one's own."""
+    account = person.account
+    if account is None:
+        return [no_account(person, "device")]
+    _offer(tables, account, event.code, at)
+    told = notices.Offered(account.nick, at + tables.limits.claim_ms, at)
+    return [Send(person.conn, told)]
+
+
+def come(tables: Tables, person: Person, account: Account, device: str) -> list[Action]:
+    """A device is here: a person that is new, is in no room and has no nick yet. What others are
+    told of it; in which rooms it is then, it is told by `arrive`.
+    """
+    here = account.present
+    actions: list[Action] = []
+    if here:
+        person.nick = here[0].nick
+    else:
+        actions = _free_nick(tables, account)
+        tables.nicks[account.key] = person
+        person.nick = account.nick
+    person.key, person.id = account.key, account.id
+    person.account, person.device = account, device
+    here.append(person)
+    for room in here[0].rooms.values():
+        room.admit(person)
+    return actions
+
+
+def arrive(tables: Tables, person: Person, at: int) -> list[Action]:
+    """What a device is told of the rooms that it has come into with its account."""
+    return [
+        action
+        for room in person.rooms.values()
+        for action in (
+            Send[Notice](person.conn, rooms.entered(tables, room, at)),
+            Enter(room.audience, person.conn),
+        )
+    ]
+
+
+def go(tables: Tables, person: Person) -> list[Action]:
+    """A device is gone, while others of its account are here: nobody is told."""
+    account = person.account
+    assert account is not None, "it is a device"
+    account.present.remove(person)
+    lead = account.present[0]
+    tables.nicks[account.key] = lead
+    for room in person.rooms.values():
+        room.members[account.id] = lead
+    if person.away:
+        return []
+    return [Leave(room.audience, person.conn) for room in person.rooms.values()]
+
+
+# ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+
+def no_account(person: Person, request: str) -> Send[Notice]:
+    """Tell a guest that something is not for guests."""
+    text = "that is for who has an account; /claim CODE with a code of whoever runs this server"
+    return rejected(person, "no-right", text, request)
+
+
+def _offer(tables: Tables, account: Account, code: str, at: int) -> None:
+    claims = tables.claims
+    for each in [each for each, (_, until) in claims.items() if until <= at]:
+        del claims[each]
+    claims[code] = (account.key, at + tables.limits.claim_ms)
+    while len(claims) > tables.limits.claims:
+        del claims[next(iter(claims))]
+
+
+def _become(tables: Tables, person: Person, account: Account, device: str, at: int) -> list[Action]:
+    """A guest that is here becomes a device of an account, with the rooms that it is in.
+
+    Where the account is here already the guest leaves them, and comes into those of the account.
+    """
+    if account.present:
+        actions = [
+            action
+            for room in [*person.rooms.values()]
+            for action in rooms.out(tables, person, events.Out(room.name, room.key), at)
+        ]
+        tables.free_nick(person)
+        old = person.nick
+        actions += come(tables, person, account, device)
+        actions.append(Send(person.conn, notices.Renamed(old, person.nick, own=True)))
+        return [*actions, *arrive(tables, person, at)]
+    actions = _free_nick(tables, account, person)
+    actions += naming.rename(tables, person, account.nick, account.key)
+    guest, bearer = person.id, person.bearer
+    person.id, person.account, person.device = account.id, account, device
+    account.present.append(person)
+    for room in person.rooms.values():
+        room.rename_member(guest, account.id)
+        moderation.goes_by(room, bearer, person)
+    return actions
+
+
+def _free_nick(tables: Tables, account: Account, person: Person | None = None) -> list[Action]:
+    """A guest that has the nick of an account, and is not `person`, gets another."""
+    holder = tables.nicks.get(account.key)
+    if holder is None or holder is person:
+        return []
+    guest = tables.take_guest_nick()
+    actions = naming.rename(tables, holder, guest, guest)
+    if not holder.away:
+        text = f"{account.nick} is the nickname of somebody who is here now; you are {guest}"
+        actions.append(Send(holder.conn, notices.Announced(text)))
+    return actions

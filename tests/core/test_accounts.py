@@ -1,0 +1,343 @@
+"""Accounts: who owns a nick, and one person on several devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tcpchat_core import ChatState, Event, Notice, ServerProtocol, StateLimits, events, notices
+from tcpchat_core.notices import Entered, Joined, Left, Rejected, Renamed, Said, Sent, Told, Welcome
+from tests.core.harness import (
+    HELLO,
+    NO_FLOOD_LIMIT,
+    START_MS,
+    STEP_MS,
+    MemoryServer,
+    Talk,
+    join,
+    joins,
+    name,
+    nick,
+    restored,
+    say,
+    session,
+)
+
+
+def grant(typed: str, code: str = "code", *, admin: bool | None = None) -> events.Grant:
+    return events.Grant(typed, name(typed).key, code, admin)
+
+
+def claim(device: str = "phone", code: str = "code") -> events.Claim:
+    return events.Claim(code, "", device)
+
+
+def tell(typed: str, text: str) -> events.Tell:
+    return events.Tell(typed, text, None, name(typed).key)
+
+
+def refusals(told: Sequence[Notice]) -> list[str]:
+    return [notice.reason for notice in told if isinstance(notice, Rejected)]
+
+
+class Owned(Talk):
+    """ada has two devices and is here on both, on 1 and 2; bob is a guest, on 3. They are in the
+    lobby, that ada has made.
+    """
+
+    def __init__(self, limits: StateLimits | None = None) -> None:
+        super().__init__(ChatState(limits=limits))
+        for conn, device in ((1, "phone"), (2, "laptop")):
+            self.do(0, grant("ada"))
+            self.do(conn, events.Connect(session(device)))
+            self.do(conn, claim(device))
+        self.do(3, events.Connect(session("bob")))
+        self.do(3, nick("bob"))
+        for conn in (1, 3):
+            self.do(conn, joins("lobby"))
+
+    def members(self) -> tuple[str, ...]:
+        room = self.state.room("lobby")
+        assert room is not None
+        return room.nicks()
+
+    def same_again(self) -> None:
+        """What a snapshot is taken of is what comes of it."""
+        assert restored(self.state.snapshot()).digest() == self.state.digest()
+
+
+# ── Owning a nick ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_code_makes_who_has_it_a_device_of_the_account_once() -> None:
+    talk = Talk()
+    talk.do(0, grant("Ada", admin=True))
+    for conn in (1, 2):
+        talk.do(conn, events.Connect())
+    assert talk.do(1, claim())[1] == [
+        Renamed("guest-1", "Ada", own=True),
+        notices.Claimed("Ada", 1, admin=True),
+    ]
+    assert refusals(talk.do(2, claim("other"))[2]) == ["wrong-code"]
+    assert refusals(talk.do(1, claim("other"))[1]) == ["bad-request"]
+
+
+def test_a_code_holds_for_a_while() -> None:
+    talk = Talk(ChatState(limits=StateLimits(claim_ms=2 * STEP_MS)))
+    talk.do(0, grant("ada"))
+    talk.do(1, events.Connect())
+    assert refusals(talk.do(1, claim())[1]) == ["wrong-code"]
+
+
+def test_what_is_owned_cannot_be_taken_by_others_nor_what_looks_like_it() -> None:
+    talk = Talk()
+    talk.do(0, grant("ada"))
+    talk.do(1, events.Connect())
+    for typed in ("ada", "ADA", "аdа"):  # the last with Cyrillic letters
+        assert refusals(talk.do(1, nick(typed))[1]) == ["nick-owned"]
+    assert refusals(talk.do(1, nick("bob"))[1]) == []
+
+
+def test_a_guest_that_has_the_nick_of_who_comes_gets_another_and_is_told_why() -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, joins("lobby"))
+    talk.do(0, grant("ada"))
+    talk.do(3, events.Connect())
+    told = talk.do(3, claim())
+    assert told[1] == [
+        Renamed("ada", "guest-2", own=True),
+        notices.Announced(
+            "ada is the nickname of somebody who is here now; you are guest-2"
+        ),
+    ]
+    assert told[2] == [Renamed("ada", "guest-2")]
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert room.moderator_nicks() == ("guest-2",)
+
+
+def test_who_claims_an_account_stays_where_it_is_and_goes_on_moderating() -> None:
+    talk = Talk()
+    talk.people("eve", "bob")
+    for conn in (1, 2):
+        talk.do(conn, joins("lobby"))
+    talk.do(0, grant("ada"))
+    assert talk.do(1, claim())[2] == [Renamed("eve", "ada")]
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert room.nicks() == ("ada", "bob")
+    assert room.moderator_nicks() == ("ada",)
+    assert [type(told) for told in talk.do(2, say("lobby", "hi"))[1]] == [Said]
+    assert restored(talk.state.snapshot()).digest() == talk.state.digest()
+
+
+def test_who_is_muted_is_muted_with_an_account_too() -> None:
+    talk = Talk()
+    talk.people("ada", "eve")
+    for conn in (1, 2):
+        talk.do(conn, joins("lobby"))
+    talk.do(1, events.Restrict("lobby", "eve", "mute", 60_000, "", "lobby", "eve"))
+    talk.do(0, grant("mallory"))
+    talk.do(2, claim())
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == ["muted"]
+
+
+def test_who_comes_by_a_device_is_who_owns_it() -> None:
+    talk = Owned()
+    for conn in (1, 2):
+        talk.do(conn, events.Quit())
+    assert talk.members() == ("bob",)
+    (welcome,) = talk.do(4, events.Connect(device="phone"))[4]
+    assert welcome == Welcome("ada", "0", account="ada")
+    told = talk.do(5, events.Connect(device="nobody's"))[5]
+    assert isinstance(told[0], Welcome)
+    assert (told[0].nick, refusals(told)) == ("guest-1", ["unknown-device"])
+
+
+def test_an_owner_has_no_other_nick_but_may_write_it_otherwise() -> None:
+    talk = Owned()
+    assert refusals(talk.do(1, nick("eve"))[1]) == ["nick-owned"]
+    told = talk.do(1, nick("ADA"))
+    own = Renamed("ada", "ADA", own=True)
+    assert told == {1: [own], 2: [own], 3: [Renamed("ada", "ADA")]}
+    talk.same_again()
+
+
+# ── One person on several devices ────────────────────────────────────────────────────────────
+
+
+def test_devices_are_one_member_of_the_same_rooms() -> None:
+    talk = Owned()
+    assert talk.members() == ("ada", "bob")
+    told = talk.do(2, joins("den"))
+    assert [type(notice) for notice in told[1]] == [Entered]
+    assert told[1] == told[2]
+    assert talk.do(3, joins("den"))[2] == [Joined("den", "bob", talk.began["den"], talk_at(talk))]
+    told = talk.do(1, events.Out("den", "den"))
+    assert told == {
+        1: [Left("den", "ada", own=True)],
+        2: [Left("den", "ada", own=True)],
+        3: [Left("den", "ada")],
+    }
+    talk.same_again()
+
+
+def talk_at(talk: Talk) -> int:
+    return START_MS + STEP_MS * talk.state.seq
+
+
+def test_what_one_device_says_the_others_hear() -> None:
+    talk = Owned()
+    told = talk.do(2, say("lobby", "hi"))
+    assert [type(notice) for notice in told[2]] == [Sent]
+    assert [notice.text for notice in told[1] if isinstance(notice, Said)] == ["hi"]
+    assert told[1] == told[3]
+    told = talk.do(1, tell("bob", "psst"))
+    at = talk_at(talk)
+    assert told[3] == [Told("ada", "psst", 1, at)]
+    assert told[2] == [Told("ada", "psst", 1, at, "bob")]
+    assert [type(notice) for notice in told[1]] == [Sent]
+    told = talk.do(3, tell("ada", "yes"))
+    at = talk_at(talk)
+    assert (told[1], told[2]) == ([Told("bob", "yes", 1, at)], [Told("bob", "yes", 2, at)])
+    talk.same_again()
+
+
+def test_others_are_told_only_of_the_first_device_and_of_the_last() -> None:
+    talk = Owned()
+    told = talk.do(1, events.Quit())
+    assert set(told) == {1}
+    assert talk.members() == ("ada", "bob")
+    assert talk.do(3, tell("ada", "there?"))[2] == [Told("bob", "there?", 1, talk_at(talk))]
+    talk.same_again()
+    told = talk.do(4, events.Connect(session("again"), device="phone"))
+    assert [type(notice) for notice in told[4]] == [Welcome, Entered]
+    assert set(told) == {4}
+    for conn in (2, 4):
+        told = talk.do(conn, events.Quit("bye"))
+    assert told[3] == [notices.Gone("ada", "bye")]
+    assert talk.members() == ("bob",)
+    talk.same_again()
+
+
+def test_who_claims_a_device_of_somebody_who_is_here_leaves_its_rooms_for_those() -> None:
+    talk = Owned()
+    talk.do(4, events.Connect())
+    talk.do(4, nick("eve"))
+    for room in ("den", "lobby"):
+        talk.do(4, joins(room))
+    talk.do(0, grant("ada"))
+    told = talk.do(4, claim("tablet"))
+    assert told[3] == [Left("lobby", "eve")]
+    assert [type(notice) for notice in told[4]] == [Left, Left, Renamed, Entered, notices.Claimed]
+    assert talk.state.room("den") is None
+    assert talk.members() == ("ada", "bob")
+    assert [type(notice) for notice in talk.do(3, say("lobby", "hi"))[4]] == [Said]
+    talk.same_again()
+
+
+def test_a_device_that_is_lost_misses_nothing_and_its_person_stays() -> None:
+    talk = Owned()
+    assert talk.do(1, events.Disconnect("lost")) == {}
+    talk.do(3, say("lobby", "one"))
+    talk.do(2, tell("bob", "psst"))
+    told = talk.do(5, events.Resume(session("phone"), session("new"), {"lobby": 0}))[5]
+    assert [notice.text for notice in told if isinstance(notice, Said | Told)] == ["psst", "one"]
+    talk.do(2, events.Disconnect("lost"))
+    assert talk.do(2, events.Expire(session("laptop"), "lost")) == {}
+    assert talk.members() == ("ada", "bob")
+    talk.same_again()
+
+
+def test_who_is_put_out_is_so_on_all_devices() -> None:
+    talk = Owned()
+    talk.do(1, events.Role("lobby", "bob", "moderator", "lobby", "bob"))
+    talk.do(1, events.Role("lobby", "ada", "member", "lobby", "ada"))
+    told = talk.do(3, events.Kick("lobby", "ada", "", "lobby", "ada"))
+    at = talk_at(talk)
+    own = Left("lobby", "ada", own=True, by="bob", at=at)
+    assert told == {1: [own], 2: [own], 3: [Left("lobby", "ada", by="bob", at=at)]}
+    assert talk.do(3, say("lobby", "hi")).keys() == {3}
+    talk.do(3, events.Restrict("lobby", "ada", "ban", 60_000, "", "lobby", "ada"))
+    for conn in (1, 2):
+        assert refusals(talk.do(conn, joins("lobby"))[conn]) == ["banned"]
+        talk.do(conn, events.Quit())
+    talk.do(4, events.Connect(device="phone"))
+    assert refusals(talk.do(4, joins("lobby"))[4]) == ["banned"]
+    talk.same_again()
+
+
+def test_a_device_that_is_revoked_is_gone_at_once() -> None:
+    talk = Owned()
+    told = talk.do(2, events.Revoke(1))
+    assert told == {
+        1: [notices.Closing("this device was revoked")],
+        2: [notices.Revoked(1)],
+    }
+    assert talk.closed == [1]
+    assert refusals(talk.do(4, events.Connect(device="phone"))[4]) == ["unknown-device"]
+    assert refusals(talk.do(2, events.Revoke(1))[2]) == ["bad-usage"]
+    told = talk.do(2, events.Revoke(2))
+    assert told[2] == [notices.Revoked(2), notices.Closing("this device was revoked")]
+    assert told[3] == [notices.Gone("ada", "this device was revoked")]
+    talk.same_again()
+
+
+def test_a_device_makes_a_code_for_another_and_a_guest_none() -> None:
+    talk = Owned()
+    told = talk.do(1, events.Offer("new code"))[1]
+    at = talk_at(talk)
+    assert told == [notices.Offered("ada", at + StateLimits().claim_ms, at)]
+    for request in (events.Offer("x"), events.Revoke(1)):
+        assert refusals(talk.do(3, request)[3]) == ["no-right"]
+    assert isinstance(talk.do(3, claim("tv", "new code"))[3][-1], notices.Claimed)
+
+
+def test_an_account_has_so_many_devices_and_there_are_so_many_accounts_and_codes() -> None:
+    talk = Owned(StateLimits(devices=2, accounts=1, claims=1))
+    talk.do(0, grant("ada"))
+    assert refusals(talk.do(3, claim("third"))[3]) == ["too-many"]
+    talk.do(0, grant("eve", "another"))
+    assert refusals(talk.do(3, claim("tv", "another"))[3]) == ["wrong-code"]
+    talk.do(1, events.Revoke(2))
+    talk.do(0, grant("ada", "second"))
+    assert refusals(talk.do(3, claim("tv"))[3]) == ["wrong-code"]
+    assert refusals(talk.do(3, claim("tv", "second"))[3]) == []
+
+
+def test_an_account_that_is_ended_leaves_nothing_behind() -> None:
+    talk = Owned()
+    talk.do(0, grant("ada", "left over"))
+    told = talk.do(0, events.Withdraw("ada"))
+    assert [type(notice) for notice in told[1]] == [notices.Closing]
+    assert told[3] == [notices.Gone("ada", "this account was closed")]
+    assert talk.closed == [1, 2]
+    assert refusals(talk.do(3, claim("tv", "left over"))[3]) == ["wrong-code"]
+    assert refusals(talk.do(3, nick("ada"))[3]) == []
+    assert talk.do(0, events.Withdraw("nobody")) == {}
+    assert talk.state.account("ada") is None
+    assert [*talk.state.accounts()] == []
+    talk.same_again()
+
+
+@pytest.mark.parametrize("event", [grant("eve"), events.Withdraw("ada")])
+def test_nobody_who_is_here_makes_accounts_or_ends_them(event: Event) -> None:
+    talk = Owned()
+    before = talk.state.snapshot()
+    assert talk.do(3, event) == {}
+    assert [account.nick for account in ChatState.restore(before).accounts()] == ["ada"]
+    assert talk.state.account("ada") is not None
+    assert talk.state.account("eve") is None
+
+
+# ── On the wire ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_is_told_to_its_device_only_and_brings_it_back() -> None:
+    server = MemoryServer(ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT))
+    server.protocol.state.handle
+    server.connect(1, token="t1")
+    server.send(1, HELLO)
