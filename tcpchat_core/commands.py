@@ -86,10 +86,14 @@ def _rooms(rest: str) -> Request:
 def _history(rest: str) -> Request:
     if not rest:
         return events.History("")
+    return events.History("", limit=_number(rest))
+
+
+def _number(rest: str) -> int:
     # int() would take "1_0" and digits of other scripts; a count is plain decimal digits.
     if not (rest.isascii() and rest.isdecimal() and len(rest) <= 6 and int(rest) > 0):
         raise Usage
-    return events.History("", limit=int(rest))
+    return int(rest)
 
 
 def _kick(rest: str) -> Request:
@@ -135,6 +139,25 @@ def _nick_and_more(rest: str) -> tuple[str, str]:
 def _bans(rest: str) -> Request:
     _nothing(rest)
     return events.Restrictions("")
+
+
+def _claim(rest: str) -> Request:
+    code, name = _nick_and_more(rest)
+    return events.Claim(code, name)
+
+
+def _device(rest: str) -> Request:
+    _nothing(rest)
+    return events.Offer()
+
+
+def _devices(rest: str) -> Request:
+    _nothing(rest)
+    return events.Devices()
+
+
+def _revoke(rest: str) -> Request:
+    return events.Revoke(_number(rest))
 
 
 def _search(rest: str) -> Request:
@@ -326,6 +349,41 @@ COMMANDS: tuple[Command, ...] = (
         "take back the last thing that you said in the current room, or that somebody else did",
         lambda rest: events.Redact("", nick=_at_most_one_word(rest)),
         "/redact",
+    ),
+    Command(
+        ("claim",),
+        "CODE [NAME]",
+        "make this device one of an account, by a code that you were given",
+        _claim,
+        "/claim a1b2c-3d4e5-f6071-82930 phone",
+    ),
+    Command(
+        ("login",),
+        "TOKEN",
+        "come as who you are, by the token that /claim gave to this device",
+        lambda rest: events.Login(_one_word(rest)),
+        "/login 5f0c…",
+    ),
+    Command(
+        ("device",),
+        "",
+        "get a code by which to /claim your account on another device",
+        _device,
+        "/device",
+    ),
+    Command(
+        ("devices",),
+        "",
+        "list the devices of your account",
+        _devices,
+        "/devices",
+    ),
+    Command(
+        ("revoke",),
+        "NUMBER",
+        "let one of your devices be yours no more, as when it was lost",
+        _revoke,
+        "/revoke 2",
     ),
     Command(
         ("help", "?"),

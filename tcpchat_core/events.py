@@ -245,6 +245,12 @@ class Claim(EventBase, frozen=True):
     device: str = ""
 
 
+class Login(EventBase, frozen=True):
+    """Come as who owns a device, by its token; in the log, the SHA-256 of it."""
+
+    device: str
+
+
 class Offer(EventBase, frozen=True, tag="device"):
     """Have a code made for another device of one's own; in the log, the SHA-256 of it."""
 
@@ -418,6 +424,10 @@ class Search(EventBase, frozen=True):
     nick_key: str = ""
 
 
+class Devices(EventBase, frozen=True):
+    """Which devices have I?"""
+
+
 class Ping(EventBase, frozen=True):
     """Are you there?"""
 
@@ -461,6 +471,7 @@ Event: TypeAlias = (
     | Redact
     | Restrictions
     | Claim
+    | Login
     | Offer
     | Revoke
     | Grant
@@ -469,7 +480,7 @@ Event: TypeAlias = (
 )
 
 # Every request that only reads.
-Query: TypeAlias = Rooms | Who | History | Search | Topic | Ping | Help
+Query: TypeAlias = Rooms | Who | History | Search | Topic | Devices | Ping | Help
 
 # Every request that a peer may send, in any dialect.
 Request: TypeAlias = (
@@ -489,10 +500,12 @@ Request: TypeAlias = (
     | Redact
     | Restrictions
     | Claim
+    | Login
     | Offer
     | Revoke
     | Quit
     | Rooms
+    | Devices
     | Who
     | History
     | Search

@@ -328,6 +328,25 @@ class Offered(NoticeBase, frozen=True):
     code: str = ""
 
 
+class DeviceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One device: its number, its owner's name for it, since when it is one, and whether it is here
+    (away, too); `own` is that of who asks.
+    """
+
+    number: int
+    at: int
+    name: str = ""
+    here: bool = False
+    own: bool = False
+
+
+class DeviceList(NoticeBase, frozen=True, tag="devices"):
+    """Your devices, oldest first."""
+
+    account: str
+    devices: tuple[DeviceInfo, ...]
+
+
 class Revoked(NoticeBase, frozen=True):
     """One of your devices, by its number, is yours no more."""
 
@@ -478,6 +497,7 @@ Notice: TypeAlias = (
     | Redacted
     | Claimed
     | Offered
+    | DeviceList
     | Revoked
     | Gone
     | RoomList

@@ -99,10 +99,11 @@ class ClientProtocol:
     known of it; `unacknowledged` holds what was said and has no receipt yet, by id, oldest first.
     When a session could not be resumed, `abandoned` holds what was unacknowledged in it: it may
     have been said or not. What was said before the welcome, and is longer than the server then
-    says it reads, is there too.
+    says it reads, is there too. `device` is the token by which this comes to an account, "" for a
+    guest; what `claim` gives is there from then on, and is to be kept.
     """
 
-    def __init__(self, *, password: str = "") -> None:
+    def __init__(self, *, password: str = "", device: str = "") -> None:
         self.nick: str = ""
         self.welcome: Welcome | None = None
         self.epoch = ""  # of all numbers: the last that was told
@@ -110,6 +111,7 @@ class ClientProtocol:
         self.unacknowledged: dict[str, Say | Tell] = {}
         self.abandoned: list[Say | Tell] = []
         self.password = password
+        self.device = device
         self._told = 0  # the number of the last direct message
         # Rooms ("" for direct messages) where something was seen that is lost, as was told when the
         # session was resumed; the gap there is still to be told.
@@ -142,7 +144,7 @@ class ClientProtocol:
         token = self.welcome.token if self.welcome else ""
         seen = {room: view.seq for room, view in self.rooms.items()} if token else {}
         epoch = self.epoch if token else ""
-        hello = _encodable(events.Hello(token, seen, self._told, self.password, epoch))
+        hello = _encodable(events.Hello(token, seen, self._told, self.password, epoch, self.device))
         while len(line := encode_request(hello)) > self._max_line_bytes and hello.seen:
             # Of the rooms that are left out the server sends all it has; what was seen is dropped.
             fewer = dict(islice(hello.seen.items(), len(hello.seen) // 2))
@@ -305,6 +307,8 @@ class ClientProtocol:
                 self._begin(notice)
             case notices.Resumed():
                 self._resume(notice)
+            case notices.Claimed(token=token):
+                self.device = token or self.device
             case notices.Diverged(epoch):
                 self.epoch = epoch
                 return False

@@ -202,9 +202,10 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             if code:
                 return [f"* /join {room} {code} lets people in for {lasts}"]
             return [f"* {nick} may /join {room} for {lasts}, says {by}"]
-        case notices.Claimed(account, number, admin):
+        case notices.Claimed(account, number, admin, token):
             who = f"{account}, who looks after this server" if admin else account
-            return [f"* This is device {number} of {who}"]
+            here = f"* This is device {number} of {who}"
+            return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
         case notices.Offered(account, until, at, code):
             lasts = shown_duration(until - at)
             return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
@@ -259,6 +260,8 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
                 f" {shown_duration(row.until - at)}, by {row.by}{_why(row.reason)}"
                 for row in restrictions
             ] or [f"* Nobody is banned from {room}, or muted in it"]
+        case notices.DeviceList(_, devices):
+            return [f"* {_device(each)}" for each in devices]
         case notices.HistoryPage(room, messages):
             if not messages:
                 return [f"* Nothing was said in {room} yet"]
@@ -297,6 +300,16 @@ def mode_text(mode: notices.ModeSet) -> str:
     moderated = "for moderators to speak in" if mode.moderated else ""
     private = "private" if mode.private else ""
     return ", ".join(filter(None, (private, moderated, slow))) or "open"
+
+
+def _device(device: notices.DeviceInfo) -> str:
+    words = (
+        f"Device {device.number}",
+        f"({device.name})" if device.name else "",
+        f"since {dt.datetime.fromtimestamp(device.at / 1_000, dt.UTC):%Y-%m-%d}",
+        "this one" if device.own else "here" if device.here else "",
+    )
+    return " ".join(filter(None, words))
 
 
 def _put_out(left: notices.Left) -> str:

@@ -16,7 +16,7 @@ from tcpchat_core.events import Event, Query, Request, Say
 from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_key, nick_name, room_name
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
-from tcpchat_core.server.access import code_hash
+from tcpchat_core.server.access import code_hash, session_of
 
 # A page of text. UTF-8 has at most four bytes to the character, so this bounds the bytes too.
 MAX_TEXT_CHARS = 2_000
@@ -110,6 +110,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             if not code:
                 raise _refused("bad-usage", "say the code that you were given")
             return events.Claim(code_hash(code), sanitize(label).strip()[:MAX_DEVICE_CHARS])
+        case events.Login(device):
+            return events.Login(session_of(device))
         case events.Offer():
             return events.Offer()
         case events.Revoke(number):
@@ -130,7 +132,7 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(
                 events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
             )
-        case events.Rooms() | events.Ping() | events.Help():
+        case events.Rooms() | events.Devices() | events.Ping() | events.Help():
             return Lookup(request)
         case events.Pong():
             return None  # hearing of it was all

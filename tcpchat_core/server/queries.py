@@ -49,6 +49,8 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
             return Found(listed, (len(listed.rooms) + listed.more) // _ITEMS_A_LINE)
+        case events.Devices():
+            return Found(_devices(state.person(conn)))
         case events.Ping(id):
             return Found(notices.Ponged(id))
         case events.Help(command):
@@ -85,6 +87,18 @@ def with_found(
     # Of these some may have been taken back since.
     known = [rooms[place.key].message(each.seq) or each for each in wanted.shown]
     return notices.HistoryPage(wanted.room, (*reversed(shown), *known), more)
+
+
+def _devices(person: Person | None) -> Notice:
+    account = person.account if person else None
+    if person is None or account is None:
+        return Rejected("no-right", "only who has an account has devices", "devices")
+    here = {each.device for each in account.present}
+    rows = [
+        notices.DeviceInfo(each.number, each.at, each.name, token in here, token == person.device)
+        for token, each in account.devices.items()
+    ]
+    return notices.DeviceList(account.nick, tuple(rows))
 
 
 def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted:

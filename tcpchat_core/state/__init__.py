@@ -222,6 +222,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Redact: moderation.redact,
     events.Restrictions: moderation.restrictions,
     events.Claim: accounts.claim,
+    events.Login: accounts.login,
     events.Offer: accounts.offer,
     events.Revoke: devices.revoke,
     events.Quit: people.quit_,

@@ -46,8 +46,7 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
 def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[Action]:
     """Become a device of an account, by a code."""
     if person.account is not None:
-        text = f"this is a device of {person.account.nick} already"
-        return [rejected(person, "bad-request", text, "claim")]
+        return [_is_device(person, "claim")]
     key, until = tables.claims.get(event.code, ("", 0))
     account = tables.accounts.get(key)
     if account is None or until <= at:
@@ -62,6 +61,19 @@ def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[
     tables.devices[event.device] = account
     actions = _become(tables, person, account, event.device, at)
     told = notices.Claimed(account.nick, account.numbered, account.is_admin)
+    return [*actions, Send(person.conn, told)]
+
+
+def login(tables: Tables, person: Person, event: events.Login, at: int) -> list[Action]:
+    """A guest that is here comes by a device."""
+    if person.account is not None:
+        return [_is_device(person, "login")]
+    account = tables.devices.get(event.device)
+    if account is None:
+        return [is_unknown(person, "login")]
+    actions = _become(tables, person, account, event.device, at)
+    number = account.devices[event.device].number
+    told = notices.Claimed(account.nick, number, account.is_admin)
     return [*actions, Send(person.conn, told)]
 
 
@@ -128,6 +140,17 @@ def no_account(person: Person, request: str) -> Send[Notice]:
     """Tell a guest that something is not for guests."""
     text = "that is for who has an account; /claim CODE with a code of whoever runs this server"
     return rejected(person, "no-right", text, request)
+
+
+def is_unknown(person: Person, request: str) -> Send[Notice]:
+    """Tell who comes by a token that it is nobody's."""
+    text = "this device is not known, or not any more; ask for a code"
+    return rejected(person, "unknown-device", text, request)
+
+
+def _is_device(person: Person, request: str) -> Send[Notice]:
+    text = f"you are {person.nick} already; /quit first"
+    return rejected(person, "bad-request", text, request)
 
 
 def _offer(tables: Tables, account: Account, code: str, at: int) -> None:

@@ -40,8 +40,7 @@ def connect(tables: Tables, entry: Entry, session: str, origin: str, device: str
     if account is not None:
         actions += accounts.arrive(tables, person, entry.at)
     elif device:
-        text = "this device is not known any more; ask for another code"
-        actions.append(rejected(person, "unknown-device", text, "hello"))
+        actions.append(accounts.is_unknown(person, "hello"))
     return actions
 
 

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
-from tcpchat_core import ChatState, Event, Notice, ServerProtocol, StateLimits, events, notices
+from tcpchat_core import (
+    ChatState,
+    ClientProtocol,
+    Event,
+    Notice,
+    Propose,
+    ServerProtocol,
+    StateLimits,
+    events,
+    notices,
+)
+from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.notices import Entered, Joined, Left, Rejected, Renamed, Said, Sent, Told, Welcome
+from tcpchat_core.server.access import code_hash
 from tests.core.harness import (
     HELLO,
     NO_FLOOD_LIMIT,
@@ -15,7 +28,6 @@ from tests.core.harness import (
     STEP_MS,
     MemoryServer,
     Talk,
-    join,
     joins,
     name,
     nick,
@@ -109,9 +121,7 @@ def test_a_guest_that_has_the_nick_of_who_comes_gets_another_and_is_told_why() -
     told = talk.do(3, claim())
     assert told[1] == [
         Renamed("ada", "guest-2", own=True),
-        notices.Announced(
-            "ada is the nickname of somebody who is here now; you are guest-2"
-        ),
+        notices.Announced("ada is the nickname of somebody who is here now; you are guest-2"),
     ]
     assert told[2] == [Renamed("ada", "guest-2")]
     room = talk.state.room("lobby")
@@ -336,8 +346,99 @@ def test_nobody_who_is_here_makes_accounts_or_ends_them(event: Event) -> None:
 # ── On the wire ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_token_is_told_to_its_device_only_and_brings_it_back() -> None:
+def served(*accounts: str) -> MemoryServer:
+    """A server with accounts, each with a code that is its name; somebody with nc on 1, a program
+    on 2.
+    """
     server = MemoryServer(ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT))
-    server.protocol.state.handle
+    granted = (events.Grant(each, name(each).key, code_hash(f"{each}-code")) for each in accounts)
+    server.carry_out([Propose(0, 0, tuple(granted))])
     server.connect(1, token="t1")
-    server.send(1, HELLO)
+    server.send(1, b"/nick guy\n")
+    server.connect(2, token="t2")
+    server.send(2, HELLO)
+    for conn in (1, 2):
+        server.read(conn)
+    return server
+
+
+def test_a_token_is_told_to_its_device_only_and_brings_it_back() -> None:
+    server = served("ada")
+    server.send(1, b"/claim ADACODE my phone\n")
+    renamed, is_device, keep = server.lines(1)
+    assert (renamed, is_device) == ("* You are now ada", "* This is device 1 of ada")
+    token = keep.removeprefix("* Keep this for the next time: /login ")
+    assert len(bytes.fromhex(token)) == 32
+    for data in (msgspec.json.encode(server.log), server.protocol.state.snapshot()):
+        assert token.encode() not in data
+        assert b"adacode" not in data.lower().replace(b"-", b"")
+    server.send(1, b"/login x\n/devices\n/quit\n")
+    assert server.lines(1)[:2] == [
+        "! bad-request: you are ada already; /quit first",
+        "* Device 1 (my phone) since 1970-01-01 this one",
+    ]
+    server.ask(2, events.Login("wrong"), events.Devices(), events.Login(token))
+    told = server.told(2)
+    assert refusals(told) == ["unknown-device", "no-right"]
+    assert told[2:] == [Renamed("guest-1", "ada", own=True), notices.Claimed("ada", 1)]
+    server.connect(3, token="t3")
+    server.ask(3, events.Hello(device=token))
+    (welcome,) = server.told(3)
+    assert isinstance(welcome, Welcome)
+    assert (welcome.nick, welcome.account) == ("ada", "ada")
+
+
+def test_a_code_for_another_device_is_told_to_who_asked_and_used_by_a_client() -> None:
+    server = served("ada")
+    server.send(1, b"/claim ada-code\n/device\n/claim \n/revoke one\n")
+    *_, offered, no_code, no_number = server.lines(1)
+    code = offered.removeprefix("* /claim ").split()[0]
+    assert offered == f"* /claim {code} on another device makes it one of ada, for 7 d"
+    assert no_code.startswith("! bad-usage: usage: /claim CODE")
+    assert no_number.startswith("! bad-usage: usage: /revoke NUMBER")
+    server.ask(2, events.Claim(""), events.Claim("wrong"), events.Claim(code))
+    told = server.told(2)
+    assert refusals(told) == ["bad-usage", "wrong-code"]
+    claimed = told[-1]
+    assert isinstance(claimed, notices.Claimed)
+    client = ClientProtocol()
+    client.receive_data(JSON.encode(Welcome("guest-1", "0")) + JSON.encode(claimed))
+    assert client.device == claimed.token != ""
+    client.connection_lost()
+    assert claimed.token.encode() in client.hello()
+    server.send(1, b"/revoke 2\n")
+    assert server.lines(1) == ["* Device 2 is none of yours any more"]
+    assert server.told(2) == [notices.Closing("this device was revoked")]
+    assert server.closed == [2]
+
+
+def test_a_server_that_makes_no_secrets_makes_no_devices() -> None:
+    server = served("ada")
+    server.connect(3)
+    server.send(3, b"/claim ada-code\n")
+    assert server.lines(3)[-1] == "! unavailable: this server cannot make codes"
+
+
+def test_a_session_of_a_device_that_is_over_comes_back_as_who_it_was() -> None:
+    server = served("ada")
+    server.ask(2, events.Claim("ada-code"))
+    (*_, claimed) = server.told(2)
+    assert isinstance(claimed, notices.Claimed)
+    server.lose(2)
+    server.wait(60_000)
+    server.connect(4, token="t4")
+    server.ask(4, events.Hello("t2", device=claimed.token))
+    (welcome,) = server.told(4)
+    assert isinstance(welcome, Welcome)
+    assert welcome.nick == "ada"
+
+
+def test_what_was_said_on_another_device_is_told_as_such() -> None:
+    server = served("ada")
+    server.send(1, b"/claim ada-code\n/device\n/msg guest-1 psst\n")
+    code = server.lines(1)[3].removeprefix("* /claim ").split()[0]
+    server.connect(3, token="t3")
+    server.send(3, f"/claim {code}\n".encode())
+    server.read(3)
+    server.send(1, b"/msg guest-1 hi\n")
+    assert server.lines(3) == ["[you → guest-1] hi"]
