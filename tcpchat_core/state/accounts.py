@@ -102,21 +102,22 @@ def come(tables: Tables, person: Person, account: Account, device: str) -> list[
     person.key, person.id = account.key, account.id
     person.account, person.device = account, device
     here.append(person)
-    for room in here[0].rooms.values():
+    for key, room in here[0].rooms.items():
         room.admit(person)
+        if key in here[0].speaks:  # what its other devices said there is its own, too
+            person.speaks[key] = here[0].speaks[key]
     return actions
 
 
 def arrive(tables: Tables, person: Person, at: int) -> list[Action]:
     """What a device is told of the rooms that it has come into with its account."""
-    return [
-        action
-        for room in person.rooms.values()
-        for action in (
-            Send[Notice](person.conn, rooms.entered(tables, room, at)),
-            Enter(room.audience, person.conn),
-        )
-    ]
+    actions: list[Action] = []
+    for room in person.rooms.values():
+        actions.append(Send[Notice](person.conn, rooms.entered(tables, room, at)))
+        if told := moderation.own_mute(room, person, at):
+            actions.append(Send(person.conn, told))
+        actions.append(Enter(room.audience, person.conn))
+    return actions
 
 
 def go(tables: Tables, person: Person) -> list[Action]:

@@ -90,12 +90,13 @@ def may_not_enter(tables: Tables, room: Room, person: Person, code: str, at: int
     """Why somebody may not come into a room with rules; None when it may. `code` is a hash."""
     rules = room.rules
     assert rules is not None, "it is asked only where there are some"
-    ban = rules.bans.of(person.bearer, at) or rules.bans.of_origin(person.origin, at)
+    bans = [rules.bans.of(bearer, at) for bearer in person.bearers]
+    ban = next(filter(None, bans), None) or rules.bans.of_origin(_origin(person), at)
     if ban is not None:
         return "banned", _refused("banned from", room, ban.until - at)
     if rules.private and not _is_invited(rules, person, code, at):
         return "private", f"{room.name} is private; who moderates it can invite you"
-    mute = rules.mutes.of_origin(person.origin, at)
+    mute = rules.mutes.of_origin(_origin(person), at)
     if mute is not None and not _has_place(rules.mutes, at, tables.limits):
         # It could not be told from who is muted once it is in.
         return "muted", _refused("muted in", room, mute.until - at)
@@ -112,7 +113,7 @@ def taken_for_another(room: Room, person: Person, at: int) -> list[Action]:
     rules = room.rules
     if rules is None:
         return []
-    mute = rules.mutes.of_origin(person.origin, at)
+    mute = rules.mutes.of_origin(_origin(person), at)
     if mute is not None and rules.mutes.of(person.bearer, at) is None:
         rules.mutes.add(
             msgspec.structs.replace(
@@ -147,6 +148,11 @@ def goes_by(room: Room, bearer: str, person: Person) -> None:
     if (spoke := rules.spoke.pop(bearer, None)) is not None:
         rules.spoke[person.bearer] = spoke
         rules.spoke = dict(sorted(rules.spoke.items(), key=lambda each: each[1]))
+
+
+def _origin(person: Person) -> str:
+    """Where somebody comes from, if it may be taken for others who come from there: a guest."""
+    return person.origin if person.account is None else ""
 
 
 def is_silenced(person: Person, at: int) -> bool:
@@ -319,7 +325,7 @@ def redact(tables: Tables, person: Person, event: events.Redact, at: int) -> lis
     if event.seq:
         said = room.message(event.seq)
         is_own = said is not None and room.has_said(person, said)
-    elif holder is person:
+    elif holder is not None and holder.id == person.id:
         said, is_own = next((each for each in there if room.has_said(person, each)), None), True
     else:
         nick = event.nick if holder is None else holder.nick

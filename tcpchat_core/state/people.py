@@ -59,6 +59,8 @@ def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[A
     if event.key.startswith(GUEST_PREFIX):  # only `connect` gives these
         text = f"the nickname {event.nick} is reserved; choose another"
         return [rejected(person, "reserved-name", text, "nick")]
+    if person.account is not None:  # its own nick, written in another way
+        person.account.nick = event.nick
     return naming.rename(tables, person, event.nick, event.key)
 
 

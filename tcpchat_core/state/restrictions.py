@@ -4,8 +4,9 @@ Rule 1: A restriction is in force at a time `at` while `at < until`. No timer en
         is swept away when it is come upon.
 
 Rule 2: It names a *bearer*: who somebody is for as long as they are known (`Person.bearer`). And it
-        names an *origin*, where one is known: whoever comes *in* from there is taken for the same.
-        People who are in already are not: a class may be behind one address.
+        names an *origin*, where one is known: a guest who comes *in* from there is taken for the
+        same. People who are in already are not, nor is who has an account: a class may be behind
+        one address.
 """
 
 from __future__ import annotations

@@ -164,6 +164,12 @@ class Person:
         return self.session or f"{self.id}"
 
     @property
+    def bearers(self) -> tuple[str, ...]:
+        """All that it goes by: who has an account may have been a guest before."""
+        guest = self.session or f"{self.seat}"
+        return (guest,) if self.account is None else (self.bearer, guest)
+
+    @property
     def everywhere(self) -> Sequence[Person]:
         """The same person on all of its devices that are here or away."""
         return (self,) if self.account is None else self.account.present

@@ -7,7 +7,7 @@ of a `Rejected` is for people and is left out of comparisons.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -17,13 +17,28 @@ from tcpchat_core.server.queries import NO_ARCHIVE
 
 
 @dataclass(eq=False)
+class ModelAccount:
+    """Who owns a nick, and where it is, in the order of coming."""
+
+    name: Name
+    is_admin: bool = False
+    devices: dict[str, int] = field(default_factory=dict)  # their numbers
+    numbered: int = 0
+    present: list[ModelPerson] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class ModelPerson:
-    """A person, with everything that it was ever told alone and every receipt with an id."""
+    """A person on one device, with everything that it was ever told alone and every receipt with an
+    id.
+    """
 
     name: Name
     conn: int
     session: str
     origin: str = ""
+    account: ModelAccount | None = None
+    device: str = ""
     away: bool = False
     # By the key of each room, in the order of joining: its last number at that time.
     rooms: dict[str, int] = field(default_factory=dict)
@@ -34,13 +49,26 @@ class ModelPerson:
     # By room key: the numbers of what it has said there since it came, or has its nick.
     mine: dict[str, list[int]] = field(default_factory=dict)
 
+    @property
+    def who(self) -> Who:
+        """Who this is, for all that is decided about somebody."""
+        return self.account or self
+
+    @property
+    def everywhere(self) -> list[ModelPerson]:
+        """The same person on all of its devices."""
+        return [self] if self.account is None else self.account.present
+
+
+Who = ModelPerson | ModelAccount
+
 
 @dataclass(eq=False)
 class ModelRestriction:
     """One person who is kept from one thing, made for good: whether it is over tells the time."""
 
     what: str
-    who: ModelPerson
+    who: Who
     origin: str
     name: Name
     until: int
@@ -59,20 +87,20 @@ class ModelRoom:
 
     name: str
     base: int
-    members: list[ModelPerson] = field(default_factory=list)
+    members: list[Who] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     kept_from: int = 0  # the number of the first message that the history holds
     topic: str = ""
     topic_nick: str = ""
     topic_at: int = 0
-    moderators: list[ModelPerson] = field(default_factory=list)
+    moderators: list[Who] = field(default_factory=list)
     restrictions: list[ModelRestriction] = field(default_factory=list)
     slow_ms: int = 0
     moderated: bool = False
     private: bool = False
     hidden: int = 0  # the number of the last message that is only for who was there
-    spoke: dict[ModelPerson, int] = field(default_factory=dict)
-    invited: dict[ModelPerson, int] = field(default_factory=dict)
+    spoke: dict[Who, int] = field(default_factory=dict)
+    invited: dict[Who, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
     def mode(self, by: str) -> notices.ModeSet:
@@ -82,7 +110,17 @@ class ModelRoom:
     @property
     def moderating(self) -> tuple[str, ...]:
         """The nicks of the moderators."""
-        return tuple(person.name.text for person in self.moderators)
+        return tuple(called(who) for who in self.moderators)
+
+    @property
+    def nicks(self) -> tuple[str, ...]:
+        """The nicks of the members, in the order of joining."""
+        return tuple(called(who) for who in self.members)
+
+    @property
+    def devices(self) -> list[ModelPerson]:
+        """All who hear what is said."""
+        return [device for who in self.members for device in devices(who)]
 
     def in_force(self, what: str, at: int) -> list[ModelRestriction]:
         """The restrictions of one kind that are not over."""
@@ -106,6 +144,8 @@ class Model:
         self.away: list[ModelPerson] = []  # in the order of going
         self.rooms: dict[str, ModelRoom] = {}
         self.closed: list[int] = []  # which connections were to be closed, ever
+        self.accounts: dict[str, ModelAccount] = {}  # by the key of the nick
+        self.claims: dict[str, tuple[ModelAccount, int]] = {}  # by code, with its end
 
     @property
     def names(self) -> dict[int, Name]:
@@ -128,7 +168,12 @@ class Model:
     def neighbours(self, person: ModelPerson) -> list[ModelPerson]:
         """Everybody else who shares a room with somebody."""
         shared = [member for key in person.rooms for member in self.rooms[key].members]
-        return [other for other in self.people if other in shared and other is not person]
+        others = [other for other in self.people if other.who is not person.who]
+        return [other for other in others if other.who in shared]
+
+    def of_device(self, device: str) -> ModelAccount | None:
+        """Whose device it is."""
+        return next((each for each in self.accounts.values() if device in each.devices), None)
 
     def kept(self, key: str) -> list[Said]:
         """The tail of what was said that the history still holds."""
@@ -164,12 +209,14 @@ class Model:
         person = self.connected(conn)
         if person is None:
             match entry.event:
-                case events.Connect(session, origin):
-                    return self._connect(conn, session, origin)
+                case events.Connect(session, origin, device):
+                    return self._connect(conn, session, origin, device, at)
                 case events.Resume():
                     return self._resume(conn, entry.event, at)
                 case events.Expire(session, reason):
                     return self._expire(conn, session, reason)
+                case events.Grant() | events.Withdraw():
+                    return self._owner_does(entry.event, at)
                 case _:
                     return {}
         match entry.event:
@@ -197,6 +244,10 @@ class Model:
                 return self._redact(person, entry.event, at)
             case events.Restrictions(_, key):
                 return self._restrictions(person, key, at)
+            case events.Claim() | events.Login():
+                return self._comes_by(person, entry.event, at)
+            case events.Offer() | events.Revoke():
+                return self._devices(person, entry.event, at)
             case events.Quit(reason):
                 self.closed.append(conn)
                 if any(self._silenced(person, key, at) for key in person.rooms):
@@ -207,21 +258,49 @@ class Model:
             case _:
                 raise AssertionError(f"the log of a connection has {entry.event}")
 
-    def _connect(self, conn: int, session: str, origin: str) -> Told:
+    def _guest_nick(self) -> Name:
         taken = {person.name.text for person in self.people}
         nick = next(f"guest-{n}" for n in range(1, 1000) if f"guest-{n}" not in taken)
-        self.people.append(ModelPerson(Name(nick, nick), conn, session, origin))
-        return {conn: [notices.Welcome(nick, "0")]}
+        return Name(nick, nick)
 
-    def _nick(self, person: ModelPerson, new: Name) -> Told:
-        if self.holder(new.key) not in (None, person):
-            return rejected(person.conn, "nick-in-use", "nick")
-        old, person.name = person.name.text, new
-        told: Told = {person.conn: [notices.Renamed(old, new.text, own=True)]}
+    def _connect(self, conn: int, session: str, origin: str, device: str, at: int) -> Told:
+        account = self.of_device(device)
+        if account is None:
+            person = ModelPerson(self._guest_nick(), conn, session, origin)
+            self.people.append(person)
+            told: Told = {conn: [notices.Welcome(person.name.text, "0")]}
+            if device:
+                told = joined(told, rejected(conn, "unknown-device", "hello"))
+            return told
+        person = ModelPerson(account.name, conn, session, origin)
+        told = self._comes_to(person, account, device)
+        self.people.append(person)
+        welcome = notices.Welcome(person.name.text, "0", account=account.name.text)
+        return joined(told, {conn: [welcome, *self._arrives(person, at)]})
+
+    def _renamed(self, person: ModelPerson, new: Name) -> Told:
+        """Somebody is called something else, on all of its devices."""
+        old = person.name.text
+        for each in person.everywhere:
+            each.name = new
+            if old != new.text:
+                each.mine = {key: [] for key in each.mine}
+        told = told_to(person.everywhere, notices.Renamed(old, new.text, own=True))
         if old != new.text:
-            person.mine = {key: [] for key in person.mine}
             told |= told_to(self.neighbours(person), notices.Renamed(old, new.text))
         return told
+
+    def _nick(self, person: ModelPerson, new: Name) -> Told:
+        if person.account is not None and new.key != person.name.key:
+            return rejected(person.conn, "nick-owned", "nick")
+        holder = self.holder(new.key)
+        if holder is not None and holder.who is not person.who:
+            return rejected(person.conn, "nick-in-use", "nick")
+        if person.account is None and new.key in self.accounts:
+            return rejected(person.conn, "nick-owned", "nick")
+        if person.account is not None:
+            person.account.name = new
+        return self._renamed(person, new)
 
     def _join(self, person: ModelPerson, room: Name, entry: Entry, code: str) -> Told:
         mine = person.rooms
@@ -239,32 +318,37 @@ class Model:
             else:
                 self.rooms[room.key] = ModelRoom(room.text, entry.seq)
                 assert isinstance(entry.event, events.Join), "nothing else makes a room"
-                self.rooms[room.key].moderators += [person] if entry.event.roles else []
-            self.rooms[room.key].members.append(person)
-            person.put_out.pop(room.key, None)
-            if isinstance(entry.event, events.Join) and entry.event.roles:
-                person.mine[room.key] = []
-            mine[room.key] = self.rooms[room.key].seq
-        joined = self.rooms[room.key]
-        shown = [member.name.text for member in joined.members]
-        entered = notices.Entered(
-            room=joined.name,
-            members=tuple(shown[: self.limits.entered_members]),
-            count=len(shown),
-            seq=joined.seq,
-            at=entry.at,
-            topic=joined.topic,
-            history=() if again else tuple(self.shown(room.key)[-self.limits.entered_history :]),
-            again=again,
-            moderators=joined.moderating,
-            slow_ms=joined.slow_ms,
-            moderated=joined.moderated,
-            private=joined.private,
-        )
+                self.rooms[room.key].moderators += [person.who] if entry.event.roles else []
+            self.rooms[room.key].members.append(person.who)
+            for each in person.everywhere:
+                each.put_out.pop(room.key, None)
+                if isinstance(entry.event, events.Join) and entry.event.roles:
+                    each.mine[room.key] = []
+                each.rooms[room.key] = self.rooms[room.key].seq
+        there = self.rooms[room.key]
+        entered = self._entered(room.key, entry.at, again=again)
         if again:
             return {person.conn: [entered]}
-        news = notices.Joined(joined.name, person.name.text, joined.seq, entry.at)
-        return {**told_to(joined.members, news), person.conn: [entered, *more]}
+        news = notices.Joined(there.name, person.name.text, there.seq, entry.at)
+        told = {**told_to(there.devices, news), **told_to(person.everywhere, entered)}
+        return {**told, person.conn: [entered, *more]}
+
+    def _entered(self, key: str, at: int, *, again: bool = False) -> notices.Entered:
+        room = self.rooms[key]
+        return notices.Entered(
+            room=room.name,
+            members=room.nicks[: self.limits.entered_members],
+            count=len(room.members),
+            seq=room.seq,
+            at=at,
+            topic=room.topic,
+            history=() if again else tuple(self.shown(key)[-self.limits.entered_history :]),
+            again=again,
+            moderators=room.moderating,
+            slow_ms=room.slow_ms,
+            moderated=room.moderated,
+            private=room.private,
+        )
 
     def _say(self, person: ModelPerson, event: events.Say, at: int) -> Told:
         if known := self.receipt(person, event.id):
@@ -277,12 +361,13 @@ class Model:
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
         room.said.append(said)
         self._drop(room)
-        if event.key in person.mine:
-            person.mine[event.key].append(said.seq)
+        for each in person.everywhere:
+            if event.key in each.mine:
+                each.mine[event.key].append(said.seq)
         receipt = Sent(at, event.id, room.name, None, said.seq)
         if event.id is not None:
             person.receipts.append(receipt)
-        return {**told_to(room.members, said), person.conn: [receipt]}
+        return {**told_to(room.devices, said), person.conn: [receipt]}
 
     def _tell(self, person: ModelPerson, event: events.Tell, at: int) -> Told:
         if known := self.receipt(person, event.id):
@@ -290,12 +375,20 @@ class Model:
         other = self.holder(event.key)
         if other is None:
             return rejected(person.conn, "no-such-nick", "tell", event.id)
-        news = notices.Told(person.name.text, event.text, len(other.told) + 1, at)
-        other.told.append(news)
+        told: Told = {}
+        for each in other.everywhere:
+            news = notices.Told(person.name.text, event.text, len(each.told) + 1, at)
+            each.told.append(news)
+            told |= told_to([each], news)
+        for each in person.everywhere:
+            if each is not person and each not in other.everywhere:
+                to = other.name.text
+                echo = notices.Told(person.name.text, event.text, len(each.told) + 1, at, to)
+                each.told.append(echo)
+                told |= told_to([each], echo)
         receipt = Sent(at, event.id, None, other.name.text)
         if event.id is not None:
             person.receipts.append(receipt)
-        told = told_to([other], news)
         told.setdefault(person.conn, []).append(receipt)
         return told
 
@@ -306,15 +399,15 @@ class Model:
             return rejected(person.conn, refused, "topic")
         room, nick = self.rooms[key], person.name.text
         room.topic, room.topic_nick, room.topic_at = topic, nick, at
-        return told_to(room.members, notices.TopicSet(room.name, topic, nick, room.seq, at))
+        return told_to(room.devices, notices.TopicSet(room.name, topic, nick, room.seq, at))
 
     def _out(self, person: ModelPerson, key: str) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "out")
         room, nick = self.rooms[key], person.name.text
-        told = told_to(room.members, notices.Left(room.name, nick))
+        told = told_to(room.devices, notices.Left(room.name, nick))
         self._leave(person, key)
-        told[person.conn] = [notices.Left(room.name, nick, own=True)]
+        told |= told_to(person.everywhere, notices.Left(room.name, nick, own=True))
         return joined(told, self._unattended([room]))
 
     def _unattended(self, rooms: list[ModelRoom]) -> Told:
@@ -323,45 +416,184 @@ class Model:
         for room in rooms:
             if room.moderated and not room.moderators and room.members:
                 room.moderated = False
-                told = joined(told, told_to(room.members, room.mode("")))
+                told = joined(told, told_to(room.devices, room.mode("")))
         return told
 
     def _gone(self, person: ModelPerson, reason: str) -> Told:
+        self.people.remove(person)
+        if person.away:
+            self.away.remove(person)
+        if len(person.everywhere) > 1:  # nobody hears of it: it is here on others of its devices
+            person.everywhere.remove(person)
+            return {}
         told = told_to(self.neighbours(person), notices.Gone(person.name.text, reason))
         rooms = [self.rooms[key] for key in person.rooms]
         for key in tuple(person.rooms):
             self._leave(person, key)
-        self.people.remove(person)
-        if person.away:
-            self.away.remove(person)
+        if person.account is not None:
+            person.account.present.clear()
         return joined(told, self._unattended(rooms))
 
     def _leave(self, person: ModelPerson, key: str) -> None:
-        self.rooms[key].members.remove(person)
-        if person in self.rooms[key].moderators:
-            self.rooms[key].moderators.remove(person)
-        del person.rooms[key]
-        person.mine.pop(key, None)
+        self.rooms[key].members.remove(person.who)
+        if person.who in self.rooms[key].moderators:
+            self.rooms[key].moderators.remove(person.who)
+        for each in person.everywhere:
+            del each.rooms[key]
+            each.mine.pop(key, None)
         if not self.rooms[key].members:
             del self.rooms[key]
+
+    # ── Accounts ─────────────────────────────────────────────────────────────────────────────
+
+    def _owner_does(self, event: events.Grant | events.Withdraw, at: int) -> Told:
+        account = self.accounts.get(event.key)
+        if isinstance(event, events.Withdraw):
+            told: Told = {}
+            for device in tuple(account.devices) if account else ():
+                told = joined(told, self._ends(device, "this account was closed"))
+            self.accounts.pop(event.key, None)
+            self.claims = {code: row for code, row in self.claims.items() if row[0] is not account}
+            return told
+        if account is None:
+            if len(self.accounts) >= self.limits.accounts:
+                return {}
+            account = self.accounts[event.key] = ModelAccount(Name(event.account, event.key))
+        account.is_admin = account.is_admin if event.admin is None else event.admin
+        if event.code:
+            self._offered(account, event.code, at)
+        return {}
+
+    def _offered(self, account: ModelAccount, code: str, at: int) -> None:
+        valid = {code: row for code, row in self.claims.items() if at < row[1]}
+        place = {code: (account, at + self.limits.claim_ms)}  # the same code again: its old place
+        rows = [*(valid | place).items()]
+        self.claims = dict(rows[-self.limits.claims :])
+
+    def _comes_by(self, person: ModelPerson, event: events.Claim | events.Login, at: int) -> Told:
+        """A guest that is here comes to be an account's."""
+        conn, request = person.conn, str(event.__struct_config__.tag)
+        if person.account is not None:
+            return rejected(conn, "bad-request", request)
+        if isinstance(event, events.Login):
+            account = self.of_device(event.device)
+            if account is None:
+                return rejected(conn, "unknown-device", request)
+        else:
+            account, until = self.claims.get(event.code, (None, 0))
+            if account is None or at >= until:
+                return rejected(conn, "wrong-code", request)
+            if len(account.devices) >= self.limits.devices:
+                return rejected(conn, "too-many", request)
+            del self.claims[event.code]
+            account.numbered += 1
+            account.devices[event.device] = account.numbered
+        told = self._becomes(person, account, event.device, at)
+        number = account.devices[event.device]
+        claimed = notices.Claimed(account.name.text, number, account.is_admin)
+        return joined(told, {conn: [claimed]})
+
+    def _becomes(self, person: ModelPerson, account: ModelAccount, device: str, at: int) -> Told:
+        if account.present:
+            told: Told = {}
+            for key in tuple(person.rooms):
+                told = joined(told, self._out(person, key))
+            old = person.name.text
+            told = joined(told, self._comes_to(person, account, device))
+            renamed = notices.Renamed(old, person.name.text, own=True)
+            return joined(told, {person.conn: [renamed, *self._arrives(person, at)]})
+        told = self._makes_way(person, account)
+        told = joined(told, self._renamed(person, account.name))
+        for room in [self.rooms[key] for key in person.rooms]:
+            room.members = [account if who is person else who for who in room.members]
+            room.moderators = [account if who is person else who for who in room.moderators]
+            for mute in [each for each in room.restrictions if each.who is person]:
+                if mute.what == "mute":
+                    self._restrict(room, replace(mute, who=account, name=person.name))
+            if person in room.spoke:
+                room.spoke[account] = room.spoke.pop(person)
+                room.spoke = dict(sorted(room.spoke.items(), key=lambda each: each[1]))
+        person.account, person.device = account, device
+        account.present.append(person)
+        return told
+
+    def _makes_way(self, person: ModelPerson, account: ModelAccount) -> Told:
+        """A guest that has the nick of an account gives it up."""
+        holder = self.holder(account.name.key)
+        if holder in (None, person):
+            return {}
+        assert holder is not None
+        told = self._renamed(holder, self._guest_nick())
+        return joined(told, told_to([holder], notices.Announced("")))
+
+    def _comes_to(self, person: ModelPerson, account: ModelAccount, device: str) -> Told:
+        """Somebody who is in no room is on one more device of an account."""
+        told: Told = {}
+        if account.present:
+            first = account.present[0]
+            person.name = first.name
+            person.rooms = {key: self.rooms[key].seq for key in first.rooms}
+            person.mine = {key: [*numbers] for key, numbers in first.mine.items()}
+            for key in person.rooms:
+                person.put_out.pop(key, None)
+        else:
+            told = self._makes_way(person, account)
+            person.name = account.name
+        person.account, person.device = account, device
+        account.present.append(person)
+        return told
+
+    def _arrives(self, person: ModelPerson, at: int) -> list[Notice]:
+        """What a device is told of the rooms that its account is in."""
+        told: list[Notice] = []
+        for key in person.rooms:
+            told.append(self._entered(key, at))
+            told += self._own_mutes(person, self.rooms[key], at)
+        return told
+
+    def _devices(self, person: ModelPerson, event: events.Offer | events.Revoke, at: int) -> Told:
+        account = person.account
+        if account is None:
+            return rejected(person.conn, "no-right", str(event.__struct_config__.tag))
+        if isinstance(event, events.Offer):
+            self._offered(account, event.code, at)
+            until = at + self.limits.claim_ms
+            return {person.conn: [notices.Offered(account.name.text, until, at)]}
+        device = next((d for d, n in account.devices.items() if n == event.number), None)
+        if device is None:
+            return rejected(person.conn, "bad-usage", "revoke")
+        told: Told = {person.conn: [notices.Revoked(event.number)]}
+        return joined(told, self._ends(device, "this device was revoked"))
+
+    def _ends(self, device: str, why: str) -> Told:
+        told: Told = {}
+        for person in [each for each in self.people if each.account and each.device == device]:
+            conn, is_here = person.conn, not person.away
+            told = joined(told, self._gone(person, why))
+            if is_here:
+                told = joined(told, {conn: [notices.Closing(why)]})
+                self.closed.append(conn)
+        for account in self.accounts.values():
+            account.devices.pop(device, None)
+        return told
 
     # ── Moderation ───────────────────────────────────────────────────────────────────────────
 
     def _silenced(self, person: ModelPerson, key: str, at: int) -> bool:
         room = self.rooms[key]
-        mutes = [each for each in room.in_force("mute", at) if each.who is person]
-        return (bool(mutes) or room.moderated) and person not in room.moderators
+        mutes = [each for each in room.in_force("mute", at) if each.who is person.who]
+        return (bool(mutes) or room.moderated) and person.who not in room.moderators
 
     def _speaks(self, person: ModelPerson, key: str, at: int) -> Reason | None:
         """Why somebody says nothing; None when it does."""
         room = self.rooms[key]
         if self._silenced(person, key, at):
             return "muted"
-        if room.slow_ms and person not in room.moderators:
-            if at < room.spoke.get(person, at - room.slow_ms) + room.slow_ms:
+        if room.slow_ms and person.who not in room.moderators:
+            if at < room.spoke.get(person.who, at - room.slow_ms) + room.slow_ms:
                 return "slow"
-            room.spoke.pop(person, None)
-            room.spoke[person] = at
+            room.spoke.pop(person.who, None)
+            room.spoke[person.who] = at
             there = [who for who, then in room.spoke.items() if at < then + room.slow_ms]
             last = there[-self.limits.restrictions :]
             room.spoke = {who: room.spoke[who] for who in last}
@@ -371,19 +603,20 @@ class Model:
         self, person: ModelPerson, room: ModelRoom, code: str, at: int
     ) -> tuple[Reason | None, list[Notice]]:
         """Why somebody may not come in, or what it is told besides when it does."""
+        origin = person.origin if person.account is None else ""  # others may come from there
         for ban in room.in_force("ban", at):
-            if ban.who is person or (ban.origin and ban.origin == person.origin):
+            if ban.who in (person, person.who) or (origin and ban.origin == origin):
                 return "banned", []
-        lets_in = (room.invited.get(person, 0), room.codes.get(code, 0))
+        lets_in = (room.invited.get(person.who, 0), room.codes.get(code, 0))
         if room.private and max(lets_in) <= at:
             return "private", []
         mutes = room.in_force("mute", at)
-        alike = [each for each in mutes if each.origin and each.origin == person.origin]
+        alike = [each for each in mutes if origin and each.origin == origin]
         if alike and len(mutes) >= self.limits.restrictions:
             return "muted", []
-        if alike and not any(each.who is person for each in mutes):
+        if alike and not any(each.who is person.who for each in mutes):
             longest = max(alike, key=lambda each: each.until)
-            self._restrict(room, person, longest.until, ("mute", longest.by, longest.reason))
+            self._restrict(room, replace(longest, who=person.who, name=person.name))
         return None, self._own_mutes(person, room, at)
 
     def _own_mutes(self, person: ModelPerson, room: ModelRoom, at: int) -> list[Notice]:
@@ -392,19 +625,16 @@ class Model:
                 room.name, person.name.text, "mute", each.until, each.by, at, each.reason, own=True
             )
             for each in room.in_force("mute", at)
-            if each.who is person
+            if each.who is person.who
         ]
 
-    def _restrict(
-        self, room: ModelRoom, who: ModelPerson, until: int, kind: tuple[str, str, str]
-    ) -> None:
-        what, by, reason = kind
+    def _restrict(self, room: ModelRoom, new: ModelRestriction) -> None:
         room.restrictions = [
-            each for each in room.restrictions if not (each.what == what and each.who is who)
+            each
+            for each in room.restrictions
+            if not (each.what == new.what and each.who is new.who)
         ]
-        room.restrictions.append(
-            ModelRestriction(what, who, who.origin, who.name, until, by, reason)
-        )
+        room.restrictions.append(new)
 
     def _moderate(
         self,
@@ -416,43 +646,46 @@ class Model:
         if event.key not in person.rooms:
             return rejected(conn, "not-in-room", request)
         room, by = self.rooms[event.key], person.name.text
-        if person not in room.moderators:
+        if person.who not in room.moderators:
             return rejected(conn, "no-right", request)
         target = self.holder(event.nick_key)
         if isinstance(event, events.Lift):
             return self._lift(person, room, event, at)
         may_be_outside = isinstance(event, events.Restrict) and event.what == "ban"
-        if target is None or (target not in room.members and not may_be_outside):
+        if target is None or (target.who not in room.members and not may_be_outside):
             return rejected(conn, "no-such-nick", request)
         if isinstance(event, events.Role):
             return self._role(person, room, target, event)
-        if target in room.moderators:
+        if target.who in room.moderators:
             return rejected(conn, "no-right", request)
         until, nick = 0, target.name.text
         if isinstance(event, events.Restrict):
             usual = {"ban": self.limits.ban_ms, "mute": self.limits.mute_ms}[event.what]
             until = at + max(1, min(event.ms or usual, self.limits.restriction_ms))
             there = room.in_force(event.what, at)
-            is_new = not any(each.who is target for each in there)
+            is_new = not any(each.who is target.who for each in there)
             if is_new and len(there) >= self.limits.restrictions:
                 return rejected(conn, "too-many", request)
-            self._restrict(room, target, until, (event.what, by, event.reason))
+            who, origin, name = target.who, target.origin, target.name
+            new = ModelRestriction(event.what, who, origin, name, until, by, event.reason)
+            self._restrict(room, new)
             restricted = notices.Restricted(
                 room.name, nick, event.what, until, by, at, event.reason
             )
             if event.what == "mute":
                 own = msgspec.structs.replace(restricted, own=True)
-                return {**told_to(room.members, restricted), **told_to([target], own)}
-            if target not in room.members:
-                return told_to(room.members, restricted)
+                return {**told_to(room.devices, restricted), **told_to(target.everywhere, own)}
+            if target.who not in room.members:
+                return told_to(room.devices, restricted)
         left = notices.Left(room.name, nick, by=by, reason=event.reason, at=at, until=until)
         mine = msgspec.structs.replace(left, own=True)
-        told = {**told_to(room.members, left), **told_to([target], mine)}
+        told = {**told_to(room.devices, left), **told_to(target.everywhere, mine)}
         self._leave(target, event.key)
-        room.invited.pop(target, None)
-        target.put_out[event.key] = mine
-        while len(target.put_out) > self.limits.rooms_per_person:
-            del target.put_out[next(iter(target.put_out))]
+        room.invited.pop(target.who, None)
+        for each in target.everywhere:
+            each.put_out[event.key] = mine
+            while len(each.put_out) > self.limits.rooms_per_person:
+                del each.put_out[next(iter(each.put_out))]
         return told
 
     def _redact(self, person: ModelPerson, event: events.Redact, at: int) -> Told:
@@ -462,7 +695,7 @@ class Model:
         kept = self.kept(event.key)
         there = [said for said in kept if not said.redacted]
         holder = self.holder(event.nick_key) if event.nick else person
-        is_own = holder is person and not event.seq
+        is_own = holder is not None and holder.who is person.who and not event.seq
         if event.seq:
             found = [said for said in kept if said.seq == event.seq]
             is_own = event.seq in mine and bool(found)
@@ -471,7 +704,7 @@ class Model:
         else:
             nick = holder.name.text if holder else event.nick
             found = [said for said in there if said.nick == nick]
-        if person not in room.moderators and not is_own:
+        if person.who not in room.moderators and not is_own:
             return rejected(person.conn, "no-right", "redact")
         if not found and not room.base < event.seq <= room.seq:
             return rejected(person.conn, "no-such-message", "redact")
@@ -481,13 +714,13 @@ class Model:
             gone = msgspec.structs.replace(found[-1], text="", emote=True, redacted=True)
             room.said[seq - room.base - 1] = gone
         told = notices.Redacted(room.name, seq, person.name.text, at, author)
-        return told_to(room.members, told)
+        return told_to(room.devices, told)
 
     def _mode(self, person: ModelPerson, event: events.RoomMode) -> Told:
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "mode")
         room = self.rooms[event.key]
-        if person not in room.moderators:
+        if person.who not in room.moderators:
             return rejected(person.conn, "no-right", "mode")
         if event.slow_ms is not None:
             room.slow_ms, room.spoke = min(event.slow_ms, self.limits.slow_ms), {}
@@ -497,36 +730,37 @@ class Model:
             if room.private > event.private:
                 room.hidden = room.seq
             room.private, room.invited, room.codes = event.private, {}, {}
-        return told_to(room.members, room.mode(person.name.text))
+        return told_to(room.devices, room.mode(person.name.text))
 
     def _invite(self, person: ModelPerson, event: events.Invite, at: int) -> Told:
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "invite")
         room, until = self.rooms[event.key], at + self.limits.invitation_ms
-        if person not in room.moderators:
+        if person.who not in room.moderators:
             return rejected(person.conn, "no-right", "invite")
         target = self.holder(event.nick_key) if event.nick else None
         if event.nick and target is None:
             return rejected(person.conn, "no-such-nick", "invite")
         held = [end for code, end in room.codes.items() if code != event.code_hash]
         if target is not None:
-            held = [end for who, end in room.invited.items() if who is not target]
+            held = [end for who, end in room.invited.items() if who is not target.who]
         if len([end for end in held if end > at]) >= self.limits.invitations:
             return rejected(person.conn, "too-many", "invite")
         nick = target.name.text if target else ""
         if target is None:
             room.codes[event.code_hash] = until
         else:
-            room.invited[target] = until
+            room.invited[target.who] = until
         told = notices.Invited(room.name, person.name.text, until, at, nick)
-        return told_to([person, *([target] if target else [])], told)
+        if target is None or target.who is person.who:
+            return told_to([person], told)
+        return told_to([person, *target.everywhere], told)
 
     def _lift(self, person: ModelPerson, room: ModelRoom, event: events.Lift, at: int) -> Told:
         found = [
             each
             for each in room.in_force(event.what, at)
-            if event.nick_key
-            in (each.name.key, each.who.name.key if each.who in self.people else "")
+            if event.nick_key in (each.name.key, self._called_now(each.who))
         ]
         if not found:
             return rejected(person.conn, "no-such-nick", "lift")
@@ -534,28 +768,32 @@ class Model:
         told = notices.Lifted(room.name, found[0].name.text, event.what, person.name.text)
         for member in room.members:
             if any(each.who is member for each in found):
-                told = msgspec.structs.replace(told, nick=member.name.text)
+                told = msgspec.structs.replace(told, nick=called(member))
                 own = msgspec.structs.replace(told, own=True)
-                return {**told_to(room.members, told), **told_to([member], own)}
-        return told_to(room.members, told)
+                return {**told_to(room.devices, told), **told_to(devices(member), own)}
+        return told_to(room.devices, told)
+
+    def _called_now(self, who: Who) -> str:
+        """The key of the nick that somebody has who is here; a guest that is one no more is not."""
+        return next((each.name.key for each in self.people if each.who is who), "")
 
     def _role(
         self, person: ModelPerson, room: ModelRoom, target: ModelPerson, event: events.Role
     ) -> Told:
         if event.role == "member":
-            room.moderators = [each for each in room.moderators if each is not target]
-        elif target not in room.moderators:
+            room.moderators = [each for each in room.moderators if each is not target.who]
+        elif target.who not in room.moderators:
             if len(room.moderators) >= self.limits.moderators:
                 return rejected(person.conn, "too-many", "role")
-            room.moderators.append(target)
+            room.moderators.append(target.who)
         set_ = notices.RoleSet(room.name, target.name.text, event.role, person.name.text)
-        return joined(told_to(room.members, set_), self._unattended([room]))
+        return joined(told_to(room.devices, set_), self._unattended([room]))
 
     def _restrictions(self, person: ModelPerson, key: str, at: int) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "restrictions")
         room = self.rooms[key]
-        if person not in room.moderators:
+        if person.who not in room.moderators:
             return rejected(person.conn, "no-right", "restrictions")
         rows = [each.info() for what in ("ban", "mute") for each in room.in_force(what, at)]
         return {person.conn: [notices.RestrictionList(room.name, tuple(rows), at)]}
@@ -578,7 +816,7 @@ class Model:
     def _resume(self, conn: int, event: events.Resume, at: int) -> Told:
         person = self.of_session(event.session)
         if person is None:
-            return self._connect(conn, event.fresh, event.origin)
+            return self._connect(conn, event.fresh, event.origin, event.device, at)
         told: Told = {}
         if person.away:
             self.away.remove(person)
@@ -602,12 +840,10 @@ class Model:
         return {**told, conn: heard}
 
     def _room_state(self, room: ModelRoom) -> RoomState:
-        shown = tuple(member.name.text for member in room.members)
-        some = shown[: self.limits.entered_members]
         return RoomState(
             room.name,
-            some,
-            len(shown),
+            room.nicks[: self.limits.entered_members],
+            len(room.members),
             room.seq,
             room.topic,
             None,
@@ -648,6 +884,8 @@ class Model:
                 )
             case events.Search():
                 return NO_ARCHIVE
+            case events.Devices():
+                return Rejected("no-right", "", "devices")  # nobody has an account here
             case events.Who(key=key) | events.History(key=key) | events.Topic(key=key):
                 person = self.connected(conn)
                 if person is None or key not in person.rooms:
@@ -660,8 +898,7 @@ class Model:
         room = self.rooms[key]
         match query:
             case events.Who():
-                nicks = tuple(member.name.text for member in room.members)
-                return notices.Members(room.name, nicks, room.moderating)
+                return notices.Members(room.name, room.nicks, room.moderating)
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
@@ -670,6 +907,16 @@ class Model:
                 return notices.TopicSet(
                     room.name, room.topic, room.topic_nick, room.seq, room.topic_at
                 )
+
+
+def devices(who: Who) -> list[ModelPerson]:
+    """Where somebody is."""
+    return who.present if isinstance(who, ModelAccount) else [who]
+
+
+def called(who: Who) -> str:
+    """The nick that somebody has."""
+    return devices(who)[0].name.text
 
 
 def told_to(people: Iterable[ModelPerson], notice: Notice) -> Told:
@@ -703,8 +950,10 @@ def comparable(notice: Notice) -> Notice:
     match notice:
         case Rejected():
             return msgspec.structs.replace(notice, text="")
-        case notices.Welcome(nick, epoch):
-            return notices.Welcome(nick, epoch)
+        case notices.Welcome(nick, epoch, account=account):
+            return notices.Welcome(nick, epoch, account=account)
+        case notices.Announced():
+            return notices.Announced("")
         case _:
             return notice
 

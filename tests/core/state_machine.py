@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tcpchat_core import ChatState, Event, Name, StateLimits, events, notices
 from tcpchat_core.state import Person
 from tests.core.harness import deliver, entry, joins, nick, restored
-from tests.core.model import Model, ModelPerson, OneOrder, comparable
+from tests.core.model import Model, ModelPerson, OneOrder, comparable, devices
 
 PLACES = st.integers(1, 6)
 NICKS = st.sampled_from([nick(typed) for typed in ("ada", "Ada", "аda", "bob", "cleo", "дана")])
@@ -21,6 +21,10 @@ ORIGINS = {1: "home", 2: "home", 3: "home", 4: "school", 5: "school", 6: ""}
 SPANS = st.sampled_from([0, 1, 30, 100, 400, 10**12])
 CODES = st.sampled_from(["", "hash 1", "hash 2", "hash 3"])
 RESTRAINTS = st.sampled_from(["ban", "mute"])
+ACCOUNTS = st.sampled_from([nick(typed) for typed in ("ada", "bob", "bob")])
+# Each names a code and a token; so few that they are tried again when they are used, or nobody's.
+CLAIMS = st.sampled_from(["claim 1", "claim 2", "claim 3"])
+DEVICES = st.sampled_from(["phone", "laptop", "tablet", "bot"])
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
 
@@ -157,12 +161,56 @@ class StateMachine(RuleBasedStateMachine):
         if person is None:
             self.sessions.append((conn, fresh))
 
+    # ── Accounts ─────────────────────────────────────────────────────────────────────────────
+
+    def happens_to_nobody(self, event: Event) -> None:
+        """What the owner of the server does is on no connection."""
+        self.happens(0, event)
+
+    @rule(account=ACCOUNTS, code=st.just("") | CLAIMS, admin=st.sampled_from([None, True, False]))
+    def grant(self, account: events.Nick, code: str, admin: bool | None) -> None:
+        self.happens_to_nobody(events.Grant(account.nick, account.key, code, admin))
+
+    @rule(account=ACCOUNTS, sure=st.sampled_from([False, False, False, True]))
+    def withdraw(self, account: events.Nick, sure: bool) -> None:
+        if sure:
+            self.happens_to_nobody(events.Withdraw(account.key))
+
+    @rule(place=PLACES, code=CLAIMS, device=DEVICES)
+    def claim(self, place: int, code: str, device: str) -> None:
+        if self.model.of_device(device) is None:  # a token that is made at random is new
+            self.happens(self.places[place], events.Claim(code, "", device))
+
+    @rule(place=PLACES, account=ACCOUNTS, code=CLAIMS, device=DEVICES)
+    def be_given_an_account(self, place: int, account: events.Nick, code: str, device: str) -> None:
+        self.grant(account, code, None)
+        self.claim(place, code, device)
+
+    @rule(place=PLACES, device=DEVICES)
+    def login(self, place: int, device: str) -> None:
+        self.happens(self.places[place], events.Login(device))
+
+    @rule(place=PLACES, code=CLAIMS, other=PLACES, device=DEVICES)
+    def offer(self, place: int, code: str, other: int, device: str) -> None:
+        self.happens(self.places[place], events.Offer(code))
+        self.claim(other, code, device)
+
+    @rule(place=PLACES, number=st.integers(1, 3))
+    def revoke(self, place: int, number: int) -> None:
+        self.happens(self.places[place], events.Revoke(number))
+
+    @rule(place=PLACES, device=DEVICES)
+    def come_by_a_device(self, place: int, device: str) -> None:
+        conn = self.sits_down(place)
+        self.happens(conn, events.Connect(f"session-{conn}", ORIGINS[place], device))
+        self.sessions.append((conn, f"session-{conn}"))
+
     # ── Moderation: by whoever moderates some room, as a rule ───────────────────────────────────
 
     def moderator(self, place: int, room: events.Join) -> tuple[int, events.Join]:
         """Of these people, whoever moderates a room, and the room; else the one at this place."""
         for key, there in self.model.rooms.items():
-            for person in there.moderators:
+            for person in [each for who in there.moderators for each in devices(who)]:
                 if not person.away and (place + len(key)) % 3:
                     return person.conn, events.Join(there.name, key)
         return self.places[place], room
@@ -315,10 +363,7 @@ class StateMachine(RuleBasedStateMachine):
     @invariant()
     def rooms_and_members_are_the_models(self) -> None:
         rooms = {room.key: room.nicks() for room in self.state.rooms()}
-        assert rooms == {
-            key: tuple(member.name.text for member in room.members)
-            for key, room in self.model.rooms.items()
-        }
+        assert rooms == {key: room.nicks for key, room in self.model.rooms.items()}
         assert all(rooms.values()), "a room without members"
         for person in self.model.people:
             real = self.real(person)
@@ -330,7 +375,7 @@ class StateMachine(RuleBasedStateMachine):
         for key, room in self.model.rooms.items():
             real = self.state.room(key)
             assert real is not None
-            there = [member.conn for member in room.members if not member.away]
+            there = [each.conn for each in room.devices if not each.away]
             assert sorted(real.audience.conns) == sorted(there)
 
     @invariant()
@@ -347,7 +392,27 @@ class StateMachine(RuleBasedStateMachine):
         assert self.state.people == len(self.model.names)
         held = [(real.nick, real.key) for real in map(self.real, self.model.people)]
         assert held == [person.name for person in self.model.people]
-        assert len({key for _, key in held}) == len(held)
+        assert len({key for _, key in held}) == len({each.who for each in self.model.people})
+
+    @invariant()
+    def accounts_and_devices_are_the_models(self) -> None:
+        assert {
+            real.key: {token: each.number for token, each in real.devices.items()}
+            for real in self.state.accounts()
+        } == {key: each.devices for key, each in self.model.accounts.items()}
+        for key, account in self.model.accounts.items():
+            real = self.state.account(key)
+            assert real is not None
+            assert (real.nick, real.is_admin) == (account.name.text, account.is_admin)
+            assert real.present == [self.real(each) for each in account.present]
+            assert all(each.nick == account.name.text for each in real.present)
+            assert all([*each.rooms] == [*real.present[0].rooms] for each in real.present)
+
+    @invariant()
+    def nobody_else_has_a_nick_that_is_owned(self) -> None:
+        for person in self.model.people:
+            account = self.state.account(self.real(person).key)
+            assert account is None or self.real(person).account is account
 
     @invariant()
     def history_is_the_bounded_tail_without_holes(self) -> None:
@@ -396,4 +461,8 @@ class SmallStateMachine(StateMachine):
         invitations=2,
         invitation_ms=300,
         slow_ms=60,
+        accounts=1,
+        devices=2,
+        claims=2,
+        claim_ms=80,
     )
