@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tcpchat_core import events
 from tcpchat_core.durations import parse_duration
-from tcpchat_core.events import Request, Restraint
+from tcpchat_core.events import Request, Restraint, RoomRole
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 
@@ -96,23 +96,49 @@ def _number(rest: str) -> int:
     return int(rest)
 
 
+_SERVER = "--server"
+
+
+def _server(rest: str) -> tuple[str, bool]:
+    """What is left of arguments without `--server`, first or last, and whether it was there."""
+    if rest == _SERVER or rest.startswith(f"{_SERVER} "):
+        return rest.removeprefix(_SERVER).strip(), True
+    if rest.endswith(f" {_SERVER}"):
+        return rest.removesuffix(_SERVER).strip(), True
+    return rest, False
+
+
 def _kick(rest: str) -> Request:
+    rest, server = _server(rest)
     nick, reason = _nick_and_more(rest)
-    return events.Kick("", nick, reason)
+    return events.Kick("", nick, reason, server=server)
 
 
 def _restrict(what: Restraint) -> Callable[[str], Request]:
     """`NICK [TIME] [REASON]`: what is no time is a reason already."""
 
     def restrict(rest: str) -> Request:
+        rest, server = _server(rest)
         nick, more = _nick_and_more(rest)
         time, _, reason = more.partition(" ")
         ms = parse_duration(time)
         if ms is None:
-            return events.Restrict("", nick, what, 0, more)
-        return events.Restrict("", nick, what, ms, reason.strip())
+            return events.Restrict("", nick, what, 0, more, server=server)
+        return events.Restrict("", nick, what, ms, reason.strip(), server=server)
 
     return restrict
+
+
+def _lift(what: Restraint) -> Callable[[str], Request]:
+    def lift(rest: str) -> Request:
+        rest, server = _server(rest)
+        return events.Lift("", _one_word(rest), what, server=server)
+
+    return lift
+
+
+def _role(role: RoomRole) -> Callable[[str], Request]:
+    return lambda rest: events.Role("", _one_word(rest), role)
 
 
 def _slow(rest: str) -> Request:
@@ -129,6 +155,11 @@ def _is_on(rest: str) -> bool:
     return word == "on"
 
 
+def _secret(rest: str) -> Request:
+    word = _one_word(rest)
+    return events.RoomMode("", secret="" if word.lower() == "off" else word)
+
+
 def _nick_and_more(rest: str) -> tuple[str, str]:
     nick, _, more = rest.partition(" ")
     if not nick:
@@ -137,8 +168,13 @@ def _nick_and_more(rest: str) -> tuple[str, str]:
 
 
 def _bans(rest: str) -> Request:
+    rest, server = _server(rest)
     _nothing(rest)
-    return events.Restrictions("")
+    return events.Restrictions("", server=server)
+
+
+def _audit(rest: str) -> Request:
+    return events.Audit(_number(rest)) if rest else events.Audit()
 
 
 def _claim(rest: str) -> Request:
@@ -261,42 +297,42 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("kick",),
-        "NICK [REASON]",
-        "put somebody out of the current room, which you moderate",
+        "NICK [REASON] [--server]",
+        "put somebody out of the current room, which you moderate, or of the server",
         _kick,
         "/kick troll this is a library",
     ),
     Command(
         ("mute",),
-        "NICK [TIME] [REASON]",
+        "NICK [TIME] [REASON] [--server]",
         "let somebody say nothing in the current room for a while (30s, 10m, 2h, 1d)",
         _restrict("mute"),
         "/mute bob 10m let others speak",
     ),
     Command(
         ("unmute",),
-        "NICK",
+        "NICK [--server]",
         "let somebody speak again",
-        lambda rest: events.Lift("", _one_word(rest), "mute"),
+        _lift("mute"),
         "/unmute bob",
     ),
     Command(
         ("ban",),
-        "NICK [TIME] [REASON]",
+        "NICK [TIME] [REASON] [--server]",
         "put somebody out of the current room, and keep them out for a while",
         _restrict("ban"),
         "/ban troll 1d enough",
     ),
     Command(
         ("unban",),
-        "NICK",
+        "NICK [--server]",
         "let somebody come in again",
-        lambda rest: events.Lift("", _one_word(rest), "ban"),
+        _lift("ban"),
         "/unban troll",
     ),
     Command(
         ("bans", "mutes"),
-        "",
+        "[--server]",
         "list who is banned from the current room or muted in it, and until when",
         _bans,
         "/bans",
@@ -305,15 +341,29 @@ COMMANDS: tuple[Command, ...] = (
         ("mod",),
         "NICK",
         "let somebody moderate the current room, as you do",
-        lambda rest: events.Role("", _one_word(rest), "moderator"),
+        _role("moderator"),
         "/mod bob",
     ),
     Command(
         ("unmod",),
         "NICK",
         "let somebody moderate the current room no more",
-        lambda rest: events.Role("", _one_word(rest), "member"),
+        _role("member"),
         "/unmod bob",
+    ),
+    Command(
+        ("own",),
+        "NICK",
+        "let an account own the current room, as you do",
+        _role("owner"),
+        "/own bob",
+    ),
+    Command(
+        ("keep",),
+        "[on|off]",
+        "keep the current room when nobody is in it: it is your account's",
+        lambda rest: events.RoomMode("", kept=_is_on(rest or "on")),
+        "/keep",
     ),
     Command(
         ("slow",),
@@ -335,6 +385,13 @@ COMMANDS: tuple[Command, ...] = (
         "let people into the current room only by invitation, and hide it from others",
         lambda rest: events.RoomMode("", private=_is_on(rest)),
         "/private on",
+    ),
+    Command(
+        ("secret",),
+        "WORD|off",
+        "let people into the current room by a word that you tell them: /join ROOM WORD",
+        _secret,
+        "/secret teapot",
     ),
     Command(
         ("invite",),
@@ -384,6 +441,13 @@ COMMANDS: tuple[Command, ...] = (
         "let one of your devices be yours no more, as when it was lost",
         _revoke,
         "/revoke 2",
+    ),
+    Command(
+        ("audit",),
+        "[N]",
+        "show the last N things that those did who look after rooms and the server (20 at first)",
+        _audit,
+        "/audit 50",
     ),
     Command(
         ("help", "?"),

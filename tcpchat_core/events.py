@@ -29,7 +29,7 @@ _MAX_NUMBER: Final = 2**53
 Number = Annotated[int, msgspec.Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
 
 # What somebody may be in a room, and what somebody may be kept from there.
-RoomRole: TypeAlias = Literal["member", "moderator"]
+RoomRole: TypeAlias = Literal["member", "moderator", "owner"]
 Restraint: TypeAlias = Literal["ban", "mute"]
 
 # `conn` = node << 48 | boot << 32 | count.
@@ -142,13 +142,17 @@ class Out(EventBase, frozen=True):
 
 
 class Kick(EventBase, frozen=True):
-    """Put somebody out of a room, who may come again."""
+    """Put somebody out of a room, who may come again.
+
+    Here and in the next three, with `server` it is about the whole server, and `room` is "".
+    """
 
     room: str
     nick: str
     reason: str = ""
     key: str = ""
     nick_key: str = ""
+    server: bool = False
 
 
 class Restrict(EventBase, frozen=True):
@@ -164,6 +168,7 @@ class Restrict(EventBase, frozen=True):
     reason: str = ""
     key: str = ""
     nick_key: str = ""
+    server: bool = False
 
 
 class Lift(EventBase, frozen=True):
@@ -174,10 +179,11 @@ class Lift(EventBase, frozen=True):
     what: Restraint
     key: str = ""
     nick_key: str = ""
+    server: bool = False
 
 
 class Role(EventBase, frozen=True):
-    """Make somebody a moderator of a room, or no more than a member."""
+    """Make somebody a moderator of a room or one of its owners, or no more than a member."""
 
     room: str
     nick: str
@@ -190,7 +196,11 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     """Set how one talks in a room, and who may come in; what is None stays as it is.
 
     Everybody else than a moderator may say something only each `slow_ms` milliseconds (0: at any
-    time), or nothing while it is `moderated`, and comes into a `private` room only by invitation.
+    time), or nothing while it is `moderated`, and comes into a `private` room only by invitation,
+    or by its `secret` (a word that one says when one joins; "" for none). One that is `kept` stays
+    when nobody is in it, and belongs to the account that keeps it.
+
+    In the log, `secret` is what the server has made of it, as of the code of `Join`.
     """
 
     room: str
@@ -198,6 +208,8 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     moderated: bool | None = None
     private: bool | None = None
     key: str = ""
+    kept: bool | None = None
+    secret: str | None = None
 
 
 class Invite(EventBase, frozen=True):
@@ -230,6 +242,15 @@ class Restrictions(EventBase, frozen=True):
     """Who is kept from what in a room that I moderate? An entry, for the time by which it is so."""
 
     room: str
+    key: str = ""
+    server: bool = False
+
+
+class Read(EventBase, frozen=True):
+    """I have read a room up to a number: my other devices need not show it as new."""
+
+    room: str
+    seq: Number
     key: str = ""
 
 
@@ -428,6 +449,12 @@ class Devices(EventBase, frozen=True):
     """Which devices have I?"""
 
 
+class Audit(EventBase, frozen=True):
+    """What was done by those who look after rooms and the server? The last `limit` acts."""
+
+    limit: Number = 20
+
+
 class Ping(EventBase, frozen=True):
     """Are you there?"""
 
@@ -470,6 +497,7 @@ Event: TypeAlias = (
     | Invite
     | Redact
     | Restrictions
+    | Read
     | Claim
     | Login
     | Offer
@@ -480,7 +508,7 @@ Event: TypeAlias = (
 )
 
 # Every request that only reads.
-Query: TypeAlias = Rooms | Who | History | Search | Topic | Devices | Ping | Help
+Query: TypeAlias = Rooms | Who | History | Search | Topic | Devices | Audit | Ping | Help
 
 # Every request that a peer may send, in any dialect.
 Request: TypeAlias = (
@@ -499,6 +527,7 @@ Request: TypeAlias = (
     | Invite
     | Redact
     | Restrictions
+    | Read
     | Claim
     | Login
     | Offer
@@ -506,6 +535,7 @@ Request: TypeAlias = (
     | Quit
     | Rooms
     | Devices
+    | Audit
     | Who
     | History
     | Search

@@ -94,7 +94,7 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A room that a resumed session is in, as it is now.
 
     With `common` the session's numbers were of an earlier epoch: only those up to this one are the
-    same in both.
+    same in both. `read` is the number up to which one of your account's devices has read it.
     """
 
     room: str
@@ -107,6 +107,8 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     slow_ms: int = 0
     moderated: bool = False
     private: bool = False
+    kept: bool = False
+    read: int = 0
 
 
 class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -168,7 +170,8 @@ class Entered(NoticeBase, frozen=True):
     """You are in a room: its people (at most the first few hundred), and what was said last.
 
     `count` is how many people there are, yourself included. `again` when you were in it already,
-    and only made it the current one. `moderators` are those of the people who moderate it.
+    and only made it the current one. `moderators` are those of the people who moderate it. `read`
+    is as in `RoomState`.
     """
 
     room: str
@@ -183,6 +186,8 @@ class Entered(NoticeBase, frozen=True):
     slow_ms: int = 0
     moderated: bool = False
     private: bool = False
+    kept: bool = False
+    read: int = 0
 
 
 class Sent(NoticeBase, frozen=True):
@@ -246,7 +251,8 @@ class Restricted(NoticeBase, frozen=True):
     """Somebody is kept from a room, or from saying anything there, until a time; `own` in the copy
     for that person. Who was in the room when banned from it has `Left`.
 
-    `what` is a `Restraint`, unless the server is newer than this client.
+    `what` is a `Restraint`, unless the server is newer than this client. `room` is "" for all of
+    the server.
     """
 
     room: str
@@ -289,6 +295,19 @@ class ModeSet(NoticeBase, frozen=True, tag="mode"):
     slow_ms: int = 0
     moderated: bool = False
     private: bool = False
+    kept: bool = False
+
+
+class Expelled(NoticeBase, frozen=True):
+    """Somebody was put out of the server, told to who did it. With `until` it was banned, and
+    cannot come again before.
+    """
+
+    nick: str
+    by: str
+    at: int
+    reason: str = ""
+    until: int = 0
 
 
 class Invited(NoticeBase, frozen=True):
@@ -381,19 +400,52 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 
 
 class Members(NoticeBase, frozen=True, tag="who"):
-    """Who is in a room, in the order of coming, and who of them moderates it."""
+    """Who is in a room, in the order of coming, and who of them moderates it; and the accounts
+    whose room it is, be they there or not.
+    """
 
     room: str
     nicks: tuple[str, ...]
     moderators: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):
-    """The restrictions of a room that are in force at a time: bans, then mutes, oldest first."""
+    """The restrictions of a room ("" for the server) that are in force at a time: bans, then mutes,
+    oldest first.
+    """
 
     room: str
     restrictions: tuple[RestrictionInfo, ...]
     at: int
+
+
+class Act(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody did who looks after a room or the server (`room` is "" then), and when.
+
+    `what` is the command that it takes. `by` is "" for the server's owner, on the machine itself.
+    """
+
+    at: int
+    by: str
+    what: str
+    room: str = ""
+    nick: str = ""
+    until: int = 0
+    reason: str = ""
+
+
+class ActList(NoticeBase, frozen=True, tag="audit"):
+    """The last acts, oldest first."""
+
+    acts: tuple[Act, ...]
+
+
+class ReadUpTo(NoticeBase, frozen=True, tag="read"):
+    """Another of your devices has read a room up to a number."""
+
+    room: str
+    seq: int
 
 
 class HistoryPage(NoticeBase, frozen=True, tag="history"):
@@ -493,6 +545,7 @@ Notice: TypeAlias = (
     | Lifted
     | RoleSet
     | ModeSet
+    | Expelled
     | Invited
     | Redacted
     | Claimed
@@ -503,6 +556,8 @@ Notice: TypeAlias = (
     | RoomList
     | Members
     | RestrictionList
+    | ActList
+    | ReadUpTo
     | HistoryPage
     | SearchResults
     | HelpText

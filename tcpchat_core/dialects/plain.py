@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from tcpchat_core import notices
 from tcpchat_core.commands import parse_line
@@ -179,6 +179,17 @@ def _names(nicks: tuple[str, ...], count: int) -> str:
     return shown if count <= MAX_NAMES_SHOWN else f"{shown} and {count - MAX_NAMES_SHOWN} more"
 
 
+_Moderation: TypeAlias = (
+    notices.Restricted
+    | notices.Lifted
+    | notices.RoleSet
+    | notices.ModeSet
+    | notices.Redacted
+    | notices.Expelled
+    | notices.Invited
+)
+
+
 def _lines(notice: Notice) -> list[str]:  # one table row per notice
     assert not isinstance(notice, (Said, Sent)), "encoded above"
     match notice:
@@ -188,20 +199,16 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [_put_out(notice)]
         case notices.Left(room, nick, own):
             return [f"* You left {room}" if own else f"* {nick} left {room}"]
-        case notices.Restricted(room, nick, what, until, by, at, reason, own):
-            who = "You are" if own else f"{nick} is"
-            lasts = shown_duration(until - at)
-            return [f"* {who} {_restrained(what)} {room} for {lasts}, by {by}{_why(reason)}"]
-        case notices.Lifted(room, nick, what, by, own):
-            who = "You are" if own else f"{nick} is"
-            return [f"* {who} not {_restrained(what)} {room} any more, says {by}"]
-        case notices.ModeSet(room, by):
-            return [f"* {room} is {mode_text(notice)}{f' now, says {by}' if by else ' now'}"]
-        case notices.Invited(room, by, until, at, nick, code):
-            lasts = shown_duration(until - at)
-            if code:
-                return [f"* /join {room} {code} lets people in for {lasts}"]
-            return [f"* {nick} may /join {room} for {lasts}, says {by}"]
+        case (
+            notices.Restricted()
+            | notices.Lifted()
+            | notices.RoleSet()
+            | notices.ModeSet()
+            | notices.Redacted()
+            | notices.Expelled()
+            | notices.Invited()
+        ):
+            return [f"* {_moderation_text(notice)}"]
         case notices.Claimed(account, number, admin, token):
             who = f"{account}, who looks after this server" if admin else account
             here = f"* This is device {number} of {who}"
@@ -211,12 +218,6 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
         case notices.Revoked(number):
             return [f"* Device {number} is none of yours any more"]
-        case notices.Redacted(room, _, by, _, nick):
-            return [f"* {by} took back something{_whose(nick, by)} in {room}"]
-        case notices.RoleSet(room, nick, role, by):
-            if role == "moderator":
-                return [f"* {nick} moderates {room} now, says {by}"]
-            return [f"* {nick} does not moderate {room} any more, says {by}"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
@@ -251,15 +252,19 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
                 *(_room_line(info) for info in rooms),
                 *([f"* … and {more} more"] if more else []),
             ] or ["* There are no rooms yet. /join ROOM makes one."]
-        case notices.Members(room, nicks, moderators):
+        case notices.Members(room, nicks, moderators, owners):
             here = f"* {len(nicks)} in {room}: {', '.join(nicks)}"
-            return [f"{here}. Moderators: {', '.join(moderators)}" if moderators else here]
+            roles = (("Owners", owners), ("Moderators", moderators))
+            told = [f"{role}: {', '.join(of)}" for role, of in roles if of]
+            return [". ".join([here, *told])]
         case notices.RestrictionList(room, restrictions, at):
             return [
-                f"* {row.nick} is {_restrained(row.what)} {room} for another"
+                f"* {row.nick} is {_restrained(row.what, room)} for another"
                 f" {shown_duration(row.until - at)}, by {row.by}{_why(row.reason)}"
                 for row in restrictions
-            ] or [f"* Nobody is banned from {room}, or muted in it"]
+            ] or [f"* Nobody is banned from {_where(room)}, or muted there"]
+        case notices.ActList(acts):
+            return [f"* {act_text(each)}" for each in acts] or ["* Nothing was done yet"]
         case notices.DeviceList(_, devices):
             return [f"* {_device(each)}" for each in devices]
         case notices.HistoryPage(room, messages):
@@ -284,8 +289,41 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
         # Sessions are of the other dialect; what has no line here is not for people to read.
-        case notices.Pinged() | notices.Resumed() | notices.Gap():
+        case notices.Pinged() | notices.Resumed() | notices.Gap() | notices.ReadUpTo():
             return []
+        case _:
+            assert_never(notice)
+
+
+def _moderation_text(notice: _Moderation) -> str:
+    """What somebody did who looks after a room or the server, as one line."""
+    match notice:
+        case notices.Restricted(room, nick, what, until, by, at, reason, own):
+            who = "You are" if own else f"{nick} is"
+            lasts = shown_duration(until - at)
+            return f"{who} {_restrained(what, room)} for {lasts}, by {by}{_why(reason)}"
+        case notices.Lifted(room, nick, what, by, own):
+            who = "You are" if own else f"{nick} is"
+            return f"{who} not {_restrained(what, room)} any more, says {by}"
+        case notices.ModeSet(room, by):
+            return f"{room} is {mode_text(notice)} now{f', says {by}' if by else ''}"
+        case notices.Invited(room, by, until, at, nick, code):
+            lasts = shown_duration(until - at)
+            if code:
+                return f"/join {room} {code} lets people in for {lasts}"
+            return f"{nick} may /join {room} for {lasts}, says {by}"
+        case notices.Redacted(room, _, by, _, nick):
+            return f"{by} took back something{_whose(nick, by)} in {room}"
+        case notices.RoleSet(room, nick, role, by):
+            does = {"owner": "owns", "moderator": "moderates"}.get(role)
+            if does:
+                return f"{nick} {does} {room} now, says {by}"
+            return f"{nick} does not moderate {room} any more, says {by}"
+        case notices.Expelled(nick, _, at, reason, until):
+            if until:
+                lasts = shown_duration(until - at)
+                return f"{nick} is banned from this server for {lasts}{_why(reason)}"
+            return f"{nick} was put out of this server{_why(reason)}"
         case _:
             assert_never(notice)
 
@@ -299,7 +337,8 @@ def mode_text(mode: notices.ModeSet) -> str:
     slow = f"slow (one line in {shown_duration(mode.slow_ms)})" if mode.slow_ms else ""
     moderated = "for moderators to speak in" if mode.moderated else ""
     private = "private" if mode.private else ""
-    return ", ".join(filter(None, (private, moderated, slow))) or "open"
+    kept = "kept" if mode.kept else ""
+    return ", ".join(filter(None, (private, kept, moderated, slow))) or "open"
 
 
 def _device(device: notices.DeviceInfo) -> str:
@@ -321,9 +360,29 @@ def _put_out(left: notices.Left) -> str:
     return f"* {who} banned from {left.room} for {lasts}, by {left.by}{_why(left.reason)}"
 
 
-def _restrained(what: str) -> str:
-    """How what somebody is kept from is written, before the room."""
-    return "banned from" if what == "ban" else "muted in"
+def _restrained(what: str, room: str) -> str:
+    """How it is written what somebody is kept from, and where ("": on all of the server)."""
+    if what == "ban":
+        return f"banned from {_where(room)}"
+    return f"muted in {room}" if room else "muted on this server"
+
+
+def _where(room: str) -> str:
+    """What a restriction is of: a room, or all of the server."""
+    return room or "this server"
+
+
+def act_text(act: notices.Act) -> str:
+    """What somebody did, as one line: when, who, what, to whom, where, until when, and why."""
+    words = (
+        _time(act.at),
+        act.by or "the owner",
+        act.what,
+        act.nick,
+        f"in {act.room}" if act.room else "on this server",
+        f"until {_time(act.until)}" if act.until else "",
+    )
+    return f"{' '.join(filter(None, words))}{_why(act.reason)}"
 
 
 def _why(reason: str) -> str:

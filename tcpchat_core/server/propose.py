@@ -7,7 +7,7 @@ too long is refused, never cut.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -39,6 +39,10 @@ _OfModerators: TypeAlias = (
     | events.Redact
     | events.Restrictions
 )
+
+
+# Of these, what can be for the whole server.
+_ALSO_OF_SERVER: Final = (events.Kick, events.Restrict, events.Lift, events.Restrictions)
 
 
 class _Refused(Exception):
@@ -132,7 +136,10 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(
                 events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
             )
-        case events.Rooms() | events.Devices() | events.Ping() | events.Help():
+        case events.Read(room, seq):
+            name = _room(current, room)
+            return events.Read(name.text, seq, name.key)
+        case events.Rooms() | events.Devices() | events.Audit() | events.Ping() | events.Help():
             return Lookup(request)
         case events.Pong():
             return None  # hearing of it was all
@@ -144,27 +151,30 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
 
 def _of_moderators(request: _OfModerators, current: Name | None) -> Event:
     """What only moderators may do."""
-    name = _room(current, request.room)
+    server = isinstance(request, _ALSO_OF_SERVER) and request.server
+    name = Name("", "") if server else _room(current, request.room)
     match request:
         case events.Kick(_, nick, reason):
             key = _nick_key(nick)
-            return events.Kick(name.text, _shown(nick), _reason(reason), name.key, key)
+            return events.Kick(name.text, _shown(nick), _reason(reason), name.key, key, server)
         case events.Restrict(_, nick, what, ms, reason):
             key = _nick_key(nick)
             if ms < 0:
                 raise _refused("bad-usage", "nothing lasts less than no time")
             reason = _reason(reason)
-            return events.Restrict(name.text, _shown(nick), what, ms, reason, name.key, key)
+            return events.Restrict(name.text, _shown(nick), what, ms, reason, name.key, key, server)
         case events.Lift(_, nick, what):
             key = _nick_key(nick)
-            return events.Lift(name.text, _shown(nick), what, name.key, key)
+            return events.Lift(name.text, _shown(nick), what, name.key, key, server)
         case events.Role(_, nick, role):
             key = _nick_key(nick)
             return events.Role(name.text, _shown(nick), role, name.key, key)
-        case events.RoomMode(_, slow_ms, moderated, private):
-            if (slow_ms, moderated, private) == (None, None, None) or (slow_ms or 0) < 0:
-                raise _refused("bad-usage", "say what is to be set: slow_ms, moderated or private")
-            return events.RoomMode(name.text, slow_ms, moderated, private, name.key)
+        case events.RoomMode(_, slow_ms, moderated, private, _, kept, secret):
+            if {slow_ms, moderated, private, kept, secret} == {None} or (slow_ms or 0) < 0:
+                fields = "slow_ms, moderated, private, kept or secret"
+                raise _refused("bad-usage", f"say what is to be set: {fields}")
+            hashed = code_hash(secret) if secret else secret
+            return events.RoomMode(name.text, slow_ms, moderated, private, name.key, kept, hashed)
         case events.Invite(_, nick):
             key = _nick_key(nick) if nick else ""
             return events.Invite(name.text, _shown(nick), "", name.key, key)
@@ -172,7 +182,7 @@ def _of_moderators(request: _OfModerators, current: Name | None) -> Event:
             key = _nick_key(nick) if nick else ""
             return events.Redact(name.text, max(0, seq), _shown(nick), name.key, key)
         case events.Restrictions():
-            return events.Restrictions(*name)
+            return events.Restrictions(*name, server)
         case _:
             assert_never(request)
 

@@ -13,7 +13,7 @@ from tcpchat_core.events import Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Wanted
 from tcpchat_core.state import ChatState, Person, Room
-from tcpchat_core.state.refusals import not_in_room
+from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED: Final = 500
@@ -46,11 +46,20 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
     match query:
         case events.Search():
             return _search(state, conn, query) if has_archive else Found(NO_ARCHIVE)
+        case events.Rooms() if not _may_look(state, conn):
+            return Found(Rejected("no-right", ACCOUNTS_ONLY, "rooms"))
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
             return Found(listed, (len(listed.rooms) + listed.more) // _ITEMS_A_LINE)
         case events.Devices():
             return Found(_devices(state.person(conn)))
+        case events.Audit(limit):
+            person = state.person(conn)
+            if person is None or not person.is_admin:
+                text = "only who looks after this server may do that"
+                return Found(Rejected("no-right", text, "audit"))
+            acts = tuple(state.acts()[-max(1, min(limit, MAX_MESSAGES)) :])
+            return Found(notices.ActList(acts), len(acts) // _ITEMS_A_LINE)
         case events.Ping(id):
             return Found(notices.Ponged(id))
         case events.Help(command):
@@ -87,6 +96,12 @@ def with_found(
     # Of these some may have been taken back since.
     known = [rooms[place.key].message(each.seq) or each for each in wanted.shown]
     return notices.HistoryPage(wanted.room, (*reversed(shown), *known), more)
+
+
+def _may_look(state: ChatState, conn: int) -> bool:
+    """Whether somebody may see which rooms there are."""
+    person = state.person(conn)
+    return bool(state.limits.guests) or (person is not None and person.account is not None)
 
 
 def _devices(person: Person | None) -> Notice:
@@ -145,7 +160,9 @@ def _about_room(
     match query:
         case events.Who():
             return Found(
-                notices.Members(room.name, room.nicks(), room.moderator_nicks()),
+                notices.Members(
+                    room.name, room.nicks(), room.moderator_nicks(), state.owners(room)
+                ),
                 len(room.members) // _ITEMS_A_LINE,
             )
         case events.Topic():

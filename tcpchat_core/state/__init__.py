@@ -31,15 +31,15 @@ Rule 9: Everything that grows has a bound, and the bounds (`StateLimits`) are pa
 All order is the order of insertion in dicts and lists. There are no sets, floats or hashes here
 whose order or value could differ between two runs.
 
-The tables that the rules work on are in `tables`, the rules themselves in `rooms`, `moderation`,
-`accounts`, `people` and `sessions`. Which rule an event is for says `HANDLERS`, at the end of this
-file.
+The tables that the rules work on are in `tables`, the rules themselves in `rooms`, `people` and
+`sessions`, in `accounts` and `devices`, and in `rights`, `moderation` and `server_wide`. Which
+rule an event is for says `HANDLERS`, at the end of this file.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -47,12 +47,14 @@ import msgspec
 from tcpchat_core import events
 from tcpchat_core.effects import Action
 from tcpchat_core.events import Entry, Event
+from tcpchat_core.notices import Act
 from tcpchat_core.state import (
     accounts,
     devices,
     moderation,
     people,
     rooms,
+    server_wide,
     sessions,
     snapshot,
 )
@@ -140,6 +142,17 @@ class ChatState:
         """All accounts, in the order of being made."""
         return self._tables.accounts.values()
 
+    def acts(self) -> Sequence[Act]:
+        """What was done by those who look after rooms and the server, oldest first."""
+        return tuple(self._tables.acts)
+
+    def owners(self, room: Room) -> tuple[str, ...]:
+        """The nicks of the accounts that a room is kept for, in the order of becoming so."""
+        if not room.owners:
+            return ()
+        nicks = {account.id: account.nick for account in self._tables.accounts.values()}
+        return tuple([nicks[id] for id in room.owners])
+
     def room(self, key: str) -> Room | None:
         """The room with a key."""
         return self._tables.rooms.get(key)
@@ -213,14 +226,23 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Nick: people.nick,
     events.Topic: rooms.topic,
     events.Out: rooms.out,
-    events.Kick: moderation.kick,
-    events.Restrict: moderation.restrict,
-    events.Lift: moderation.lift,
+    events.Read: rooms.read,
+    events.Kick: lambda tables, person, event, at: (
+        server_wide.kick if event.server else moderation.kick
+    )(tables, person, event, at),
+    events.Restrict: lambda tables, person, event, at: (
+        server_wide.restrict if event.server else moderation.restrict
+    )(tables, person, event, at),
+    events.Lift: lambda tables, person, event, at: (
+        server_wide.lift if event.server else moderation.lift
+    )(tables, person, event, at),
     events.Role: moderation.role,
     events.RoomMode: moderation.mode,
     events.Invite: moderation.invite,
     events.Redact: moderation.redact,
-    events.Restrictions: moderation.restrictions,
+    events.Restrictions: lambda tables, person, event, at: (
+        server_wide.restrictions if event.server else moderation.restrictions
+    )(tables, person, event, at),
     events.Claim: accounts.claim,
     events.Login: accounts.login,
     events.Offer: accounts.offer,

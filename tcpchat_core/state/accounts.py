@@ -17,9 +17,9 @@ from __future__ import annotations
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Enter, Leave, Send
 from tcpchat_core.events import Entry
-from tcpchat_core.notices import Notice
-from tcpchat_core.state import moderation, naming, rooms
-from tcpchat_core.state.refusals import rejected
+from tcpchat_core.notices import Act, Notice
+from tcpchat_core.state import naming, rights, rooms
+from tcpchat_core.state.refusals import NO_ACCOUNT, rejected
 from tcpchat_core.state.tables import Account, Device, Person, Tables
 
 # ── What the owner of the server does ────────────────────────────────────────────────────────
@@ -35,8 +35,11 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
         account = tables.accounts[event.key] = Account(-tables.seq, event.account, event.key)
     if event.admin is not None:
         account.is_admin = event.admin
+        act = "admin" if event.admin else "unadmin"
+        tables.note(Act(entry.at, "", act, nick=account.nick))
     if event.code:
         _offer(tables, account, event.code, entry.at)
+        tables.note(Act(entry.at, "", "invite", nick=account.nick))
     return []
 
 
@@ -52,6 +55,8 @@ def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[
     if account is None or until <= at:
         text = "there is no such code, or not any more; ask for another"
         return [rejected(person, "wrong-code", text, "claim")]
+    if refused := rights.may_not_become(tables, account, at):
+        return [rejected(person, *refused, "claim")]
     if len(account.devices) >= tables.limits.devices:
         text = f"{account.nick} has {len(account.devices)} devices; /revoke one of them first"
         return [rejected(person, "too-many", text, "claim")]
@@ -71,6 +76,8 @@ def login(tables: Tables, person: Person, event: events.Login, at: int) -> list[
     account = tables.devices.get(event.device)
     if account is None:
         return [is_unknown(person, "login")]
+    if refused := rights.may_not_become(tables, account, at):
+        return [rejected(person, *refused, "login")]
     actions = _become(tables, person, account, event.device, at)
     number = account.devices[event.device].number
     told = notices.Claimed(account.nick, number, account.is_admin)
@@ -113,8 +120,8 @@ def arrive(tables: Tables, person: Person, at: int) -> list[Action]:
     """What a device is told of the rooms that it has come into with its account."""
     actions: list[Action] = []
     for room in person.rooms.values():
-        actions.append(Send[Notice](person.conn, rooms.entered(tables, room, at)))
-        if told := moderation.own_mute(room, person, at):
+        actions.append(Send[Notice](person.conn, rooms.entered(tables, room, person, at)))
+        if told := rights.own_mute(tables, room, person, at):
             actions.append(Send(person.conn, told))
         actions.append(Enter(room.audience, person.conn))
     return actions
@@ -139,8 +146,7 @@ def go(tables: Tables, person: Person) -> list[Action]:
 
 def no_account(person: Person, request: str) -> Send[Notice]:
     """Tell a guest that something is not for guests."""
-    text = "that is for who has an account; /claim CODE with a code of whoever runs this server"
-    return rejected(person, "no-right", text, request)
+    return rejected(person, "no-right", NO_ACCOUNT, request)
 
 
 def is_unknown(person: Person, request: str) -> Send[Notice]:
@@ -186,7 +192,8 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
     account.present.append(person)
     for room in person.rooms.values():
         room.rename_member(guest, account.id)
-        moderation.goes_by(room, bearer, person)
+        rights.goes_by(room.rules, bearer, person)
+    rights.goes_by(tables.rules, bearer, person)
     return actions
 
 

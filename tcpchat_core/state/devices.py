@@ -5,6 +5,8 @@ from __future__ import annotations
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Close, Send
 from tcpchat_core.events import Entry
+from tcpchat_core.notices import Act
+from tcpchat_core.state import moderation
 from tcpchat_core.state.accounts import no_account
 from tcpchat_core.state.people import depart
 from tcpchat_core.state.refusals import rejected
@@ -27,7 +29,7 @@ def revoke(tables: Tables, person: Person, event: events.Revoke, _at: int) -> li
     ]
 
 
-def withdraw(tables: Tables, _entry: Entry, event: events.Withdraw) -> list[Action]:
+def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Action]:
     """End an account: its devices are nobody's any more, and its nick is free."""
     account = tables.accounts.get(event.key)
     if account is None:
@@ -38,6 +40,14 @@ def withdraw(tables: Tables, _entry: Entry, event: events.Withdraw) -> list[Acti
         for action in _end_device(tables, account, token, "this account was closed")
     ]
     del tables.accounts[event.key]
+    tables.note(Act(entry.at, "", "withdraw", nick=account.nick))
+    for room in [room for room in tables.rooms.values() if account.id in room.moderators]:
+        room.moderate(
+            tuple([id for id in room.moderators if id != account.id]),
+            tuple([id for id in room.owners if id != account.id]),
+        )
+        actions += moderation.unattended(room)
+        tables.sweep(room)
     for code in [code for code, (key, _) in tables.claims.items() if key == event.key]:
         del tables.claims[code]
     return actions

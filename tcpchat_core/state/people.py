@@ -11,8 +11,8 @@ from tcpchat_core.effects import Action, Close, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Notice, Sent, Told
-from tcpchat_core.state import accounts, moderation, naming
-from tcpchat_core.state.refusals import rejected
+from tcpchat_core.state import accounts, moderation, naming, rights
+from tcpchat_core.state.refusals import ACCOUNTS_ONLY, rejected
 from tcpchat_core.state.tables import Person, Tables
 
 
@@ -24,11 +24,15 @@ def connect(tables: Tables, entry: Entry, session: str, origin: str, device: str
     if session in tables.sessions:  # a secret that is not one names nobody
         session = ""
     person = Person(conn, "", "", session, origin)
+    account = person.account = tables.devices.get(device)
+    if refused := rights.may_not_come(tables, person, entry.at):
+        tables.turn_away(conn)
+        closing = notices.Closing(refused[1])
+        return [rejected(person, *refused, "hello"), Send[Notice](conn, closing), Close(conn)]
     person.number = entry.number
     tables.people[conn] = person
     if session:
         tables.sessions[session] = person
-    account = tables.devices.get(device)
     actions: list[Action] = []
     if account is not None:
         actions = accounts.come(tables, person, account, device)
@@ -37,6 +41,7 @@ def connect(tables: Tables, entry: Entry, session: str, origin: str, device: str
         tables.nicks[person.key] = person
     own = "" if account is None else account.nick
     actions.append(Send(conn, notices.Welcome(person.nick, tables.epoch, account=own)))
+    actions += rights.taken_for_another(tables, None, person, entry.at)
     if account is not None:
         actions += accounts.arrive(tables, person, entry.at)
     elif device:
@@ -49,6 +54,8 @@ def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[A
     if person.account is not None and event.key != person.key:
         text = f"you are here as {person.account.nick}; only a guest takes another nickname"
         return [rejected(person, "nick-owned", text, "nick")]
+    if not tables.limits.guests and person.account is None:
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "nick")]
     holder = tables.nicks.get(event.key)
     if holder is not None and holder.id != person.id:
         text = f"the nickname {holder.nick} is taken"
@@ -69,6 +76,10 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
     id = event.id
     if id is not None and person.receipts and id in person.receipts:
         return [Send(person.conn, person.receipts[id])]
+    if not tables.limits.guests and person.account is None:
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "tell", id)]
+    if tables.rules is not None and (refused := rights.may_not_say_anything(tables, person, at)):
+        return [rejected(person, *refused, "tell", id)]
     other = tables.nicks.get(event.key)
     if other is None:
         text = f"there is nobody called {event.nick}"
@@ -98,7 +109,7 @@ def quit_(tables: Tables, person: Person, event: events.Quit, at: int) -> list[A
     """Say goodbye: it is over at once, also for a session."""
     bye = Send[Notice](person.conn, notices.Closing("bye"))
     # Last words are words: who may say nothing has none.
-    reason = "" if moderation.is_silenced(person, at) else event.reason
+    reason = "" if rights.is_silenced(tables, person, at) else event.reason
     return [*depart(tables, person, reason), bye, Close(person.conn)]
 
 

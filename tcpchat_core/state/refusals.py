@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tcpchat_core.effects import Send
 from tcpchat_core.notices import Notice, Reason, Rejected
 from tcpchat_core.state.tables import Person
+
+NO_ACCOUNT: Final = (
+    "that is for who has an account; /claim CODE with a code of whoever runs this server"
+)
+ACCOUNTS_ONLY: Final = (
+    "only who has an account talks here; /claim CODE with a code of whoever runs this server"
+)
 
 
 def rejected(

@@ -12,8 +12,8 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.notices import Said, Sent
-from tcpchat_core.state import moderation, naming
-from tcpchat_core.state.refusals import not_in_room, rejected
+from tcpchat_core.state import moderation, naming, rights
+from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room, rejected
 from tcpchat_core.state.tables import LIMITS, Person, Room, StateLimits, Tables
 
 
@@ -24,7 +24,9 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, person.receipts[id])]
     if room is None:
         return [Send(person.conn, not_in_room("say", event.room, id))]
-    if room.rules is not None and (refused := moderation.may_not_speak(tables, room, person, at)):
+    if (room.rules is not None or tables.rules is not None) and (
+        refused := rights.may_not_speak(tables, room, person, at)
+    ):
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     said = Said(room.name, person.nick, event.text, seq, at, event.emote)
@@ -37,8 +39,10 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
 
 def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Action]:
     """Enter a room, or make it. Who is in it already is told so, and nobody else is."""
-    room = person.rooms.get(event.key) or tables.rooms.get(event.key)
     limits = tables.limits
+    if not limits.guests and person.account is None:
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "join")]
+    room = person.rooms.get(event.key) or tables.rooms.get(event.key)
     if room is None or room.key not in person.rooms:
         if len(person.rooms) >= limits.rooms_per_person:
             text = f"you are in {len(person.rooms)} rooms; /out of one before you join another"
@@ -51,18 +55,18 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         if event.roles:
             room.moderators = (person.id,)
     if room.key in person.rooms:
-        return [Send(person.conn, entered(tables, room, at, again=True))]
+        return [Send(person.conn, entered(tables, room, person, at, again=True))]
     more: list[Action] = []
     if room.rules is not None:
-        if refused := moderation.may_not_enter(tables, room, person, event.code, at):
+        if refused := rights.may_not_enter(tables, room, person, event.code, at):
             return [rejected(person, *refused, "join")]
-        more = moderation.taken_for_another(room, person, at)
+        more = rights.taken_for_another(tables, room, person, at)
     room.add(person)
     if event.roles:
         for each in person.everywhere:
             each.speaks[room.key] = room.seq
     joined = notices.Joined(room.name, person.nick, room.seq, at)
-    told = entered(tables, room, at)
+    told = entered(tables, room, person, at)
     others = [each.conn for each in person.everywhere if each is not person and not each.away]
     return [
         Enter(room.audience, person.conn),
@@ -77,7 +81,9 @@ def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[
     room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("topic", event.room))]
-    if room.rules is not None and (refused := moderation.may_not_speak(tables, room, person, at)):
+    if (room.rules is not None or tables.rules is not None) and (
+        refused := rights.may_not_speak(tables, room, person, at)
+    ):
         return [rejected(person, *refused, "topic")]
     room.topic, room.topic_nick, room.topic_at = event.topic or "", person.nick, at
     told = notices.TopicSet(room.name, room.topic, person.nick, room.seq, at)
@@ -98,6 +104,25 @@ def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Act
         *(Leave(room.audience, conn) for conn in here),
         *moderation.unattended(room),
     ]
+
+
+def read(tables: Tables, person: Person, event: events.Read, _at: int) -> list[Action]:
+    """Remember how far an account has read, and tell its other devices."""
+    room, account = person.rooms.get(event.key), person.account
+    if room is None:
+        return [Send(person.conn, not_in_room("read", event.room))]
+    if account is None or not has_read(room, person) < event.seq <= room.seq:
+        return []
+    account.read(room, event.seq, tables.limits)
+    told = notices.ReadUpTo(room.name, event.seq)
+    others = [each for each in account.present if each is not person and not each.away]
+    return [Send(each.conn, told) for each in others]
+
+
+def has_read(room: Room, person: Person) -> int:
+    """Up to which message of a room somebody has read it, as far as a device has told; else 0."""
+    seq = 0 if person.account is None else person.account.reads.get(room.key, 0)
+    return seq if seq > room.born else 0
 
 
 def configured(limits: StateLimits, event: events.Configure) -> StateLimits:
@@ -128,7 +153,9 @@ def forget(tables: Tables, _entry: Entry, event: events.Forget) -> list[Action]:
     return []
 
 
-def entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> notices.Entered:
+def entered(
+    tables: Tables, room: Room, person: Person, at: int, *, again: bool = False
+) -> notices.Entered:
     """What who is in a room now is told of it."""
     limits = tables.limits
     return notices.Entered(
@@ -141,5 +168,6 @@ def entered(tables: Tables, room: Room, at: int, *, again: bool = False) -> noti
         room.messages(None, 0 if again else limits.entered_history),
         again,
         room.moderator_nicks(),
-        *moderation.mode_fields(room),
+        *rights.mode_fields(room),
+        has_read(room, person),
     )

@@ -15,8 +15,9 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Close, Enter, Leave, Send, Stream
 from tcpchat_core.events import Entry, connection_number
 from tcpchat_core.notices import Notice, Said, Told
-from tcpchat_core.state import moderation
+from tcpchat_core.state import rights
 from tcpchat_core.state.people import connect, depart
+from tcpchat_core.state.rooms import has_read
 from tcpchat_core.state.tables import Person, Room, Tables
 
 
@@ -84,9 +85,9 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     person.origin = event.origin
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
-    states = tuple(_room_state(tables, room, seen.common_in(room)) for room in rooms)
+    states = tuple(_room_state(tables, room, person, seen.common_in(room)) for room in rooms)
     actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch, seen.common)))
-    actions += [Send(conn, told) for told in _untold(person, event, entry.at)]
+    actions += [Send(conn, told) for told in _untold(tables, person, event, entry.at)]
     told, is_lost = _cut(event.told, seen.common)
     person.seen(told)
     replay = [
@@ -98,14 +99,12 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     return [*actions, *(Enter(room.audience, conn) for room in rooms)]
 
 
-def _untold(person: Person, event: events.Resume, at: int) -> Iterator[Notice]:
+def _untold(tables: Tables, person: Person, event: events.Resume, at: int) -> Iterator[Notice]:
     """Of which rooms it was put out, as far as it does not know that; and where it is muted."""
     for key, left in (person.put_out or {}).items():
         if key in event.seen:  # so it thinks that it is there
             yield left
-    for room in person.rooms.values():
-        if told := moderation.own_mute(room, person, at):
-            yield told
+    yield from rights.own_mutes(tables, person, at)
 
 
 class _Seen:
@@ -173,7 +172,9 @@ def _missed(
     yield from islice(kept, max(0, len(kept) - missed), len(kept))
 
 
-def _room_state(tables: Tables, room: Room, common: int | None) -> notices.RoomState:
+def _room_state(
+    tables: Tables, room: Room, person: Person, common: int | None
+) -> notices.RoomState:
     nicks = room.first_nicks(tables.limits.entered_members)
     return notices.RoomState(
         room.name,
@@ -183,5 +184,6 @@ def _room_state(tables: Tables, room: Room, common: int | None) -> notices.RoomS
         room.topic,
         common,
         room.moderator_nicks(),
-        *moderation.mode_fields(room),
+        *rights.mode_fields(room),
+        has_read(room, person),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from tcpchat_core.notices import Left, Said, Sent, Told
+from tcpchat_core.notices import Act, Left, Said, Sent, Told
 from tcpchat_core.state.restrictions import Restriction
 from tcpchat_core.state.tables import (
     LIMITS,
@@ -65,6 +66,8 @@ class _RoomModeration(msgspec.Struct, omit_defaults=True):
     spoke: tuple[tuple[str, int], ...] = ()
     invited: tuple[tuple[str, int], ...] = ()
     codes: tuple[tuple[str, int], ...] = ()
+    owners: tuple[int, ...] = ()
+    secret: str = ""
 
 
 class _PersonModeration(msgspec.Struct, omit_defaults=True):
@@ -86,6 +89,7 @@ class _AccountRecord(msgspec.Struct, array_like=True):
     numbered: int
     devices: list[tuple[str, Device]]
     present: list[tuple[int, str]]
+    reads: list[tuple[str, int]] = []
 
 
 class _Snapshot(msgspec.Struct):
@@ -106,6 +110,11 @@ class _Snapshot(msgspec.Struct):
     moderated: list[_PersonModeration] | msgspec.UnsetType = msgspec.UNSET
     accounts: list[_AccountRecord] | msgspec.UnsetType = msgspec.UNSET
     claims: list[tuple[str, str, int]] | msgspec.UnsetType = msgspec.UNSET
+    # Of the whole server: bans, and mutes.
+    restrictions: tuple[tuple[Restriction, ...], tuple[Restriction, ...]] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    acts: list[Act] | msgspec.UnsetType = msgspec.UNSET
 
 
 # The bounds that there were from the first: the others are left out where they are as usual.
@@ -145,6 +154,10 @@ def dump(tables: Tables) -> bytes:
             accounts=[_account_record(account) for account in tables.accounts.values()]
             or msgspec.UNSET,
             claims=[(code, *claim) for code, claim in tables.claims.items()] or msgspec.UNSET,
+            restrictions=(tables.rules.bans.all(), tables.rules.mutes.all())
+            if tables.rules
+            else msgspec.UNSET,
+            acts=list(tables.acts) or msgspec.UNSET,
         )
     )
 
@@ -192,6 +205,8 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
         tuple(rules.spoke.items()),
         tuple(rules.invited.items()),
         tuple(rules.codes.items()),
+        room.owners,
+        rules.secret,
     )
 
 
@@ -211,6 +226,7 @@ def _account_record(account: Account) -> _AccountRecord:
         account.numbered,
         [*account.devices.items()],
         [(person.seat, person.device) for person in account.present],
+        [*account.reads.items()],
     )
 
 
@@ -250,8 +266,28 @@ def _rules(record: _RoomModeration) -> Rules:
         record.private,
     )
     rules.spoke, rules.invited = dict(record.spoke), dict(record.invited)
-    rules.codes = dict(record.codes)
+    rules.codes, rules.secret = dict(record.codes), record.secret
     return rules
+
+
+def _server_rules(bans: tuple[Restriction, ...], mutes: tuple[Restriction, ...]) -> Rules:
+    return _rules(_RoomModeration("", bans=bans, mutes=mutes))
+
+
+def _load_accounts(
+    tables: Tables, people: dict[int, Person], records: Iterable[_AccountRecord]
+) -> None:
+    for each in records:
+        account = tables.accounts[each.key] = Account(each.id, each.nick, each.key)
+        account.is_admin, account.numbered = each.is_admin, each.numbered
+        account.devices, account.reads = dict(each.devices), dict(each.reads)
+        tables.devices.update(dict.fromkeys(account.devices, account))
+        for seat, device in each.present:
+            person = people[seat]
+            person.id, person.account, person.device = account.id, account, device
+            account.present.append(person)
+        if account.present:
+            tables.nicks[account.key] = account.present[0]
 
 
 def _loaded(record: _Snapshot) -> Tables:
@@ -274,18 +310,11 @@ def _loaded(record: _Snapshot) -> Tables:
         tables.nicks[row.key] = person
         if row.session:
             tables.sessions[row.session] = person
-    for each in record.accounts or ():
-        account = tables.accounts[each.key] = Account(each.id, each.nick, each.key)
-        account.is_admin, account.numbered = each.is_admin, each.numbered
-        account.devices = dict(each.devices)
-        tables.devices.update(dict.fromkeys(account.devices, account))
-        for seat, device in each.present:
-            person = people[seat]
-            person.id, person.account, person.device = account.id, account, device
-            account.present.append(person)
-        if account.present:
-            tables.nicks[account.key] = account.present[0]
+    _load_accounts(tables, people, record.accounts or ())
     tables.claims = {code: (key, until) for code, key, until in record.claims or ()}
+    if isinstance(record.restrictions, tuple):
+        tables.rules = _server_rules(*record.restrictions)
+    tables.acts.extend(record.acts or ())
     # By id, of which all devices of one account have the same: the first of them counts.
     members = {person.id: person.everywhere[0] for person in people.values()}
     for session in record.away:
@@ -306,7 +335,8 @@ def _loaded(record: _Snapshot) -> Tables:
         people[row.seat].rooms = {key: tables.rooms[key] for key in row.rooms}
     for restricted in record.moderation or ():
         room = tables.rooms[restricted.key]
-        room.moderators, room.opened = restricted.moderators, restricted.opened
+        room.moderators, room.owners = restricted.moderators, restricted.owners
+        room.opened = restricted.opened
         rules = _rules(restricted)
         room.rules = None if rules.are_none else rules
     for moderated in record.moderated or ():

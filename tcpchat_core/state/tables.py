@@ -17,7 +17,7 @@ import msgspec
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import Restraint
 from tcpchat_core.names import GUEST_PREFIX
-from tcpchat_core.notices import Left, Said, Sent, Told
+from tcpchat_core.notices import Act, Left, Said, Sent, Told
 from tcpchat_core.state.restrictions import Restrictions
 
 
@@ -36,8 +36,12 @@ class StateLimits(msgspec.Struct, frozen=True):
     hold at a time, and so many codes, each for `invitation_ms`; between two lines of one person may
     have to be `slow_ms` at most.
 
-    There are at most so many `accounts`, each with so many `devices`, and so many codes for devices
-    (`claims`), each of which holds for `claim_ms`.
+    There are at most so many `accounts`, each with so many `devices` and so many rooms that are
+    `kept` for it, and so many codes for devices (`claims`), each of which holds for `claim_ms`.
+    `guests` is whether people may talk who have no account (0 or 1).
+
+    Of the whole server so many may be banned at a time, and so many muted (`server_restrictions`);
+    and so many acts of those who look after rooms and the server are remembered (`audit`).
     """
 
     rooms_per_person: int = 50
@@ -63,6 +67,10 @@ class StateLimits(msgspec.Struct, frozen=True):
     devices: int = 20
     claims: int = 10_000
     claim_ms: int = 604_800_000
+    kept: int = 100
+    guests: int = 1
+    server_restrictions: int = 10_000
+    audit: int = 1_000
 
 
 # So many changes of the epoch are remembered: a session is not away for as long.
@@ -84,9 +92,10 @@ class Account:
     """Who owns a nick. `present` are its devices that are here or away, in the order of coming.
 
     `devices` are all of them, by the hash of their tokens; `numbered` is the number of the last.
+    `reads` has, by room key, up to which number it has read.
     """
 
-    __slots__ = ("devices", "id", "is_admin", "key", "nick", "numbered", "present")
+    __slots__ = ("devices", "id", "is_admin", "key", "nick", "numbered", "present", "reads")
 
     def __init__(self, id: int, nick: str, key: str) -> None:
         self.id = id  # below 0, where no connection's number is
@@ -95,7 +104,20 @@ class Account:
         self.is_admin = False
         self.numbered = 0
         self.devices: dict[str, Device] = {}
+        self.reads: dict[str, int] = {}
         self.present: list[Person] = []
+
+    @property
+    def bearer(self) -> str:
+        """What `Person.bearer` is for its devices."""
+        return f"@{self.key}"
+
+    def read(self, room: Room, seq: int, limits: StateLimits) -> None:
+        """Remember up to which number it has read a room; forget the oldest beyond the bound."""
+        self.reads.pop(room.key, None)
+        self.reads[room.key] = seq
+        if len(self.reads) > 2 * limits.rooms_per_person:
+            del self.reads[next(iter(self.reads))]
 
 
 class Person:
@@ -160,7 +182,7 @@ class Person:
         a session, also the connection; and with an account everything.
         """
         if self.account is not None:
-            return f"@{self.account.key}"
+            return self.account.bearer
         return self.session or f"{self.id}"
 
     @property
@@ -168,6 +190,11 @@ class Person:
         """All that it goes by: who has an account may have been a guest before."""
         guest = self.session or f"{self.seat}"
         return (guest,) if self.account is None else (self.bearer, guest)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it looks after the server."""
+        return self.account is not None and self.account.is_admin
 
     @property
     def everywhere(self) -> Sequence[Person]:
@@ -228,9 +255,20 @@ class Rules:
 
     `spoke` has, where one has to wait between two lines, who spoke last when, the latest last.
     `invited` and `codes` have until when an invitation holds: of whom, and by which code's hash.
+    `secret` is the hash of the word that lets in whoever knows it, "" where there is none.
     """
 
-    __slots__ = ("bans", "codes", "invited", "moderated", "mutes", "private", "slow_ms", "spoke")
+    __slots__ = (
+        "bans",
+        "codes",
+        "invited",
+        "moderated",
+        "mutes",
+        "private",
+        "secret",
+        "slow_ms",
+        "spoke",
+    )
 
     def __init__(self) -> None:
         self.bans = Restrictions()
@@ -238,6 +276,7 @@ class Rules:
         self.slow_ms = 0
         self.moderated = False
         self.private = False
+        self.secret = ""
         self.spoke: dict[str, int] = {}
         self.invited: dict[str, int] = {}
         self.codes: dict[str, int] = {}
@@ -250,7 +289,8 @@ class Rules:
     def are_none(self) -> bool:
         """Whether nothing is restricted any more."""
         modes = self.slow_ms or self.moderated or self.private
-        return not (self.bans or self.mutes or modes or self.invited or self.codes)
+        lets_in = self.invited or self.codes or self.secret
+        return not (self.bans or self.mutes or modes or lets_in)
 
 
 class Room:
@@ -272,6 +312,7 @@ class Room:
         "moderators",
         "name",
         "opened",
+        "owners",
         "rules",
         "seq",
         "standing",
@@ -284,7 +325,11 @@ class Room:
         self.name = name
         self.key = key
         self.members: dict[int, Person] = {}  # by id, in the order of joining
-        self.moderators: tuple[int, ...] = ()  # the ids of those who moderate it
+        # The ids of those who moderate it; and of the accounts whose room it is, so that it stays
+        # when nobody is in it. Those are among the others. While there are any, accounts go on
+        # moderating it that are elsewhere.
+        self.moderators: tuple[int, ...] = ()
+        self.owners: tuple[int, ...] = ()
         self.rules: Rules | None = None  # None while nothing is restricted
         self.audience = Audience()  # those who are connected
         self.born = seq  # the number of the entry that made it
@@ -311,8 +356,23 @@ class Room:
         return nicks
 
     def moderator_nicks(self) -> tuple[str, ...]:
-        """The nicks of those who moderate it, in the order of becoming so."""
-        return tuple([self.members[id].nick for id in self.moderators])
+        """The nicks of those who are in and moderate it, in the order of becoming so."""
+        return tuple([self.members[id].nick for id in self.moderators if id in self.members])
+
+    def is_moderated_by(self, person: Person) -> bool:
+        """Whether somebody may moderate it, when in it."""
+        return person.id in self.moderators or person.is_admin
+
+    def is_owned_by(self, person: Person) -> bool:
+        """Whether somebody may say whose room it is."""
+        return person.id in self.owners or person.is_admin
+
+    def moderate(self, ids: tuple[int, ...], owners: tuple[int, ...]) -> None:
+        """These moderate it from now on, and these own it. Without an owner it is nobody's who is
+        elsewhere.
+        """
+        self.owners = owners
+        self.moderators = ids if owners else tuple([id for id in ids if id in self.members])
 
     def nick_changed(self) -> None:
         """A member has another nick."""
@@ -356,7 +416,7 @@ class Room:
             each.speaks.pop(self.key, None)
             each.since.pop(self.key, None)
         self._first_nicks = None
-        if person.id in self.moderators:
+        if person.id in self.moderators and not (self.owners and person.account):
             self.moderators = tuple([id for id in self.moderators if id != person.id])
 
     def rename_member(self, old: int, new: int) -> None:
@@ -435,6 +495,9 @@ class Tables:
         self.devices: dict[str, Account] = {}  # by the hash of a device's token
         # By the hash of a code: which account it is for, and until when.
         self.claims: dict[str, tuple[str, int]] = {}
+        # What restricts people everywhere: bans and mutes. None while there is nothing.
+        self.rules: Rules | None = None
+        self.acts: deque[Act] = deque()
         self.divergences: list[Divergence] = []  # the ends of earlier epochs, oldest first
         self.guests = 0  # the highest N ever given
         self.free_guests: list[int] = []  # a heap of the N below it that are free
@@ -456,9 +519,19 @@ class Tables:
     def disconnect(self, person: Person) -> None:
         """Nobody speaks on a person's connection any more, nor will anybody again."""
         del self.people[person.conn]
-        self.gone[person.conn] = None
+        self.turn_away(person.conn)
+
+    def turn_away(self, conn: int) -> None:
+        """Nobody speaks on a connection, nor will anybody."""
+        self.gone[conn] = None
         if len(self.gone) > self.limits.gone:
             self.gone.popitem(last=False)
+
+    def note(self, act: Act) -> None:
+        """Remember what somebody did who looks after a room or the server."""
+        self.acts.append(act)
+        while len(self.acts) > self.limits.audit:
+            self.acts.popleft()
 
     def diverge(self, epoch: str) -> None:
         """Go on under another name, from this entry on."""
@@ -485,13 +558,15 @@ class Tables:
             person.forget(before)
 
     def leave(self, person: Person, room: Room) -> None:
-        """Take a member out; a room without members vanishes, unless it is a standing one."""
+        """Take a member out; a room without members vanishes, unless it is a standing one or is
+        kept by an account.
+        """
         room.remove(person)
         self.sweep(room)
 
     def sweep(self, room: Room) -> None:
         """A room vanishes when nothing keeps it; from one that stays, what restricted it goes."""
-        if room.members:
+        if room.members or room.owners:
             return
         was_private = room.rules is not None and room.rules.private
         room.rules = None

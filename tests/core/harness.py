@@ -361,7 +361,7 @@ def _moderating(draw: random.Random, state: ChatState, conn: int, reason: str) -
     room = draw.choice(rooms)
     by = next((room.members[id].conn for id in room.moderators), conn)
     other = draw.choice([*room.members.values(), *state.connected()])
-    about = {"key": room.key, "nick_key": other.key}
+    about = (room.key, other.key)
     what: events.Restraint = draw.choice(("ban", "mute"))
     match draw.randrange(9):
         case 6:
@@ -376,14 +376,14 @@ def _moderating(draw: random.Random, state: ChatState, conn: int, reason: str) -
             code = "" if nick else f"code {draw.randrange(3)}"
             return by, events.Invite(room.name, nick, code, room.key, nick_key)
         case 0:
-            return by, events.Kick(room.name, other.nick, reason, **about)
+            return by, events.Kick(room.name, other.nick, reason, *about)
         case 1:
             role: events.RoomRole = draw.choice(("moderator", "moderator", "member"))
-            return by, events.Role(room.name, other.nick, role, **about)
+            return by, events.Role(room.name, other.nick, role, *about)
         case 2:
-            return by, events.Lift(room.name, other.nick, what, **about)
+            return by, events.Lift(room.name, other.nick, what, *about)
         case 3:
             return by, events.Restrictions(room.name, room.key)
         case _:
             ms = draw.choice((0, 50, 500, 5_000))
-            return by, events.Restrict(room.name, other.nick, what, ms, reason, **about)
+            return by, events.Restrict(room.name, other.nick, what, ms, reason, *about)

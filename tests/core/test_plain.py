@@ -106,6 +106,69 @@ TOLD: list[tuple[Notice, list[str]]] = [
     ),
     (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
     (notices.ModeSet("lobby", ""), ["* lobby is open now"]),
+    (notices.ModeSet("lobby", "ada", kept=True), ["* lobby is kept now, says ada"]),
+    (
+        notices.RoleSet("lobby", "bob", "owner", "ada"),
+        ["* bob owns lobby now, says ada"],
+    ),
+    (
+        notices.Restricted("", "bob", "mute", 61_000, "ada", 1_000, own=True),
+        ["* You are muted on this server for 1 min, by ada"],
+    ),
+    (
+        notices.Expelled("bob", "ada", 1_000, "spam"),
+        ["* bob was put out of this server (spam)"],
+    ),
+    (
+        notices.Expelled("bob", "ada", 1_000, "", 61_000),
+        ["* bob is banned from this server for 1 min"],
+    ),
+    (notices.ReadUpTo("lobby", 7), []),
+    (
+        notices.Claimed("ada", 2, admin=True, token="5f0c"),
+        [
+            "* This is device 2 of ada, who looks after this server",
+            "* Keep this for the next time: /login 5f0c",
+        ],
+    ),
+    (notices.Claimed("ada", 2), ["* This is device 2 of ada"]),
+    (
+        notices.Offered("ada", 61_000, 1_000, "a1b2c"),
+        ["* /claim a1b2c on another device makes it one of ada, for 1 min"],
+    ),
+    (notices.Revoked(2), ["* Device 2 is none of yours any more"]),
+    (
+        notices.DeviceList(
+            "ada",
+            (
+                notices.DeviceInfo(1, 0, "phone", here=True),
+                notices.DeviceInfo(2, 86_400_000, here=True, own=True),
+                notices.DeviceInfo(3, 0),
+            ),
+        ),
+        [
+            "* Device 1 (phone) since 1970-01-01 here",
+            "* Device 2 since 1970-01-02 this one",
+            "* Device 3 since 1970-01-01",
+        ],
+    ),
+    (notices.ActList(()), ["* Nothing was done yet"]),
+    (
+        notices.ActList(
+            (
+                notices.Act(0, "ada", "ban", "tea", "bob", 60_000, "spam"),
+                notices.Act(60_000, "", "invite", nick="ada"),
+            )
+        ),
+        [
+            "* 1970-01-01 00:00 ada ban bob in tea until 1970-01-01 00:01 (spam)",
+            "* 1970-01-01 00:01 the owner invite ada on this server",
+        ],
+    ),
+    (
+        notices.Members("lobby", ("ada",), ("ada",), ("ada", "eve")),
+        ["* 1 in lobby: ada. Owners: ada, eve. Moderators: ada"],
+    ),
     (
         notices.Invited("lobby", "ada", 3_601_000, 1_000, "bob"),
         ["* bob may /join lobby for 1 h, says ada"],
@@ -135,7 +198,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     ),
     (
         notices.RestrictionList("lobby", (), 1_000),
-        ["* Nobody is banned from lobby, or muted in it"],
+        ["* Nobody is banned from lobby, or muted there"],
     ),
     (notices.Gone("bob"), ["* bob quit"]),
     (notices.Gone("bob", "connection lost"), ["* bob quit (connection lost)"]),

@@ -44,7 +44,7 @@ from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, moderation
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, rights
 from tcpchat_core.state.restrictions import Restrictions
 from tests.core import (
     checkers,
@@ -471,7 +471,7 @@ def a_snapshot_forgets_where_people_come_from(patch: Patch) -> None:
 
 
 def an_invitation_is_not_asked_for(patch: Patch) -> None:
-    patch.setattr(moderation, "_is_invited", lambda *_: True)
+    patch.setattr(rights, "_is_let_in", lambda *_: True)
 
 
 def what_was_private_is_shown_when_a_room_is_opened(patch: Patch) -> None:

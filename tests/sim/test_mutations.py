@@ -56,7 +56,7 @@ from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, moderation
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, moderation, rights
 from tcpchat_core.state.refusals import not_in_room
 from tcpchat_core.state.restrictions import Restrictions
 from tcpchat_core.state.tables import Tables
@@ -1231,23 +1231,23 @@ def everybody_moderates(patch: Patch) -> Parts:
 
 
 def who_is_banned_comes_in(patch: Patch) -> Parts:
-    original = moderation.may_not_enter
+    original = rights.may_not_enter
 
     def may_not_enter(*asked: Any) -> Any:
         refused = original(*asked)
         return None if refused is not None and refused[0] == "banned" else refused
 
-    patch.setattr(moderation, "may_not_enter", may_not_enter)
+    patch.setattr(rights, "may_not_enter", may_not_enter)
     return Parts()
 
 
 def who_is_not_invited_comes_in(patch: Patch) -> Parts:
-    patch.setattr(moderation, "_is_invited", lambda *_: True)
+    patch.setattr(rights, "_is_let_in", lambda *_: True)
     return Parts()
 
 
 def who_is_muted_speaks(patch: Patch) -> Parts:
-    patch.setattr(moderation, "may_not_speak", lambda *_: None)
+    patch.setattr(rights, "may_not_speak", lambda *_: None)
     return Parts()
 
 
