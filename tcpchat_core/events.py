@@ -368,16 +368,19 @@ class Configure(EventBase, frozen=True):
 
 
 class Grant(EventBase, frozen=True):
-    """The server's owner makes an account, or a code for one that there is.
+    """The server's owner makes an account, or a code or a device for one that there is.
 
-    `code` is the SHA-256 of a code for a device, "" for none; `admin` is whether it may look after
-    the server, None to leave that as it is. The entry's own `conn` means nothing.
+    `code` is the SHA-256 of a code for a device, "" for none; `device` is that of the token of a
+    new device, and `name` what it is called. `admin` is whether the account may look after the
+    server, None to leave that as it is. The entry's own `conn` means nothing.
     """
 
     account: str
     key: str
     code: str = ""
     admin: bool | None = None
+    device: str = ""
+    name: str = ""
 
 
 class Withdraw(EventBase, frozen=True):

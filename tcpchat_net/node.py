@@ -45,7 +45,7 @@ from tcpchat_core import (
     lapses,
 )
 from tcpchat_core.archive import Inquiry
-from tcpchat_core.events import connection_number
+from tcpchat_core.events import Event, connection_number
 from tcpchat_core.notices import Said
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
 from tcpchat_net.logs import Archive, Log
@@ -60,6 +60,10 @@ MAX_BATCH: Final = 16
 # How many events may wait for the log before nothing more is read from those who propose some:
 # some megabytes as a rule, 130 at the very most.
 MAX_WAITING: Final = 16_384
+
+
+# No connection has this number: its entries are of nobody who is here.
+_OWNER: Final = 0
 
 
 class Stuck(enum.Enum):
@@ -164,6 +168,7 @@ class Node:
         self._is_awake = False  # `end_turn` will be called
         self._is_stopped = False
         self._timer_at: int | None = None
+        self._owners: list[tuple[Event, Callable[[], None]]] = []  # what is not yet in the log
 
     # ── Life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -255,6 +260,14 @@ class Node:
         self._check_log()
         self._wake()
 
+    def propose(self, event: Event, done: Callable[[], None]) -> None:
+        """Put something into the log that is nobody's on a connection: what the owner of the server
+        does. `done` is called when it has happened.
+        """
+        self._owners.append((event, done))
+        self._proposals.append(Propose(_OWNER, 0, (event,)))
+        self._wake()
+
     def writable(self, conn: int) -> None:
         """A transport that wanted to know can be written to again."""
         self._fanout.writable(conn, self._clock())
@@ -309,9 +322,18 @@ class Node:
         seen = self.protocol.state.seq
         self._carry_out(self.protocol.commit(entries, now=self._clock()))
         self.counters.entries += self.protocol.state.seq - seen
+        if self._owners:
+            self._tell_owners(entries)
         if self._is_held_up:
             self._check_log()
         self._wake()
+
+    def _tell_owners(self, entries: Sequence[Entry]) -> None:
+        happened = [entry.event for entry in entries if entry.conn == _OWNER]
+        done = [each for each in self._owners if each[0] in happened]
+        self._owners = [each for each in self._owners if each not in done]
+        for _, tell in done:
+            tell()
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         fanout = self._fanout

@@ -96,32 +96,53 @@ class Journal:
                     note("renamed", conn=_shown(conn), nick=old, to=new)
                 case Broadcast(_, notices.Joined(room, nick), conn):
                     note("joined", conn=_shown(conn), nick=nick, room=room)
-                case Broadcast(_, notices.Left(room, nick, by=by), conn) if by:
-                    note("put out", conn=_shown(conn), nick=nick, room=room, by=by)
-                case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
-                    note("restricted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
-                case Broadcast(_, notices.Lifted(room, nick, what, by), conn):
-                    note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
-                case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
-                    note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
-                case Broadcast(_, notices.Redacted(room, seq, by), conn):
-                    note("redacted", conn=_shown(conn), nick=by, room=room, seq=seq)
-                case Broadcast(_, notices.ModeSet(room, by), conn):
-                    note("mode", conn=_shown(conn), nick=by, room=room)
-                case Send(conn, notices.Invited(room, by, nick=nick)):
-                    note("invited", conn=_shown(conn), nick=nick or "by code", room=room, by=by)
                 case Broadcast(_, notices.Left(room, nick), conn):
                     note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):
                     self._nicks.pop(conn, None)
                     note("gone", conn=_shown(conn), nick=nick)
                 case _:
-                    pass
+                    _note_act(action)
+        match entry.event:
+            case events.Grant(account, code=code, admin=admin, device=device):
+                what = "invite" if code else "token" if device else "admin" if admin else "account"
+                note("account", nick=account, what=what)
+            case events.Withdraw(key):
+                note("account", nick=key, what="withdraw")
         if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
             note("lost", conn=_shown(entry.conn), nick=self._nicks.pop(entry.conn))
 
     def _is_here(self, conn: int) -> bool:
         return events.node_of(conn) == self._node
+
+
+def _note_act(action: Action) -> None:
+    """Log what somebody did who looks after a room or the server, or with an account."""
+    match action:
+        case Broadcast(_, notices.Left(room, nick, by=by), conn) if by:
+            note("put out", conn=_shown(conn), nick=nick, room=room, by=by)
+        case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
+            note("restricted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+        case Broadcast(_, notices.Lifted(room, nick, what, by), conn):
+            note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+        case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
+            note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
+        case Broadcast(_, notices.Redacted(room, seq, by), conn):
+            note("redacted", conn=_shown(conn), nick=by, room=room, seq=seq)
+        case Broadcast(_, notices.ModeSet(room, by), conn):
+            note("mode", conn=_shown(conn), nick=by, room=room)
+        case Send(conn, notices.Expelled(nick, by)):
+            note("put out", conn=_shown(conn), nick=nick, by=by)
+        case Send(conn, notices.Claimed(account, number)):
+            note("device", conn=_shown(conn), nick=account, number=number)
+        case Send(conn, notices.Restricted("", nick, what, by=by, own=False)):
+            note("restricted", conn=_shown(conn), nick=nick, what=what, by=by)
+        case Send(conn, notices.Lifted("", nick, what, by, own=False)):
+            note("lifted", conn=_shown(conn), nick=nick, what=what, by=by)
+        case Send(conn, notices.Invited(room, by, nick=nick)):
+            note("invited", conn=_shown(conn), nick=nick or "by code", room=room, by=by)
+        case _:
+            pass
 
 
 def _shown(conn: int) -> str:

@@ -1,7 +1,8 @@
 """How a program asks a server that runs to do something with its folder: over a socket in there.
 
-A request is one line of JSON, `["backup", "/path"]`; the answer is one line, `null` when it is done
-and otherwise the sentence that says why not. Who may open the folder may ask.
+A request is one line of JSON, `["backup", "/path"]`; the answer is another, `["", "…"]`: first the
+sentence that says why it was not done, "" when it was, and then what is to be told. Who may open
+the folder may ask.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import gevent
 import msgspec
 from gevent.event import AsyncResult
 from gevent.server import StreamServer
 
+# Told what came of a request: why it was not done ("" when it was), and what is to be told.
+Answered: TypeAlias = Callable[[str, str], None]
+
 # Called with what is asked for, and with what to call when it is done.
-Task: TypeAlias = Callable[[str, Callable[[Exception | None], None]], None]
+Task: TypeAlias = Callable[[str, Answered], None]
 
 SOCKET_NAME: Final = "control"
 
@@ -62,20 +66,21 @@ class ControlServer:
                     )
                 answer = self._do(name, argument)
             except (msgspec.MsgspecError, gevent.Timeout):
-                answer = "this is no request"
+                answer = "this is no request", ""
             sock.sendall(msgspec.json.encode(answer) + b"\n")
 
-    def _do(self, name: str, argument: str) -> str | None:
+    def _do(self, name: str, argument: str) -> tuple[str, str]:
         task = self._tasks.get(name)
         if task is None:
-            return f"this server does not know {name!r}"
-        result: AsyncResult[str | None] = AsyncResult()
-        task(argument, lambda error: result.set(None if error is None else str(error)))
-        return result.get()
+            return f"this server does not know {name!r}", ""
+        result: AsyncResult[tuple[str, str]] = AsyncResult()
+        task(argument, lambda refusal, told: result.set((refusal, told)))
+        return cast(tuple[str, str], result.get())  # it is waited for without a limit
 
 
-def ask(folder: Path, name: str, argument: str) -> str | None:
-    """Have the server of a folder do something; returns why it did not, or None.
+def ask(folder: Path, name: str, argument: str) -> tuple[str, str]:
+    """Have the server of a folder do something; returns why it did not ("" when it did), and what
+    it tells.
 
     Raises OSError when there is no server.
     """
@@ -84,7 +89,7 @@ def ask(folder: Path, name: str, argument: str) -> str | None:
         sock.sendall(msgspec.json.encode((name, argument)) + b"\n")
         with sock.makefile("rb") as lines:
             line = lines.readline()
-    return msgspec.json.decode(line, type=str | None) if line else "the server has ended"
+    return msgspec.json.decode(line, type=tuple[str, str]) if line else ("the server has ended", "")
 
 
 class _short:  # noqa: N801 # it is used like a function

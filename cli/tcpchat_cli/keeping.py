@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -12,8 +12,9 @@ import gevent
 import platformdirs
 
 from tcpchat_cli import console
+from tcpchat_cli.accounts import ADMIN, AdminDesk
 from tcpchat_cli.arguments import die
-from tcpchat_cli.control import ControlServer
+from tcpchat_cli.control import Answered, ControlServer, Task
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings, duration_ms
 from tcpchat_core import ChatState, StateLimits
@@ -42,10 +43,10 @@ _FINISH_MS: Final = 5_000
 LACKS_PACKAGES: Final = "to share a log takes more packages: pip install 'tcpchat[cluster]'"
 
 
-def data_folder(settings: Settings) -> Path:
-    """Where what is said is kept."""
-    if settings.data:
-        return Path(settings.data).absolute()
+def data_folder(given: str) -> Path:
+    """Where what is said is kept: in a folder that was named, or ("") in the usual one."""
+    if given:
+        return Path(given).absolute()
     return Path(platformdirs.user_data_dir("tcpchat-server", appauthor=False))
 
 
@@ -191,7 +192,7 @@ class Kept:
             complain=console.complain,
             failed=self._failed,
         )
-        self._control = ControlServer(folder.store.folder, {"backup": self._back_up})
+        self._control: ControlServer | None = None
 
     @property
     def where(self) -> str:
@@ -202,14 +203,13 @@ class Kept:
         """The server has begun."""
         self.log.full = lambda is_full: _tell_full(server, is_full)
         self._upkeep.begin()
-        try:
-            self._control.start()
-        except OSError as error:
-            console.complain(f"backup cannot reach this server: {error.strerror or error}")
+        tasks = {"backup": self._back_up, ADMIN: AdminDesk(server.node).serve}
+        self._control = listen(self.folder.store.folder, tasks)
 
     def close(self) -> None:
         """Write what is to be written, note what the log has come to, and let go of the folder."""
-        self._control.close()
+        if self._control is not None:
+            self._control.close()
         self._upkeep.stop()
         deadline = monotonic_ms() + _FINISH_MS
         while self.log.waiting and self.failure is None and monotonic_ms() < deadline:
@@ -230,8 +230,18 @@ class Kept:
             self.failure = f"{error}; look after the disk, then start again"
             self._ended()
 
-    def _back_up(self, target: str, done: Callable[[Exception | None], None]) -> None:
-        self._upkeep.back_up(Path(target), done)
+    def _back_up(self, target: str, answered: Answered) -> None:
+        self._upkeep.back_up(Path(target), lambda error: answered(str(error or ""), ""))
+
+
+def listen(folder: Path, tasks: Mapping[str, Task]) -> ControlServer:
+    """Do what programs ask for that may open a folder; without that, the server goes on."""
+    control = ControlServer(folder, tasks)
+    try:
+        control.start()
+    except OSError as error:
+        console.complain(f"backup and admin cannot reach this server: {error.strerror or error}")
+    return control
 
 
 def _tell_full(server: ChatServer, is_full: bool) -> None:

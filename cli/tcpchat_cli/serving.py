@@ -215,6 +215,7 @@ def _server(
         rooms_per_person=settings.rooms_per_person,
         rooms=settings.max_rooms,
         history_messages=settings.history,
+        guests=int(settings.guests),
     )
     standing = [name for room in settings.rooms if isinstance(name := room_name(room), Name)]
     configuration = events.Configure(msgspec.structs.asdict(wanted), tuple(sorted(standing)))
@@ -296,7 +297,7 @@ def _kept(settings: Settings, limits: StateLimits, failed: Callable[[], None]) -
     if not is_synced:
         console.complain("durability is os: a power cut may lose what was said in the last seconds")
     try:
-        folder = open_folder(data_folder(settings), is_synced=is_synced, limits=limits)
+        folder = open_folder(data_folder(settings.data), is_synced=is_synced, limits=limits)
     except StoreError as error:
         die(PROGRAM, str(error))
     return Kept(folder, settings, failed)

@@ -243,6 +243,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Text("its first line is the password that everybody has to give", "FILE")
     ] = ""
 
+    guests: Annotated[bool, Switch("let people talk who have no account")] = True
+
     web: Annotated[
         bool, Switch("serve a page to browsers, on the same port, and let it take part in the chat")
     ] = True

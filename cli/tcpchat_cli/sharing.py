@@ -23,8 +23,10 @@ import msgspec
 import platformdirs
 
 from tcpchat_cli import console
+from tcpchat_cli.accounts import ADMIN, AdminDesk
+from tcpchat_cli.control import ControlServer
 from tcpchat_cli.files import FileError, read_password
-from tcpchat_cli.keeping import SharingError
+from tcpchat_cli.keeping import SharingError, listen
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings
 from tcpchat_net import ChatServer
@@ -97,6 +99,7 @@ class Shared:
         self.address = engine_address(settings)
         folder = None if settings.in_memory else _folder(settings, self.address.name)
         self._folder = folder
+        self._control: ControlServer | None = None
         try:
             self._begin(settings, folder)
         except (EngineError, ArchiveError, OSError) as error:
@@ -194,9 +197,13 @@ class Shared:
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""
         self._node.serve(server.node)
+        if self.folder is not None:
+            self._control = listen(self.folder, {ADMIN: AdminDesk(server.node).serve})
 
     def close(self) -> None:
         """Leave the others, and let go of everything."""
+        if self._control is not None:
+            self._control.close()
         left = gevent.event.Event()
         self._node.leave(left.set)
         left.wait()

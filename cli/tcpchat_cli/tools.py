@@ -1,5 +1,5 @@
 """tcpchat-server's commands for what it keeps (replay, backup, export, compact), and for a log that
-several nodes share: cluster.
+several nodes share: cluster; and for accounts: admin.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
-from tcpchat_cli import console, control
+from tcpchat_cli import control
 from tcpchat_cli.arguments import Parser, die
-from tcpchat_cli.keeping import LACKS_PACKAGES, Here, existing, open_folder
+from tcpchat_cli.keeping import LACKS_PACKAGES, existing
+from tcpchat_cli.opened import OpenFolder
 from tcpchat_cli.progress import Report, progress
-from tcpchat_cli.settings import PROGRAM, Duration, duration_ms
-from tcpchat_core import ChatState, Entry, Name, room_name
+from tcpchat_cli.settings import PROGRAM, Duration
+from tcpchat_core import ChatState, Name, room_name
 from tcpchat_net.logs import snapshots
-from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, ArchiveStore
-from tcpchat_net.logs.chores import finish
-from tcpchat_net.logs.durable import DurableLog
-from tcpchat_net.logs.replayer import InProcess, ReplayError, entries_behind
+from tcpchat_net.logs.archive import ArchiveError, ArchiveStore
+from tcpchat_net.logs.replayer import ReplayError, entries_behind
 from tcpchat_net.logs.store import MAX_SEQ, Store, StoreError
-from tcpchat_net.logs.upkeep import Upkeep
 
 # What can go wrong with a folder; each says so in a sentence.
 _ERRORS: Final = (StoreError, ArchiveError, ReplayError)
@@ -146,12 +144,12 @@ def _backup(program: str, argv: Sequence[str]) -> None:
         copy = Path(made) / "data"
         copy.mkdir(mode=0o700)
         try:
-            refusal = control.ask(folder, "backup", str(copy))
+            refusal, _ = control.ask(folder, "backup", str(copy))
         except OSError:  # nobody serves it
-            with _Opened(folder) as opened:
+            with OpenFolder(folder) as opened:
                 opened.back_up(copy)
-            refusal = None
-        if refusal is not None:
+            refusal = ""
+        if refusal:
             die(PROGRAM, refusal)
         unfinished = Path(made) / file.name
         unfinished.touch(mode=0o600)  # direct messages are in it
@@ -222,60 +220,13 @@ def _compact(program: str, argv: Sequence[str]) -> None:
         parser.error(f"argument --keep: {given.keep!r} is not {keep.expected}")
     folder = existing(PROGRAM, given.folder)
     before = _size(folder)
-    with progress("compacting") as report, _Opened(folder, given.keep, report) as opened:
+    with progress("compacting") as report, OpenFolder(folder, given.keep, report) as opened:
         opened.compact()
     print(f"{given.folder}: {before:,} bytes before, {_size(folder):,} now")
 
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
-class _Opened:
-    """A folder that no server uses, and its upkeep."""
-
-    def __init__(
-        self, path: Path, keep: str = "forever", report: Report = lambda _done, _all: None
-    ) -> None:
-        host = Here()
-        self._folder = folder = open_folder(path, is_synced=True)
-        log = DurableLog(folder.store, host, failed=_raise)
-        log.open(self._handle)
-        archive = ArchiveKeeper(folder.archive, host, console.complain, is_behind=folder.is_behind)
-        self._upkeep = Upkeep(
-            folder.store,
-            log,
-            archive,
-            host=host,
-            aside=host,
-            replay=InProcess,
-            keep_ms=duration_ms(keep),
-            complain=console.complain,
-            failed=_raise,
-            progress=report,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._folder.close()
-
-    def _handle(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            self._folder.state.handle(entry)
-
-    def back_up(self, target: Path) -> None:
-        """Write a copy into an empty folder."""
-        finish(self._upkeep.copy(target))
-
-    def compact(self) -> None:
-        """Make it as small as it can be."""
-        finish(self._upkeep.compact())
-
-
-def _raise(error: StoreError) -> None:
-    raise error
 
 
 # ── cluster ──────────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +239,15 @@ def _cluster(program: str, argv: Sequence[str]) -> None:
         if error.name != "hiredis":
             raise
         die(PROGRAM, LACKS_PACKAGES)
+    run_it(program, argv)
+
+
+# ── admin ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _admin(program: str, argv: Sequence[str]) -> None:
+    from tcpchat_cli.admin import run as run_it  # noqa: PLC0415 # the others need none of it
+
     run_it(program, argv)
 
 
@@ -325,4 +285,5 @@ TOOLS: Final[dict[str, Callable[[str, Sequence[str]], None]]] = {
     "export": _export,
     "compact": _compact,
     "cluster": _cluster,
+    "admin": _admin,
 }

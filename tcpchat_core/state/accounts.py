@@ -40,6 +40,10 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
     if event.code:
         _offer(tables, account, event.code, entry.at)
         tables.note(Act(entry.at, "", "invite", nick=account.nick))
+    has_place = len(account.devices) < limits.devices
+    if event.device and has_place and event.device not in tables.devices:
+        _add_device(tables, account, event.device, event.name, entry.at)
+        tables.note(Act(entry.at, "", "token", nick=account.nick))
     return []
 
 
@@ -61,9 +65,7 @@ def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[
         text = f"{account.nick} has {len(account.devices)} devices; /revoke one of them first"
         return [rejected(person, "too-many", text, "claim")]
     del tables.claims[event.code]
-    account.numbered += 1
-    account.devices[event.device] = Device(account.numbered, event.name, at)
-    tables.devices[event.device] = account
+    _add_device(tables, account, event.device, event.name, at)
     actions = _become(tables, person, account, event.device, at)
     told = notices.Claimed(account.nick, account.numbered, account.is_admin)
     return [*actions, Send(person.conn, told)]
@@ -167,6 +169,12 @@ def _offer(tables: Tables, account: Account, code: str, at: int) -> None:
     claims[code] = (account.key, at + tables.limits.claim_ms)
     while len(claims) > tables.limits.claims:
         del claims[next(iter(claims))]
+
+
+def _add_device(tables: Tables, account: Account, device: str, name: str, at: int) -> None:
+    account.numbered += 1
+    account.devices[device] = Device(account.numbered, name, at)
+    tables.devices[device] = account
 
 
 def _become(tables: Tables, person: Person, account: Account, device: str, at: int) -> list[Action]:

@@ -1,0 +1,119 @@
+"""tcpchat-server admin: the owner's door, on the machine itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tcpchat_cli import control
+from tcpchat_cli.accounts import ADMIN, Refused, Request
+from tcpchat_cli.arguments import Parser, die
+from tcpchat_cli.keeping import data_folder
+from tcpchat_cli.opened import OpenFolder
+from tcpchat_cli.settings import PROGRAM
+from tcpchat_core import StateLimits
+from tcpchat_core.durations import shown_duration
+from tcpchat_core.server.access import code_hash, session_of
+from tcpchat_net.logs.store import LOG_NAME
+
+_EPILOG: Final = """\
+A code is for one device, once: in a terminal `tcpchat-client --claim CODE`, anywhere else
+`/claim CODE`. Who has a log in common with other nodes asks one of them, by its folder, while it
+runs.
+"""
+
+
+def run(program: str, argv: Sequence[str]) -> None:
+    """Do what a command line says."""
+    given = _parser(program).parse_args(argv)
+    folder = data_folder(given.data)
+    secret, hashed = _secret(given.what)
+    request = Request(
+        given.what,
+        getattr(given, "nick", ""),
+        hashed,
+        {"on": True, "off": False}.get(getattr(given, "admin", "")),
+        getattr(given, "yes", False),
+    )
+    try:
+        told = _ask(folder, request)
+    except Refused as error:
+        die(PROGRAM, str(error))
+    match given.what:
+        case "invite":
+            lasts = shown_duration(StateLimits().claim_ms)
+            print(f"{secret}\n")
+            print(f"Give this code to {told}: it makes one device {told}'s, once, for {lasts}.")
+            print(f"  in a terminal    tcpchat-client --claim {secret}")
+            print(f"  anywhere else    /claim {secret}")
+        case "token":
+            print(secret)
+        case "admin":
+            does = "looks" if request.admin else "does not look"
+            print(f"{told} {does} after this server{'' if request.admin else ' any more'}")
+        case "withdraw":
+            print(f"{told} is no account any more")
+        case _:
+            print(told)
+
+
+def _parser(program: str) -> Parser:
+    parser = Parser(
+        prog=program,
+        description="Make accounts and end them, also while the server runs.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", default="", help="the folder that the server keeps"
+    )
+    tools = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
+    invite = tools.add_parser("invite", help="make an account, or a code for one that there is")
+    token = tools.add_parser("token", help="make a token, by which a program comes: a bot")
+    admin = tools.add_parser("admin", help="let an account look after the server, or no more")
+    withdraw = tools.add_parser("withdraw", help="end an account, and free its nickname")
+    tools.add_parser("accounts", help="list the accounts")
+    tools.add_parser("audit", help="list what those did who look after rooms and the server")
+    for each in (invite, token, admin, withdraw):
+        each.add_argument("nick", metavar="NICK", help="the nickname that it owns")
+    for each in (invite, token):
+        each.add_argument(
+            "--admin", dest="admin", action="store_const", const="on", default="", help="… an admin"
+        )
+    admin.add_argument("admin", choices=("on", "off"), help="whether it does")
+    withdraw.add_argument("--yes", action="store_true", help="also when rooms are its alone")
+    return parser
+
+
+def _secret(what: str) -> tuple[str, str]:
+    """What is made of a request that makes something secret, and its hash."""
+    if what == "invite":
+        word = secrets.token_hex(10)
+        code = "-".join((word[:5], word[5:10], word[10:15], word[15:]))
+        return code, code_hash(code)
+    if what == "token":
+        token = secrets.token_hex(32)
+        return token, session_of(token)
+    return "", ""
+
+
+def _ask(folder: Path, request: Request) -> str:
+    """Have it done by the server of a folder, or here when none runs. Raises Refused."""
+    try:
+        refusal, told = control.ask(folder, ADMIN, msgspec.json.encode(request).decode())
+    except OSError:
+        if not (folder / LOG_NAME).is_file():
+            raise Refused(
+                f"no server keeps {folder}: start one, or give its folder with --data"
+            ) from None
+        with OpenFolder(folder) as opened:
+            asked = request.decide(opened.state)
+            if asked.event is not None:
+                opened.propose(asked.event)
+            return asked.told
+    if refusal:
+        raise Refused(refusal)
+    return told
