@@ -182,6 +182,19 @@ def _claim(rest: str) -> Request:
     return events.Claim(code, name)
 
 
+def _something(rest: str) -> str:
+    if not rest:
+        raise Usage
+    return rest
+
+
+def _login(rest: str) -> Request:
+    word, password = _nick_and_more(rest)
+    if password:
+        return events.Login(account=word, password=password)
+    return events.Login(word)
+
+
 def _device(rest: str) -> Request:
     _nothing(rest)
     return events.Offer()
@@ -416,10 +429,17 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("login",),
-        "TOKEN",
-        "come as who you are, by the token that /claim gave to this device",
-        lambda rest: events.Login(_one_word(rest)),
+        "TOKEN|NICK PASSWORD",
+        "come as who you are, by the token that /claim gave to this device, or by your password",
+        _login,
         "/login 5f0c…",
+    ),
+    Command(
+        ("password",),
+        "PASSWORD|off",
+        "have a password, by which to /login where you have no device",
+        lambda rest: events.Password("" if _something(rest).lower() == "off" else rest),
+        "/password correct horse battery",
     ),
     Command(
         ("device",),

@@ -147,6 +147,17 @@ class Look(msgspec.Struct, frozen=True):
     inquiry: Inquiry
 
 
+class Derive(msgspec.Struct, frozen=True):
+    """Make a hash of a password (`against` is ""), or see whether it is that of one, in a way that
+    takes its time; and call `ServerProtocol.derived` with `ticket` and what came of it.
+    """
+
+    conn: int
+    ticket: int
+    password: str
+    against: str = ""
+
+
 class Close(msgspec.Struct, frozen=True):
     """Deliver what `conn` was sent so far, then close it."""
 
@@ -167,5 +178,6 @@ Effect: TypeAlias = (
     | Pause
     | Resume
     | Look
+    | Derive
     | Close
 )

@@ -267,9 +267,23 @@ class Claim(EventBase, frozen=True):
 
 
 class Login(EventBase, frozen=True):
-    """Come as who owns a device, by its token; in the log, the SHA-256 of it."""
+    """Come as who owns a device, by its token; or as an account, by its password.
 
-    device: str
+    In the log, `device` is the SHA-256 of the token, and a password is never: it is `LoggedIn`.
+    """
+
+    device: str = ""
+    account: str = ""
+    password: str = ""
+
+
+class Password(EventBase, frozen=True):
+    """Have a password by which one comes to one's account; "" for none.
+
+    In the log it is what a slow function has made of it, which nobody can go back from.
+    """
+
+    password: str
 
 
 class Offer(EventBase, frozen=True, tag="device"):
@@ -329,6 +343,16 @@ class Resume(EventBase, frozen=True):
     epoch: str = ""
     origin: str = ""
     device: str = ""
+
+
+class LoggedIn(EventBase, frozen=True):
+    """Somebody who is here has said the password of an account.
+
+    `proof` is the SHA-256 of what the password was checked against: it may be another by now.
+    """
+
+    key: str
+    proof: str
 
 
 class Disconnect(EventBase, frozen=True):
@@ -503,6 +527,8 @@ Event: TypeAlias = (
     | Read
     | Claim
     | Login
+    | LoggedIn
+    | Password
     | Offer
     | Revoke
     | Grant
@@ -533,6 +559,7 @@ Request: TypeAlias = (
     | Read
     | Claim
     | Login
+    | Password
     | Offer
     | Revoke
     | Quit

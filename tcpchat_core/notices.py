@@ -46,6 +46,7 @@ Reason: TypeAlias = Literal[
     "nick-owned",
     "wrong-code",
     "unknown-device",
+    "too-fast",
 ]
 
 
@@ -327,13 +328,21 @@ class Invited(NoticeBase, frozen=True):
 class Claimed(NoticeBase, frozen=True):
     """You are on a device of your account now; `token` is what it comes by from now on.
 
-    The state leaves `token` empty: only the server that made it knows it.
+    The state leaves `token` empty: only the server that made it knows it. Who came by a password is
+    on no device (`number` is 0).
     """
 
     account: str
     number: int
     admin: bool = False
     token: str = ""
+
+
+class PasswordSet(NoticeBase, frozen=True, tag="password"):
+    """Your account has another password from now on; or none (`is_set` is false)."""
+
+    account: str
+    is_set: bool = True
 
 
 class Offered(NoticeBase, frozen=True):
@@ -549,6 +558,7 @@ Notice: TypeAlias = (
     | Invited
     | Redacted
     | Claimed
+    | PasswordSet
     | Offered
     | DeviceList
     | Revoked

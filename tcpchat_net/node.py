@@ -31,6 +31,7 @@ from typing import Final, Protocol
 from tcpchat_core import (
     Broadcast,
     Close,
+    Derive,
     Effect,
     Enter,
     Entry,
@@ -96,6 +97,15 @@ class Loop(Protocol):
         """Call `Node.handle_timer` at this time, and not at an earlier one; None for never."""
 
 
+class Passwords(Protocol):
+    """What makes hashes of passwords, beside the loop."""
+
+    def derive(self, password: str, against: str, done: Callable[[str | None], None]) -> None:
+        """Make a hash, or (`against` is not "") see whether it is that of another, and call `done`
+        in a later turn: with the hash, "" when it is another's, or None when there is no time.
+        """
+
+
 class Transport(Protocol):
     """One connection to a peer, as a node sees it. None of these waits, and `close` ends it."""
 
@@ -144,6 +154,7 @@ class Node:
         clock: Callable[[], int],
         *,
         archive: Archive | None = None,
+        passwords: Passwords | None = None,
         number: int = 0,
         boot: int = 1,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
@@ -153,6 +164,7 @@ class Node:
         self.counters = Counters()
         self._log = log
         self._archive = archive
+        self._passwords = passwords
         self._loop = loop
         self._clock = clock
         self._number, self._boot = number, boot
@@ -207,10 +219,18 @@ class Node:
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
-    def connect(self, transport: Transport, *, token: str, peer: str, origin: str = "") -> int:
+    def connect(
+        self,
+        transport: Transport,
+        *,
+        token: str,
+        peer: str,
+        origin: str = "",
+        is_safe: bool = True,
+    ) -> int:
         """A connection was made; returns its number. At its end the transport is closed.
 
-        `token`, `peer` and `origin` are as in `ServerProtocol.connection_made`.
+        `token`, `peer`, `origin` and `is_safe` are as in `ServerProtocol.connection_made`.
         """
         self.counters.connections += 1
         conn = connection_number(self._number, self._boot, self.counters.connections)
@@ -219,7 +239,7 @@ class Node:
         self._fanout.add(conn, connection)
         self._carry_out(
             self.protocol.connection_made(
-                conn, now=self._clock(), token=token, peer=peer, origin=origin
+                conn, now=self._clock(), token=token, peer=peer, origin=origin, is_safe=is_safe
             )
         )
         self._wake()
@@ -371,6 +391,8 @@ class Node:
                     connection.release(_Held.PAUSED)
             case Look(conn, ticket, inquiry):
                 self._look(conn, ticket, inquiry)
+            case Derive():
+                self._derive(effect)
             case Close(conn):
                 self._fanout.close(conn)
             case _:
@@ -394,6 +416,17 @@ class Node:
                 self._wake()
 
         self._archive.look(inquiry, found)
+
+    def _derive(self, effect: Derive) -> None:
+        assert self._passwords is not None, "no password is taken where there is none"
+
+        def derived(made: str | None) -> None:
+            if not self._is_stopped:
+                now = self._clock()
+                self._carry_out(self.protocol.derived(effect.conn, effect.ticket, made, now=now))
+                self._wake()
+
+        self._passwords.derive(effect.password, effect.against, derived)
 
     def _wake(self) -> None:
         if not self._is_awake:

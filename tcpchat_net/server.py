@@ -27,6 +27,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any, Final
 
 import gevent
@@ -55,6 +56,7 @@ from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS
 from tcpchat_net.logs import Archive, Log
 from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.node import SWEEP_MS, Node
+from tcpchat_net.passwords import Argon2
 from tcpchat_net.proxy_protocol import (
     MAX_HEADER_BYTES,
     Header,
@@ -175,6 +177,7 @@ class ChatServer(StreamServer):
             self._turns,
             monotonic_ms,
             archive=archive,
+            passwords=Argon2(),
             number=number,
             boot=boot,
             max_backlog_bytes=max_backlog_bytes,
@@ -327,7 +330,11 @@ class ChatServer(StreamServer):
         connection = Connection(self, sock, where)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         connection.conn = self.node.connect(
-            connection, token=token, peer=where or "", origin=self._origins.name(where)
+            connection,
+            token=token,
+            peer=where or "",
+            origin=self._origins.name(where),
+            is_safe=isinstance(sock, TlsStream) or _is_from_here(sock, address[0]),
         )
 
     def do_close(self, sock: Any, *_address: Any) -> None:
@@ -494,6 +501,21 @@ def _read_header(sock: socket.socket) -> Header | None:
         data += sock.recv(len(more) if header is None else header.size - len(data))
         if header is not None:
             return header
+
+
+def _is_from_here(sock: socket.socket, host: str) -> bool:
+    """Whether a connection is from this machine, so that nobody reads along: that of a proxy, too,
+    whosever it passes on.
+    """
+    try:
+        return _is_loopback(host) or _is_loopback(sock.getpeername()[0])
+    except (OSError, ValueError):
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    address = ip_address(host.partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _set_options(listener: socket.socket, limits: ServerLimits) -> None:

@@ -46,6 +46,7 @@ from tcpchat_core.server import DIALECTS
 from tcpchat_net import ChatServer
 from tcpchat_net.admission import affordable_clients, origin
 from tcpchat_net.logs.store import StoreError
+from tcpchat_net.passwords import nobodys_password
 from tcpchat_net.tls import TlsError, server_context
 from tcpchat_net.web import PAGE, load_site
 
@@ -248,6 +249,7 @@ def _server(
             dialects=dialects,
             observe=observe,
             configuration=configuration,
+            nobodys_password=nobodys_password(),
             archive=None if archive is None else archive.keep,
         ),
         settings.host,

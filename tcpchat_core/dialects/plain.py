@@ -211,8 +211,10 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {_moderation_text(notice)}"]
         case notices.Claimed(account, number, admin, token):
             who = f"{account}, who looks after this server" if admin else account
-            here = f"* This is device {number} of {who}"
+            here = f"* This is device {number} of {who}" if number else f"* You are here as {who}"
             return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
+        case notices.PasswordSet(account, is_set):
+            return [f"* {account} has {'another' if is_set else 'no'} password now"]
         case notices.Offered(account, until, at, code):
             lasts = shown_duration(until - at)
             return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]

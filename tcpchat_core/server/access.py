@@ -20,31 +20,52 @@ MAX_PASSWORD_FAILURES: Final = 3
 MAX_PASSWORD_PEERS: Final = 4_096
 
 
+class Failures:
+    """Who has failed how often in a row, and when each may try again: after the first time in
+    `first_ms`, then twice as long each time, at most `longest_ms`. Of so many it is remembered.
+    """
+
+    def __init__(self, first_ms: int, longest_ms: int, most: int) -> None:
+        self._first_ms, self._longest_ms, self._most = first_ms, longest_ms, most
+        self._failures: dict[str, tuple[int, int]] = {}
+
+    def next_at(self, who: str) -> int:
+        """When somebody may try again; 0 when it need not wait."""
+        return self._failures.get(who, (0, 0))[1]
+
+    def add(self, who: str, now: int) -> None:
+        """It has failed."""
+        count = self._failures.pop(who, (0, 0))[0] + 1
+        delay = min(self._first_ms << min(count - 1, 20), self._longest_ms)
+        self._failures[who] = (count, now + delay)
+        if len(self._failures) > self._most:
+            del self._failures[next(iter(self._failures))]
+
+    def forget(self, who: str) -> None:
+        """It has not."""
+        self._failures.pop(who, None)
+
+
 class Access:
     """The server's password; "" lets everybody in. Times are milliseconds of the server's `now`."""
 
     def __init__(self, password: str) -> None:
         self._password = password.encode()
-        # By address: how many wrong ones in a row, and when the next may be tried.
-        self._failures: dict[str, tuple[int, int]] = {}
+        self._failures = Failures(PASSWORD_DELAY_MS, MAX_PASSWORD_DELAY_MS, MAX_PASSWORD_PEERS)
 
     def next_try_at(self, connection: Connection) -> int:
         """When a connection may try the next one; 0 when it need not wait."""
-        return self._failures.get(connection.peer, (0, 0))[1]
+        return self._failures.next_at(connection.peer)
 
     def admits(self, connection: Connection, password: bytes, now: int) -> bool:
         """Try a password, in a time that tells nothing of it. A wrong one is counted."""
         peer = connection.peer
         if hmac.compare_digest(password, self._password):
-            self._failures.pop(peer, None)
+            self._failures.forget(peer)
             connection.is_admitted = True
             return True
         connection.failures += 1
-        failures = self._failures.pop(peer, (0, 0))[0] + 1
-        delay = min(PASSWORD_DELAY_MS << min(failures - 1, 20), MAX_PASSWORD_DELAY_MS)
-        self._failures[peer] = (failures, now + delay)
-        if len(self._failures) > MAX_PASSWORD_PEERS:
-            del self._failures[next(iter(self._failures))]
+        self._failures.add(peer, now)
         return False
 
 

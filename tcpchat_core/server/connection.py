@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
 from tcpchat_core.archive import Inquiry
-from tcpchat_core.dialects import Flavour, Reader, Reply
+from tcpchat_core.dialects import Flavour, Item, Reader, Reply
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import History, Query, Search
 from tcpchat_core.names import Name
@@ -88,6 +88,16 @@ class Wanted(NamedTuple):
     shown: tuple[Said, ...] = ()
 
 
+class Deriving(NamedTuple):
+    """What has to be done with a password before a connection goes on: a log-in as the account
+    with `key`, checked against a hash; or (`key` is "") the making of one.
+    """
+
+    ticket: int
+    key: str
+    against: str
+
+
 class Connection:
     """One connection. Times are in milliseconds of the server's `now`."""
 
@@ -97,6 +107,7 @@ class Connection:
         "committed",
         "conn",
         "current",
+        "deriving",
         "device",
         "failures",
         "first",
@@ -107,6 +118,7 @@ class Connection:
         "is_owed",
         "is_paused",
         "is_pinged",
+        "is_safe",
         "is_timed",
         "looking",
         "made_at",
@@ -120,6 +132,7 @@ class Connection:
         "sessions",
         "token",
         "unpaid_bytes",
+        "unread",
         "words_us",
     )
 
@@ -133,6 +146,7 @@ class Connection:
         *,
         origin: str,
         is_admitted: bool,
+        is_safe: bool,
     ) -> None:
         self.conn = conn
         self.token = token
@@ -145,6 +159,7 @@ class Connection:
         self.first = b""  # what it said before its dialect was known
         self.reader: Reader | None = None  # from OPENING on
         self.flavour = flavour  # in which it is told things
+        self.is_safe = is_safe  # nobody reads along, so that a password can be said
         self.is_admitted = is_admitted  # knows the password, if there is one
         self.device = ""  # the hash of the token by which it comes to an account
         self.failures = 0  # passwords that were wrong
@@ -159,6 +174,8 @@ class Connection:
         self.committed = 0  # … and of the last that came back
         self.answers: list[Waiting] = []
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
+        self.deriving: Deriving | None = None  # the password that something has to be made of
+        self.unread: list[Item] = []  # what was read with it and comes after it
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
         self.secrets: dict[str, str] = {}  # that were made for it, by hash, until it is told

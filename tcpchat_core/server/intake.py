@@ -32,12 +32,16 @@ from tcpchat_core.server.access import (
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.passwords import Passwords
 from tcpchat_core.server.propose import Lookup, checked
 from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Timers
 
 # Longer than any epoch: what is beyond is that of no log.
 MAX_EPOCH_CHARS: Final = 64
+
+# What is to be made of a password costs so many lines beside its own: it is some work.
+PASSWORD_LINES: Final = 4
 
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
@@ -60,6 +64,7 @@ class Intake:
         timers: Timers,
         forget: Callable[[Connection], None],
         rooms_per_person: int,
+        passwords: Passwords,
     ) -> None:
         self._limits = limits
         self._rate = rate
@@ -69,6 +74,7 @@ class Intake:
         self._timers = timers
         self._forget = forget
         self._rooms_per_person = rooms_per_person
+        self._passwords = passwords
 
     def begin(
         self, connection: Connection, reader: Reader, now: int, effects: list[Effect]
@@ -99,6 +105,8 @@ class Intake:
         proposals: _Proposals = []
         first = connection.proposed + 1
         in_debt = False
+        if not items and connection.unread and connection.deriving is None:
+            items, connection.unread = connection.unread, []
         if items:
             self._look_at(connection, items, now, proposals, effects)
         while reader.waiting and connection.is_listened_to:
@@ -116,6 +124,7 @@ class Intake:
             reader.waiting
             or in_debt
             or connection.is_paused
+            or connection.deriving is not None
             or connection.unpaid_bytes >= BYTES_A_LINE
         ):
             self._update_reading(connection, now, effects)
@@ -123,7 +132,7 @@ class Intake:
     def _update_reading(self, connection: Connection, now: int, effects: list[Effect]) -> None:
         """Have nothing more read while something waits, or too much was asked for."""
         reader = connection.reader
-        is_waiting = reader is not None and reader.waiting
+        is_waiting = connection.deriving is not None or (reader is not None and reader.waiting)
         in_debt = not is_waiting and self._rate.charge(connection, 0, now)
         must_wait = connection.is_listened_to and (is_waiting or in_debt)
         if in_debt:  # also who waits already: nobody else comes back to it
@@ -167,7 +176,7 @@ class Intake:
 
     def _spare(self, connection: Connection, now: int) -> int:
         """How many requests may be looked at now; if none, somebody will come back to it."""
-        if connection.looking is not None:
+        if connection.looking is not None or connection.deriving is not None:
             return 0
         if not connection.is_admitted and (until := self._access.next_try_at(connection)) > now:
             self._wait(connection, until)
@@ -203,7 +212,10 @@ class Intake:
     ) -> None:
         is_open = connection.phase is _OPEN
         before = connection.proposed - len(proposals)  # the number of its last event before these
-        for item in items:
+        for place, item in enumerate(items):
+            if connection.deriving is not None:  # it is another person, perhaps, that says the rest
+                connection.unread = list(items[place:])
+                break
             if is_open:
                 if isinstance(item, Say):  # by far the most frequent
                     event = checked(item, connection.current)
@@ -245,22 +257,69 @@ class Intake:
             case Lookup(query):
                 self._answers.give(connection, query, now, effects)
                 return
+            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code) if (
+                code and (refused := self._passwords.may_try(connection, _tag(event), now))
+            ):
+                self._answers.give(connection, refused, now, effects)
+                return
             case events.Join(room, key):
                 # Current from now on, also if the join will be refused: what was typed for
                 # this room must not be said to another.
                 connection.current = Name(room, key)
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
+            case events.Login(account=account) if account:
+                self._derive(connection, event, now, effects)
+                return
+            case events.Password(password) if password:
+                self._derive(connection, event, now, effects)
+                return
             case events.Invite(nick="") | events.Offer() | events.Claim():
                 if not connection.token:
-                    tag = str(event.__struct_config__.tag)
-                    refused = Rejected("unavailable", "this server cannot make codes", tag)
+                    text = "this server cannot make codes"
+                    refused = Rejected("unavailable", text, _tag(event))
                     self._answers.give(connection, refused, now, effects)
                     return
                 event = _with_secret(connection, event)
         self._propose(connection, event, proposals)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
+
+    def _derive(
+        self,
+        connection: Connection,
+        event: events.Login | events.Password,
+        now: int,
+        effects: list[Effect],
+    ) -> None:
+        found = self._passwords.begin(connection, event, now)
+        if isinstance(found, Rejected):
+            self._answers.give(connection, found, now, effects)
+        else:
+            self._rate.charge_lines(connection, PASSWORD_LINES, now)
+            effects.append(found)
+
+    def derived(
+        self,
+        connection: Connection,
+        ticket: int,
+        made: str | None,
+        now: int,
+        effects: list[Effect],
+    ) -> None:
+        """Go on when something was made of a password."""
+        if connection.deriving is None or connection.deriving.ticket != ticket:
+            return
+        found = self._passwords.end(connection, made, now)
+        if not connection.is_listened_to:
+            return
+        if isinstance(found, Rejected):
+            self._answers.give(connection, found, now, effects)
+        else:
+            first = connection.proposed + 1
+            connection.proposed = first
+            effects.append(Propose(connection.conn, first, (found,)))
+        self.proceed(connection, now, effects)
 
     def _propose(self, connection: Connection, event: Event, proposals: _Proposals) -> None:
         connection.proposed += 1
@@ -394,6 +453,10 @@ def _with_secret(
             made = msgspec.structs.replace(event, code_hash=hashed)
     connection.secrets[hashed] = secret
     return made
+
+
+def _tag(event: Event) -> str:
+    return str(event.__struct_config__.tag)
 
 
 def _connect(connection: Connection, session: str = "") -> events.Connect:

@@ -25,6 +25,9 @@ MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
 MAX_DEVICE_CHARS = 40
+# What is shorter is found by trying, and what is longer costs time to make a hash of.
+MIN_PASSWORD_CHARS = 8
+MAX_PASSWORD_CHARS = 200
 # Some words. More would be a text, and each costs a look into the index.
 MAX_SEARCH_CHARS = 200
 
@@ -114,8 +117,12 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             if not code:
                 raise _refused("bad-usage", "say the code that you were given")
             return events.Claim(code_hash(code), sanitize(label).strip()[:MAX_DEVICE_CHARS])
-        case events.Login(device):
-            return events.Login(session_of(device))
+        case events.Login(device, account, password):
+            if not account:
+                return events.Login(session_of(device))
+            return events.Login(account=_nick_key(account), password=_password(password))
+        case events.Password(password):
+            return events.Password(_password(password) if password else "")
         case events.Offer():
             return events.Offer()
         case events.Revoke(number):
@@ -217,6 +224,15 @@ def _nick_key(nick: str) -> str:
     if not key:
         raise _refused("no-such-nick", f"there is nobody called {_shown(nick)}")
     return key
+
+
+def _password(password: str) -> str:
+    """A password as it is kept and compared. Raises _Refused when it cannot be one."""
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise _refused("too-long", f"a password has at most {MAX_PASSWORD_CHARS} characters")
+    if len(password) < MIN_PASSWORD_CHARS:
+        raise _refused("bad-usage", f"a password has at least {MIN_PASSWORD_CHARS} characters")
+    return password
 
 
 def _reason(reason: str) -> str:

@@ -47,7 +47,7 @@ from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Say, Tell
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS
-from tcpchat_core.notices import Said
+from tcpchat_core.notices import Rejected, Said
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.answers import Answers
@@ -57,6 +57,7 @@ from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
+from tcpchat_core.server.passwords import Passwords
 from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
 from tcpchat_core.server.rate import Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
@@ -73,6 +74,9 @@ LAPSE_AT_ONCE: Final = 500
 
 # The fallback, for those whom nobody else recognises, is the last.
 DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), PlainText())
+
+# What a code that is none is refused with.
+_WRONG: Final = ("wrong-code", "unknown-device", "private")
 
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
@@ -102,6 +106,7 @@ class ServerProtocol:
         observe: Observer | None = None,
         archive: Callable[[Archived], None] | None = None,
         configuration: events.Configure | None = None,
+        nobodys_password: str = "",
     ) -> None:
         self.state = state
         self.limits = limits = limits or ServerLimits()
@@ -122,6 +127,7 @@ class ServerProtocol:
         rate = Rate(limits)
         self._answers = Answers(state, self._delivery, rate, has_archive=archive is not None)
         access = Access(password)
+        self._passwords = Passwords(state, nobodys_password)
         self._intake = Intake(
             limits=limits,
             rate=rate,
@@ -131,13 +137,21 @@ class ServerProtocol:
             timers=self._timers,
             forget=self._forget,
             rooms_per_person=bounds.rooms_per_person,
+            passwords=self._passwords,
         )
         self._liveness = Liveness(limits, access, self._intake, self._delivery, self._timers)
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
     def connection_made(
-        self, conn: int, *, now: int, token: str = "", peer: str = "", origin: str = ""
+        self,
+        conn: int,
+        *,
+        now: int,
+        token: str = "",
+        peer: str = "",
+        origin: str = "",
+        is_safe: bool = True,
     ) -> list[Effect]:
         """A peer connected. It is greeted when it has said, or not said, which dialect it speaks.
 
@@ -145,14 +159,22 @@ class ServerProtocol:
         may open; without one it cannot open any. `peer` is its address, "" when that tells
         nothing; wrong passwords are counted by it. `origin` stands for the address in the log: a
         word that tells nobody what the address is, the same for the same one, and "" as for `peer`.
-        Who was banned, and comes again from there as somebody else, is known by it. Raises
+        Who was banned, and comes again from there as somebody else, is known by it. `is_safe` is
+        whether nobody can read along on the way: where somebody can, no password is taken. Raises
         LocalError when `conn` is in use.
         """
         if conn in self._connections:
             raise LocalError(f"connection {conn} was made twice")
         flavour = self._dialects[-1].flavour
         self._connections[conn] = Connection(
-            conn, token, peer, now, flavour, origin=origin, is_admitted=self._is_open
+            conn,
+            token,
+            peer,
+            now,
+            flavour,
+            origin=origin,
+            is_admitted=self._is_open,
+            is_safe=is_safe,
         )
         self._timers.set(now + GREET_AFTER_MS, conn, Due.CHECK)
         return []
@@ -306,11 +328,26 @@ class ServerProtocol:
                 self._intake.proceed(connection, now, effects)
         return effects
 
+    def derived(self, conn: int, ticket: int, made: str | None, *, now: int) -> list[Effect]:
+        """What came of a password (`Derive`): the hash that was made or that it was checked
+        against; "" when it is another's, None when there was no time for it.
+        """
+        effects: list[Effect] = []
+        connection = self._connections.get(conn)
+        if connection is not None:
+            self._intake.derived(connection, ticket, made, now, effects)
+        return effects
+
     def _note(self, entry: Entry, actions: list[Action], now: int) -> None:
         """What an entry means to this node, beside what is told of it."""
         if self._observe is not None and not isinstance(entry.event, Tell):
             self._observe(entry, actions)
         match entry.event:
+            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code) if (
+                code
+            ):
+                if connection := self._connections.get(entry.conn):
+                    self._passwords.tried(connection, is_right=not _was_wrong(actions), now=now)
             case events.Resume(session):
                 self._graces.end(session)
             case events.Expire(session) if self.state.away(session) is None:
@@ -453,3 +490,9 @@ def _told_limits(bounds: StateLimits, limits: ServerLimits) -> notices.Limits:
         flood_burst=limits.flood_burst,
         flood_rate=limits.flood_rate,
     )
+
+
+def _was_wrong(actions: Sequence[Action]) -> bool:
+    """Whether a code was refused."""
+    refusals = [each.payload for each in actions if isinstance(each, Send)]
+    return any(isinstance(each, Rejected) and each.reason in _WRONG for each in refusals)

@@ -245,6 +245,8 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     )(tables, person, event, at),
     events.Claim: accounts.claim,
     events.Login: accounts.login,
+    events.LoggedIn: accounts.logged_in,
+    events.Password: devices.password,
     events.Offer: accounts.offer,
     events.Revoke: devices.revoke,
     events.Quit: people.quit_,

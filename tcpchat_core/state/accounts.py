@@ -14,12 +14,14 @@ Rule 3: Several devices of one account are one person: one nick, the same rooms,
 
 from __future__ import annotations
 
+import hashlib
+
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Enter, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.notices import Act, Notice
 from tcpchat_core.state import naming, rights, rooms
-from tcpchat_core.state.refusals import NO_ACCOUNT, rejected
+from tcpchat_core.state.refusals import NO_ACCOUNT, WRONG_PASSWORD, rejected
 from tcpchat_core.state.tables import Account, Device, Person, Tables
 
 # ── What the owner of the server does ────────────────────────────────────────────────────────
@@ -84,6 +86,19 @@ def login(tables: Tables, person: Person, event: events.Login, at: int) -> list[
     number = account.devices[event.device].number
     told = notices.Claimed(account.nick, number, account.is_admin)
     return [*actions, Send(person.conn, told)]
+
+
+def logged_in(tables: Tables, person: Person, event: events.LoggedIn, at: int) -> list[Action]:
+    """A guest that is here has said the password of an account."""
+    if person.account is not None:
+        return [_is_device(person, "login")]
+    account = tables.accounts.get(event.key)
+    if account is None or password_proof(account.password) != event.proof:
+        return [wrong_password(person)]
+    if refused := rights.may_not_become(tables, account, at):
+        return [rejected(person, *refused, "login")]
+    actions = _become(tables, person, account, "", at)
+    return [*actions, Send(person.conn, notices.Claimed(account.nick, 0, account.is_admin))]
 
 
 def offer(tables: Tables, person: Person, event: events.Offer, at: int) -> list[Action]:
@@ -155,6 +170,16 @@ def is_unknown(person: Person, request: str) -> Send[Notice]:
     """Tell who comes by a token that it is nobody's."""
     text = "this device is not known, or not any more; ask for a code"
     return rejected(person, "unknown-device", text, request)
+
+
+def password_proof(password: str) -> str:
+    """What tells one password's hash from another in the log."""
+    return hashlib.sha256(password.encode()).hexdigest() if password else ""
+
+
+def wrong_password(person: Person) -> Send[Notice]:
+    """Tell who has said a wrong one: the same, whether there is such an account or not."""
+    return rejected(person, "wrong-password", WRONG_PASSWORD, "login")
 
 
 def _is_device(person: Person, request: str) -> Send[Notice]:

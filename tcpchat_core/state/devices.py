@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Close, Send
 from tcpchat_core.events import Entry
@@ -29,6 +31,17 @@ def revoke(tables: Tables, person: Person, event: events.Revoke, _at: int) -> li
     ]
 
 
+def password(tables: Tables, person: Person, event: events.Password, _at: int) -> list[Action]:
+    """Have another password, or none. Who came by the one before is gone."""
+    account = person.account
+    if account is None:
+        return [no_account(person, "password")]
+    account.password = event.password
+    told = notices.PasswordSet(account.nick, bool(event.password))
+    others = [each for each in account.present if not each.device and each is not person]
+    return [Send(person.conn, told), *_end(tables, others, "the password was changed")]
+
+
 def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Action]:
     """End an account: its devices are nobody's any more, and its nick is free."""
     account = tables.accounts.get(event.key)
@@ -39,6 +52,7 @@ def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Actio
         for token in [*account.devices]
         for action in _end_device(tables, account, token, "this account was closed")
     ]
+    actions += _end(tables, account.present, "this account was closed")
     del tables.accounts[event.key]
     tables.note(Act(entry.at, "", "withdraw", nick=account.nick))
     for room in [room for room in tables.rooms.values() if account.id in room.moderators]:
@@ -56,8 +70,12 @@ def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Actio
 def _end_device(tables: Tables, account: Account, token: str, why: str) -> list[Action]:
     del account.devices[token]
     del tables.devices[token]
+    return _end(tables, [each for each in account.present if each.device == token], why)
+
+
+def _end(tables: Tables, people: Sequence[Person], why: str) -> list[Action]:
     actions: list[Action] = []
-    for person in [each for each in account.present if each.device == token]:
+    for person in tuple(people):
         conn, is_here = person.conn, not person.away
         actions += depart(tables, person, why)
         if is_here:

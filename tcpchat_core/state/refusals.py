@@ -11,6 +11,8 @@ from tcpchat_core.state.tables import Person
 NO_ACCOUNT: Final = (
     "that is for who has an account; /claim CODE with a code of whoever runs this server"
 )
+# The same, whether there is such an account or not.
+WRONG_PASSWORD: Final = "there is no such account, or that is not its password"  # noqa: S105 # a text
 ACCOUNTS_ONLY: Final = (
     "only who has an account talks here; /claim CODE with a code of whoever runs this server"
 )

@@ -90,6 +90,7 @@ class _AccountRecord(msgspec.Struct, array_like=True):
     devices: list[tuple[str, Device]]
     present: list[tuple[int, str]]
     reads: list[tuple[str, int]] = []
+    password: str = ""
 
 
 class _Snapshot(msgspec.Struct):
@@ -227,6 +228,7 @@ def _account_record(account: Account) -> _AccountRecord:
         [*account.devices.items()],
         [(person.seat, person.device) for person in account.present],
         [*account.reads.items()],
+        account.password,
     )
 
 
@@ -280,6 +282,7 @@ def _load_accounts(
     for each in records:
         account = tables.accounts[each.key] = Account(each.id, each.nick, each.key)
         account.is_admin, account.numbered = each.is_admin, each.numbered
+        account.password = each.password
         account.devices, account.reads = dict(each.devices), dict(each.reads)
         tables.devices.update(dict.fromkeys(account.devices, account))
         for seat, device in each.present:

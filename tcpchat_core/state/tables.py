@@ -92,16 +92,28 @@ class Account:
     """Who owns a nick. `present` are its devices that are here or away, in the order of coming.
 
     `devices` are all of them, by the hash of their tokens; `numbered` is the number of the last.
-    `reads` has, by room key, up to which number it has read.
+    `reads` has, by room key, up to which number it has read. `password` is what was made of its
+    password, "" where it has none.
     """
 
-    __slots__ = ("devices", "id", "is_admin", "key", "nick", "numbered", "present", "reads")
+    __slots__ = (
+        "devices",
+        "id",
+        "is_admin",
+        "key",
+        "nick",
+        "numbered",
+        "password",
+        "present",
+        "reads",
+    )
 
     def __init__(self, id: int, nick: str, key: str) -> None:
         self.id = id  # below 0, where no connection's number is
         self.nick = nick
         self.key = key
         self.is_admin = False
+        self.password = ""
         self.numbered = 0
         self.devices: dict[str, Device] = {}
         self.reads: dict[str, int] = {}
@@ -159,7 +171,7 @@ class Person:
         self.session = session  # the hash of its token; "" when it cannot be resumed
         self.origin = origin  # where its connection comes from; "" when that tells nothing
         self.account: Account | None = None
-        self.device = ""  # the hash of its token, where there is an account
+        self.device = ""  # the hash of its token, where it came to its account by one
         self.nick = nick
         self.key = key
         self.rooms: dict[str, Room] = {}  # by room key, in the order of joining

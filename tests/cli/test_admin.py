@@ -48,7 +48,7 @@ def test_a_code_of_a_server_that_runs_makes_whoever_has_it_the_account(tmp_path:
         log = stop(server)
     for secret in (code, token):
         assert secret not in log
-        for path in tmp_path.iterdir():
+        for path in filter(Path.is_file, tmp_path.rglob("*")):
             assert secret.encode() not in path.read_bytes()
 
 

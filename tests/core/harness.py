@@ -12,6 +12,7 @@ from tcpchat_core import (
     Broadcast,
     ChatState,
     Close,
+    Derive,
     Effect,
     Enter,
     Entry,
@@ -170,13 +171,16 @@ class MemoryServer:
         self.output: dict[int, bytearray] = {}
         self.closed: list[int] = []
         self.paused: set[int] = set()  # the connections that nothing is to be read from
+        self.derives: list[Derive] = []  # what is to be made of passwords
         self.looks: list[Look] = []  # what the archive was asked
         self.now = 0
 
-    def connect(self, conn: int, *, token: str = "", peer: str = "") -> None:
+    def connect(self, conn: int, *, token: str = "", peer: str = "", is_safe: bool = True) -> None:
         """A peer connects; with a token it may open a session."""
         self.output[conn] = bytearray()
-        made = self.protocol.connection_made(conn, now=self.now, token=token, peer=peer)
+        made = self.protocol.connection_made(
+            conn, now=self.now, token=token, peer=peer, is_safe=is_safe
+        )
         self.carry_out(made)
 
     def send(self, conn: int, data: bytes) -> list[Effect]:
@@ -194,6 +198,14 @@ class MemoryServer:
         messages = None if failed else found
         effects = self.protocol.found(look.conn, look.ticket, messages, now=self.now)
         self.carry_out(effects)
+
+    def derive(self, made: str | None = None, *, busy: bool = False) -> None:
+        """What was made of the first password that waits: by default as if its hash were itself."""
+        effect = self.derives.pop(0)
+        right = effect.against in ("", f"hash of {effect.password}")
+        answer = f"hash of {effect.password}" if right else ""
+        result = None if busy else answer if made is None else made
+        self.carry_out(self.protocol.derived(effect.conn, effect.ticket, result, now=self.now))
 
     def eof(self, conn: int) -> None:
         """A peer will send no more."""
@@ -253,6 +265,8 @@ class MemoryServer:
                     self.paused.add(conn)
                 case Resume(conn):
                     self.paused.remove(conn)
+                case Derive():
+                    self.derives.append(effect)
                 case Look():
                     self.looks.append(effect)
                 case Close(conn):

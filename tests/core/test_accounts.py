@@ -20,7 +20,7 @@ from tcpchat_core import (
 )
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.notices import Entered, Joined, Left, Rejected, Renamed, Said, Sent, Told, Welcome
-from tcpchat_core.server.access import code_hash
+from tcpchat_core.server.access import PASSWORD_DELAY_MS, code_hash
 from tests.core.harness import (
     HELLO,
     NO_FLOOD_LIMIT,
@@ -377,7 +377,9 @@ def test_a_token_is_told_to_its_device_only_and_brings_it_back() -> None:
         "! bad-request: you are ada already; /quit first",
         "* Device 1 (my phone) since 1970-01-01 this one",
     ]
-    server.ask(2, events.Login("wrong"), events.Devices(), events.Login(token))
+    server.ask(2, events.Login("wrong"), events.Devices())
+    server.wait(PASSWORD_DELAY_MS)
+    server.ask(2, events.Login(token))
     told = server.told(2)
     assert refusals(told) == ["unknown-device", "no-right"]
     assert told[2:] == [Renamed("guest-1", "ada", own=True), notices.Claimed("ada", 1)]
@@ -396,7 +398,9 @@ def test_a_code_for_another_device_is_told_to_who_asked_and_used_by_a_client() -
     assert offered == f"* /claim {code} on another device makes it one of ada, for 7 d"
     assert no_code.startswith("! bad-usage: usage: /claim CODE")
     assert no_number.startswith("! bad-usage: usage: /revoke NUMBER")
-    server.ask(2, events.Claim(""), events.Claim("wrong"), events.Claim(code))
+    server.ask(2, events.Claim(""), events.Claim("wrong"))
+    server.wait(PASSWORD_DELAY_MS)
+    server.ask(2, events.Claim(code))
     told = server.told(2)
     assert refusals(told) == ["bad-usage", "wrong-code"]
     claimed = told[-1]

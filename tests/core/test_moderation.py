@@ -17,6 +17,7 @@ from tcpchat_core import (
 )
 from tcpchat_core.durations import parse_duration, shown_duration
 from tcpchat_core.notices import Left, Rejected, Restricted
+from tcpchat_core.server.access import PASSWORD_DELAY_MS
 from tests.core.harness import (
     HELLO,
     NO_FLOOD_LIMIT,
@@ -894,6 +895,7 @@ def test_a_code_is_told_to_who_asked_for_it_and_the_log_has_its_hash_only() -> N
     server.read(2)
     server.ask(2, join("lobby"), events.Join("lobby", code="wrong"))
     assert refusals(server.told(2)) == ["private", "private"]
+    server.wait(PASSWORD_DELAY_MS)
     server.ask(2, events.Join("lobby", code=code.upper().replace("-", "")))
     assert [type(notice) for notice in server.told(2)] == [notices.Entered]
     assert code.encode() not in msgspec.json.encode(server.log)

@@ -207,10 +207,19 @@ class PeersSeen(ServerProtocol):
         self.peers: list[str] = []
 
     def connection_made(
-        self, conn: int, *, now: int, token: str = "", peer: str = "", origin: str = ""
+        self,
+        conn: int,
+        *,
+        now: int,
+        token: str = "",
+        peer: str = "",
+        origin: str = "",
+        is_safe: bool = True,
     ) -> list[Effect]:
         self.peers.append(peer)
-        return super().connection_made(conn, now=now, token=token, peer=peer, origin=origin)
+        return super().connection_made(
+            conn, now=now, token=token, peer=peer, origin=origin, is_safe=is_safe
+        )
 
 
 def test_wrong_passwords_are_counted_by_the_address_that_the_header_gives() -> None:

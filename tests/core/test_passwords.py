@@ -1,0 +1,287 @@
+"""Passwords: what is done with one, when one may be tried, and who comes by it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tcpchat_core import ChatState, Notice, Propose, ServerProtocol, events
+from tcpchat_core.durations import shown_duration
+from tcpchat_core.notices import Claimed, Closing, PasswordSet, Rejected
+from tcpchat_core.server.access import MAX_PASSWORD_DELAY_MS, code_hash
+from tcpchat_core.server.passwords import MAX_ACCOUNT_DELAY_MS
+from tcpchat_core.server.propose import MAX_PASSWORD_CHARS
+from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
+from tests.core.test_accounts import grant, refusals
+
+NOBODYS = "hash of what nobody has"
+SECRET = "correct horse"
+
+
+class Owner(MemoryServer):
+    """ada is here on 1, by a device, and has a password."""
+
+    def __init__(self) -> None:
+        protocol = ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT, nobodys_password=NOBODYS)
+        super().__init__(protocol)
+        self.happens(grant("ada", code_hash("code")))
+        self.join(1)
+        self.ask(1, events.Claim("code"))
+        self.ask(1, events.Password(SECRET))
+        self.derive()
+        self.told(1)
+
+    def happens(self, event: events.Event) -> None:
+        """Something of the owner of the server goes into the log."""
+        self.carry_out(self._commit(Propose(0, 0, (event,))))
+
+    def join(self, conn: int, peer: str = "", *, is_safe: bool = True) -> None:
+        self.connect(conn, token=f"token {conn}", peer=peer, is_safe=is_safe)
+        self.ask(conn, events.Hello())
+        self.told(conn)
+
+    def login(self, conn: int, password: str = SECRET, account: str = "ada") -> list[Notice]:
+        self.ask(conn, events.Login(account=account, password=password))
+        if self.derives:
+            self.derive()
+        return self.told(conn)
+
+
+def test_who_says_the_password_of_an_account_is_it() -> None:
+    server = Owner()
+    server.join(2)
+    told = server.login(2)
+    assert Claimed("ada", 0) in told
+    person = server.protocol.state.person(2)
+    assert person is not None
+    assert person.nick == "ada"
+
+
+def test_a_password_is_nowhere_but_on_its_way() -> None:
+    server = Owner()
+    server.join(2)
+    server.login(2)
+    data = b"".join(msgspec.json.encode(entry) for entry in server.log)
+    assert SECRET.encode() not in data.replace(f"hash of {SECRET}".encode(), b"")
+    assert b"hash of" in server.protocol.state.snapshot()
+
+
+@pytest.mark.parametrize(("account", "password"), [("ada", "wrong horse"), ("bob", SECRET)])
+def test_a_wrong_password_and_no_account_are_answered_alike(account: str, password: str) -> None:
+    server = Owner()
+    server.join(2)
+    server.ask(2, events.Login(account=account, password=password))
+    assert server.derives[0].against != ""
+    server.derive()
+    [refused] = server.told(2)
+    assert refused == Rejected(
+        "wrong-password", "there is no such account, or that is not its password", "login"
+    )
+
+
+def test_an_account_without_a_password_is_not_come_to_by_one() -> None:
+    server = Owner()
+    server.ask(1, events.Password(""))
+    assert server.told(1) == [PasswordSet("ada", is_set=False)]
+    server.join(2)
+    assert server.login(2) == [
+        Rejected("wrong-password", "there is no such account, or that is not its password", "login")
+    ]
+    server.join(3, "another")
+    server.wait(MAX_ACCOUNT_DELAY_MS)
+    server.ask(3, events.Login(account="ada", password=SECRET))
+    server.derive(NOBODYS)  # as if somebody had found it
+    assert refusals(server.told(3)) == ["wrong-password"]
+
+
+def test_what_follows_a_password_waits_for_it() -> None:
+    server = Owner()
+    server.connect(2, token="token 2")
+    server.send(2, f"/login ada {SECRET}\n/join lobby\n/msg bob psst\n".encode())
+    server.send(2, b"hello\n")
+    assert 2 in server.paused
+    assert server.protocol.state.room("lobby") is None
+    server.derive()
+    room = server.protocol.state.room("lobby")
+    assert room is not None
+    assert room.nicks() == ("ada",)
+    assert 2 not in server.paused
+    lines = server.lines(2)
+    assert "! no-such-nick: there is nobody called bob" in lines
+    assert room.history[-1].text == "hello"
+
+
+def test_two_passwords_in_one_paste_are_taken_one_after_the_other() -> None:
+    server = Owner()
+    server.connect(2, token="token 2")
+    server.send(2, f"/login ada wrong horse\n/login ada {SECRET}\n/join lobby\n".encode())
+    assert len(server.derives) == 1
+    server.derive()
+    assert server.derives == []  # it is too early
+    lines = server.lines(2)
+    assert [line.partition(":")[0] for line in lines if line.startswith("!")] == [
+        "! wrong-password",
+        "! too-fast",
+    ]
+
+
+def test_after_a_wrong_password_none_is_taken_for_a_while_from_there_or_for_that_account() -> None:
+    server = Owner()
+    server.happens(grant("bob", ""))
+    for conn, peer in ((2, "school"), (3, "home"), (4, "school")):
+        server.join(conn, peer)
+    assert refusals(server.login(2, "wrong horse")) == ["wrong-password"]
+    assert refusals(server.login(3)) == ["too-fast"]  # the same account
+    assert refusals(server.login(4, account="bob")) == ["too-fast"]  # the same place
+    server.wait(1_000)
+    assert refusals(server.login(3)) == []
+    assert refusals(server.login(2, "wrong horse")) == ["wrong-password"]
+    server.wait(1_000)
+    assert refusals(server.login(2)) == ["too-fast"]  # twice as long
+
+
+def test_an_owner_is_never_kept_out_for_long() -> None:
+    server = Owner()
+    for conn in range(2, 12):
+        server.join(conn, f"place {conn}")
+        assert refusals(server.login(conn, "wrong horse")) == ["wrong-password"]
+        server.wait(MAX_ACCOUNT_DELAY_MS)
+    server.join(20, "home")
+    assert refusals(server.login(20)) == []
+    assert MAX_ACCOUNT_DELAY_MS < MAX_PASSWORD_DELAY_MS
+
+
+def test_a_password_is_not_taken_where_others_read_along() -> None:
+    server = Owner()
+    server.join(2, is_safe=False)
+    [refused] = server.login(2)
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, server.derives) == ("unavailable", [])
+    assert "TLS" in refused.text
+
+
+def test_a_server_without_passwords_says_so() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.ask(1, events.Login(account="ada", password=SECRET))
+    assert refusals(server.told(1)) == ["unavailable"]
+
+
+def test_when_too_many_are_said_at_once_one_is_told_to_try_again() -> None:
+    server = Owner()
+    server.join(2)
+    server.ask(2, events.Login(account="ada", password=SECRET))
+    server.derive(busy=True)
+    assert refusals(server.told(2)) == ["unavailable"]
+    assert refusals(server.login(2)) == []
+
+
+def test_a_password_that_was_changed_meanwhile_is_the_wrong_one() -> None:
+    server = Owner()
+    server.join(2)
+    server.ask(2, events.Login(account="ada", password=SECRET))
+    server.ask(1, events.Password("another horse"))
+    server.derives.reverse()
+    server.derive()
+    server.derive()
+    assert refusals(server.told(2)) == ["wrong-password"]
+
+
+def test_who_came_by_the_old_password_is_gone_when_there_is_another() -> None:
+    server = Owner()
+    for conn in (2, 3):
+        server.join(conn)
+        server.login(conn)
+    server.ask(2, events.Password("another horse"))
+    server.derive()
+    assert server.told(2) == [PasswordSet("ada")]
+    assert server.told(3)[-1] == Closing("the password was changed")
+    assert server.closed == [3]
+    assert server.protocol.state.person(1) is not None  # by its device
+
+
+def test_when_an_account_ends_who_came_by_its_password_is_gone() -> None:
+    server = Owner()
+    server.join(2)
+    server.login(2)
+    server.happens(events.Withdraw("ada"))
+    assert server.told(2)[-1] == Closing("this account was closed")
+    assert server.protocol.state.people == 0
+
+
+def test_a_guest_has_no_password_and_who_is_somebody_does_not_log_in() -> None:
+    server = Owner()
+    server.join(2)
+    server.ask(2, events.Password(SECRET))
+    server.derive()
+    assert refusals(server.told(2)) == ["no-right"]
+    assert refusals(server.login(1)) == ["bad-request"]
+
+
+def test_an_account_that_is_banned_does_not_come_by_its_password() -> None:
+    server = Owner()
+    server.happens(grant("zoe", code_hash("zoe"), admin=True))
+    server.join(9)
+    server.ask(9, events.Claim("zoe"), events.Restrict("", "ada", "ban", server=True))
+    server.join(2)
+    assert refusals(server.login(2)) == ["banned"]
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"), [("short", "bad-usage"), ("x" * (MAX_PASSWORD_CHARS + 1), "too-long")]
+)
+def test_what_cannot_be_a_password_is_refused(password: str, reason: str) -> None:
+    server = Owner()
+    server.ask(1, events.Password(password))
+    assert refusals(server.told(1)) == [reason]
+    assert server.derives == []
+
+
+def test_what_comes_of_a_password_for_who_has_gone_is_nothing() -> None:
+    server = Owner()
+    for conn, end in ((2, server.lose), (3, server.eof)):
+        server.join(conn)
+        server.ask(conn, events.Login(account="ada", password=SECRET))
+        end(conn)
+        count = len(server.log)
+        server.derive()
+        if end == server.lose:
+            assert len(server.log) == count
+    assert server.carry_out(server.protocol.derived(1, 10_000, "", now=server.now)) == []
+
+
+def test_the_wait_is_told() -> None:
+    server = Owner()
+    server.join(2)
+    server.login(2, "wrong horse")
+    [refused] = server.login(2)
+    assert isinstance(refused, Rejected)
+    assert shown_duration(1_000) in refused.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [events.Claim("no code"), events.Login("no token"), events.Join("den", code="no word")]
+)
+def test_after_a_wrong_code_no_other_is_taken_for_a_while_from_there(
+    wrong: events.Claim | events.Login | events.Join,
+) -> None:
+    server = Owner()
+    server.ask(1, events.Join("den"), events.RoomMode("den", secret="teapot"))
+    for conn, peer in ((2, "school"), (3, "school"), (4, "home")):
+        server.join(conn, peer)
+    server.ask(2, wrong)
+    assert refusals(server.told(2)) != []
+    for conn, refused in ((2, ["too-fast"]), (3, ["too-fast"]), (4, [])):
+        server.ask(conn, events.Join("den", code="teapot"))
+        assert refusals(server.told(conn)) == refused
+    server.ask(3, events.Join("lobby"))  # without one, nobody waits
+    assert refusals(server.told(3)) == []
+    server.wait(1_000)
+    server.ask(2, wrong)
+    server.wait(1_000)
+    server.ask(3, events.Join("den", code="teapot"))
+    assert refusals(server.told(3)) == ["too-fast"]  # twice as long
+    server.wait(1_000)
+    for _ in range(2):
+        server.ask(3, events.Out("den"), events.Join("den", code="teapot"))
+        assert refusals(server.told(3))[1:] == []
