@@ -288,7 +288,8 @@ class RoleSet(NoticeBase, frozen=True, tag="role"):
 class ModeSet(NoticeBase, frozen=True, tag="mode"):
     """How one talks in a room from now on, and who may come in.
 
-    `by` is who has set it; "" when the last moderator left, and with it what only moderators end.
+    `by` is who has set it; "" when the last moderator left, and with it what only moderators end,
+    or when the last account ended that kept the room.
     """
 
     room: str

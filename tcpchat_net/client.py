@@ -91,6 +91,9 @@ class ChatClient:
     order after the first, at the start until one can be reached, and then whenever the connection
     is lost, in turn.
 
+    `device` is the token of a device of an account, by which this comes as that account; what
+    `nick` would be is its own then. A token that is nobody's is refused (`unknown-device`).
+
     `reconnect` is for how many seconds it tries to replace a lost connection; 0 for not at all.
 
     With `tls`, a context of the standard library, the connection is encrypted. The certificate
@@ -105,6 +108,7 @@ class ChatClient:
         others: Iterable[tuple[str, int]] = (),
         nick: str | None = None,
         password: str = "",
+        device: str = "",
         timeout: float = 10,
         reconnect: float = 60,
         tls: ssl.SSLContext | None = None,
@@ -114,7 +118,7 @@ class ChatClient:
         self._tls = tls
         self._server_hostname = server_hostname
         self._timeout = timeout
-        self._requests = Requests(ClientProtocol(password=password))
+        self._requests = Requests(ClientProtocol(password=password, device=device))
         self._reconnect = Reconnect(reconnect * 1_000)
         self._results: dict[PendingRequest, AsyncResult[Notice]] = {}
         self._greeted: AsyncResult[Notice] = AsyncResult()  # the answer to the first hello
@@ -127,13 +131,18 @@ class ChatClient:
         self._connection = self._connect_at_first()
         self._reader = gevent.spawn(self._read)
         try:
-            self._connection.write(self._requests.hello())
-            self._result(self._greeted)
-            if nick is not None:
-                self.set_nick(nick)
+            self._greet(nick)
         except BaseException:
             self.close()
             raise
+
+    def _greet(self, nick: str | None) -> None:
+        self._connection.write(self._requests.hello())
+        self._result(self._greeted)
+        if isinstance(self._ended, RequestRejected):  # that was told right behind the welcome
+            raise self._ended
+        if nick is not None:
+            self.set_nick(nick)
 
     # ── What is known ────────────────────────────────────────────────────────────────────────
 

@@ -355,8 +355,8 @@ def _parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Group chat over TCP, for people who live in a terminal.",
-        epilog="tcpchat-server replay, backup, export and compact look after what is kept, and"
-        " cluster after several nodes (each has a --help of its own).",
+        epilog="tcpchat-server replay, backup, export and compact look after what is kept, admin"
+        " after accounts, and cluster after several nodes (each has a --help of its own).",
         # What is not given is not there: the file or the default has a say then.
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,

@@ -28,7 +28,7 @@ from tcpchat_core.notices import Notice
 # More than people type while they have no connection, and than a server answers in three minutes.
 MAX_PENDING: Final = 1_000
 
-# What answers what. `hello` is answered by the session, `pong` by nothing.
+# What answers what. `hello` is answered by the session, `pong` and `read` by nothing.
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
     events.Join: notices.Entered,
@@ -56,7 +56,12 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Ping: notices.Ponged,
     events.Help: notices.HelpText,
 }
-_MAY_ANSWER: Final = {*_ANSWERS.values(), notices.Restricted, notices.Rejected}
+_MAY_ANSWER: Final = {
+    *_ANSWERS.values(),
+    notices.Restricted,
+    notices.Expelled,
+    notices.Rejected,
+}
 
 
 class PendingRequest:
@@ -172,26 +177,27 @@ class Requests:
                 return word == request.__struct_config__.tag
             case notices.Left(by=by, until=until) if by:
                 # It answers who has put somebody out, and not who was.
-                match request:
-                    case events.Kick():
-                        return by == self._nick and not until
-                    case events.Restrict(what="ban"):
-                        return by == self._nick and until > 0
-                    case _:
-                        return False
+                return by == self._nick and _puts_out(request, until, server=False)
+            case notices.Expelled(by=by, until=until):
+                return by == self._nick and _puts_out(request, until, server=True)
             case notices.Renamed(own=True):
                 return isinstance(request, events.Nick)
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
             case notices.Renamed() | notices.Left():
                 return False
-            case notices.Restricted(what=what, by=by):
-                return isinstance(request, events.Restrict) and (request.what, self._nick) == (
-                    what,
-                    by,
-                )
-            case notices.Lifted(what=what, by=by):
-                return isinstance(request, events.Lift) and (request.what, self._nick) == (what, by)
+            case notices.Restricted(room, what=what, by=by):
+                return isinstance(request, events.Restrict) and (
+                    request.what,
+                    self._nick,
+                    request.server,
+                ) == (what, by, not room)
+            case notices.Lifted(room, what=what, by=by):
+                return isinstance(request, events.Lift) and (
+                    request.what,
+                    self._nick,
+                    request.server,
+                ) == (what, by, not room)
             case notices.ModeSet(by=by) | notices.Invited(by=by) | notices.Redacted(by=by):
                 return by == self._nick and type(notice) is _ANSWERS.get(type(request))
             case notices.RoleSet(role=role, by=by):
@@ -224,9 +230,22 @@ class Requests:
         self._said = {
             id: pending for id, pending in self._said.items() if id in self.protocol.unacknowledged
         }
-        # What is no name that can be chosen is the server's to give.
-        nicks = [self._nick] if isinstance(nick_name(self._nick), Name) else []
+        # What is no name that can be chosen is the server's to give; and so is an account's.
+        welcome = self.protocol.welcome
+        is_guest = welcome is not None and not welcome.account
+        nicks = [self._nick] if is_guest and isinstance(nick_name(self._nick), Name) else []
         rooms = [room for room in self._rooms if isinstance(room_name(room), Name)]
         asked: list[Request] = [*map(events.Nick, nicks), *map(events.Join, rooms)]
         self._pending[:0] = [PendingRequest(request, None, sent=False) for request in asked]
         return b"".join(map(self.protocol.request, asked))
+
+
+def _puts_out(request: Request, until: int, *, server: bool) -> bool:
+    """Whether a request puts somebody out of a room or of the server, banned until then, or not."""
+    match request:
+        case events.Kick():
+            return request.server == server and not until
+        case events.Restrict(what="ban"):
+            return request.server == server and until > 0
+        case _:
+            return False

@@ -401,8 +401,9 @@ class ClientProtocol:
                         view.moderators = _renamed(view.moderators, old, new)
             case notices.RoleSet(room, nick, role):
                 if view := self.rooms.get(room):
-                    view.moderators.pop(nick, None)
-                    if role == "moderator" and len(view.moderators) < MAX_MEMBERS:
+                    if role not in ("moderator", "owner"):
+                        view.moderators.pop(nick, None)
+                    elif len(view.moderators) < MAX_MEMBERS:
                         view.moderators[nick] = None
             case notices.TopicSet(room, topic):
                 if view := self.rooms.get(room):

@@ -7,7 +7,7 @@ with `* ` or `! `, and neither brackets nor blanks can stand in a name.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, assert_never
 
 from tcpchat_core import notices
@@ -160,7 +160,7 @@ def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected]:
     return [item for line in typed if (item := parse_line(line)) is not None]
 
 
-def _time(at: int) -> str:
+def utc_time(at: int) -> str:
     """A time of the log, for people: UTC, to the minute."""
     seconds = min(max(at // 1_000, 0), _LAST_SECOND)
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M}"
@@ -211,7 +211,7 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {_moderation_text(notice)}"]
         case notices.Claimed(account, number, admin, token):
             who = f"{account}, who looks after this server" if admin else account
-            here = f"* This is device {number} of {who}" if number else f"* You are here as {who}"
+            here = f"* This is device {number} of {who}" if number else f"* You are {who}"
             return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
         case notices.PasswordSet(account, is_set):
             return [f"* {account} has {'another' if is_set else 'no'} password now"]
@@ -261,14 +261,14 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [". ".join([here, *told])]
         case notices.RestrictionList(room, restrictions, at):
             return [
-                f"* {row.nick} is {_restrained(row.what, room)} for another"
+                f"* {row.nick} is {restrained(row.what, room)} for another"
                 f" {shown_duration(row.until - at)}, by {row.by}{_why(row.reason)}"
                 for row in restrictions
-            ] or [f"* Nobody is banned from {_where(room)}, or muted there"]
+            ] or [f"* Nobody is banned from {where(room)}, or muted there"]
         case notices.ActList(acts):
             return [f"* {act_text(each)}" for each in acts] or ["* Nothing was done yet"]
         case notices.DeviceList(_, devices):
-            return [f"* {_device(each)}" for each in devices]
+            return [f"* Device {device_text(each)}" for each in devices]
         case notices.HistoryPage(room, messages):
             if not messages:
                 return [f"* Nothing was said in {room} yet"]
@@ -279,7 +279,7 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             ]
         case notices.SearchResults(messages, more):
             return [
-                *(f"* {_time(said.at)} {_said(said)}" for said in messages),
+                *(f"* {utc_time(said.at)} {_said(said)}" for said in messages),
                 *(["* … and older ones"] if more else []),
             ] or ["* Nothing was found."]
         case notices.HelpText(lines):
@@ -303,10 +303,10 @@ def _moderation_text(notice: _Moderation) -> str:
         case notices.Restricted(room, nick, what, until, by, at, reason, own):
             who = "You are" if own else f"{nick} is"
             lasts = shown_duration(until - at)
-            return f"{who} {_restrained(what, room)} for {lasts}, by {by}{_why(reason)}"
+            return f"{who} {restrained(what, room)} for {lasts}, by {by}{_why(reason)}"
         case notices.Lifted(room, nick, what, by, own):
             who = "You are" if own else f"{nick} is"
-            return f"{who} not {_restrained(what, room)} any more, says {by}"
+            return f"{who} not {restrained(what, room)} any more, says {by}"
         case notices.ModeSet(room, by):
             return f"{room} is {mode_text(notice)} now{f', says {by}' if by else ''}"
         case notices.Invited(room, by, until, at, nick, code):
@@ -343,11 +343,12 @@ def mode_text(mode: notices.ModeSet) -> str:
     return ", ".join(filter(None, (private, kept, moderated, slow))) or "open"
 
 
-def _device(device: notices.DeviceInfo) -> str:
+def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_time) -> str:
+    """One device: its number and what else there is of it. `time` is as in `act_text`."""
     words = (
-        f"Device {device.number}",
+        f"{device.number}",
         f"({device.name})" if device.name else "",
-        f"since {dt.datetime.fromtimestamp(device.at / 1_000, dt.UTC):%Y-%m-%d}",
+        f"since {time(device.at).partition(' ')[0]}",
         "this one" if device.own else "here" if device.here else "",
     )
     return " ".join(filter(None, words))
@@ -362,27 +363,30 @@ def _put_out(left: notices.Left) -> str:
     return f"* {who} banned from {left.room} for {lasts}, by {left.by}{_why(left.reason)}"
 
 
-def _restrained(what: str, room: str) -> str:
+def restrained(what: str, room: str) -> str:
     """How it is written what somebody is kept from, and where ("": on all of the server)."""
     if what == "ban":
-        return f"banned from {_where(room)}"
+        return f"banned from {where(room)}"
     return f"muted in {room}" if room else "muted on this server"
 
 
-def _where(room: str) -> str:
+def where(room: str) -> str:
     """What a restriction is of: a room, or all of the server."""
     return room or "this server"
 
 
-def act_text(act: notices.Act) -> str:
-    """What somebody did, as one line: when, who, what, to whom, where, until when, and why."""
+def act_text(act: notices.Act, time: Callable[[int], str] = utc_time) -> str:
+    """What somebody did, as one line: when, who, what, to whom, where, until when, and why.
+
+    `time` writes a time of the log.
+    """
     words = (
-        _time(act.at),
+        time(act.at),
         act.by or "the owner",
         act.what,
         act.nick,
         f"in {act.room}" if act.room else "on this server",
-        f"until {_time(act.until)}" if act.until else "",
+        f"until {time(act.until)}" if act.until else "",
     )
     return f"{' '.join(filter(None, words))}{_why(act.reason)}"
 

@@ -265,9 +265,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
 
 # What each event does that is of nobody who is here. All others do nothing then.
 ARRIVALS: Final[dict[type[Event], Callable[[Tables, Entry, Any], list[Action]]]] = {
-    events.Connect: lambda tables, entry, event: people.connect(
-        tables, entry, event.session, event.origin, event.device
-    ),
+    events.Connect: people.connect,
     events.Resume: sessions.resume,
     events.Expire: sessions.expire,
     events.Lapse: sessions.lapse,

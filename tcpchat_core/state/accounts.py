@@ -20,7 +20,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Enter, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.notices import Act, Notice
-from tcpchat_core.state import naming, rights, rooms
+from tcpchat_core.state import moderation, naming, rights, rooms
 from tcpchat_core.state.refusals import NO_ACCOUNT, WRONG_PASSWORD, rejected
 from tcpchat_core.state.tables import Account, Device, Person, Tables
 
@@ -28,15 +28,19 @@ from tcpchat_core.state.tables import Account, Device, Person, Tables
 
 
 def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
-    """Make an account, or only a code for one that there is. Nobody is told."""
+    """Make an account, or only a code for one that there is. Nobody is told of it."""
     limits = tables.limits
     account = tables.accounts.get(event.key)
     if account is None:
         if len(tables.accounts) >= limits.accounts:
             return []
         account = tables.accounts[event.key] = Account(-tables.seq, event.account, event.key)
+    actions: list[Action] = []
     if event.admin is not None:
         account.is_admin = event.admin
+        # Where it was alone in looking after a room, nobody does so any more.
+        for room in account.present[0].rooms.values() if account.present else ():
+            actions += moderation.unattended(room)
         act = "admin" if event.admin else "unadmin"
         tables.note(Act(entry.at, "", act, nick=account.nick))
     if event.code:
@@ -46,7 +50,7 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
     if event.device and has_place and event.device not in tables.devices:
         _add_device(tables, account, event.device, event.name, entry.at)
         tables.note(Act(entry.at, "", "token", nick=account.nick))
-    return []
+    return actions
 
 
 # ── Devices ──────────────────────────────────────────────────────────────────────────────────
@@ -203,31 +207,47 @@ def _add_device(tables: Tables, account: Account, device: str, name: str, at: in
 
 
 def _become(tables: Tables, person: Person, account: Account, device: str, at: int) -> list[Action]:
-    """A guest that is here becomes a device of an account, with the rooms that it is in.
+    """A guest that is here becomes a device of an account, with the rooms that it is in, unless the
+    account is banned there.
 
     Where the account is here already the guest leaves them, and comes into those of the account.
+    What is said of either, in these rooms and on the server, is of the account from now on.
     """
-    if account.present:
-        actions = [
-            action
-            for room in [*person.rooms.values()]
-            for action in rooms.out(tables, person, events.Out(room.name, room.key), at)
-        ]
+    rooms_then, bearer = [*person.rooms.values()], person.bearer
+    is_here = bool(account.present)
+    actions = [
+        action
+        for room in rooms_then
+        if is_here or rights.may_not_be_in(room, account, at)
+        for action in rooms.out(tables, person, events.Out(room.name, room.key), at)
+    ]
+    if is_here:
         tables.free_nick(person)
         old = person.nick
         actions += come(tables, person, account, device)
-        actions.append(Send(person.conn, notices.Renamed(old, person.nick, own=True)))
-        return [*actions, *arrive(tables, person, at)]
-    actions = _free_nick(tables, account, person)
-    actions += naming.rename(tables, person, account.nick, account.key)
-    guest, bearer = person.id, person.bearer
-    person.id, person.account, person.device = account.id, account, device
-    account.present.append(person)
-    for room in person.rooms.values():
-        room.rename_member(guest, account.id)
-        rights.goes_by(room.rules, bearer, person)
-    rights.goes_by(tables.rules, bearer, person)
-    return actions
+    else:
+        actions += _free_nick(tables, account, person)
+        actions += naming.rename(tables, person, account.nick, account.key)
+        guest = person.id
+        person.id, person.account, person.device = account.id, account, device
+        account.present.append(person)
+        for room in person.rooms.values():
+            room.rename_member(guest, account.id)
+    everywhere = (tables.rules, *[room.rules for room in rooms_then])
+    is_muted = [rights.goes_by(rules, bearer, person, at) for rules in everywhere]
+    if not is_here:
+        return [*actions, *_told_of_mutes(tables, person, at)]
+    for each in account.present:
+        if any(is_muted) and each is not person and not each.away:
+            actions += _told_of_mutes(tables, each, at)
+    actions.append(Send(person.conn, notices.Renamed(old, person.nick, own=True)))
+    if told := rights.own_mute(tables, None, person, at):
+        actions.append(Send(person.conn, told))
+    return [*actions, *arrive(tables, person, at)]
+
+
+def _told_of_mutes(tables: Tables, person: Person, at: int) -> list[Action]:
+    return [Send(person.conn, told) for told in rights.own_mutes(tables, person, at)]
 
 
 def _free_nick(tables: Tables, account: Account, person: Person | None = None) -> list[Action]:

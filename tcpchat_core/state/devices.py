@@ -56,10 +56,13 @@ def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Actio
     del tables.accounts[event.key]
     tables.note(Act(entry.at, "", "withdraw", nick=account.nick))
     for room in [room for room in tables.rooms.values() if account.id in room.moderators]:
+        was_kept = bool(room.owners)
         room.moderate(
             tuple([id for id in room.moderators if id != account.id]),
             tuple([id for id in room.owners if id != account.id]),
         )
+        if was_kept and not room.owners:
+            actions += moderation.ownerless(room)
         actions += moderation.unattended(room)
         tables.sweep(room)
     for code in [code for code, (key, _) in tables.claims.items() if key == event.key]:

@@ -248,6 +248,8 @@ def _may_not_be(
     account = tables.accounts.get(target.key)
     if wanted == "owner" and (account is None or account.id != target.id):
         return "no-right", f"{target.nick} has no account, and only an account owns a room"
+    if wanted == "owner" and not is_owner and _keeps_enough(tables, target.id):
+        return "too-many", f"{target.nick} keeps as many rooms as one may: {tables.limits.kept}"
     if is_owner and wanted == "moderator":
         return "bad-request", f"{target.nick} owns {room.name}; /unmod {target.nick} first"
     if is_owner and wanted == "member" and len(room.owners) == 1:
@@ -255,15 +257,25 @@ def _may_not_be(
         return "no-right", text
     most = tables.limits.moderators
     if wanted != "member" and target.id not in room.moderators and len(room.moderators) >= most:
-        text = f"{room.name} has as many moderators as it can have: {len(room.moderators)}"
-        return "too-many", text
+        return _no_more_moderators(room)
     return None
 
 
+def _no_more_moderators(room: Room) -> rights.Refusal:
+    return "too-many", f"{room.name} has as many moderators as it can have: {len(room.moderators)}"
+
+
+def _keeps_enough(tables: Tables, id: int) -> bool:
+    """Whether an account has as many rooms as one may have."""
+    return sum(id in room.owners for room in tables.rooms.values()) >= tables.limits.kept
+
+
 def unattended(room: Room) -> list[Action]:
-    """What only moderators end, ends when the last of them has left."""
+    """What only moderators end, ends when the last of them has left, and no admin is in."""
     rules = room.rules
     if rules is None or room.moderators or not rules.moderated or not room.members:
+        return []
+    if any(member.is_admin for member in room.members.values()):
         return []
     rules.moderated = False
     told = _mode_of(room, "")
@@ -329,9 +341,12 @@ def _may_not_keep(
         if wanted or room.is_owned_by(person):
             return None
         return "no-right", f"only who owns {room.name} may do that"
-    kept = sum(account.id in each.owners for each in tables.rooms.values()) if wanted else 0
-    if kept >= tables.limits.kept:
-        return "too-many", f"you keep {kept} rooms already; /keep off in one of them first"
+    if wanted and _keeps_enough(tables, account.id):
+        text = f"you keep {tables.limits.kept} rooms already; /keep off in one of them first"
+        return "too-many", text
+    most = tables.limits.moderators
+    if wanted and account.id not in room.moderators and len(room.moderators) >= most:
+        return _no_more_moderators(room)
     return None
 
 
@@ -340,8 +355,13 @@ def _keep(room: Room, person: Person, *, is_kept: bool) -> None:
     if not is_kept:
         room.moderate(room.moderators, ())
     elif not room.owners:
-        others = [id for id in room.moderators if id != person.id]
-        room.moderate((*others, person.id), (person.id,))
+        ids = room.moderators
+        room.moderate(ids if person.id in ids else (*ids, person.id), (person.id,))
+
+
+def ownerless(room: Room) -> list[Action]:
+    """What a room is told whose last owner has ended."""
+    return [Broadcast(room.audience, _mode_of(room, ""), _NOBODY, None)]
 
 
 def _mode_of(room: Room, by: str) -> notices.ModeSet:
@@ -402,7 +422,8 @@ def redact(tables: Tables, person: Person, event: events.Redact, at: int) -> lis
     if not (is_own or room.is_moderated_by(person)):
         text = f"only who moderates {room.name} may take back what others say"
         return [rejected(person, "no-right", text, "redact")]
-    if (event.seq or event.nick) and room.is_moderated_by(person):
+    is_meant = room.born < event.seq <= room.seq if event.seq else event.nick != ""
+    if is_meant and room.is_moderated_by(person):
         # As it was asked: a state that has forgotten the message comes to the same.
         which = f"message {event.seq}" if event.seq else ""
         tables.note(Act(at, person.nick, "redact", room.name, event.nick, reason=which))

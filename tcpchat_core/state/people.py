@@ -16,16 +16,16 @@ from tcpchat_core.state.refusals import ACCOUNTS_ONLY, rejected
 from tcpchat_core.state.tables import Person, Tables
 
 
-def connect(tables: Tables, entry: Entry, session: str, origin: str, device: str) -> list[Action]:
+def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = "") -> list[Action]:
     """Somebody is here: a device of an account, or else a guest. A session that is another's
-    already cannot be had.
+    already cannot be had. `earlier` is one that is over, and that it has asked for.
     """
-    conn = entry.conn
+    conn, session, origin, device = entry.conn, event.session, event.origin, event.device
     if session in tables.sessions:  # a secret that is not one names nobody
         session = ""
     person = Person(conn, "", "", session, origin)
     account = person.account = tables.devices.get(device)
-    if refused := rights.may_not_come(tables, person, entry.at):
+    if refused := rights.may_not_come(tables, person, earlier, entry.at):
         tables.turn_away(conn)
         closing = notices.Closing(refused[1])
         return [rejected(person, *refused, "hello"), Send[Notice](conn, closing), Close(conn)]
@@ -54,7 +54,7 @@ def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[A
     if person.account is not None and event.key != person.key:
         text = f"you are here as {person.account.nick}; only a guest takes another nickname"
         return [rejected(person, "nick-owned", text, "nick")]
-    if not tables.limits.guests and person.account is None:
+    if rights.is_guest_where_none_talk(tables, person):
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "nick")]
     holder = tables.nicks.get(event.key)
     if holder is not None and holder.id != person.id:
@@ -76,7 +76,7 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
     id = event.id
     if id is not None and person.receipts and id in person.receipts:
         return [Send(person.conn, person.receipts[id])]
-    if not tables.limits.guests and person.account is None:
+    if rights.is_guest_where_none_talk(tables, person):
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "tell", id)]
     if tables.rules is not None and (refused := rights.may_not_say_anything(tables, person, at)):
         return [rejected(person, *refused, "tell", id)]

@@ -46,10 +46,6 @@ class Restrictions:
         """What somebody is kept from, by who it is."""
         return self._in_force(self._by_bearer.get(bearer), at)
 
-    def made_of(self, bearer: str) -> Restriction | None:
-        """What was decided of somebody, whether it is over or not."""
-        return self._by_bearer.get(bearer)
-
     def of_origin(self, origin: str, at: int) -> Restriction | None:
         """What somebody is kept from who comes in, by where it comes from."""
         return self._in_force(self._by_origin.get(origin), at)

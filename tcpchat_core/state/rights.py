@@ -61,7 +61,14 @@ def may_not_say_anything(tables: Tables, person: Person, at: int) -> Refusal | N
 
 def is_silenced(tables: Tables, person: Person, at: int) -> bool:
     """Whether somebody may say nothing in a room that it is in, and that would hear it."""
+    if is_guest_where_none_talk(tables, person):
+        return True
     return any(_silenced(tables, room, person, at) for room in person.rooms.values())
+
+
+def is_guest_where_none_talk(tables: Tables, person: Person) -> bool:
+    """Whether only accounts talk here, and somebody has none."""
+    return person.account is None and not tables.limits.guests
 
 
 def _silenced(tables: Tables, room: Room, person: Person, at: int) -> Refusal | None:
@@ -107,12 +114,14 @@ def _is_let_in(room: Room, rules: Rules, person: Person, code: str, at: int) -> 
     return at < rules.invited.get(person.bearer, at) or at < rules.codes.get(code, at)
 
 
-def may_not_come(tables: Tables, person: Person, at: int) -> Refusal | None:
-    """Why somebody may not be on the server at all; None when it may."""
+def may_not_come(tables: Tables, person: Person, earlier: str, at: int) -> Refusal | None:
+    """Why somebody may not be on the server at all, be it by a session that is over; None when it
+    may.
+    """
     rules = tables.rules
     if rules is None or person.is_admin:
         return None
-    ban = _ban(rules, person, at)
+    ban = _ban(rules, person, at) or rules.bans.of(earlier, at)
     if ban is None:
         mute = rules.mutes.of_origin(_origin(person), at)
         if mute is None or has_place(rules.mutes, at, tables.limits.server_restrictions):
@@ -187,15 +196,27 @@ def own_mutes(tables: Tables, person: Person, at: int) -> Iterator[Notice]:
             yield told
 
 
-def goes_by(rules: Rules | None, bearer: str, person: Person) -> None:
-    """What is in force for somebody is so, too, now that it goes by another word."""
+def goes_by(rules: Rules | None, bearer: str, person: Person, at: int) -> bool:
+    """What is in force for somebody is so, too, now that it goes by another word, unless that is
+    kept from more already. Whether it is muted by that.
+    """
     if rules is None:
-        return
-    if (mute := rules.mutes.made_of(bearer)) is not None:
-        rules.mutes.add(_for(mute, person))
+        return False
     if (spoke := rules.spoke.pop(bearer, None)) is not None:
-        rules.spoke[person.bearer] = spoke
+        rules.spoke[person.bearer] = max(spoke, rules.spoke.get(person.bearer, spoke))
         rules.spoke = dict(sorted(rules.spoke.items(), key=lambda each: each[1]))
+    mute, known = rules.mutes.of(bearer, at), rules.mutes.of(person.bearer, at)
+    if mute is None or (known is not None and known.until >= mute.until):
+        return False
+    rules.mutes.add(_for(mute, person))
+    return True
+
+
+def may_not_be_in(room: Room, account: Account, at: int) -> bool:
+    """Whether an account is banned from a room."""
+    if room.rules is None or account.is_admin:
+        return False
+    return room.rules.bans.of(account.bearer, at) is not None
 
 
 def _for(mute: Restriction, person: Person) -> Restriction:

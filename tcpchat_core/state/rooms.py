@@ -24,6 +24,8 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, person.receipts[id])]
     if room is None:
         return [Send(person.conn, not_in_room("say", event.room, id))]
+    if person.account is None and not tables.limits.guests:
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "say", id)]
     if (room.rules is not None or tables.rules is not None) and (
         refused := rights.may_not_speak(tables, room, person, at)
     ):
@@ -40,7 +42,7 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
 def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Action]:
     """Enter a room, or make it. Who is in it already is told so, and nobody else is."""
     limits = tables.limits
-    if not limits.guests and person.account is None:
+    if rights.is_guest_where_none_talk(tables, person):
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "join")]
     room = person.rooms.get(event.key) or tables.rooms.get(event.key)
     if room is None or room.key not in person.rooms:
@@ -81,6 +83,8 @@ def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[
     room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("topic", event.room))]
+    if rights.is_guest_where_none_talk(tables, person):
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "topic")]
     if (room.rules is not None or tables.rules is not None) and (
         refused := rights.may_not_speak(tables, room, person, at)
     ):
@@ -111,7 +115,7 @@ def read(tables: Tables, person: Person, event: events.Read, _at: int) -> list[A
     room, account = person.rooms.get(event.key), person.account
     if room is None:
         return [Send(person.conn, not_in_room("read", event.room))]
-    if account is None or not has_read(room, person) < event.seq <= room.seq:
+    if account is None or not max(has_read(room, person), room.born) < event.seq <= room.seq:
         return []
     account.read(room, event.seq, tables.limits)
     told = notices.ReadUpTo(room.name, event.seq)

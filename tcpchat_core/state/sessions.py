@@ -70,7 +70,8 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     conn = entry.conn
     person = tables.sessions.get(event.session)
     if person is None:
-        return connect(tables, entry, event.fresh, event.origin, event.device)
+        anew = events.Connect(event.fresh, event.origin, event.device)
+        return connect(tables, entry, anew, event.session)
     actions: list[Action] = []
     rooms = list(person.rooms.values())
     if person.away:

@@ -121,8 +121,8 @@ class Account:
 
     @property
     def bearer(self) -> str:
-        """What `Person.bearer` is for its devices."""
-        return f"@{self.key}"
+        """What `Person.bearer` is for its devices. Another account of its nick has another one."""
+        return f"@{self.id}"
 
     def read(self, room: Room, seq: int, limits: StateLimits) -> None:
         """Remember up to which number it has read a room; forget the oldest beyond the bound."""
@@ -432,9 +432,12 @@ class Room:
             self.moderators = tuple([id for id in self.moderators if id != person.id])
 
     def rename_member(self, old: int, new: int) -> None:
-        """A member goes by another id, in the same place."""
+        """A member goes by another id, in the same place; it may be that of a moderator of a room
+        that is kept.
+        """
         self.members = {new if id == old else id: each for id, each in self.members.items()}
-        self.moderators = tuple([new if id == old else id for id in self.moderators])
+        moderators = [id for id in self.moderators if id != old or new not in self.moderators]
+        self.moderators = tuple([new if id == old else id for id in moderators])
 
     def keep(self, said: Said, limits: StateLimits) -> None:
         """Put a message into the history; drop the oldest beyond the bounds."""

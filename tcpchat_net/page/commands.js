@@ -90,18 +90,27 @@ function nickAndMore(rest) {
   return [nick, strip(more)];
 }
 
-function kick(rest) {
+/** What is left of arguments without `--server`, first or last, and what it says. */
+function ofServer(rest) {
+  const [, first, last] = /^--server(?: (.*))?$|^(.*) --server$/.exec(rest) ?? [];
+  const server = rest === "--server" || first !== undefined || last !== undefined;
+  return server ? [strip(first ?? last ?? ""), { server }] : [rest, {}];
+}
+
+function kick(all) {
+  const [rest, server] = ofServer(all);
   const [nick, reason] = nickAndMore(rest);
-  return { type: "kick", room: "", nick, reason };
+  return { type: "kick", room: "", nick, reason, ...server };
 }
 
 /** `NICK [TIME] [REASON]`: what is no time is a reason already. */
-const restrict = (what) => (rest) => {
+const restrict = (what) => (all) => {
+  const [rest, server] = ofServer(all);
   const [nick, more] = nickAndMore(rest);
   const [time, reason] = partition(more);
   const ms = duration(time);
   const given = ms === null ? { ms: 0, reason: more } : { ms, reason: strip(reason) };
-  return { type: "restrict", room: "", nick, what, ...given };
+  return { type: "restrict", room: "", nick, what, ...given, ...server };
 };
 
 function slow(rest) {
@@ -116,7 +125,40 @@ function isOn(rest) {
   return word === "on";
 }
 
-const lift = (what) => (rest) => ({ type: "lift", room: "", nick: oneWord(rest), what });
+const lift = (what) => (all) => {
+  const [rest, server] = ofServer(all);
+  return { type: "lift", room: "", nick: oneWord(rest), what, ...server };
+};
+
+function bans(all) {
+  const [rest, server] = ofServer(all);
+  need(rest === "");
+  return { type: "restrictions", room: "", ...server };
+}
+
+function secret(rest) {
+  const word = oneWord(rest);
+  return { type: "mode", room: "", secret: word.toLowerCase() === "off" ? "" : word };
+}
+
+function login(rest) {
+  const [word, password] = nickAndMore(rest);
+  return password ? { type: "login", account: word, password } : { type: "login", device: word };
+}
+
+function number(rest) {
+  need(/^\d{1,6}$/.test(rest) && Number(rest) > 0);
+  return Number(rest);
+}
+
+function password(rest) {
+  need(rest !== "");
+  return { type: "password", password: rest.toLowerCase() === "off" ? "" : rest };
+}
+
+/** Whether a typed line has something in it that is not to be kept, or shown again. */
+export const hasSecret = (line) => /^\/(?:claim|login|password|secret)(?: |$)/i.test(line);
+
 const role = (role) => (rest) => ({ type: "role", room: "", nick: oneWord(rest), role });
 
 // By a command's real name, what its arguments ask for.
@@ -148,8 +190,7 @@ const REQUESTED = new Map([
     "history",
     (rest) => {
       if (rest === "") return { type: "history", room: "" };
-      need(/^\d{1,6}$/.test(rest) && Number(rest) > 0);
-      return { type: "history", room: "", limit: Number(rest) };
+      return { type: "history", room: "", limit: number(rest) };
     },
   ],
   ["search", search],
@@ -158,14 +199,30 @@ const REQUESTED = new Map([
   ["unmute", lift("mute")],
   ["ban", restrict("ban")],
   ["unban", lift("ban")],
-  ["bans", (rest) => (need(rest === ""), { type: "restrictions", room: "" })],
+  ["bans", bans],
   ["mod", role("moderator")],
   ["unmod", role("member")],
+  ["own", role("owner")],
+  ["keep", (rest) => ({ type: "mode", room: "", kept: isOn(rest || "on") })],
   ["slow", slow],
   ["moderated", (rest) => ({ type: "mode", room: "", moderated: isOn(rest) })],
   ["private", (rest) => ({ type: "mode", room: "", private: isOn(rest) })],
+  ["secret", secret],
   ["invite", (rest) => ({ type: "invite", room: "", nick: atMostOneWord(rest) })],
   ["redact", (rest) => ({ type: "redact", room: "", nick: atMostOneWord(rest) })],
+  [
+    "claim",
+    (rest) => {
+      const [code, name] = nickAndMore(rest);
+      return { type: "claim", code, name };
+    },
+  ],
+  ["login", login],
+  ["password", password],
+  ["device", (rest) => (need(rest === ""), { type: "device" })],
+  ["devices", (rest) => (need(rest === ""), { type: "devices" })],
+  ["revoke", (rest) => ({ type: "revoke", number: number(rest) })],
+  ["audit", (rest) => ({ type: "audit", ...(rest === "" ? {} : { limit: number(rest) }) })],
   ["help", (rest) => ({ type: "help", command: atMostOneWord(rest) })],
   ["ignore", (rest) => ({ type: "ignore", nick: rest })],
   ["unignore", (rest) => ({ type: "unignore", nick: rest })],

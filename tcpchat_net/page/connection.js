@@ -8,6 +8,9 @@ import { LocalError, Reconnect, RemoteError, Requests, TcpchatError, TooLateErro
 
 const SUBPROTOCOL = "tcpchat.jsonl";
 
+// Why a server that has a password refuses a hello; what else is wrong with one, it tells in a word.
+const PASSWORD_WORDS = new Set(["password-needed", "wrong-password"]);
+
 const PING_MS = 20_000; // how often it is asked whether the server is there
 const SILENT_MS = 45_000; // without a word, not even the answer to that, the network is gone
 const PROBE_MS = 5_000; // … and so long when there is reason to think so
@@ -88,6 +91,13 @@ export class Connection {
     return pending.request.id;
   }
 
+  /** Tell the server something that has no answer, if it can hear it now; whether it can. */
+  tell(request) {
+    if (this.state !== "connected") return false;
+    this._send(this.protocol.request(request));
+    return true;
+  }
+
   /** Give the password that was asked for. */
   usePassword(password) {
     this.protocol.password = password;
@@ -151,7 +161,7 @@ export class Connection {
         this.reason = notice.reason;
         break;
       case "rejected":
-        if (notice.request !== "hello") break;
+        if (notice.request !== "hello" || !PASSWORD_WORDS.has(notice.reason)) break;
         this._needsPassword = true;
         this._setState("connecting");
         this._listener.passwordNeeded(notice.text);

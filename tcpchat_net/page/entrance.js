@@ -36,13 +36,29 @@ export const keptText = (name) => stringsOf([kept("localStorage", name)])[0] ?? 
 
 // Who was in rooms, and did not leave, is there again when the page is opened anew.
 export const roomsToGoBackTo = () => stringsOf(kept("localStorage", "rooms"));
-export const goesBack = () => keptText("nick") !== "" && roomsToGoBackTo().length > 0;
+export const goesBack = () =>
+  (keptText("nick") !== "" || keptText("device") !== "") && roomsToGoBackTo().length > 0;
+
+// ── A code in the address ────────────────────────────────────────────────────────────────────
+
+/**
+ * The code of an address with `#claim=CODE`, "" if there is none. It is in the address no longer
+ * then, nor in the history: whoever looks there later finds nothing.
+ */
+export function takeCode() {
+  if (!location.hash.startsWith("#claim=")) return "";
+  const code = location.hash.slice("#claim=".length);
+  history.replaceState(null, "", location.pathname + location.search);
+  return code;
+}
+
+/** The code with which the page was opened. */
+export const codeGiven = takeCode();
 
 // ── The entrance ─────────────────────────────────────────────────────────────────────────────
 
-/** The room that the address names, as `#room`; a code that it may have instead is none. */
+/** The room that the address names, as `#room`. */
 export function hashRoom() {
-  if (location.hash.startsWith("#claim=")) return "";
   try {
     return decodeURIComponent(location.hash.slice(1));
   } catch {
@@ -56,8 +72,11 @@ export function openEntrance() {
   $("entrance").hidden = false;
   $("nick").value ||= keptText("nick");
   $("room").value = hashRoom() || $("room").value || keptText("room");
-  $($("nick").value === "" ? "nick" : "room").focus();
+  $($("nick").value === "" && !$("nick-field").hidden ? "nick" : "room").focus();
 }
+
+// An account has its nickname.
+$("nick-field").hidden = keptText("device") !== "" || codeGiven !== "";
 
 let comeIn = null; // what is to be done when somebody comes in; until it is known, whether …
 let isAwaited = false; // … somebody did

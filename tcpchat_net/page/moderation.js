@@ -1,6 +1,9 @@
-// What moderators do, as lines of the log: texts and nicks, as `{nick}`. Pure; no DOM.
+// What moderators do, and what befalls an account, as lines of the log: texts and nicks, as `{nick}`.
+// The words are those of tcpchat_core/dialects/plain.py, in lower case at the beginning, as all that
+// this page says in a log; a test compares them. Pure; no DOM.
 
-const KEPT = new Map([["ban", "banned from"], ["mute", "muted in"]]);
+import { clock, date } from "./view.js";
+
 const SPANS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1_000, "s"]];
 
 /** So many milliseconds, rounded up, for people: as tcpchat_core/durations.py. */
@@ -12,63 +15,151 @@ export function shownDuration(ms) {
 }
 
 const why = (reason) => (reason ? ` (${reason})` : "");
-const kept = (what) => KEPT.get(what) ?? "restricted in";
+const where = (room) => room || "this server";
+const lasts = ({ until, at }) => shownDuration(until - at);
+const nicks = (all) => all.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
+
+function restrained(what, room) {
+  if (what === "ban") return `banned from ${where(room)}`;
+  return room ? `muted in ${room}` : "muted on this server";
+}
 
 /** How somebody's being put out of a room is told. */
-export function putOut({ room, nick, own, by, reason, at, until }) {
+export function putOut(notice) {
+  const { room, nick, own, by, reason, until } = notice;
   const who = own ? ["you were "] : [{ nick }, " was "];
-  const how = until ? `banned from ${room} for ${shownDuration(until - at)}, by ` : `put out of ${room} by `;
+  const how = until ? `banned from ${room} for ${lasts(notice)}, by ` : `put out of ${room} by `;
   return [...who, how, { nick: by }, why(reason)];
 }
 
-/** The line for what a moderator has done; null for any other notice. */
-export function moderated(notice) {
-  const { type, room, nick, what, by, own } = notice;
-  switch (type) {
-    case "restricted": {
-      const who = own ? ["you are "] : [{ nick }, " is "];
-      const lasts = `${kept(what)} ${room} for ${shownDuration(notice.until - notice.at)}, by `;
-      return [...who, lasts, { nick: by }, why(notice.reason)];
-    }
-    case "lifted": {
-      const who = own ? ["you are "] : [{ nick }, " is "];
-      return [...who, `not ${kept(what)} ${room} any more, says `, { nick: by }];
-    }
-    case "role": {
-      const does = notice.role === "moderator" ? ["moderates", "now"] : ["does not moderate", "any more"];
-      return [{ nick }, ` ${does[0]} ${room} ${does[1]}, says `, { nick: by }];
-    }
-    case "mode": {
-      const says = by ? [" now, says ", { nick: by }] : [" now"];
-      return [`${room} is ${mode(notice)}`, ...says];
-    }
-    case "invited": {
-      const lasts = shownDuration(notice.until - notice.at);
-      if (notice.code) return [`/join ${room} ${notice.code} lets people in for ${lasts}`];
-      return [{ nick }, ` may /join ${room} for ${lasts}, says `, { nick: by }];
-    }
-    case "redacted": {
+const isOrAre = ({ own, nick }) => (own ? ["you are "] : [{ nick }, " is "]);
+
+// By type, the line for what was done; or several, where it is an answer to a question.
+const LINES = new Map([
+  [
+    "restricted",
+    (notice) => {
+      const { room, what, by, reason } = notice;
+      const how = `${restrained(what, room)} for ${lasts(notice)}, by `;
+      return [[...isOrAre(notice), how, { nick: by }, why(reason)]];
+    },
+  ],
+  [
+    "lifted",
+    (notice) => {
+      const not = `not ${restrained(notice.what, notice.room)} any more, says `;
+      return [[...isOrAre(notice), not, { nick: notice.by }]];
+    },
+  ],
+  [
+    "role",
+    ({ room, nick, role, by }) => {
+      const does = { owner: "owns", moderator: "moderates" }[role];
+      const text = does ? `${does} ${room} now` : `does not moderate ${room} any more`;
+      return [[{ nick }, ` ${text}, says `, { nick: by }]];
+    },
+  ],
+  [
+    "mode",
+    (notice) => {
+      const says = notice.by ? [", says ", { nick: notice.by }] : [];
+      return [[`${notice.room} is ${mode(notice)} now`, ...says]];
+    },
+  ],
+  [
+    "expelled",
+    (notice) => {
+      const { nick, reason, until } = notice;
+      const how = until ? `is banned from this server for ${lasts(notice)}` : "was put out of this server";
+      return [[{ nick }, ` ${how}${why(reason)}`]];
+    },
+  ],
+  [
+    "invited",
+    (notice) => {
+      const { room, nick, by, code } = notice;
+      if (code) return [[`/join ${room} ${code} lets people in for ${lasts(notice)}`]];
+      return [[{ nick }, ` may /join ${room} for ${lasts(notice)}, says `, { nick: by }]];
+    },
+  ],
+  [
+    "redacted",
+    ({ room, nick, by }) => {
       const whose = nick && nick !== by ? [" that ", { nick }, " had said"] : [];
-      return [{ nick: by }, " took back something", ...whose];
-    }
-    default:
-      return null;
-  }
+      return [[{ nick: by }, " took back something", ...whose]];
+    },
+  ],
+  [
+    "claimed",
+    ({ account, number, admin }) => {
+      const who = admin ? [{ nick: account }, ", who looks after this server"] : [{ nick: account }];
+      // Who has said a password is on no device.
+      return [[number ? `this is device ${number} of ` : "you have come as ", ...who]];
+    },
+  ],
+  [
+    "password",
+    ({ account, is_set: isSet }) => [
+      [{ nick: account }, ` has ${isSet ? "another" : "no"} password now`],
+    ],
+  ],
+  [
+    "offered",
+    (notice) => {
+      const { account, code } = notice;
+      const makes = `/claim ${code} on another device makes it one of `;
+      return [[makes, { nick: account }, `, for ${lasts(notice)}`]];
+    },
+  ],
+  ["revoked", ({ number }) => [[`device ${number} is none of yours any more`]]],
+  [
+    "who",
+    ({ room, nicks: here, owners, moderators }) => {
+      const parts = [`${here.length} in ${room}: `, ...nicks(here)];
+      for (const [role, all] of [["Owners", owners], ["Moderators", moderators]]) {
+        if (all.length > 0) parts.push(`. ${role}: `, ...nicks(all));
+      }
+      return [parts];
+    },
+  ],
+  [
+    "restrictions",
+    ({ room, restrictions: rows, at }) => {
+      if (rows.length === 0) return [[`nobody is banned from ${where(room)}, or muted there`]];
+      return rows.map(({ nick, what, until, by, reason }) => {
+        const how = ` is ${restrained(what, room)} for another ${shownDuration(until - at)}, by `;
+        return [{ nick }, how, { nick: by }, why(reason)];
+      });
+    },
+  ],
+  ["audit", ({ acts }) => (acts.length === 0 ? [["nothing was done yet"]] : acts.map(act))],
+  ["devices", ({ devices }) => devices.map(device)],
+]);
+
+/** The lines that tell such a notice; null for any other. */
+export function linesOf(notice) {
+  return LINES.get(notice.type)?.(notice) ?? null;
 }
 
-function mode({ slow_ms: slow, moderated: isModerated, private: isPrivate }) {
+function mode({ slow_ms: slow, moderated: isModerated, private: isPrivate, kept: isKept }) {
   const parts = [];
   if (isPrivate) parts.push("private");
+  if (isKept) parts.push("kept");
   if (isModerated) parts.push("for moderators to speak in");
   if (slow) parts.push(`slow (one line in ${shownDuration(slow)})`);
   return parts.join(", ") || "open";
 }
 
-/** The lines for who is kept from what in a room. */
-export function restrictions({ room, restrictions: rows, at }) {
-  if (rows.length === 0) return [[`nobody is banned from ${room}, or muted in it`]];
-  return rows.map(({ nick, what, until, by, reason }) => {
-    const lasts = ` is ${kept(what)} ${room} for another ${shownDuration(until - at)}, by `;
-    return [{ nick }, lasts, { nick: by }, why(reason)];
-  });
+const time = (at) => `${date(at)} ${clock(at)}`; // of where one is, as all times of this page
+
+function act({ at, by, what, room, nick, until, reason }) {
+  const who = by ? { nick: by } : "the owner";
+  const whom = nick ? [" ", { nick }] : [];
+  const till = until ? ` until ${time(until)}` : "";
+  return [`${time(at)} `, who, ` ${what}`, ...whom, room ? ` in ${room}` : " on this server", `${till}${why(reason)}`];
+}
+
+function device({ number, at, name, here, own }) {
+  const words = [`device ${number}`, name ? `(${name})` : "", `since ${date(at)}`];
+  return [[...words, own ? "this one" : here ? "here" : ""].filter(Boolean).join(" ")];
 }

@@ -13,6 +13,7 @@ import {
 import { Connection, LocalError, claim } from "./connection.js";
 import {
   arrayOf,
+  codeGiven,
   goesBack,
   hashRoom,
   keep,
@@ -22,8 +23,9 @@ import {
   openEntrance,
   roomsToGoBackTo,
   stringsOf,
+  takeCode,
 } from "./entrance.js";
-import { moderated, putOut, restrictions } from "./moderation.js";
+import { linesOf, putOut } from "./moderation.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
@@ -37,6 +39,8 @@ const MAX_SHOWN_PEOPLE = 500;
 const SAVE_MS = 300;
 const MAX_GONE_BACK_TO = 20; // rooms
 const RETURN_MS = 400; // for so long who goes back to them sees nothing yet
+const READ_MS = 5_000; // so long, at least, between two times that a room is told to be read
+const DEVICE_NAME = "browser"; // of a device that came by an address
 const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
 
 const $ = (id) => document.getElementById(id);
@@ -52,6 +56,9 @@ let current = null; // the conversation that is looked at
 let connection = null;
 let tab = ""; // the name of this tab's session: see claim()
 let isIn = false; // past the entrance
+let account = ""; // whose device this is, or who has said its password; "" for a guest
+let claiming = null; // while a code is tried: the promise of its end
+const untold = []; // sentences for the first conversation there is
 let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
 let pasted = null; // {conversation, lines, sent, waitsFor}
@@ -105,6 +112,7 @@ function drawNow() {
     return;
   }
   if (parts.has("log") && !document.hidden) log.update({ isQuiet: isReplayed });
+  tellRead();
   isReplayed &&= connection.state !== "connected";
   if (parts.has("pending")) log.drawPending();
   if (parts.has("side")) drawSide();
@@ -266,7 +274,8 @@ function addSaid(where, item) {
   if (!item.own) {
     where.spoke(nick);
     const isForMe = item.mention || where.kind === "direct";
-    if (where !== current || !isLooking()) {
+    const isRead = item.seq > 0 && item.seq <= where.read; // on another device
+    if (!isRead && (where !== current || !isLooking())) {
       if (where.unread === 0) setMark(where, where.end);
       where.unread += 1;
       where.mentions += isForMe ? 1 : 0;
@@ -296,9 +305,36 @@ function read() {
     current.unread = current.mentions = 0;
     draw("side");
   }
+  tellRead();
 }
 
 addEventListener("focus", read);
+
+/** One's other devices need not show as new what is read here. */
+function tellRead() {
+  if (account === "" || current?.kind !== "room" || !isLooking() || !log.isAtEnd) return;
+  const where = current;
+  where.seen = connection.protocol.rooms.get(where.name)?.seq ?? 0;
+  if (where.seen <= where.read) return;
+  const wait = where.toldAt + READ_MS - performance.now();
+  where.telling ||= setTimeout(() => {
+    where.telling = 0;
+    const { name, seen, read } = where;
+    if (seen <= read || !connection.tell({ type: "read", room: name, seq: seen })) return;
+    where.read = seen;
+    where.toldAt = performance.now();
+  }, Math.max(0, wait));
+}
+
+/** Up to this number it has been read somewhere. */
+function readUpTo(where, seq) {
+  where.read = Math.max(where.read, seq);
+  const isNew = (item) => item.kind === "said" && !item.own && item.seq > where.read;
+  const left = where.unread > 0 ? where.items.filter(isNew) : [];
+  where.unread = Math.min(where.unread, left.length);
+  where.mentions = Math.min(where.mentions, left.filter((item) => item.mention).length);
+  draw("side");
+}
 
 function heard({ notice, rooms }) {
   switch (notice.type) {
@@ -306,7 +342,7 @@ function heard({ notice, rooms }) {
       return welcomed(notice);
     case "resumed":
       epoch = notice.epoch;
-      resumed();
+      resumed(notice);
       return;
     case "said":
       if (notice.id !== null) received(notice.id);
@@ -317,7 +353,8 @@ function heard({ notice, rooms }) {
       return ownReceived(notice);
     case "told":
       if (isIgnored(notice.nick)) return;
-      addSaid(conversation("direct", notice.nick), { ...notice, seq: 0, emote: false });
+      // With `to` it is what one has said oneself, on another device.
+      addSaid(conversation("direct", notice.to || notice.nick), { ...notice, seq: 0, emote: false });
       keepDirects();
       return;
     case "entered":
@@ -348,21 +385,78 @@ function heard({ notice, rooms }) {
     case "announced":
       for (const each of listed()) note(each, [{ text: notice.text }], { error: true });
       return;
-    case "who": {
-      const parts = notice.nicks.flatMap((nick, place) => [...(place > 0 ? [", "] : []), { nick }]);
-      note(current, [`${notice.nicks.length} in ${notice.room}: `, ...parts]);
-      return;
-    }
     case "rooms":
       return drawRooms(notice);
-    case "restrictions":
-      for (const each of restrictions(notice)) note(current, each);
-      return;
+    case "read":
+      return readUpTo(conversation("room", notice.room), notice.seq);
+    case "claimed":
+      claimed(notice);
+      break;
     case "redacted":
       takenBack(notice);
   }
-  const parts = moderated(notice);
-  if (parts !== null) note(conversations.get(keyOf("room", notice.room)) ?? current, parts);
+  // What one asked for is shown where one is.
+  const isList = ["who", "restrictions"].includes(notice.type);
+  const where = isList ? current : (conversations.get(keyOf("room", notice.room)) ?? current);
+  for (const parts of linesOf(notice) ?? []) note(where, parts);
+}
+
+// ── Accounts ─────────────────────────────────────────────────────────────────────────────────
+
+/** Tell something as soon as there is a conversation to tell it in, and at the entrance till then. */
+function tellSoon(text) {
+  if (isIn && current !== null) return note(current, text, { error: true });
+  untold.push(text);
+  $("enter-error").textContent = text;
+}
+
+function drawAccount() {
+  $("nick-field").hidden = account !== "" || claiming !== null;
+  $("account").hidden = account === "";
+  $("account-nick").textContent = account;
+}
+
+/** Become a device of an account, by a code. */
+async function claimWith(code, name) {
+  const answer = ask({ type: "claim", code, name });
+  claiming = answer;
+  drawAccount();
+  const { type, text } = await answer;
+  if (claiming === answer) claiming = null;
+  if (type === "rejected" && !isIn) tellSoon(text);
+  drawAccount();
+}
+
+/** Come as who one is: by the token of a device, which this is from now on; or by a password. */
+async function loginWith(request) {
+  const { device = "" } = request;
+  const answer = await ask(request);
+  if (device === "" || answer.type !== "claimed") return;
+  connection.protocol.device = device;
+  keep("localStorage", "device", device);
+}
+
+function claimed(notice) {
+  account = notice.account;
+  // Another tab may have put there that by which this is a device, too.
+  if (notice.token && !keep("localStorage", "device", notice.token)) {
+    tellSoon(`This browser keeps nothing: you are ${account} in this tab only.`);
+  }
+  keep("localStorage", "nick", null); // it is the account's from now on, and a guest cannot have it
+  $("nick").value = "";
+  drawAccount();
+  saveSoon();
+}
+
+/** The device by which this came is nobody's any more. */
+function forgetDevice() {
+  const { protocol } = connection;
+  // Another tab may have become another device meanwhile.
+  if (keptText("device") === protocol.device) keep("localStorage", "device", null);
+  protocol.device = "";
+  account = "";
+  drawAccount();
+  tellSoon("This device is no longer one of an account, so you are a guest here; ask for a new code.");
 }
 
 /** A message is not to be shown any more. */
@@ -375,6 +469,8 @@ function takenBack({ room, seq }) {
 }
 
 function welcomed(welcome) {
+  account = welcome.account;
+  drawAccount();
   const isAnew = isIn; // the session was lost: the client goes back by itself
   $("server").textContent = welcome.server || "tcpchat";
   $("motd").replaceChildren(...linked(welcome.motd.join("\n")));
@@ -411,10 +507,16 @@ async function lookForArchive() {
   draw("people");
 }
 
-function resumed() {
+function resumed(notice) {
   isReplayed = true;
+  drawAccount();
   $("server").textContent = connection.protocol.welcome.server || "tcpchat";
   for (const name of connection.protocol.rooms.keys()) conversation("room", name).epoch = epoch;
+  for (const state of notice.rooms) {
+    const where = conversation("room", state.room);
+    where.read = where.seen = 0; // it may have been of another epoch
+    readUpTo(where, state.read);
+  }
   for (const each of conversations.values()) {
     if (each.kind === "room" && !connection.protocol.rooms.has(each.name)) close(each);
   }
@@ -438,6 +540,8 @@ function cameInto(notice) {
       where.add({ kind: "gap", at: notice.at, parts: ["what was said here meanwhile is missing"] });
     }
   }
+  if (where.epoch !== epoch) where.read = where.seen = 0;
+  readUpTo(where, notice.read);
   if (!notice.again) {
     where.epoch = epoch;
     for (const each of history) addOld(where, each);
@@ -501,8 +605,9 @@ function changed(rooms, change, at = Date.now()) {
 
 function renamed(notice, rooms) {
   if (notice.own) {
+    if (notice.old === notice.new) return; // it was asked for again
     for (const each of listed()) note(each, ["you are now ", { nick: notice.new }]);
-    if (isIn) keep("localStorage", "nick", notice.new);
+    if (isIn && account === "") keep("localStorage", "nick", notice.new);
     draw("side", "people");
     return;
   }
@@ -547,7 +652,8 @@ function rejected(notice) {
     if (pasted?.waitsFor === id) stopPaste();
     return;
   }
-  if (["history", "search", "hello", "rooms"].includes(request)) return; // whoever asked tells
+  if (request === "hello" && notice.reason === "unknown-device") return forgetDevice();
+  if (["history", "search", "hello", "rooms", "read"].includes(request)) return; // whoever asked tells
   if (request === "join" && refused !== null) refused.push(text);
   if (!isIn || refused !== null) return;
   note(current, text, { error: true });
@@ -645,6 +751,7 @@ function look(where) {
       keep("localStorage", "room", where.name);
     } else history.replaceState(null, "", location.pathname);
   }
+  for (const text of untold.splice(0)) note(where, text, { error: true });
   read();
   drawSide();
   drawPeople();
@@ -669,19 +776,21 @@ function leaveConversation(where) {
   } else draw("side");
 }
 
-async function joinRoom(name) {
+async function joinRoom(name, code = "") {
   const known = joined().find((each) => roomKey(each.name) === roomKey(name));
   if (known) {
     look(known);
     return null;
   }
   isWanted.add(roomKey(name));
-  const answer = await ask({ type: "join", room: name });
+  const answer = await ask({ type: "join", room: name, code });
   isWanted.delete(roomKey(name));
   return answer;
 }
 
 addEventListener("hashchange", () => {
+  const code = takeCode();
+  if (code !== "") return claimWith(code, DEVICE_NAME);
   const room = hashRoom();
   if (room === "") return;
   if (isIn) joinRoom(room);
@@ -735,7 +844,7 @@ function typed(line) {
       return true;
     }
     case "join":
-      joinRoom(request.room);
+      joinRoom(request.room, request.code);
       return true;
     case "quit":
       goodbye(request.reason);
@@ -761,8 +870,15 @@ function typed(line) {
       if (current.kind === "direct" && request.room === "") leaveConversation(current);
       else ask({ ...request, room: request.room || room });
       return true;
+    case "claim":
+      claimWith(request.code, request.name);
+      return true;
+    case "login":
+      loginWith(request);
+      return true;
     default:
-      ask("room" in request ? { ...request, room: request.room || room } : request);
+      // What is about the whole server is about no room.
+      ask("room" in request && !request.server ? { ...request, room: request.room || room } : request);
       return true;
   }
 }
@@ -1045,7 +1161,7 @@ function showEntrance() {
   isIn = false;
   $("app").hidden = true;
   document.title = "tcpchat";
-  if (me() !== "" && !me().startsWith("guest-")) $("nick").value ||= me();
+  if (account === "" && me() !== "" && !me().startsWith("guest-")) $("nick").value ||= me();
   $("nick").placeholder = me();
   openEntrance();
 }
@@ -1059,10 +1175,12 @@ function showApp() {
 }
 
 function entrancePassed() {
+  if (connection.state === "closed") return location.reload(); // one was not let in: try again
   if (!$("password-field").hidden) {
     connection.usePassword($("password").value);
     $("enter-error").textContent = "";
-    isReturning = $("nick").value.trim() !== ""; // all is said that has to be
+    // All is said that has to be.
+    isReturning = $("nick").value.trim() !== "" || $("nick-field").hidden;
   } else if (connection.protocol.welcome === null) {
     isReturning = true; // the server may want a password first
   } else {
@@ -1074,8 +1192,9 @@ let refused = null; // while one comes in: why one does not into some of the roo
 
 /** Come in: into this room, which is shown, and into those where one was the last time. */
 async function enterWith(room) {
+  if (claiming !== null) await claiming;
   $("enter-error").textContent = "";
-  const nick = $("nick").value.trim();
+  const nick = account === "" ? $("nick").value.trim() : "";
   if (nick !== "" && nick !== me()) {
     const answer = await ask({ type: "nick", nick });
     if (answer.type === "rejected") return notIn(answer.text, "nick");
@@ -1099,7 +1218,7 @@ async function enterWith(room) {
 
 function notIn(text, field) {
   showEntrance();
-  $("enter-error").textContent = text;
+  $("enter-error").textContent = [...untold, text].join(" ");
   $(field).focus();
   $(field).select();
 }
@@ -1150,6 +1269,7 @@ function saveNow() {
   if (current !== null) drafts.push([keyOf(current.kind, current.name), prompt.text]);
   const session = {
     tab,
+    account,
     protocol: protocol.saved(),
     current: current && keyOf(current.kind, current.name),
     hasArchive,
@@ -1204,6 +1324,7 @@ async function start() {
   url.protocol = url.protocol.replace("http", "ws");
   url.hash = "";
   const protocol = session?.protocol ?? new ClientProtocol();
+  protocol.device = keptText("device");
   connection = new Connection(url, protocol, {
     heard,
     passwordNeeded: (text) => passwordNeeded(text),
@@ -1218,6 +1339,7 @@ async function start() {
   });
   if (session) restoreConversations(session);
   isReturning = !isIn && goesBack();
+  if (codeGiven !== "") claimWith(codeGiven, DEVICE_NAME);
   onEnter(entrancePassed);
   // Who is in at once sees no entrance on the way.
   setTimeout(() => isIn || showEntrance(), isReturning ? RETURN_MS : 0);
@@ -1227,6 +1349,7 @@ async function start() {
 
 function restoreConversations({ protocol, current: key, drafts, ...session }) {
   epoch = protocol.epoch;
+  account = typeof session.account === "string" ? session.account : "";
   hasArchive = session.hasArchive === true;
   for (const [name, items] of pairsOf(kept("sessionStorage", "directs"))) {
     const where = conversation("direct", name);

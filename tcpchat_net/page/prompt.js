@@ -5,7 +5,7 @@
 // is typed did; `page(direction)`, for Page Up (-1) and Page Down (1); `offered(texts)`, what Tab
 // goes through; `fitted()`, when its height was measured, and may be another.
 
-import { completions, wall } from "./commands.js";
+import { completions, hasSecret, wall } from "./commands.js";
 
 const MAX_RECALLED = 100;
 
@@ -54,7 +54,7 @@ export class Prompt {
       this.text = line;
       return;
     }
-    this.recalled = [...this.recalled.filter((each) => each !== line), line].slice(-MAX_RECALLED);
+    if (!hasSecret(line)) this.recalled = [...this.recalled.filter((each) => each !== line), line].slice(-MAX_RECALLED);
     this._forgetPlaces();
     this._fit();
   }

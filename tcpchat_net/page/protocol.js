@@ -190,10 +190,11 @@ const isSaid = (request) => request.type === "say" || request.type === "tell";
  * On every new connection send what `hello()` returns. Give each line that comes to `receive`; it
  * returns the notices in it, and lines to send. Every other method returns the lines that ask for
  * something. They may be none: what is said while there is no connection, or while too much is
- * unacknowledged, is kept, and is in a later `receive`'s lines.
+ * unacknowledged, is kept, and is in a later `receive`'s lines. The `device` that `claim` gives is
+ * there from then on, and is to be kept by whoever uses this; `saved` is without it.
  */
 export class ClientProtocol {
-  constructor({ password = "" } = {}) {
+  constructor({ password = "", device = "" } = {}) {
     this.nick = "";
     this.welcome = null;
     this.epoch = ""; // of all numbers: the last that was told
@@ -201,6 +202,7 @@ export class ClientProtocol {
     this.unacknowledged = new Map(); // by id, oldest first
     this.abandoned = []; // what was unacknowledged in a session that is over
     this.password = password;
+    this.device = device; // the token by which this comes to an account; "" for a guest
     this._told = 0; // the number of the last direct message
     // Rooms ("" for direct messages) where something seen is lost, as was told when the session was
     // resumed; the gap there is still to be told.
@@ -285,7 +287,8 @@ export class ClientProtocol {
       this._held.push(id, ...(after.get(id) ?? []));
     }
     const token = this.welcome ? this.welcome.token : "";
-    const hello = encodable({ type: "hello", token, told: this._told, password: this.password });
+    const { _told: told, password, device } = this;
+    const hello = encodable({ type: "hello", token, told, password, device });
     hello.epoch = token ? this.epoch : "";
     let seen = token ? [...this.rooms].map(([room, view]) => [room, view.seq]) : [];
     for (;;) {
@@ -448,6 +451,9 @@ export class ClientProtocol {
       case "resumed":
         this._resume(notice);
         return true;
+      case "claimed":
+        this.device = notice.token || this.device;
+        return true;
       case "diverged":
         this.epoch = notice.epoch;
         return false;
@@ -580,7 +586,7 @@ export class ClientProtocol {
 
 // ── Requests and their answers ───────────────────────────────────────────────────────────────
 
-// What answers what. `hello` is answered by the session, `pong` by nothing.
+// What answers what. `hello` is answered by the session, `pong` and `read` by nothing.
 const ANSWERS = new Map([
   ["nick", "renamed"],
   ["join", "entered"],
@@ -593,6 +599,13 @@ const ANSWERS = new Map([
   ["invite", "invited"],
   ["redact", "redacted"],
   ["restrictions", "restrictions"],
+  ["claim", "claimed"],
+  ["login", "claimed"],
+  ["password", "password"],
+  ["device", "offered"],
+  ["revoke", "revoked"],
+  ["devices", "devices"],
+  ["audit", "audit"],
   ["quit", "closing"],
   ["rooms", "rooms"],
   ["who", "who"],
@@ -603,6 +616,12 @@ const ANSWERS = new Map([
 ]);
 
 const lastKey = (map) => [...map.keys()].pop() ?? null;
+
+/** Whether a request is to put somebody out of a room, or of the server; until a time: a ban. */
+function putsOut({ type, what, server = false }, until, isOfServer) {
+  if (server !== isOfServer) return false;
+  return until > 0 ? type === "restrict" && what === "ban" : type === "kick";
+}
 
 /** A request that waits for its answer. What is said has an id here, in any case. */
 class PendingRequest {
@@ -710,9 +729,9 @@ export class Requests {
       case "left":
         if (notice.by === "") return notice.own && request.type === "out";
         // It answers who has put somebody out, and not who was.
-        if (notice.by !== this._nick) return false;
-        if (request.type === "kick") return notice.until === 0;
-        return request.type === "restrict" && request.what === "ban" && notice.until > 0;
+        return notice.by === this._nick && putsOut(request, notice.until, false);
+      case "expelled":
+        return notice.by === this._nick && putsOut(request, notice.until, true);
       case "restricted":
         return request.type === "restrict" && this._isMine(notice, request);
       case "lifted":
@@ -735,7 +754,8 @@ export class Requests {
   }
 
   _isMine(notice, request) {
-    return notice.by === this._nick && notice.what === request.what;
+    const isWhere = !notice.room === Boolean(request.server);
+    return isWhere && notice.by === this._nick && notice.what === request.what;
   }
 
   /** To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. */

@@ -111,6 +111,10 @@ export class Conversation {
     this.unread = 0;
     this.mentions = 0;
     this.mark = null; // the place of the first message that was not read
+    this.read = 0; // up to which number a device of one's account has read it, as the server knows
+    this.seen = 0; // … and up to which it was seen here
+    this.telling = 0; // the timer that tells the server so
+    this.toldAt = -Infinity; // when it did last
     this.draft = "";
     this.speakers = []; // the last one first
     this.top = null; // where one was reading, as `{place, px}`; null at the end
@@ -310,6 +314,11 @@ export class Log {
       this._told();
     }
     this._after();
+  }
+
+  /** Whether the latest is shown. */
+  get isAtEnd() {
+    return this._isAtEnd && this._to === this.conversation?.end;
   }
 
   /** Go to the latest. */

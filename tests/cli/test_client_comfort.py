@@ -313,6 +313,74 @@ def test_what_was_typed_before_is_found_by_ctrl_r(server: Server) -> None:
         ada.wait_for("^lobby> the first of May$")
 
 
+def test_what_is_taken_back_is_struck_out_where_it_stands(server: Server) -> None:
+    with people(server, "ada", "bob", columns=60) as (ada, bob):
+        ada.enter("a slip of the tongue " * 5)
+        bob.wait_for("ada: a slip of the tongue")
+        bob.enter("what? see https://example.org/" + "x" * 100)
+        ada.wait_for(r"what\? see")
+        ada.type("half a line")
+        ada.wait_until(lambda: ada.prompt == "lobby> half a line")
+        bob.enter("/redact ada")
+        bob.wait_for("!! ")  # bob moderates nothing
+        ada.type("\x15")
+        ada.enter("/redact")
+        for each in (ada, bob):
+            each.wait_for("ada took back something in lobby$")
+            each.wait_for(r"^\d\d:\d\d ada: \(taken back\)$")
+            shown = [row for row in each.rows if row]
+            assert not any("slip" in row or "tongue" in row for row in shown)
+            at = next(at for at, row in enumerate(shown) if "(taken back)" in row)
+            assert "bob: what? see" in shown[at + 1]
+            assert shown[at + 2].lstrip().startswith("https://example.org/xx")
+            assert any("joined" in row or "you are in lobby" in row for row in shown[:at])
+            each.wait_until(lambda each=each: each.prompt == "lobby>", "the prompt")  # type: ignore[misc] # mypy infers no type for a default
+        assert sum("what? see" in row for row in ada.scrollback) == 1
+
+
+def test_what_has_left_the_screen_is_left_alone(server: Server) -> None:
+    with people(server, "ada", rows=12) as (ada,):
+        ada.enter("a slip")
+        ada.wait_for("ada: a slip$")
+        for number in range(12):
+            ada.enter(f"line {number}")
+        ada.wait_for("ada: line 11$")
+        before = [row for row in ada.scrollback if "ada: " in row]
+        ada.enter("/kick nobody")
+        ada.wait_for("!! ")
+        with Talker(server.address, "/nick eve\n/join lobby\n") as eve:
+            eve.read_until("* You joined")
+            ada.wait_for("eve joined lobby$")
+            eve.send("shown\n")
+            ada.wait_for("eve: shown$")
+            ada.enter("/redact eve")
+            ada.wait_for("eve had said in lobby$")
+        ada.wait_for(r"eve: \(taken back\)$")
+        assert [row for row in ada.scrollback if "ada: " in row] == before
+        ada.type("\x0c")  # Ctrl-L
+        ada.wait_until(lambda: ada.rows[0].startswith("lobby>"), "a clear screen")
+        ada.enter("/redact")
+        ada.wait_for("ada took back something in lobby$")
+        assert not ada.shows("line|taken back")
+
+
+def test_a_code_that_was_typed_is_not_offered_again(server: Server) -> None:
+    with people(server, "ada") as (ada,):
+        for typed, told in (
+            ("/secret teapot", "lobby is private now, says ada"),
+            ("/claim no-such-code", "!! there is no such code"),
+            ("/login no-such-token", "!! this device is not known"),
+            ("/join den teapot", "^den>$"),
+        ):
+            ada.enter(typed)
+            ada.wait_for(told)
+            ada.type("\x1b[A")  # Up
+            kept = " ".join(typed.split()[:-1])
+            ada.wait_until(lambda kept=kept: ada.prompt.endswith(f"> {kept}"), kept)  # type: ignore[misc] # mypy infers no type for a default
+            ada.type("\x15")  # Ctrl-U
+            ada.wait_until(lambda: ada.prompt in {"lobby>", "den>"})
+
+
 def test_the_line_can_be_edited_with_the_keys_of_vi(server: Server) -> None:
     with people(server, "ada") as (ada,):
         ada.enter("/set keys vi")

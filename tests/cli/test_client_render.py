@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.render import Renderer, in_encoding, layout, text_width
-from tcpchat_cli.terminal.rooms import Unread
+from tcpchat_cli.terminal.rooms import READ_SECONDS, Reading, Unread
 from tcpchat_cli.terminal.theme import NICK_COLOURS, nick_style
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 
-from tcpchat_core import ClientProtocol, Notice, notices
+from tcpchat_core import ClientProtocol, Notice, events, notices
 from tcpchat_core.dialects.plain import Plain
 from tcpchat_core.notices import Said
 
@@ -39,6 +39,20 @@ ANY_NOTICE = st.one_of(
     ),
     st.builds(notices.Lifted, TEXT, TEXT, TEXT, TEXT, st.booleans()),
     st.builds(notices.RoleSet, TEXT, TEXT, TEXT, TEXT),
+    st.builds(notices.Expelled, TEXT, TEXT, st.integers(), TEXT, st.integers()),
+    st.builds(notices.Claimed, TEXT, st.integers(), st.booleans(), TEXT),
+    st.builds(notices.Offered, TEXT, st.integers(), st.integers(), TEXT),
+    st.builds(
+        notices.DeviceList,
+        TEXT,
+        st.lists(st.builds(notices.DeviceInfo, st.integers(), st.integers(), TEXT)).map(tuple),
+    ),
+    st.builds(
+        notices.ActList,
+        st.lists(
+            st.builds(notices.Act, st.integers(), TEXT, TEXT, TEXT, TEXT, st.integers(), TEXT)
+        ).map(tuple),
+    ),
     st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
     st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
     st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
@@ -239,6 +253,44 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
             "/join den ab-cd lets people in for 1 h",
         ),
         (notices.Members("lobby", ("ada", "bob"), ("ada",)), "lobby is moderated by ada"),
+        (notices.Members("lobby", ("ada",), owners=("ada", "eve")), "lobby belongs to ada, eve"),
+        (
+            notices.Restricted("", "bob", "mute", 600_000, "ada", 0, "spam"),
+            "bob is muted on this server for 10 min, by ada (spam)",
+        ),
+        (
+            notices.Lifted("", "bob", "ban", "ada"),
+            "bob is not banned from this server any more, says ada",
+        ),
+        (notices.RoleSet("lobby", "bob", "owner", "ada"), "bob owns lobby now, says ada"),
+        (notices.ModeSet("lobby", "ada", kept=True), "lobby is kept now, says ada"),
+        (
+            notices.Expelled("bob", "ada", 0, "spam"),
+            "bob was put out of this server (spam)",
+        ),
+        (
+            notices.Expelled("bob", "ada", 0, until=3_600_000),
+            "bob is banned from this server for 1 h",
+        ),
+        (notices.RestrictionList("", (), 0), "nobody is banned from this server, or muted on it"),
+        (
+            notices.RestrictionList(
+                "", (notices.RestrictionInfo("bob", "mute", 60_000, "ada"),), 0
+            ),
+            "bob is muted on this server for another 1 min, by ada",
+        ),
+        (notices.ActList(()), "nothing was done yet"),
+        (notices.Claimed("ada", 2, token="secret"), "this is device 2 of ada"),
+        (notices.Claimed("ada", 0), "you are here as ada"),
+        (
+            notices.Claimed("ada", 2, admin=True),
+            "this is device 2 of ada, who looks after this server",
+        ),
+        (
+            notices.Offered("ada", 600_000, 0, "ab-cd"),
+            "/claim ab-cd on another device makes it one of ada, for 10 min",
+        ),
+        (notices.Revoked(2), "device 2 is none of yours any more"),
     ],
 )
 def test_what_moderators_do_is_told_in_one_line(notice: Notice, text: str) -> None:
@@ -252,3 +304,63 @@ def test_what_was_taken_back_is_shown_as_that() -> None:
     renderer.timestamps = False
     said = Said("lobby", "bob", "", 7, 0, emote=True, redacted=True)
     assert renderer.lines(said)[-1].text == "* bob (taken back)"
+
+
+def shown(notice: Notice) -> list[str]:
+    """The lines that tell the notice, without times."""
+    renderer = Renderer(date(1970, 1, 1))
+    renderer.timestamps = False
+    return [line.text for line in renderer.lines(notice)]
+
+
+def local(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1_000):%Y-%m-%d %H:%M}"
+
+
+def test_devices_and_acts_are_lists_with_local_times() -> None:
+    day = 86_400_000
+    devices = (
+        notices.DeviceInfo(1, day, "phone", here=True),
+        notices.DeviceInfo(2, day, own=True),
+        notices.DeviceInfo(3, 2**62),
+    )
+    since = local(day)[:10]
+    assert shown(notices.DeviceList("ada", devices)) == [
+        "-- the devices of ada:",
+        f"-- 1 (phone) since {since} here",
+        f"-- 2 since {since} this one",
+        "-- 3 since ----",
+    ]
+    acts = (
+        notices.Act(day, "", "admin", nick="ada"),
+        notices.Act(day, "ada", "ban", "lobby", "bob", 2 * day, "spam"),
+    )
+    assert shown(notices.ActList(acts)) == [
+        f"-- {local(day)} the owner admin ada on this server",
+        f"-- {local(day)} ada ban bob in lobby until {local(2 * day)} (spam)",
+    ]
+
+
+def test_what_one_said_on_another_device_is_shown_as_ones_own() -> None:
+    renderer = Renderer(date(1970, 1, 1))
+    renderer.me = "ada"
+    sent = notices.Sent(43_200_000, nick="bob")
+    here = renderer.own(events.Tell("bob", "psst ada"), sent)
+    there = renderer.lines(notices.Told("ada", "psst ada", 1, 43_200_000, "bob"))
+    assert there == here
+    assert here[0].text.endswith("[you → bob] psst ada")
+
+
+def test_how_far_one_has_read_is_told_once_in_a_while_and_only_when_it_is_news() -> None:
+    reading = Reading()
+    assert reading.wait("lobby", 0, 0.0) is None
+    assert reading.wait("lobby", 3, 0.0) == 0
+    reading.told("lobby", 3, 0.0)
+    assert reading.wait("lobby", 3, 1.0) is None
+    assert reading.wait("lobby", 4, 1.0) == READ_SECONDS - 1
+    assert reading.wait("den", 4, 1.0) == 0
+    reading.note("lobby", 4)  # another device was faster
+    assert reading.wait("lobby", 4, 9.0) is None
+    assert reading.wait("lobby", 5, 9.0) == 0
+    assert reading.is_read("lobby", 4)
+    assert not reading.is_read("lobby", 5)

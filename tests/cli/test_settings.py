@@ -35,6 +35,7 @@ OTHER_VALUES: dict[str, Any] = {
     "tls_key": '"key.pem"',
     "allow_plaintext": "true",
     "password_file": '"password.txt"',
+    "guests": "false",
     "web": "false",
     "web_host": '["chat.example", "chat"]',
     "proxy_protocol": '["127.0.0.1", "10.0.0.0/8", "fd00::/8"]',

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from tcpchat_core import Entry, Name, Notice, StateLimits, events, notices
-from tcpchat_core.notices import Reason, Rejected, RoomInfo, RoomState, Said, Sent
+from tcpchat_core.durations import shown_duration
+from tcpchat_core.notices import Act, Reason, Rejected, RoomInfo, RoomState, Said, Sent
 from tcpchat_core.server.queries import NO_ARCHIVE
 
 
@@ -25,6 +26,8 @@ class ModelAccount:
     devices: dict[str, int] = field(default_factory=dict)  # their numbers
     numbered: int = 0
     present: list[ModelPerson] = field(default_factory=list)
+    # By the key of each room, the one written last at the end: which room, and how far it has read.
+    reads: dict[str, tuple[ModelRoom, int]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -94,6 +97,8 @@ class ModelRoom:
     topic_nick: str = ""
     topic_at: int = 0
     moderators: list[Who] = field(default_factory=list)
+    owners: list[Who] = field(default_factory=list)
+    secret: str = ""
     restrictions: list[ModelRestriction] = field(default_factory=list)
     slow_ms: int = 0
     moderated: bool = False
@@ -105,12 +110,13 @@ class ModelRoom:
 
     def mode(self, by: str) -> notices.ModeSet:
         """How one talks here, and who may come in."""
-        return notices.ModeSet(self.name, by, self.slow_ms, self.moderated, self.private)
+        kept = bool(self.owners)
+        return notices.ModeSet(self.name, by, self.slow_ms, self.moderated, self.private, kept)
 
     @property
     def moderating(self) -> tuple[str, ...]:
-        """The nicks of the moderators."""
-        return tuple(called(who) for who in self.moderators)
+        """The nicks of the moderators who are in."""
+        return tuple(called(who) for who in self.moderators if who in self.members)
 
     @property
     def nicks(self) -> tuple[str, ...]:
@@ -146,6 +152,9 @@ class Model:
         self.closed: list[int] = []  # which connections were to be closed, ever
         self.accounts: dict[str, ModelAccount] = {}  # by the key of the nick
         self.claims: dict[str, tuple[ModelAccount, int]] = {}  # by code, with its end
+        # What restricts people everywhere: as if the server were a room that all are in.
+        self.server = ModelRoom("", 0)
+        self.acts: list[Act] = []  # all that was ever done
 
     @property
     def names(self) -> dict[int, Name]:
@@ -161,6 +170,11 @@ class Model:
         """Who holds a nick."""
         return next((person for person in self.people if person.name.key == key), None)
 
+    def who(self, key: str) -> Who | None:
+        """Who has a nick, or owns it and is not here."""
+        holder = self.holder(key)
+        return self.accounts.get(key) if holder is None else holder.who
+
     def of_session(self, session: str) -> ModelPerson | None:
         """Whose session it is."""
         return next((person for person in self.people if person.session == session), None)
@@ -174,6 +188,11 @@ class Model:
     def of_device(self, device: str) -> ModelAccount | None:
         """Whose device it is."""
         return next((each for each in self.accounts.values() if device in each.devices), None)
+
+    @property
+    def remembered_acts(self) -> list[Act]:
+        """The tail of what was done."""
+        return self.acts[-self.limits.audit :]
 
     def kept(self, key: str) -> list[Said]:
         """The tail of what was said that the history still holds."""
@@ -209,14 +228,17 @@ class Model:
         person = self.connected(conn)
         if person is None:
             match entry.event:
-                case events.Connect(session, origin, device):
-                    return self._connect(conn, session, origin, device, at)
+                case events.Connect():
+                    return self._connect(conn, entry.event, at)
                 case events.Resume():
                     return self._resume(conn, entry.event, at)
                 case events.Expire(session, reason):
                     return self._expire(conn, session, reason)
                 case events.Grant() | events.Withdraw():
                     return self._owner_does(entry.event, at)
+                case events.Configure(limits):
+                    self.limits = msgspec.structs.replace(self.limits, **limits)
+                    return {}
                 case _:
                     return {}
         match entry.event:
@@ -237,20 +259,22 @@ class Model:
             case events.Kick() | events.Restrict() | events.Lift() | events.Role():
                 return self._moderate(person, entry.event, at)
             case events.RoomMode():
-                return self._mode(person, entry.event)
+                return self._mode(person, entry.event, at)
             case events.Invite():
                 return self._invite(person, entry.event, at)
             case events.Redact():
                 return self._redact(person, entry.event, at)
-            case events.Restrictions(_, key):
-                return self._restrictions(person, key, at)
+            case events.Restrictions():
+                return self._restrictions(person, entry.event, at)
+            case events.Read(_, seq, key):
+                return self._read(person, key, seq)
             case events.Claim() | events.Login():
                 return self._comes_by(person, entry.event, at)
             case events.Offer() | events.Revoke():
                 return self._devices(person, entry.event, at)
             case events.Quit(reason):
                 self.closed.append(conn)
-                if any(self._silenced(person, key, at) for key in person.rooms):
+                if any(self._silenced(person, key, at) is not None for key in person.rooms):
                     reason = ""
                 return {**self._gone(person, reason), conn: [notices.Closing("bye")]}
             case events.Disconnect(reason):
@@ -263,12 +287,18 @@ class Model:
         nick = next(f"guest-{n}" for n in range(1, 1000) if f"guest-{n}" not in taken)
         return Name(nick, nick)
 
-    def _connect(self, conn: int, session: str, origin: str, device: str, at: int) -> Told:
+    def _connect(self, conn: int, event: events.Connect, at: int, earlier: str = "") -> Told:
+        session, origin, device = event.session, event.origin, event.device
         account = self.of_device(device)
+        if refused := self._turned_away(account, origin, earlier, at):
+            self.closed.append(conn)
+            return joined(rejected(conn, refused, "hello"), {conn: [notices.Closing("")]})
         if account is None:
             person = ModelPerson(self._guest_nick(), conn, session, origin)
             self.people.append(person)
             told: Told = {conn: [notices.Welcome(person.name.text, "0")]}
+            self._is_taken_for_another(person, self.server, at)
+            told = joined(told, {conn: self._own_mutes(person, self.server, at)})
             if device:
                 told = joined(told, rejected(conn, "unknown-device", "hello"))
             return told
@@ -276,7 +306,30 @@ class Model:
         told = self._comes_to(person, account, device)
         self.people.append(person)
         welcome = notices.Welcome(person.name.text, "0", account=account.name.text)
-        return joined(told, {conn: [welcome, *self._arrives(person, at)]})
+        muted = self._own_mutes(person, self.server, at)
+        return joined(told, {conn: [welcome, *muted, *self._arrives(person, at)]})
+
+    def _turned_away(
+        self, account: ModelAccount | None, origin: str, earlier: str, at: int
+    ) -> Reason | None:
+        """Why somebody who comes is turned away; None when it is not."""
+        if account is not None and account.is_admin:
+            return None
+        for ban in self.server.in_force("ban", at):
+            if account is not None and ban.who is account:
+                return "banned"
+            if account is None and origin and ban.origin == origin:
+                return "banned"
+            if earlier and isinstance(ban.who, ModelPerson) and ban.who.session == earlier:
+                return "banned"
+        mutes = self.server.in_force("mute", at)
+        if account is None and origin and any(mute.origin == origin for mute in mutes):
+            return "muted" if len(mutes) >= self.limits.server_restrictions else None
+        return None
+
+    def _only_accounts_talk(self, person: ModelPerson) -> bool:
+        """Whether somebody is a guest, and guests may not talk."""
+        return person.account is None and self.limits.guests == 0
 
     def _renamed(self, person: ModelPerson, new: Name) -> Told:
         """Somebody is called something else, on all of its devices."""
@@ -293,6 +346,8 @@ class Model:
     def _nick(self, person: ModelPerson, new: Name) -> Told:
         if person.account is not None and new.key != person.name.key:
             return rejected(person.conn, "nick-owned", "nick")
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "nick")
         holder = self.holder(new.key)
         if holder is not None and holder.who is not person.who:
             return rejected(person.conn, "nick-in-use", "nick")
@@ -303,6 +358,8 @@ class Model:
         return self._renamed(person, new)
 
     def _join(self, person: ModelPerson, room: Name, entry: Entry, code: str) -> Told:
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "join")
         mine = person.rooms
         again = room.key in mine
         if not again:
@@ -326,14 +383,16 @@ class Model:
                     each.mine[room.key] = []
                 each.rooms[room.key] = self.rooms[room.key].seq
         there = self.rooms[room.key]
-        entered = self._entered(room.key, entry.at, again=again)
+        entered = self._entered(person, room.key, entry.at, again=again)
         if again:
             return {person.conn: [entered]}
         news = notices.Joined(there.name, person.name.text, there.seq, entry.at)
         told = {**told_to(there.devices, news), **told_to(person.everywhere, entered)}
         return {**told, person.conn: [entered, *more]}
 
-    def _entered(self, key: str, at: int, *, again: bool = False) -> notices.Entered:
+    def _entered(
+        self, person: ModelPerson, key: str, at: int, *, again: bool = False
+    ) -> notices.Entered:
         room = self.rooms[key]
         return notices.Entered(
             room=room.name,
@@ -348,7 +407,30 @@ class Model:
             slow_ms=room.slow_ms,
             moderated=room.moderated,
             private=room.private,
+            kept=bool(room.owners),
+            read=self._has_read(person, key),
         )
+
+    def _has_read(self, person: ModelPerson, key: str) -> int:
+        if person.account is None or key not in person.account.reads:
+            return 0
+        room, seq = person.account.reads[key]
+        return seq if room is self.rooms[key] else 0  # not of one of the same name before it
+
+    def _read(self, person: ModelPerson, key: str, seq: int) -> Told:
+        if key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "read")
+        room, account = self.rooms[key], person.account
+        if account is None or seq not in [said.seq for said in room.said]:
+            return {}
+        if seq <= self._has_read(person, key):
+            return {}
+        account.reads.pop(key, None)
+        account.reads[key] = (room, seq)
+        while len(account.reads) > 2 * self.limits.rooms_per_person:
+            del account.reads[next(iter(account.reads))]
+        others = [each for each in person.everywhere if each is not person]
+        return told_to(others, notices.ReadUpTo(room.name, seq))
 
     def _say(self, person: ModelPerson, event: events.Say, at: int) -> Told:
         if known := self.receipt(person, event.id):
@@ -372,6 +454,10 @@ class Model:
     def _tell(self, person: ModelPerson, event: events.Tell, at: int) -> Told:
         if known := self.receipt(person, event.id):
             return {person.conn: [known]}
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "tell", event.id)
+        if self._is_muted(person, self.server, at) and not is_admin(person.who):
+            return rejected(person.conn, "muted", "tell", event.id)
         other = self.holder(event.key)
         if other is None:
             return rejected(person.conn, "no-such-nick", "tell", event.id)
@@ -414,7 +500,8 @@ class Model:
         """Where nobody moderates any more, everybody may speak."""
         told: Told = {}
         for room in rooms:
-            if room.moderated and not room.moderators and room.members:
+            admins = [who for who in room.members if is_admin(who)]
+            if room.moderated and not room.moderators and not admins and room.members:
                 room.moderated = False
                 told = joined(told, told_to(room.devices, room.mode("")))
         return told
@@ -435,13 +522,14 @@ class Model:
         return joined(told, self._unattended(rooms))
 
     def _leave(self, person: ModelPerson, key: str) -> None:
-        self.rooms[key].members.remove(person.who)
-        if person.who in self.rooms[key].moderators:
-            self.rooms[key].moderators.remove(person.who)
+        room = self.rooms[key]
+        room.members.remove(person.who)
+        if person.who in room.moderators and (person.account is None or not room.owners):
+            room.moderators.remove(person.who)
         for each in person.everywhere:
             del each.rooms[key]
             each.mine.pop(key, None)
-        if not self.rooms[key].members:
+        if not room.members and not room.owners:
             del self.rooms[key]
 
     # ── Accounts ─────────────────────────────────────────────────────────────────────────────
@@ -449,20 +537,49 @@ class Model:
     def _owner_does(self, event: events.Grant | events.Withdraw, at: int) -> Told:
         account = self.accounts.get(event.key)
         if isinstance(event, events.Withdraw):
-            told: Told = {}
-            for device in tuple(account.devices) if account else ():
-                told = joined(told, self._ends(device, "this account was closed"))
-            self.accounts.pop(event.key, None)
-            self.claims = {code: row for code, row in self.claims.items() if row[0] is not account}
-            return told
+            return {} if account is None else self._account_ends(account, at)
         if account is None:
             if len(self.accounts) >= self.limits.accounts:
                 return {}
             account = self.accounts[event.key] = ModelAccount(Name(event.account, event.key))
-        account.is_admin = account.is_admin if event.admin is None else event.admin
+        told: Told = {}
+        if event.admin is not None:
+            account.is_admin = event.admin
+            self.acts.append(
+                Act(at, "", "admin" if event.admin else "unadmin", nick=account.name.text)
+            )
+            rooms = [room for room in self.rooms.values() if account in room.members]
+            told = self._unattended(rooms)
         if event.code:
             self._offered(account, event.code, at)
-        return {}
+            self.acts.append(Act(at, "", "invite", nick=account.name.text))
+        return told
+
+    def _account_ends(self, account: ModelAccount, at: int) -> Told:
+        told: Told = {}
+        for device in tuple(account.devices):
+            told = joined(told, self._ends(device, "this account was closed"))
+        del self.accounts[account.name.key]
+        self.claims = {code: row for code, row in self.claims.items() if row[0] is not account}
+        self.acts.append(Act(at, "", "withdraw", nick=account.name.text))
+        for key, room in tuple(self.rooms.items()):
+            if account not in room.moderators:
+                continue
+            room.moderators.remove(account)
+            if account in room.owners:
+                room.owners.remove(account)
+                if not room.owners:
+                    self._is_nobodys(room)
+                    told = joined(told, told_to(room.devices, room.mode("")))
+            told = joined(told, self._unattended([room]))
+            if not room.members and not room.owners:
+                del self.rooms[key]
+        return told
+
+    def _is_nobodys(self, room: ModelRoom) -> None:
+        """Nobody moderates a room any more who is elsewhere."""
+        room.owners = []
+        room.moderators = [who for who in room.moderators if who in room.members]
 
     def _offered(self, account: ModelAccount, code: str, at: int) -> None:
         valid = {code: row for code, row in self.claims.items() if at < row[1]}
@@ -479,10 +596,14 @@ class Model:
             account = self.of_device(event.device)
             if account is None:
                 return rejected(conn, "unknown-device", request)
+            if self._may_not_become(account, at):
+                return rejected(conn, "banned", request)
         else:
             account, until = self.claims.get(event.code, (None, 0))
             if account is None or at >= until:
                 return rejected(conn, "wrong-code", request)
+            if self._may_not_become(account, at):
+                return rejected(conn, "banned", request)
             if len(account.devices) >= self.limits.devices:
                 return rejected(conn, "too-many", request)
             del self.claims[event.code]
@@ -493,29 +614,59 @@ class Model:
         claimed = notices.Claimed(account.name.text, number, account.is_admin)
         return joined(told, {conn: [claimed]})
 
+    def _may_not_become(self, account: ModelAccount, at: int) -> bool:
+        bans = self.server.in_force("ban", at)
+        return any(ban.who is account for ban in bans) and not account.is_admin
+
     def _becomes(self, person: ModelPerson, account: ModelAccount, device: str, at: int) -> Told:
+        told: Told = {}
+        rooms = [self.rooms[key] for key in person.rooms]
         if account.present:
-            told: Told = {}
             for key in tuple(person.rooms):
                 told = joined(told, self._out(person, key))
             old = person.name.text
             told = joined(told, self._comes_to(person, account, device))
             renamed = notices.Renamed(old, person.name.text, own=True)
-            return joined(told, {person.conn: [renamed, *self._arrives(person, at)]})
-        told = self._makes_way(person, account)
+            is_more = [self._goes_by(place, person, at) for place in (self.server, *rooms)]
+            if any(is_more):
+                for each in account.present:
+                    muted = self._all_own_mutes(each, at)
+                    if each is not person and not each.away and muted:
+                        told = joined(told, {each.conn: muted})
+            muted = self._own_mutes(person, self.server, at)
+            return joined(told, {person.conn: [renamed, *muted, *self._arrives(person, at)]})
+        for key in tuple(person.rooms):  # where it cannot be, being who it is
+            bans = self.rooms[key].in_force("ban", at)
+            if any(ban.who is account for ban in bans) and not account.is_admin:
+                told = joined(told, self._out(person, key))
+        told = joined(told, self._makes_way(person, account))
         told = joined(told, self._renamed(person, account.name))
         for room in [self.rooms[key] for key in person.rooms]:
             room.members = [account if who is person else who for who in room.members]
+            if person in room.moderators and account in room.moderators:
+                room.moderators.remove(person)
             room.moderators = [account if who is person else who for who in room.moderators]
-            for mute in [each for each in room.restrictions if each.who is person]:
-                if mute.what == "mute":
-                    self._restrict(room, replace(mute, who=account, name=person.name))
-            if person in room.spoke:
-                room.spoke[account] = room.spoke.pop(person)
-                room.spoke = dict(sorted(room.spoke.items(), key=lambda each: each[1]))
         person.account, person.device = account, device
         account.present.append(person)
-        return told
+        for place in (self.server, *rooms):
+            self._goes_by(place, person, at)
+        return joined(told, {person.conn: self._all_own_mutes(person, at)})
+
+    def _goes_by(self, place: ModelRoom, person: ModelPerson, at: int) -> bool:
+        """What holds for somebody who was a guest holds for its account, if that is more."""
+        account, is_more = person.account, False
+        assert account is not None
+        for mute in place.in_force("mute", at):
+            if mute.who is person:
+                known = [each for each in place.in_force("mute", at) if each.who is account]
+                if not known or known[0].until < mute.until:
+                    self._restrict(place, replace(mute, who=account, name=person.name))
+                    is_more = True
+        if person in place.spoke:
+            spoke = place.spoke.pop(person)
+            place.spoke[account] = max(spoke, place.spoke.get(account, 0))
+            place.spoke = dict(sorted(place.spoke.items(), key=lambda each: each[1]))
+        return is_more
 
     def _makes_way(self, person: ModelPerson, account: ModelAccount) -> Told:
         """A guest that has the nick of an account gives it up."""
@@ -547,7 +698,7 @@ class Model:
         """What a device is told of the rooms that its account is in."""
         told: list[Notice] = []
         for key in person.rooms:
-            told.append(self._entered(key, at))
+            told.append(self._entered(person, key, at))
             told += self._own_mutes(person, self.rooms[key], at)
         return told
 
@@ -567,29 +718,52 @@ class Model:
 
     def _ends(self, device: str, why: str) -> Told:
         told: Told = {}
-        for person in [each for each in self.people if each.account and each.device == device]:
-            conn, is_here = person.conn, not person.away
-            told = joined(told, self._gone(person, why))
-            if is_here:
-                told = joined(told, {conn: [notices.Closing(why)]})
-                self.closed.append(conn)
-        for account in self.accounts.values():
-            account.devices.pop(device, None)
+        account = self.of_device(device)
+        present = [] if account is None else [*account.present]
+        for person in [each for each in present if each.device == device]:
+            told = joined(told, self._ended(person, why, why))
+        if account is not None:
+            del account.devices[device]
+        return told
+
+    def _ended(self, person: ModelPerson, why: str, closing: str) -> Told:
+        """Somebody is gone on one device, by what somebody else does."""
+        conn, is_here = person.conn, not person.away
+        told = self._gone(person, why)
+        if is_here:
+            told = joined(told, {conn: [notices.Closing(closing)]})
+            self.closed.append(conn)
         return told
 
     # ── Moderation ───────────────────────────────────────────────────────────────────────────
 
-    def _silenced(self, person: ModelPerson, key: str, at: int) -> bool:
+    def _moderates(self, person: ModelPerson, room: ModelRoom) -> bool:
+        return person.who in room.moderators or is_admin(person.who)
+
+    def _is_muted(self, person: ModelPerson, place: ModelRoom, at: int) -> bool:
+        return any(each.who is person.who for each in place.in_force("mute", at))
+
+    def _silenced(self, person: ModelPerson, key: str, at: int) -> Reason | None:
+        """Why somebody says nothing at all in a room; None when it may."""
         room = self.rooms[key]
-        mutes = [each for each in room.in_force("mute", at) if each.who is person.who]
-        return (bool(mutes) or room.moderated) and person.who not in room.moderators
+        if self._only_accounts_talk(person):
+            return "no-right"
+        if is_admin(person.who):
+            return None
+        if self._is_muted(person, self.server, at):
+            return "muted"
+        if person.who not in room.moderators and (
+            room.moderated or self._is_muted(person, room, at)
+        ):
+            return "muted"
+        return None
 
     def _speaks(self, person: ModelPerson, key: str, at: int) -> Reason | None:
         """Why somebody says nothing; None when it does."""
         room = self.rooms[key]
-        if self._silenced(person, key, at):
-            return "muted"
-        if room.slow_ms and person.who not in room.moderators:
+        if refused := self._silenced(person, key, at):
+            return refused
+        if room.slow_ms and not self._moderates(person, room):
             if at < room.spoke.get(person.who, at - room.slow_ms) + room.slow_ms:
                 return "slow"
             room.spoke.pop(person.who, None)
@@ -603,21 +777,36 @@ class Model:
         self, person: ModelPerson, room: ModelRoom, code: str, at: int
     ) -> tuple[Reason | None, list[Notice]]:
         """Why somebody may not come in, or what it is told besides when it does."""
+        if is_admin(person.who):
+            return None, self._own_mutes(person, room, at)
         origin = person.origin if person.account is None else ""  # others may come from there
         for ban in room.in_force("ban", at):
             if ban.who in (person, person.who) or (origin and ban.origin == origin):
                 return "banned", []
         lets_in = (room.invited.get(person.who, 0), room.codes.get(code, 0))
-        if room.private and max(lets_in) <= at:
+        knows = room.secret != "" and code == room.secret
+        is_its_own = person.who in room.moderators  # of a room that is kept
+        if room.private and max(lets_in) <= at and not knows and not is_its_own:
             return "private", []
         mutes = room.in_force("mute", at)
         alike = [each for each in mutes if origin and each.origin == origin]
         if alike and len(mutes) >= self.limits.restrictions:
             return "muted", []
-        if alike and not any(each.who is person.who for each in mutes):
-            longest = max(alike, key=lambda each: each.until)
-            self._restrict(room, replace(longest, who=person.who, name=person.name))
+        self._is_taken_for_another(person, room, at)
         return None, self._own_mutes(person, room, at)
+
+    def _is_taken_for_another(self, person: ModelPerson, place: ModelRoom, at: int) -> None:
+        """A guest who comes from where somebody came who is muted, is muted."""
+        mutes = place.in_force("mute", at)
+        alike = [each for each in mutes if person.origin and each.origin == person.origin]
+        if person.account is None and alike and not self._is_muted(person, place, at):
+            longest = max(alike, key=lambda each: each.until)
+            self._restrict(place, replace(longest, who=person.who, name=person.name))
+
+    def _all_own_mutes(self, person: ModelPerson, at: int) -> list[Notice]:
+        """What tells somebody where it is muted, on the server and in its rooms."""
+        places = [self.server, *(self.rooms[key] for key in person.rooms)]
+        return [told for place in places for told in self._own_mutes(person, place, at)]
 
     def _own_mutes(self, person: ModelPerson, room: ModelRoom, at: int) -> list[Notice]:
         return [
@@ -643,50 +832,114 @@ class Model:
         at: int,
     ) -> Told:
         conn, request = person.conn, str(event.__struct_config__.tag)
+        if not isinstance(event, events.Role) and event.server:
+            return self._server_wide(person, event, at)
         if event.key not in person.rooms:
             return rejected(conn, "not-in-room", request)
         room, by = self.rooms[event.key], person.name.text
-        if person.who not in room.moderators:
+        if not self._moderates(person, room):
             return rejected(conn, "no-right", request)
-        target = self.holder(event.nick_key)
         if isinstance(event, events.Lift):
             return self._lift(person, room, event, at)
-        may_be_outside = isinstance(event, events.Restrict) and event.what == "ban"
-        if target is None or (target.who not in room.members and not may_be_outside):
-            return rejected(conn, "no-such-nick", request)
         if isinstance(event, events.Role):
-            return self._role(person, room, target, event)
-        if target.who in room.moderators:
+            return self._role(person, room, event, at)
+        who = self.who(event.nick_key)
+        may_be_outside = isinstance(event, events.Restrict) and event.what == "ban"
+        if who is None or (who not in room.members and not may_be_outside):
+            return rejected(conn, "no-such-nick", request)
+        if who in room.moderators or is_admin(who):
             return rejected(conn, "no-right", request)
-        until, nick = 0, target.name.text
+        until, nick = 0, called(who)
         if isinstance(event, events.Restrict):
-            usual = {"ban": self.limits.ban_ms, "mute": self.limits.mute_ms}[event.what]
-            until = at + max(1, min(event.ms or usual, self.limits.restriction_ms))
-            there = room.in_force(event.what, at)
-            is_new = not any(each.who is target.who for each in there)
-            if is_new and len(there) >= self.limits.restrictions:
+            made = self._makes(room, who, event, by, at)
+            if made is None:
                 return rejected(conn, "too-many", request)
-            who, origin, name = target.who, target.origin, target.name
-            new = ModelRestriction(event.what, who, origin, name, until, by, event.reason)
-            self._restrict(room, new)
+            until = made.until
+            self.acts.append(Act(at, by, event.what, room.name, nick, until, event.reason))
             restricted = notices.Restricted(
                 room.name, nick, event.what, until, by, at, event.reason
             )
             if event.what == "mute":
                 own = msgspec.structs.replace(restricted, own=True)
-                return {**told_to(room.devices, restricted), **told_to(target.everywhere, own)}
-            if target.who not in room.members:
+                return {**told_to(room.devices, restricted), **told_to(devices(who), own)}
+            if who not in room.members:
                 return told_to(room.devices, restricted)
+        else:
+            self.acts.append(Act(at, by, "kick", room.name, nick, reason=event.reason))
         left = notices.Left(room.name, nick, by=by, reason=event.reason, at=at, until=until)
         mine = msgspec.structs.replace(left, own=True)
-        told = {**told_to(room.devices, left), **told_to(target.everywhere, mine)}
-        self._leave(target, event.key)
-        room.invited.pop(target.who, None)
-        for each in target.everywhere:
+        told = {**told_to(room.devices, left), **told_to(devices(who), mine)}
+        self._leave(devices(who)[0], event.key)
+        room.invited.pop(who, None)
+        for each in devices(who):
             each.put_out[event.key] = mine
             while len(each.put_out) > self.limits.rooms_per_person:
                 del each.put_out[next(iter(each.put_out))]
         return told
+
+    def _makes(
+        self, place: ModelRoom, who: Who, event: events.Restrict, by: str, at: int
+    ) -> ModelRestriction | None:
+        """Restrict somebody; None where there is no place for it."""
+        usual = {"ban": self.limits.ban_ms, "mute": self.limits.mute_ms}[event.what]
+        until = at + max(1, min(event.ms or usual, self.limits.restriction_ms))
+        limits = self.limits
+        most = limits.server_restrictions if place is self.server else limits.restrictions
+        there = place.in_force(event.what, at)
+        if not any(each.who is who for each in there) and len(there) >= most:
+            return None
+        origin = next((each.origin for each in devices(who)), "")
+        made = ModelRestriction(event.what, who, origin, who.name, until, by, event.reason)
+        self._restrict(place, made)
+        return made
+
+    def _server_wide(
+        self,
+        person: ModelPerson,
+        event: events.Kick | events.Restrict | events.Lift,
+        at: int,
+    ) -> Told:
+        conn, by, request = person.conn, person.name.text, str(event.__struct_config__.tag)
+        if not is_admin(person.who):
+            return rejected(conn, "no-right", request)
+        who = self.who(event.nick_key)
+        if isinstance(event, events.Lift):
+            found = self._found(self.server, event, at)
+            if not found:
+                return rejected(conn, "no-such-nick", request)
+            rows = self.server.restrictions
+            self.server.restrictions = [each for each in rows if each not in found]
+            lifted = notices.Lifted("", found[0].name.text, event.what, by)
+            self.acts.append(Act(at, by, f"un{event.what}", nick=lifted.nick))
+            own = msgspec.structs.replace(lifted, own=True)
+            is_here = who is not None and any(each.who is who for each in found)
+            told = told_to(devices(who) if who is not None and is_here else [], own)
+            return joined(told, {conn: [lifted]})
+        if who is None:
+            return rejected(conn, "no-such-nick", request)
+        if is_admin(who):
+            return rejected(conn, "no-right", request)
+        nick, why, until = called(who), f"put out by {by}", 0
+        if isinstance(event, events.Restrict):
+            made = self._makes(self.server, who, event, by, at)
+            if made is None:
+                return rejected(conn, "too-many", request)
+            why, until = f"banned by {by}", made.until
+            self.acts.append(Act(at, by, event.what, "", nick, until, event.reason))
+            if event.what == "mute" or not devices(who):
+                restricted = notices.Restricted("", nick, event.what, until, by, at, event.reason)
+                own_copy = msgspec.structs.replace(restricted, own=True)
+                return joined(told_to(devices(who), own_copy), {conn: [restricted]})
+        else:
+            if not devices(who):
+                return rejected(conn, "no-such-nick", request)
+            self.acts.append(Act(at, by, "kick", nick=nick, reason=event.reason))
+        told = {}
+        why = f"{why}: {event.reason}" if event.reason else why
+        for each in tuple(devices(who)):
+            told = joined(told, self._ended(each, why, f"you were {why}"))
+        expelled = notices.Expelled(nick, by, at, event.reason, until)
+        return joined(told, {conn: [expelled]})
 
     def _redact(self, person: ModelPerson, event: events.Redact, at: int) -> Told:
         if event.key not in person.rooms:
@@ -704,8 +957,14 @@ class Model:
         else:
             nick = holder.name.text if holder else event.nick
             found = [said for said in there if said.nick == nick]
-        if person.who not in room.moderators and not is_own:
+        if not self._moderates(person, room) and not is_own:
             return rejected(person.conn, "no-right", "redact")
+        if self._moderates(person, room):
+            by = person.name.text
+            if room.base < event.seq <= room.seq:
+                self.acts.append(Act(at, by, "redact", room.name, reason=f"message {event.seq}"))
+            elif event.nick and not event.seq:
+                self.acts.append(Act(at, by, "redact", room.name, event.nick))
         if not found and not room.base < event.seq <= room.seq:
             return rejected(person.conn, "no-such-message", "redact")
         seq, author = event.seq, ""
@@ -716,56 +975,99 @@ class Model:
         told = notices.Redacted(room.name, seq, person.name.text, at, author)
         return told_to(room.devices, told)
 
-    def _mode(self, person: ModelPerson, event: events.RoomMode) -> Told:
+    def _mode(self, person: ModelPerson, event: events.RoomMode, at: int) -> Told:
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "mode")
-        room = self.rooms[event.key]
-        if person.who not in room.moderators:
+        room, by = self.rooms[event.key], person.name.text
+        if not self._moderates(person, room):
             return rejected(person.conn, "no-right", "mode")
+        if event.kept is not None and (refused := self._may_not_keep(person, room, event.kept)):
+            return rejected(person.conn, refused, "mode")
         if event.slow_ms is not None:
             room.slow_ms, room.spoke = min(event.slow_ms, self.limits.slow_ms), {}
+            how = shown_duration(room.slow_ms) if room.slow_ms else "off"
+            self.acts.append(Act(at, by, "slow", room.name, reason=how))
         if event.moderated is not None:
             room.moderated = event.moderated
+            self.acts.append(Act(at, by, "moderated", room.name, reason=on_or_off(event.moderated)))
         if event.private is not None:
             if room.private > event.private:
                 room.hidden = room.seq
             room.private, room.invited, room.codes = event.private, {}, {}
-        return told_to(room.devices, room.mode(person.name.text))
+            room.secret = ""
+            self.acts.append(Act(at, by, "private", room.name, reason=on_or_off(event.private)))
+        if event.secret is not None:
+            room.secret = event.secret
+            room.private = room.private or event.secret != ""
+            self.acts.append(Act(at, by, "secret", room.name, reason=on_or_off(event.secret != "")))
+        if event.kept is not None:
+            if not event.kept:
+                self._is_nobodys(room)
+            elif not room.owners:
+                room.owners = [person.who]
+                if person.who not in room.moderators:
+                    room.moderators.append(person.who)
+            self.acts.append(Act(at, by, "keep", room.name, reason=on_or_off(event.kept)))
+        return joined(told_to(room.devices, room.mode(by)), self._unattended([room]))
+
+    def _may_not_keep(self, person: ModelPerson, room: ModelRoom, kept: bool) -> Reason | None:
+        if person.account is None:
+            return "no-right"
+        if not kept:
+            is_owner = not room.owners or person.who in room.owners
+            return None if is_owner or is_admin(person.who) else "no-right"
+        if room.owners:
+            return None
+        if self._kept_for(person.account) >= self.limits.kept:
+            return "too-many"
+        if person.who not in room.moderators and len(room.moderators) >= self.limits.moderators:
+            return "too-many"
+        return None
+
+    def _kept_for(self, who: Who) -> int:
+        return len([room for room in self.rooms.values() if who in room.owners])
 
     def _invite(self, person: ModelPerson, event: events.Invite, at: int) -> Told:
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "invite")
         room, until = self.rooms[event.key], at + self.limits.invitation_ms
-        if person.who not in room.moderators:
+        if not self._moderates(person, room):
             return rejected(person.conn, "no-right", "invite")
-        target = self.holder(event.nick_key) if event.nick else None
+        target = self.who(event.nick_key) if event.nick else None
         if event.nick and target is None:
             return rejected(person.conn, "no-such-nick", "invite")
         held = [end for code, end in room.codes.items() if code != event.code_hash]
         if target is not None:
-            held = [end for who, end in room.invited.items() if who is not target.who]
+            held = [end for who, end in room.invited.items() if who is not target]
         if len([end for end in held if end > at]) >= self.limits.invitations:
             return rejected(person.conn, "too-many", "invite")
-        nick = target.name.text if target else ""
+        nick = called(target) if target else ""
         if target is None:
             room.codes[event.code_hash] = until
         else:
-            room.invited[target.who] = until
+            room.invited[target] = until
+        self.acts.append(Act(at, person.name.text, "invite", room.name, nick, until))
         told = notices.Invited(room.name, person.name.text, until, at, nick)
-        if target is None or target.who is person.who:
+        if target is None or target is person.who:
             return told_to([person], told)
-        return told_to([person, *target.everywhere], told)
+        return told_to([person, *devices(target)], told)
+
+    def _found(self, place: ModelRoom, event: events.Lift, at: int) -> list[ModelRestriction]:
+        """The restrictions of who is called so, or was when they were made."""
+        who = self.who(event.nick_key)
+        return [
+            each
+            for each in place.in_force(event.what, at)
+            if each.name.key == event.nick_key or each.who is who
+        ]
 
     def _lift(self, person: ModelPerson, room: ModelRoom, event: events.Lift, at: int) -> Told:
-        found = [
-            each
-            for each in room.in_force(event.what, at)
-            if event.nick_key in (each.name.key, self._called_now(each.who))
-        ]
+        found = self._found(room, event, at)
         if not found:
             return rejected(person.conn, "no-such-nick", "lift")
         room.restrictions = [each for each in room.restrictions if each not in found]
         told = notices.Lifted(room.name, found[0].name.text, event.what, person.name.text)
+        self.acts.append(Act(at, person.name.text, f"un{event.what}", room.name, told.nick))
         for member in room.members:
             if any(each.who is member for each in found):
                 told = msgspec.structs.replace(told, nick=called(member))
@@ -773,30 +1075,62 @@ class Model:
                 return {**told_to(room.devices, told), **told_to(devices(member), own)}
         return told_to(room.devices, told)
 
-    def _called_now(self, who: Who) -> str:
-        """The key of the nick that somebody has who is here; a guest that is one no more is not."""
-        return next((each.name.key for each in self.people if each.who is who), "")
-
-    def _role(
-        self, person: ModelPerson, room: ModelRoom, target: ModelPerson, event: events.Role
-    ) -> Told:
-        if event.role == "member":
-            room.moderators = [each for each in room.moderators if each is not target.who]
-        elif target.who not in room.moderators:
-            if len(room.moderators) >= self.limits.moderators:
-                return rejected(person.conn, "too-many", "role")
-            room.moderators.append(target.who)
-        set_ = notices.RoleSet(room.name, target.name.text, event.role, person.name.text)
+    def _role(self, person: ModelPerson, room: ModelRoom, event: events.Role, at: int) -> Told:
+        who, wanted = self.who(event.nick_key), event.role
+        if who not in room.members and who not in room.moderators:
+            who = self.accounts.get(event.nick_key) if room.owners else None
+        if who is None:
+            return rejected(person.conn, "no-such-nick", "role")
+        if refused := self._may_not_be(person, room, who, wanted):
+            return rejected(person.conn, refused, "role")
+        if wanted == "member":
+            room.owners = [each for each in room.owners if each is not who]
+            room.moderators = [each for each in room.moderators if each is not who]
+        elif who not in room.moderators:
+            room.moderators.append(who)
+        if wanted == "owner" and who not in room.owners:
+            room.owners.append(who)
+        by = person.name.text
+        word = {"member": "unmod", "moderator": "mod", "owner": "own"}[wanted]
+        self.acts.append(Act(at, by, word, room.name, called(who)))
+        set_ = notices.RoleSet(room.name, called(who), wanted, by)
         return joined(told_to(room.devices, set_), self._unattended([room]))
 
-    def _restrictions(self, person: ModelPerson, key: str, at: int) -> Told:
-        if key not in person.rooms:
+    def _may_not_be(
+        self, person: ModelPerson, room: ModelRoom, who: Who, wanted: events.RoomRole
+    ) -> Reason | None:
+        owns = person.who in room.owners or is_admin(person.who)
+        if wanted == "owner" and not room.owners:
+            return "bad-request"
+        if wanted == "owner" and not (owns and isinstance(who, ModelAccount)):
+            return "no-right"
+        if who in room.owners:
+            if not owns:
+                return "no-right"
+            if wanted == "moderator":
+                return "bad-request"
+            if wanted == "member" and room.owners == [who]:
+                return "no-right"
+        elif wanted == "owner" and self._kept_for(who) >= self.limits.kept:
+            return "too-many"
+        is_full = len(room.moderators) >= self.limits.moderators
+        if wanted != "member" and who not in room.moderators and is_full:
+            return "too-many"
+        return None
+
+    def _restrictions(self, person: ModelPerson, event: events.Restrictions, at: int) -> Told:
+        if event.server:
+            if not is_admin(person.who):
+                return rejected(person.conn, "no-right", "restrictions")
+            place = self.server
+        elif event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "restrictions")
-        room = self.rooms[key]
-        if person.who not in room.moderators:
-            return rejected(person.conn, "no-right", "restrictions")
-        rows = [each.info() for what in ("ban", "mute") for each in room.in_force(what, at)]
-        return {person.conn: [notices.RestrictionList(room.name, tuple(rows), at)]}
+        else:
+            place = self.rooms[event.key]
+            if not self._moderates(person, place):
+                return rejected(person.conn, "no-right", "restrictions")
+        rows = [each.info() for what in ("ban", "mute") for each in place.in_force(what, at)]
+        return {person.conn: [notices.RestrictionList(place.name, tuple(rows), at)]}
 
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────
 
@@ -816,7 +1150,8 @@ class Model:
     def _resume(self, conn: int, event: events.Resume, at: int) -> Told:
         person = self.of_session(event.session)
         if person is None:
-            return self._connect(conn, event.fresh, event.origin, event.device, at)
+            anew = events.Connect(event.fresh, event.origin, event.device)
+            return self._connect(conn, anew, at, event.session)
         told: Told = {}
         if person.away:
             self.away.remove(person)
@@ -826,11 +1161,10 @@ class Model:
             self.closed.append(person.conn)
         person.conn, person.away, person.origin = conn, False, event.origin
         rooms = {key: self.rooms[key] for key in person.rooms}
-        states = tuple(self._room_state(room) for room in rooms.values())
+        states = tuple(self._room_state(person, key) for key in rooms)
         heard: list[Notice] = [notices.Resumed(person.name.text, states, "0")]
         heard += [left for key, left in person.put_out.items() if key in event.seen]
-        for room in rooms.values():
-            heard += self._own_mutes(person, room, at)
+        heard += self._all_own_mutes(person, at)
         person.seen = max(person.seen, min(event.told, len(person.told)))
         heard += missed("", len(person.told), event.told, self.inbox(person))
         for key, room in rooms.items():
@@ -839,7 +1173,8 @@ class Model:
                 heard.append(self._with_own_id(person, notice))
         return {**told, conn: heard}
 
-    def _room_state(self, room: ModelRoom) -> RoomState:
+    def _room_state(self, person: ModelPerson, key: str) -> RoomState:
+        room = self.rooms[key]
         return RoomState(
             room.name,
             room.nicks[: self.limits.entered_members],
@@ -851,6 +1186,8 @@ class Model:
             room.slow_ms,
             room.moderated,
             room.private,
+            bool(room.owners),
+            self._has_read(person, key),
         )
 
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:
@@ -886,6 +1223,11 @@ class Model:
                 return NO_ARCHIVE
             case events.Devices():
                 return Rejected("no-right", "", "devices")  # nobody has an account here
+            case events.Audit(limit):
+                person = self.connected(conn)
+                if person is None or not is_admin(person.who):
+                    return Rejected("no-right", "", "audit")
+                return notices.ActList(tuple(self.remembered_acts[-max(1, limit) :]))
             case events.Who(key=key) | events.History(key=key) | events.Topic(key=key):
                 person = self.connected(conn)
                 if person is None or key not in person.rooms:
@@ -898,7 +1240,8 @@ class Model:
         room = self.rooms[key]
         match query:
             case events.Who():
-                return notices.Members(room.name, room.nicks, room.moderating)
+                owners = tuple(called(who) for who in room.owners)
+                return notices.Members(room.name, room.nicks, room.moderating, owners)
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
@@ -915,8 +1258,18 @@ def devices(who: Who) -> list[ModelPerson]:
 
 
 def called(who: Who) -> str:
-    """The nick that somebody has."""
-    return devices(who)[0].name.text
+    """The nick that somebody has, here or not."""
+    return who.name.text
+
+
+def is_admin(who: Who) -> bool:
+    """Whether somebody looks after the server."""
+    return isinstance(who, ModelAccount) and who.is_admin
+
+
+def on_or_off(is_so: bool) -> str:
+    """How a setting is written in an act."""
+    return "on" if is_so else "off"
 
 
 def told_to(people: Iterable[ModelPerson], notice: Notice) -> Told:
@@ -954,6 +1307,8 @@ def comparable(notice: Notice) -> Notice:
             return notices.Welcome(nick, epoch, account=account)
         case notices.Announced():
             return notices.Announced("")
+        case notices.Closing(reason) if reason.startswith(("you are banned ", "you are muted ")):
+            return notices.Closing("")
         case _:
             return notice
 

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tcpchat_core import ChatState, Event, Name, StateLimits, events, notices
 from tcpchat_core.state import Person
-from tests.core.harness import deliver, entry, joins, nick, restored
-from tests.core.model import Model, ModelPerson, OneOrder, comparable, devices
+from tests.core.harness import START_MS, STEP_MS, deliver, entry, joins, nick, restored
+from tests.core.model import Model, ModelPerson, ModelRoom, OneOrder, comparable, devices, is_admin
 
 PLACES = st.integers(1, 6)
 NICKS = st.sampled_from([nick(typed) for typed in ("ada", "Ada", "аda", "bob", "cleo", "дана")])
@@ -21,10 +21,12 @@ ORIGINS = {1: "home", 2: "home", 3: "home", 4: "school", 5: "school", 6: ""}
 SPANS = st.sampled_from([0, 1, 30, 100, 400, 10**12])
 CODES = st.sampled_from(["", "hash 1", "hash 2", "hash 3"])
 RESTRAINTS = st.sampled_from(["ban", "mute"])
-ACCOUNTS = st.sampled_from([nick(typed) for typed in ("ada", "bob", "bob")])
+ACCOUNTS = st.sampled_from([nick(typed) for typed in ("ada", "bob", "bob", "zoe")])
 # Each names a code and a token; so few that they are tried again when they are used, or nobody's.
 CLAIMS = st.sampled_from(["claim 1", "claim 2", "claim 3"])
+SHORT_SPANS = st.sampled_from([1, 30, 100, 400])
 DEVICES = st.sampled_from(["phone", "laptop", "tablet", "bot"])
+LOTS = st.integers(0, 7)
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
 
@@ -74,11 +76,17 @@ class StateMachine(RuleBasedStateMachine):
         self.places[place] = self.last_conn
         return self.last_conn
 
-    @initialize()
-    def three_people_share_two_rooms(self) -> None:
+    @initialize(has_admin=st.booleans(), is_kept=st.booleans())
+    def three_people_share_two_rooms(self, has_admin: bool, is_kept: bool) -> None:
         for place in (1, 2, 3):
             self.connect(place, joins("lobby"))
             self.join(place, joins("tea"))
+        if has_admin:
+            self.connect(5, joins("tea"))
+            self.grant(nick("zoe"), "claim 1", admin=True)
+            self.claim(5, "claim 1", "bot")
+        if is_kept:
+            self.keep_a_room(1, nick("ada"), "claim 2", "phone", joins("lobby"))
 
     @rule(place=PLACES, room=ROOMS)
     def connect(self, place: int, room: events.Join) -> None:
@@ -199,6 +207,19 @@ class StateMachine(RuleBasedStateMachine):
     def revoke(self, place: int, number: int) -> None:
         self.happens(self.places[place], events.Revoke(number))
 
+    @rule(place=PLACES, room=ROOMS, text=TEXTS)
+    def only_accounts_talk_for_a_while(self, place: int, room: events.Join, text: str) -> None:
+        self.happens_to_nobody(events.Configure({"guests": 0}))
+        self.join(place, room)
+        self.nick(place, nick("cleo"))
+        self.tell(place, nick("ada"), text, None)
+        for key in ("lobby", "tea"):
+            self.say(place, joins(key), text, None, emote=False)
+            self.topic(place, joins(key), text)
+        if len(text) % 2:
+            self.depart(place, events.Quit(text))
+        self.happens_to_nobody(events.Configure({"guests": 1}))
+
     @rule(place=PLACES, device=DEVICES)
     def come_by_a_device(self, place: int, device: str) -> None:
         conn = self.sits_down(place)
@@ -218,15 +239,16 @@ class StateMachine(RuleBasedStateMachine):
     def somebody(self, lot: int) -> Name:
         """The name of one of these people, or of nobody."""
         names = [person.name for person in self.model.people]
+        names += [each.name for each in self.model.accounts.values() if not each.present]
         return names[lot] if lot < len(names) else Name("nobody", "nobody")
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), reason=st.sampled_from(["", "spam"]))
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, reason=st.sampled_from(["", "spam"]))
     def kick(self, place: int, room: events.Join, lot: int, reason: str) -> None:
         conn, there = self.moderator(place, room)
         nick, nick_key = self.somebody(lot)
         self.happens(conn, events.Kick(there.room, nick, reason, there.key, nick_key))
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), what=RESTRAINTS, ms=SPANS)
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, what=RESTRAINTS, ms=SPANS)
     def restrict(
         self, place: int, room: events.Join, lot: int, what: events.Restraint, ms: int
     ) -> None:
@@ -235,7 +257,7 @@ class StateMachine(RuleBasedStateMachine):
         event = events.Restrict(there.room, nick, what, ms, "", there.key, nick_key)
         self.happens(conn, event)
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), text=TEXTS)
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, text=TEXTS)
     def mute_and_try_to_speak(self, place: int, room: events.Join, lot: int, text: str) -> None:
         conn, there = self.moderator(place, room)
         nick, nick_key = self.somebody(lot)
@@ -245,7 +267,26 @@ class StateMachine(RuleBasedStateMachine):
                 self.happens(person.conn, events.Say(there.room, text, None, False, there.key))
                 self.happens(person.conn, events.Topic(there.room, text, there.key))
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), what=RESTRAINTS)
+    def come_from_where_somebody_is(self, person: ModelPerson | None, room: events.Join) -> None:
+        """A guest comes who cannot be told from another, and tries to come in and to speak."""
+        alike = [place for place, origin in ORIGINS.items() if person and origin == person.origin]
+        place = (alike or [6])[-1]
+        self.sits_down(place)
+        self.connect(place, room)
+        self.say(place, room, "a", None, emote=False)
+
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, what=RESTRAINTS)
+    def restrict_and_somebody_comes_from_there(
+        self, place: int, room: events.Join, lot: int, what: events.Restraint
+    ) -> None:
+        conn, there = self.moderator(place, room)
+        nick, nick_key = self.somebody(lot)
+        restricted = self.model.holder(nick_key)
+        event = events.Restrict(there.room, nick, what, 400, "", there.key, nick_key)
+        self.happens(conn, event)
+        self.come_from_where_somebody_is(restricted, there)
+
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, what=RESTRAINTS)
     def lift(self, place: int, room: events.Join, lot: int, what: events.Restraint) -> None:
         conn, there = self.moderator(place, room)
         nick, nick_key = self.somebody(lot)
@@ -254,8 +295,8 @@ class StateMachine(RuleBasedStateMachine):
     @rule(
         place=PLACES,
         room=ROOMS,
-        lot=st.integers(0, 6),
-        role=st.sampled_from(["moderator", "member"]),
+        lot=LOTS,
+        role=st.sampled_from(["moderator", "member", "owner"]),
     )
     def role(self, place: int, room: events.Join, lot: int, role: events.RoomRole) -> None:
         conn, there = self.moderator(place, room)
@@ -265,23 +306,169 @@ class StateMachine(RuleBasedStateMachine):
     @rule(
         place=PLACES,
         room=ROOMS,
-        slow_ms=st.sampled_from([None, None, 0, 30, 10**9]),
-        moderated=st.sampled_from([None, True, False]),
+        talking=st.tuples(
+            st.sampled_from([None, None, 0, 30, 10**9]), st.sampled_from([None, True, False])
+        ),
         private=st.sampled_from([None, True, True, False]),
+        beyond=st.sampled_from(
+            [(None, None)] * 2 + [(None, True), (None, False), ("hash 1", None)]
+        ),
     )
     def mode(
         self,
         place: int,
         room: events.Join,
-        slow_ms: int | None,
-        moderated: bool | None,
+        talking: tuple[int | None, bool | None],
         private: bool | None,
+        beyond: tuple[str | None, bool | None],
     ) -> None:
         conn, there = self.moderator(place, room)
-        event = events.RoomMode(there.room, slow_ms, moderated, private, there.key)
+        (slow_ms, moderated), (secret, kept) = talking, beyond
+        event = events.RoomMode(
+            there.room, slow_ms, moderated, private, there.key, secret=secret, kept=kept
+        )
         self.happens(conn, event)
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), code=CODES)
+    @rule(place=PLACES, room=ROOMS, other=PLACES, secret=CODES, code=CODES)
+    def ask_for_a_secret(
+        self, place: int, room: events.Join, other: int, secret: str, code: str
+    ) -> None:
+        conn, there = self.moderator(place, room)
+        self.happens(conn, events.RoomMode(there.room, key=there.key, secret=secret))
+        self.join_by_a_code(other, there, code)
+        self.join_by_a_code(other, there, secret)
+
+    # ── Rooms that are kept ──────────────────────────────────────────────────────────────────
+
+    @rule(place=PLACES, account=ACCOUNTS, code=CLAIMS, device=DEVICES, room=ROOMS)
+    def keep_a_room(
+        self, place: int, account: events.Nick, code: str, device: str, room: events.Join
+    ) -> None:
+        self.be_given_an_account(place, account, code, device)
+        self.join(place, room)
+        conn = self.places[place]
+        self.happens(conn, events.RoomMode(room.room, key=room.key, kept=True))
+
+    def kept_room(self, lot: int) -> ModelRoom | None:
+        """One of the rooms that are kept."""
+        kept = [room for room in self.model.rooms.values() if room.owners]
+        return kept[lot % len(kept)] if kept else None
+
+    @precondition(lambda self: self.kept_room(0))
+    @rule(lot=LOTS, place=PLACES)
+    def all_leave_a_kept_room(self, lot: int, place: int) -> None:
+        room = self.kept_room(lot)
+        assert room is not None
+        key = joins(room.name).key
+        for who in tuple(room.members):
+            for person in [each for each in devices(who) if not each.away][:1]:
+                self.happens(person.conn, events.Out(room.name, key))
+        if lot % 2:
+            self.join(place, joins(room.name))
+
+    @precondition(lambda self: self.kept_room(0))
+    @rule(place=PLACES, lot=LOTS, whom=LOTS, role=st.sampled_from(["owner", "owner", "member"]))
+    def an_owner_gives_a_role(self, place: int, lot: int, whom: int, role: events.RoomRole) -> None:
+        """… to an account, itself among them; or the one at this place tries to."""
+        room, accounts = self.kept_room(lot), [*self.model.accounts.values()]
+        assert room is not None
+        key, conn = joins(room.name).key, self.places[place]
+        for person in [each for who in room.owners for each in devices(who)]:
+            if not person.away and key in person.rooms and place % 3:
+                conn = person.conn
+        nick, nick_key = accounts[whom % len(accounts)].name
+        self.happens(conn, events.Role(room.name, nick, role, key, nick_key))
+
+    @rule(place=PLACES, room=ROOMS, back=st.integers(-1, 3))
+    def read(self, place: int, room: events.Join, back: int) -> None:
+        """… by somebody who has an account, if there is one in some room."""
+        conn, key = self.places[place], room.key
+        for account in self.model.accounts.values():
+            for person in account.present:
+                if person.rooms and not person.away and place % 3:
+                    conn, key = person.conn, [*person.rooms][back % len(person.rooms)]
+        known = self.model.rooms.get(key)
+        seq = known.seq - back if known else 1
+        self.happens(conn, events.Read(known.name if known else key, seq, key))
+
+    # ── The whole server: by an admin, as a rule ─────────────────────────────────────────────
+
+    def admin(self, place: int) -> int:
+        """Of these people, one who looks after the server; else the one at this place."""
+        admins = [each for each in self.model.people if is_admin(each.who) and not each.away]
+        return admins[0].conn if admins and place % 3 else self.places[place]
+
+    @rule(place=PLACES, lot=LOTS, reason=st.sampled_from(["", "spam"]))
+    def kick_from_the_server(self, place: int, lot: int, reason: str) -> None:
+        nick, nick_key = self.somebody(lot)
+        event = events.Kick("", nick, reason, "", nick_key, server=True)
+        self.happens(self.admin(place), event)
+
+    @rule(place=PLACES, lot=LOTS, what=RESTRAINTS, ms=SPANS)
+    def restrict_on_the_server(self, place: int, lot: int, what: events.Restraint, ms: int) -> None:
+        nick, nick_key = self.somebody(lot)
+        event = events.Restrict("", nick, what, ms, "spam", "", nick_key, server=True)
+        self.happens(self.admin(place), event)
+
+    @rule(place=PLACES, lot=LOTS, ms=SHORT_SPANS, device=DEVICES, code=CLAIMS)
+    def ban_and_try_to_come(self, place: int, lot: int, ms: int, device: str, code: str) -> None:
+        nick, nick_key = self.somebody(lot)
+        banned = self.model.holder(nick_key)
+        event = events.Restrict("", nick, "ban", ms, "", "", nick_key, server=True)
+        self.happens(self.admin(place), event)
+        other = 1 + place % 6
+        if nick_key in self.model.accounts:
+            self.be_given_an_account(other, events.Nick(nick, nick_key), code, device)
+        for each in self.model.accounts.values():
+            if each.name.key == nick_key and each.devices:
+                self.login(other, next(iter(each.devices)))
+                self.come_by_a_device(other, next(iter(each.devices)))
+        self.come_from_where_somebody_is(banned, joins("lobby"))
+        if banned is not None and banned.session:
+            opened = [session for _, session in self.sessions]
+            if banned.session in opened:
+                self.resume(other, opened[::-1].index(banned.session), 0, 0)
+
+    @rule(place=PLACES, lot=LOTS, text=TEXTS)
+    def mute_on_the_server_and_try_to_speak(self, place: int, lot: int, text: str) -> None:
+        nick, nick_key = self.somebody(lot)
+        event = events.Restrict("", nick, "mute", 100, "", "", nick_key, server=True)
+        self.happens(self.admin(place), event)
+        for person in tuple(self.model.people):
+            if person.name.key == nick_key and not person.away:
+                self.happens(person.conn, events.Tell(nick, text, None, nick_key))
+                self.happens(person.conn, events.Say("lobby", text, None, False, "lobby"))
+
+    @rule(place=PLACES, lot=LOTS, what=RESTRAINTS)
+    def lift_on_the_server(self, place: int, lot: int, what: events.Restraint) -> None:
+        nick, nick_key = self.somebody(lot)
+        for row in self.model.server.restrictions:
+            if row.what == what and lot % 2:  # else it would hardly ever be called so still
+                nick, nick_key = row.name
+        event = events.Lift("", nick, what, "", nick_key, server=True)
+        self.happens(self.admin(place), event)
+
+    @rule(place=PLACES)
+    def ask_for_the_restrictions_of_the_server(self, place: int) -> None:
+        self.happens(self.admin(place), events.Restrictions("", server=True))
+
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, how=st.sampled_from(["kick", "slow", "moderated"]))
+    def an_admin_looks_after_a_room(
+        self, place: int, room: events.Join, lot: int, how: str
+    ) -> None:
+        conn = self.admin(place)
+        nick, nick_key = self.somebody(lot)
+        self.happens(conn, room)
+        if how == "kick":
+            self.happens(conn, events.Kick(room.room, nick, "", room.key, nick_key))
+        elif how == "slow":
+            self.happens(conn, events.RoomMode(room.room, slow_ms=50, key=room.key))
+        else:
+            self.happens(conn, events.RoomMode(room.room, moderated=True, key=room.key))
+        for _ in range(2):
+            self.happens(conn, events.Say(room.room, "a", None, False, room.key))
+
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, code=CODES)
     def invite(self, place: int, room: events.Join, lot: int, code: str) -> None:
         conn, there = self.moderator(place, room)
         nick, nick_key = ("", "") if code else self.somebody(lot)
@@ -291,7 +478,7 @@ class StateMachine(RuleBasedStateMachine):
     def join_by_a_code(self, place: int, room: events.Join, code: str) -> None:
         self.happens(self.places[place], events.Join(room.room, room.key, roles=True, code=code))
 
-    @rule(place=PLACES, room=ROOMS, lot=st.integers(0, 6), how=st.sampled_from(["own", "nick"]))
+    @rule(place=PLACES, room=ROOMS, lot=LOTS, how=st.sampled_from(["own", "nick"]))
     def redact(self, place: int, room: events.Join, lot: int, how: str) -> None:
         conn, there = self.moderator(place, room) if lot % 2 else (self.places[place], room)
         nick, nick_key = self.somebody(lot) if how == "nick" else ("", "")
@@ -364,7 +551,8 @@ class StateMachine(RuleBasedStateMachine):
     def rooms_and_members_are_the_models(self) -> None:
         rooms = {room.key: room.nicks() for room in self.state.rooms()}
         assert rooms == {key: room.nicks for key, room in self.model.rooms.items()}
-        assert all(rooms.values()), "a room without members"
+        kept = [key for key, room in self.model.rooms.items() if room.owners]
+        assert all(rooms[key] or key in kept for key in rooms), "a room without members"
         for person in self.model.people:
             real = self.real(person)
             assert list(real.rooms) == list(person.rooms)
@@ -407,6 +595,42 @@ class StateMachine(RuleBasedStateMachine):
             assert real.present == [self.real(each) for each in account.present]
             assert all(each.nick == account.name.text for each in real.present)
             assert all([*each.rooms] == [*real.present[0].rooms] for each in real.present)
+
+    @invariant()
+    def owners_and_moderators_are_the_models(self) -> None:
+        for key, room in self.model.rooms.items():
+            real = self.state.room(key)
+            assert real is not None
+            assert self.state.owners(real) == tuple(who.name.text for who in room.owners)
+            assert real.moderator_nicks() == room.moderating
+            assert len(real.moderators) == len(room.moderators) <= self.limits.moderators
+        for account in self.model.accounts.values():
+            kept = [room for room in self.model.rooms.values() if account in room.owners]
+            assert len(kept) <= self.limits.kept
+
+    @invariant()
+    def acts_are_the_models(self) -> None:
+        assert [*self.state.acts()] == self.model.remembered_acts
+
+    @invariant()
+    def how_far_one_has_read_is_the_models(self) -> None:
+        for key, account in self.model.accounts.items():
+            real = self.state.account(key)
+            assert real is not None
+            assert [*real.reads.items()] == [
+                (room, seq) for room, (_, seq) in account.reads.items()
+            ]
+
+    @invariant()
+    def what_is_restricted_on_the_server_is_the_models(self) -> None:
+        at, rules = START_MS + STEP_MS * self.state.seq, self.state._tables.rules
+        for what, real in (("ban", rules and rules.bans), ("mute", rules and rules.mutes)):
+            expected = self.model.server.in_force(what, at)
+            assert [
+                (each.nick, each.origin, each.until, each.by)
+                for each in (real.all() if real else ())
+                if at < each.until
+            ] == [(each.name.text, each.origin, each.until, each.by) for each in expected]
 
     @invariant()
     def nobody_else_has_a_nick_that_is_owned(self) -> None:
@@ -462,8 +686,11 @@ class SmallStateMachine(StateMachine):
         invitations=2,
         invitation_ms=300,
         slow_ms=60,
-        accounts=1,
+        accounts=2,
         devices=2,
         claims=2,
         claim_ms=80,
+        kept=1,
+        server_restrictions=2,
+        audit=5,
     )

@@ -81,6 +81,13 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
             notices.Restricted("lobby", "bob", "mute", 2, "ada", 1),
         ),
         (events.Lift("lobby", "bob", "mute"), notices.Lifted("lobby", "bob", "mute", "ada")),
+        (events.Kick("", "bob", server=True), notices.Expelled("bob", "ada", 1)),
+        (events.Restrict("", "bob", "ban", server=True), notices.Expelled("bob", "ada", 1, "", 2)),
+        (
+            events.Restrict("", "bob", "ban", server=True),
+            notices.Restricted("", "bob", "ban", 2, "ada", 1),
+        ),
+        (events.Lift("", "bob", "ban", server=True), notices.Lifted("", "bob", "ban", "ada")),
         (
             events.Role("lobby", "bob", "moderator"),
             notices.RoleSet("lobby", "bob", "moderator", "ada"),
@@ -89,6 +96,11 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Redact("lobby"), notices.Redacted("lobby", 5, "ada", 1, "ada")),
         (events.Invite("lobby", "bob"), notices.Invited("lobby", "ada", 2, 1, "bob")),
         (events.Restrictions("lobby"), notices.RestrictionList("lobby", (), 1)),
+        (events.Audit(), notices.ActList(())),
+        (
+            events.Restrict("", "bob", "mute", server=True),
+            notices.Restricted("", "bob", "mute", 2, "ada", 1),
+        ),
         (events.Quit(), notices.Closing("bye")),
         (events.Rooms(), notices.RoomList(())),
         (events.Who("lobby"), notices.Members("lobby", ("ada",))),
@@ -125,7 +137,10 @@ def test_an_answer_belongs_to_its_request_once(request_: Request, answer: Notice
         notices.Left("lobby", "bob", by="ada", at=1, until=2),
         notices.Restricted("lobby", "bob", "mute", 2, "eve", 1),
         notices.Restricted("lobby", "bob", "ban", 2, "ada", 1),
+        notices.Restricted("", "bob", "mute", 2, "ada", 1),
+        notices.Expelled("bob", "ada", 1),
         notices.Lifted("lobby", "bob", "mute", "eve"),
+        notices.Lifted("", "bob", "mute", "ada"),
         notices.ModeSet("lobby", "bob", private=True),
         notices.Invited("lobby", "bob", 2, 1, "ada"),
         notices.Redacted("lobby", 5, "bob", 1, "bob"),
@@ -338,3 +353,9 @@ def test_what_is_no_name_that_can_be_chosen_is_not_asked_for() -> None:
     room = "x" * 40_000
     told(requests, notices.Welcome("guest-1", "0", token="a"), notices.Entered(room, (), 1, 0, 0))
     assert reconnected(requests, notices.Welcome("guest-7", "1", token="b"))[1] == []
+
+
+def test_who_comes_back_to_an_account_has_its_nick() -> None:
+    requests = in_lobby()
+    _, asked = reconnected(requests, notices.Welcome("ada", "1", token="other", account="ada"))
+    assert asked == [events.Join("lobby")]

@@ -131,10 +131,12 @@ def test_it_knows_who_moderates_its_rooms() -> None:
         notices.RoleSet("lobby", "bob", "moderator", "eve"),
         notices.RoleSet("lobby", "cleo", "moderator", "bob"),
         notices.Renamed("cleo", "queen"),
-        notices.RoleSet("lobby", "ada", "moderator", "bob"),
+        notices.RoleSet("lobby", "ada", "owner", "bob"),
         notices.RoleSet("tea", "ada", "moderator", "bob"),
     )
     lobby = client.rooms["lobby"]
+    assert list(lobby.moderators) == ["bob", "queen", "ada"]
+    told(client, notices.RoleSet("lobby", "bob", "owner", "eve"))
     assert list(lobby.moderators) == ["bob", "queen", "ada"]
     told(client, notices.RoleSet("lobby", "queen", "member", "ada"), notices.Gone("bob"))
     assert list(lobby.moderators) == ["ada"]

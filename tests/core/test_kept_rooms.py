@@ -256,3 +256,103 @@ def test_people_without_an_account_talk_unless_only_accounts_may(guests: int) ->
     talk.do(0, grant("zoe"))
     talk.do(4, claim("zoe"))
     assert refusals(talk.do(4, joins("tea"))[4]) == []
+
+
+# ── Who is who, and how much ─────────────────────────────────────────────────────────────────
+
+
+def test_a_guest_who_turns_out_to_moderate_a_kept_room_already_does_so_once() -> None:
+    talk = Kept()
+    talk.do(1, role("eve", "moderator"))
+    talk.do(4, events.Quit())
+    talk.do(5, events.Connect())
+    talk.do(5, joins("lobby"))
+    talk.do(1, role("guest-1", "moderator"))
+    talk.do(5, events.Login("eve"))
+    room = talk.state.room("lobby")
+    account = talk.state.account("eve")
+    assert room is not None
+    assert account is not None
+    assert room.moderators.count(account.id) == 1
+    assert room.moderator_nicks() == ("ada", "eve")
+
+
+def test_who_keeps_a_room_moderates_it_where_it_did_before_and_not_beyond_the_bound() -> None:
+    talk = Owned(StateLimits(moderators=2))
+    talk.do(1, role("bob", "moderator"))
+    talk.do(1, keep())
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert room.moderator_nicks() == ("ada", "bob")
+    talk.do(1, keep(False))
+    talk.do(0, grant("zoe", admin=True))
+    talk.do(4, events.Connect())
+    talk.do(4, claim("zoe"))
+    talk.do(4, joins("lobby"))
+    assert refusals(talk.do(4, keep())[4]) == ["too-many"]
+
+
+def test_nobody_is_given_more_rooms_than_one_may_keep() -> None:
+    talk = Kept(StateLimits(kept=1))
+    talk.do(4, joins("tea"))
+    talk.do(4, events.RoomMode("tea", key="tea", kept=True))
+    assert refusals(talk.do(1, role("eve", "owner"))[1]) == ["too-many"]
+    talk.do(4, events.RoomMode("tea", key="tea", kept=False))
+    assert refusals(talk.do(1, role("eve", "owner"))[1]) == []
+    assert refusals(talk.do(1, role("eve", "owner"))[1]) == []  # it is one already
+
+
+def test_all_are_told_when_the_account_ends_that_kept_a_room() -> None:
+    talk = Kept()
+    assert talk.do(0, events.Withdraw("ada"))[3][-1] == ModeSet("lobby", "")
+
+
+def test_what_was_decided_about_an_account_that_ended_is_not_of_the_next_of_its_nick() -> None:
+    talk = Kept()
+    talk.do(1, events.Restrict("lobby", "eve", "ban", 60_000, "", "lobby", "eve"))
+    talk.do(0, events.Withdraw("eve"))
+    talk.do(0, grant("eve", "new"))
+    talk.do(5, events.Connect())
+    talk.do(5, claim("other", "new"))
+    assert refusals(talk.do(5, joins("lobby"))[5]) == []
+
+
+def test_before_anything_was_said_there_is_nothing_to_have_read() -> None:
+    talk = Owned()
+    room = talk.state.room("lobby")
+    assert room is not None
+    assert talk.do(1, read(room.seq)) == {}
+
+
+def test_a_guest_who_turns_out_to_be_banned_leaves_the_room() -> None:
+    talk = Kept()
+    talk.do(1, events.Restrict("lobby", "eve", "ban", 60_000, "", "lobby", "eve"))
+    talk.do(4, events.Quit())
+    talk.do(5, events.Connect())
+    talk.do(5, joins("lobby"))
+    assert notices.Left("lobby", "guest-1", own=True) in talk.do(5, events.Login("eve"))[5]
+    assert talk.members() == ("ada", "bob")
+
+
+def test_a_longer_mute_is_not_ended_by_a_shorter_one_of_a_guest_that_comes_to_be_it() -> None:
+    talk = Kept()
+    talk.do(4, joins("lobby"))
+    for typed, ms in (("eve", 60_000), ("guest-1", 20)):
+        if typed != "eve":
+            talk.do(4, events.Quit())
+            talk.do(5, events.Connect())
+            talk.do(5, joins("lobby"))
+        talk.do(1, events.Restrict("lobby", typed, "mute", ms, "", "lobby", typed))
+    told = talk.do(5, events.Login("eve"))[5]
+    assert [each.own for each in told if isinstance(each, notices.Restricted)] == [True]
+    for _ in range(3):
+        assert refusals(talk.do(5, say("lobby", "psst"))[5]) == ["muted"]
+
+
+def test_where_only_accounts_talk_guests_who_are_in_say_nothing_any_more() -> None:
+    talk = Owned()
+    talk.do(0, events.Configure({"guests": 0}))
+    for event in (say("lobby", "psst"), events.Topic("lobby", "psst", "lobby")):
+        assert refusals(talk.do(3, event)[3]) == ["no-right"]
+        assert refusals(talk.do(1, event)[1]) == []
+    assert talk.do(3, events.Quit("psst"))[1] == [notices.Gone("bob", "")]

@@ -111,6 +111,14 @@ def test_what_follows_a_password_waits_for_it() -> None:
     assert room.history[-1].text == "hello"
 
 
+def test_who_comes_by_a_password_is_told_of_no_device() -> None:
+    server = Owner()
+    server.connect(2, token="token 2")
+    server.send(2, f"/login ada {SECRET}\n".encode())
+    server.derive()
+    assert server.lines(2)[-1] == "* You are ada"
+
+
 def test_two_passwords_in_one_paste_are_taken_one_after_the_other() -> None:
     server = Owner()
     server.connect(2, token="token 2")

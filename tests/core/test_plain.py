@@ -132,7 +132,6 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ],
     ),
     (notices.Claimed("ada", 2), ["* This is device 2 of ada"]),
-    (notices.Claimed("ada", 0), ["* You are here as ada"]),
     (
         notices.Offered("ada", 61_000, 1_000, "a1b2c"),
         ["* /claim a1b2c on another device makes it one of ada, for 1 min"],

@@ -309,3 +309,47 @@ def test_a_nick_that_somebody_else_has_is_not_looked_for_in_a_ban_of_a_guest_tha
     assert refusals(talk.do(9, lift("ban", "bob"))[9]) == []
     talk.do(21, events.Connect("", "school"))
     assert talk.state.person(21) is not None
+
+
+# ── Beyond that ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_is_banned_does_not_come_by_its_session_from_elsewhere() -> None:
+    talk = Looked()
+    talk.do(9, restrict("ban", "bob"))
+    told = talk.do(20, events.Resume(session("bob"), "fresh", origin="home"))[20]
+    assert refusals(told) == ["banned"]
+    assert talk.closed[-1] == 20
+
+
+def test_who_is_muted_is_so_also_as_an_account_that_is_here() -> None:
+    talk = Looked()
+    talk.do(9, restrict("mute", "bob"))
+    told = talk.do(5, events.Login("phone"))
+    for conn in (1, 2, 5):
+        assert [each.own for each in told[conn] if isinstance(each, Restricted)] == [True]
+        assert refusals(talk.do(conn, say("lobby", "psst"))[conn]) == ["muted"]
+
+
+def test_an_admin_lets_people_speak_in_a_room_that_nobody_else_moderates() -> None:
+    talk = Looked()
+    talk.do(9, joins("lobby"))
+    talk.do(9, events.Role("lobby", "ada", "member", "lobby", "ada"))
+    talk.do(9, events.RoomMode("lobby", moderated=True, key="lobby"))
+    assert refusals(talk.do(5, say("lobby", "psst"))[5]) == ["muted"]
+    told = talk.do(0, grant("zoe", "", admin=False))
+    assert told[5] == [notices.ModeSet("lobby", "")]
+    assert refusals(talk.do(5, say("lobby", "tea"))[5]) == []
+    talk.do(0, grant("zoe", "", admin=True))
+    talk.do(9, events.RoomMode("lobby", moderated=True, key="lobby"))
+    told = talk.do(9, events.Out("lobby", "lobby"))
+    assert told[5][-1] == notices.ModeSet("lobby", "")
+
+
+def test_to_take_back_what_was_never_said_is_no_act() -> None:
+    talk = Looked()
+    before = talk.state.acts()
+    assert refusals(talk.do(1, events.Redact("lobby", 10**6, "", "lobby"))[1]) == [
+        "no-such-message"
+    ]
+    assert talk.state.acts() == before

@@ -44,19 +44,21 @@ from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, rights
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, moderation, rights, rooms
 from tcpchat_core.state.restrictions import Restrictions
 from tests.core import (
     checkers,
     test_archive,
     test_client,
+    test_kept_rooms,
     test_moderation,
     test_paste,
     test_server,
+    test_server_wide,
     test_state,
 )
 from tests.core.browser import told_frames
-from tests.core.harness import random_log
+from tests.core.harness import LIMITS, random_log
 from tests.core.protocol_machine import DelayedLogMachine, ProtocolMachine
 from tests.core.session_machine import SessionMachine
 from tests.core.state_machine import SmallStateMachine, StateMachine
@@ -490,13 +492,139 @@ def who_was_put_out_is_shown_what_was_found(patch: Patch) -> None:
     patch.setattr(Person, "remember_put_out", lambda *_: None)
 
 
+# ── Rooms that are kept, and the whole server ────────────────────────────────────────────────
+
+
+def who_is_no_owner_makes_owners(patch: Patch) -> None:
+    patch.setattr(Room, "is_owned_by", lambda *_: True)
+
+
+def the_last_owner_can_be_removed(patch: Patch) -> None:
+    original = HANDLERS[events.Role]
+
+    def role(tables: Tables, person: Person, event: events.Role, at: int) -> list[Action]:
+        room = person.rooms.get(event.key)
+        owners = () if room is None else room.owners
+        account = tables.accounts.get(event.nick_key)
+        if room is None or account is None or owners != (account.id,) or event.role != "member":
+            return original(tables, person, event, at)
+        room.owners = (*owners, 10**9)  # as if there were another
+        actions = original(tables, person, event, at)
+        room.moderate(room.moderators, tuple([id for id in room.owners if id != 10**9]))
+        return actions
+
+    patch.setitem(HANDLERS, events.Role, role)
+
+
+def an_empty_kept_room_vanishes(patch: Patch) -> None:
+    original = Tables.sweep
+
+    def sweep(self: Tables, room: Room) -> None:
+        if not room.members:
+            room.owners = ()
+        original(self, room)
+
+    patch.setattr(Tables, "sweep", sweep)
+
+
+def a_snapshot_forgets_who_owns(patch: Patch) -> None:
+    def change(record: dict[str, Any]) -> None:
+        for room in record.get("moderation", ()):
+            room.pop("owners", None)
+
+    change_snapshots(patch, change)
+
+
+def a_secret_is_not_asked_for(patch: Patch) -> None:
+    original = rights.may_not_enter
+
+    def may_not_enter(
+        tables: Tables, room: Room, person: Person, code: str, at: int
+    ) -> rights.Refusal | None:
+        secret = room.rules.secret if room.rules else ""
+        return original(tables, room, person, secret or code, at)
+
+    patch.setattr(rights, "may_not_enter", may_not_enter)
+
+
+def a_ban_of_the_server_does_not_hold_by_session(patch: Patch) -> None:
+    original = rights.may_not_come
+    patch.setattr(
+        rights, "may_not_come", lambda tables, person, _, at: original(tables, person, "", at)
+    )
+
+
+def a_ban_of_the_server_does_not_hold_by_origin(patch: Patch) -> None:
+    original = rights.may_not_come
+
+    def may_not_come(
+        tables: Tables, person: Person, earlier: str, at: int
+    ) -> rights.Refusal | None:
+        elsewhere = Person(person.conn, "", "", person.session)
+        elsewhere.account = person.account
+        return original(tables, elsewhere, earlier, at)
+
+    patch.setattr(rights, "may_not_come", may_not_come)
+
+
+def a_ban_of_the_server_does_not_hold_for_claims(patch: Patch) -> None:
+    patch.setattr(rights, "may_not_become", lambda *_: None)
+
+
+def an_admin_can_be_banned(patch: Patch) -> None:
+    original = moderation.target_of
+
+    def target_of(tables: Tables, nick_key: str) -> moderation.Target | None:
+        target = original(tables, nick_key)
+        return None if target is None else target._replace(is_admin=False)
+
+    patch.setattr(moderation, "target_of", target_of)
+
+
+def a_mute_of_the_server_does_not_hold_for_direct_messages(patch: Patch) -> None:
+    original = HANDLERS[events.Tell]
+
+    def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Action]:
+        rules, tables.rules = tables.rules, None
+        actions = original(tables, person, event, at)
+        tables.rules = rules
+        return actions
+
+    patch.setitem(HANDLERS, events.Tell, tell)
+
+
+def acts_are_not_remembered(patch: Patch) -> None:
+    patch.setattr(Tables, "note", lambda *_: None)
+
+
+def a_guest_talks_where_only_accounts_do(patch: Patch) -> None:
+    patch.setattr(rights, "is_guest_where_none_talk", lambda *_: False)
+
+
+def what_was_read_is_unread_again(patch: Patch) -> None:
+    patch.setattr(rooms, "has_read", lambda *_: 0)
+
+
+def a_guest_that_comes_to_be_an_account_is_muted_no_more(patch: Patch) -> None:
+    patch.setattr(rights, "goes_by", lambda *_: False)
+
+
+def an_admin_moderates_nothing(patch: Patch) -> None:
+    patch.setattr(Person, "is_admin", False)
+
+
 MODERATION: list[Callable[[Patch], None]] = [
     everybody_moderates,
     who_is_put_out_hears_on,
     a_restriction_ends_too_late,
     a_restriction_ends_too_early,
     who_comes_from_the_same_place_is_not_known,
-    all_of_one_place_are_restricted,
+    an_empty_kept_room_vanishes,
+    a_snapshot_forgets_who_owns,
+    a_ban_of_the_server_does_not_hold_by_origin,
+    acts_are_not_remembered,
+    a_guest_talks_where_only_accounts_do,
+    an_admin_moderates_nothing,
     a_snapshot_forgets_who_moderates,
     a_snapshot_forgets_where_people_come_from,
 ]
@@ -746,6 +874,67 @@ BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
         who_is_put_out_while_away_is_not_told,
         test_moderation.test_a_session_that_was_kicked_while_away_is_told_so_and_sent_nothing_said_since,
     ),
+    (
+        all_of_one_place_are_restricted,
+        test_moderation.test_who_is_in_already_may_speak_when_somebody_behind_the_same_address_is_muted,
+    ),
+    (
+        who_is_no_owner_makes_owners,
+        test_kept_rooms.test_only_an_owner_says_who_owns_a_room,
+    ),
+    (
+        the_last_owner_can_be_removed,
+        test_kept_rooms.test_the_last_owner_is_told_how_to_leave_a_room_to_others,
+    ),
+    (
+        an_empty_kept_room_vanishes,
+        test_kept_rooms.test_a_room_that_is_kept_stays_when_nobody_is_in_it_with_all_that_it_has,
+    ),
+    (
+        a_snapshot_forgets_who_owns,
+        test_kept_rooms.test_a_room_that_is_kept_stays_when_nobody_is_in_it_with_all_that_it_has,
+    ),
+    (a_secret_is_not_asked_for, test_kept_rooms.test_a_secret_lets_in_who_says_it),
+    (
+        a_ban_of_the_server_does_not_hold_by_session,
+        test_server_wide.test_who_is_banned_does_not_come_by_its_session_from_elsewhere,
+    ),
+    (
+        a_ban_of_the_server_does_not_hold_by_origin,
+        test_server_wide.test_who_is_banned_is_turned_away_on_every_way_until_the_end,
+    ),
+    (
+        a_ban_of_the_server_does_not_hold_for_claims,
+        test_server_wide.test_an_account_that_is_banned_does_not_come_by_a_code_or_a_device,
+    ),
+    (
+        an_admin_can_be_banned,
+        lambda: test_server_wide.test_only_an_admin_may_and_not_to_an_admin(test_server_wide.BANS),
+    ),
+    (
+        a_mute_of_the_server_does_not_hold_for_direct_messages,
+        test_server_wide.test_who_is_muted_says_nothing_to_anybody_and_is_told_until_when,
+    ),
+    (
+        acts_are_not_remembered,
+        test_server_wide.test_what_was_done_is_remembered_with_who_did_it_and_when,
+    ),
+    (
+        a_guest_talks_where_only_accounts_do,
+        lambda: test_kept_rooms.test_people_without_an_account_talk_unless_only_accounts_may(0),
+    ),
+    (
+        what_was_read_is_unread_again,
+        test_kept_rooms.test_ones_other_devices_are_told_how_far_one_has_read_and_who_comes_is_too,
+    ),
+    (
+        a_guest_that_comes_to_be_an_account_is_muted_no_more,
+        test_server_wide.test_a_mute_goes_on_when_a_guest_becomes_an_account,
+    ),
+    (
+        an_admin_moderates_nothing,
+        test_server_wide.test_an_admin_moderates_each_room_that_it_is_in_and_is_kept_from_none,
+    ),
     (a_client_shows_what_it_has_seen, test_client.test_what_was_seen_is_not_shown_again),
     (a_client_shows_receipts_twice, test_client.test_its_own_message_in_a_replay_is_its_receipt),
     (
@@ -862,6 +1051,11 @@ def test_an_order_that_depends_on_hashes_is_seen() -> None:
 
 
 def test_a_snapshot_that_leaves_something_out_is_seen(monkeypatch: Patch) -> None:
+    log, state = random_log(1, 2000), ChatState(limits=LIMITS)
+    with_topic = []  # the places at which there is something to forget
+    for each in log:
+        state.handle(each)
+        with_topic += [each.seq] if any(room.topic_at for room in state.rooms()) else []
     a_snapshot_forgets_a_topic(monkeypatch)
     with pytest.raises(AssertionError):
-        checkers.check_snapshot_and_rest(random_log(1, 2000), 1500, 0)
+        checkers.check_snapshot_and_rest(log, with_topic[-1], 0)

@@ -14,6 +14,7 @@ from tcpchat_core import (
     Broadcast,
     ChatState,
     Close,
+    Derive,
     Effect,
     Enter,
     Leave,
@@ -24,7 +25,9 @@ from tcpchat_core import (
     ServerProtocol,
     StateLimits,
     Stream,
+    events,
 )
+from tcpchat_core.server.access import code_hash
 
 AT = 1_767_225_600_000  # 2026-01-01, so that the pages can show times
 
@@ -33,13 +36,21 @@ HISTORY = 3
 
 PASSWORD = "open sesame"
 
+# The accounts of the pages: their codes, and whether they look after the server.
+ACCOUNTS = {
+    "zoe": ("a1b2c-3d4e5-f6071-82930", False),
+    "ivy": ("0a1b2-c3d4e-5f607-18293", True),
+}
+
+NOBODYS_PASSWORD = "made of a password that nobody has"
+
 
 class ChatRoom:
     """People by name; each is shown what the server sends to their connection."""
 
     def __init__(self, password: str = "") -> None:
         state = ChatState(epoch="e1", limits=StateLimits(history_messages=HISTORY))
-        self._server = ServerProtocol(state, password=password)
+        self._server = ServerProtocol(state, password=password, nobodys_password=NOBODYS_PASSWORD)
         self._seq = 0
         self._last_conn = 0
         self._now = 0
@@ -71,6 +82,12 @@ class ChatRoom:
         self._carry_out(self._server.connection_lost(self._conns.pop(name), now=self._now))
         return self._told()
 
+    def make_account(self, nick: str) -> None:
+        """Do what the owner of the server does for one of the accounts of the pages."""
+        code, admin = ACCOUNTS[nick]
+        grant = events.Grant(nick, nick, code_hash(code), admin or None)
+        self._carry_out([Propose(0, 0, (grant,))])
+
     def _told(self) -> dict[str, list[str]]:
         return {
             name: self._shown.pop(conn).decode().splitlines()
@@ -96,6 +113,11 @@ class ChatRoom:
                     audience.add(conn)
                 case Leave(audience, conn):
                     audience.discard(conn)
+                case Derive(conn, ticket, said, against):
+                    made = f"made of {said}"
+                    if against:
+                        made = against if against == made else ""
+                    effects += self._server.derived(conn, ticket, made, now=self._now)
                 case Pause(conn):
                     self._paused.add(conn)
                 case Resume(conn):
@@ -109,7 +131,9 @@ class ChatRoom:
 
 
 def room_of_the_pages(password: str = "") -> ChatRoom:
-    """ada and bob are in lobby, eve is in no room; all three with the plain dialect."""
+    """ada and bob are in lobby, eve is in no room; all three with the plain dialect. zoe and ivy
+    have accounts.
+    """
     room = ChatRoom(password)
     for name in ("ada", "bob", "eve"):
         if password:
@@ -117,6 +141,8 @@ def room_of_the_pages(password: str = "") -> ChatRoom:
         room.send(name, f"/nick {name}")
     for name in ("ada", "bob"):
         room.send(name, "/join lobby")
+    for nick in ACCOUNTS:
+        room.make_account(nick)
     return room
 
 

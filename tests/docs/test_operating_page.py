@@ -42,7 +42,9 @@ def test_the_defaults_of_the_page_are_the_servers() -> None:
 
 def test_the_commands_of_the_page_are_the_servers() -> None:
     rows = table(sections(PAGE["What is kept"], 3)["Looking after it"])
-    named = [re.findall(r"^`tcpchat-server (\w+) (?:DIR|status)\b", row[0]) for row in rows]
+    named = [
+        re.findall(r"^`tcpchat-server (\w+) (?:DIR|--data DIR|status)\b", row[0]) for row in rows
+    ]
     assert sorted(name for names in named for name in names) == sorted(TOOLS)
     assert len(rows) == len(TOOLS)
 

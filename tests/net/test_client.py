@@ -13,6 +13,7 @@ from gevent.event import Event
 import tcpchat_net.client
 from tcpchat_core import LineTooLongError, RemoteError, events, notices
 from tcpchat_core.dialects.jsonl import JSON, decode_request
+from tcpchat_core.server.access import session_of
 from tcpchat_net import ChatClient, ConnectionClosed, RequestRejected
 from tests.net.peers import LIMIT_SECONDS, Serving, in_turn_until, serving
 
@@ -310,6 +311,27 @@ def test_nonsense_after_the_welcome_ends_all_that_waits(pretend: Any) -> None:
         for ask in (chat.ping, chat.next_notice, lambda: chat.say("lobby", "hello")):
             with pytest.raises(RemoteError):
                 ask()
+
+
+def test_a_program_comes_by_the_token_of_its_device(server: Serving) -> None:
+    done = Event()
+    made = events.Grant("clock", "clock", device=session_of("a token"), name="token")
+    server.node.propose(made, done.set)
+    assert done.wait(LIMIT_SECONDS)
+    with (
+        ChatClient(*server.address, device="a token", timeout=LIMIT_SECONDS) as here,
+        ChatClient(*server.address, device="a token", timeout=LIMIT_SECONDS) as there,
+    ):
+        assert (here.nick, there.nick) == ("clock", "clock")
+        here.join("lobby")
+        entered = there.next_notice(LIMIT_SECONDS)
+        assert isinstance(entered, notices.Entered)
+        assert entered.members == ("clock",)
+
+
+def test_a_token_that_is_nobodys_is_refused(server: Serving) -> None:
+    with pytest.raises(RequestRejected, match="unknown-device"):
+        ChatClient(*server.address, device="no token", timeout=LIMIT_SECONDS)
 
 
 def test_closing_says_goodbye_and_may_be_done_twice(server: Serving) -> None:

@@ -23,6 +23,7 @@ from tcpchat_core import ClientProtocol, TcpchatError, events, nick_name, notice
 from tcpchat_core.client import PendingRequest, Reconnect, Requests, RoomView
 from tcpchat_core.commands import COMMANDS, help_lines
 from tcpchat_core.dialects.jsonl import JSON, encode_request
+from tcpchat_core.dialects.plain import PLAIN
 from tcpchat_core.events import Request
 from tcpchat_core.names import Name, nick_key
 from tcpchat_core.notices import Notice, Rejected
@@ -90,9 +91,9 @@ ODD_LINES: Final = (
 class Recorder:
     """One session: the calls are made, and written down."""
 
-    def __init__(self, password: str = "") -> None:
-        self.password = password
-        self.requests = Requests(ClientProtocol(password=password))
+    def __init__(self, password: str = "", device: str = "") -> None:
+        self.password, self.device = password, device
+        self.requests = Requests(ClientProtocol(password=password, device=device))
         self.asked: list[PendingRequest | None] = []
         self.steps: list[dict[str, Any]] = []
 
@@ -137,8 +138,10 @@ class Recorder:
             self.receive(JSON.encode(notice).decode().rstrip("\n"))
 
     def reload(self) -> None:
-        """What a page's reload keeps of a session: its numbers, and what has no receipt."""
-        old, new = self.protocol, ClientProtocol()
+        """What a page's reload keeps of a session: its numbers, and what has no receipt; and what
+        the browser keeps: by which token it comes.
+        """
+        old, new = self.protocol, ClientProtocol(device=self.protocol.device)
         new.nick, new.welcome, new.epoch = old.nick, old.welcome, old.epoch
         new._told, new._last_id = old._told, old._last_id
         new._lost = set(old._lost)
@@ -175,11 +178,12 @@ class Recorder:
             ],
             "unacknowledged": [*protocol.unacknowledged],
             "abandoned": [said.id for said in protocol.abandoned],
+            "device": protocol.device,
         }
         self.steps.append({"call": call, "argument": argument, "result": result, "state": state})
 
     def session(self) -> dict[str, Any]:
-        return {"password": self.password, "steps": self.steps}
+        return {"password": self.password, "device": self.device, "steps": self.steps}
 
 
 def _lines(data: bytes) -> list[Any]:
@@ -249,11 +253,22 @@ class Lots:
             lambda: events.Who(self.room()),
             lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
             lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
-            lambda: events.Kick(self.room(), self.nick()),
-            lambda: events.Restrict(self.room(), self.nick(), draw(("ban", "mute"))),
+            lambda: events.Kick(self.room(), self.nick(), server=draw((True, False))),
+            lambda: events.Restrict(
+                self.room(), self.nick(), draw(("ban", "mute")), server=draw((True, False))
+            ),
             lambda: events.Lift(self.room(), self.nick(), draw(("ban", "mute"))),
-            lambda: events.Role(self.room(), self.nick(), draw(("moderator", "member"))),
-            lambda: events.RoomMode(self.room(), private=draw((True, False))),
+            lambda: events.Role(self.room(), self.nick(), draw(("moderator", "member", "owner"))),
+            lambda: events.RoomMode(
+                self.room(), private=draw((True, False)), secret=draw(("", "x", None))
+            ),
+            lambda: events.Claim("c0de", draw(("", "phone"))),
+            lambda: events.Login(draw(("", "t0ken")), draw(("", "ada")), draw(("", "sesame"))),
+            lambda: events.Password(draw(("", "sésame"))),
+            events.Offer,
+            events.Devices,
+            lambda: events.Revoke(draw((1, 2))),
+            lambda: events.Audit(draw((20, 50))),
             lambda: events.Invite(self.room(), draw(("", self.nick()))),
             lambda: events.Redact(self.room(), draw((0, 3))),
             lambda: events.Restrictions(self.room()),
@@ -281,7 +296,7 @@ class Lots:
             lambda: self.said(ids),
             lambda: notices.Sent(0, draw([None, *ids]), room, seq=self.number(room)),
             lambda: notices.Sent(0, draw(ids), None, nick),
-            lambda: notices.Told(nick, "psst", draw((1, 2, 3, 9)), 0),
+            lambda: notices.Told(nick, "psst", draw((1, 2, 3, 9)), 0, draw(("", "ada"))),
             lambda: notices.Gap(draw(("", room)), self.number(room)),
             lambda: notices.Entered(room, ("ada", nick), draw((2, 700)), self.number(room), 0, "t"),
             lambda: notices.Joined(room, nick, 1, 0),
@@ -289,8 +304,16 @@ class Lots:
             lambda: notices.Left(room, nick, by=by, at=1, until=draw((0, 2))),
             lambda: notices.Restricted(room, nick, draw(("ban", "mute")), 2, by, 1),
             lambda: notices.Lifted(room, nick, draw(("ban", "mute")), by),
-            lambda: notices.RoleSet(room, nick, draw(("moderator", "member")), by),
-            lambda: notices.ModeSet(room, by, 5_000),
+            lambda: notices.RoleSet(room, nick, draw(("moderator", "member", "owner")), by),
+            lambda: notices.ModeSet(room, by, 5_000, kept=draw((True, False))),
+            lambda: notices.Expelled(nick, by, 1, "", draw((0, 2))),
+            lambda: notices.Claimed(nick, 1, token=draw(("", "t0ken", "an\x9bother"))),
+            lambda: notices.PasswordSet(nick, is_set=draw((True, False))),
+            lambda: notices.Offered(nick, 2, 1, "c0de"),
+            lambda: notices.DeviceList(nick, (notices.DeviceInfo(1, 2, "a\x9bb", own=True),)),
+            lambda: notices.Revoked(draw((1, 2))),
+            lambda: notices.ActList((notices.Act(1, by, "kick", room, nick, 2, "x\x9by"),)),
+            lambda: notices.ReadUpTo(room, self.seq[room]),
             lambda: notices.Redacted(room, 3, by, 1),
             lambda: notices.Invited(room, by, 2, 1, nick),
             lambda: notices.RestrictionList(
@@ -341,7 +364,9 @@ class Lots:
 def _drawn_session(seed: int) -> dict[str, Any]:
     chance = random.Random(seed)
     lots = Lots(chance)
-    recorder = Recorder(chance.choice(("", "", "sesame", "s\udce9same")))
+    recorder = Recorder(
+        chance.choice(("", "", "sesame", "s\udce9same")), chance.choice(("", "", "t0ken"))
+    )
     if chance.random() < 0.8:
         recorder.hello()
     if chance.random() < 0.8:
@@ -509,7 +534,88 @@ _TYPED: Final = (
     "/join den code", "/join a b c", "/slow 5s", "/slow off", "/slow OFF", "/slow", "/slow 5", "/moderated on",
     "/moderated Off", "/moderated", "/private on", "/private x", "/invite", "/invite bob", "/invite a b",
     "/redact", "/redact bob", "/redact a b",
+    "/kick bob --server", "/kick --server bob  be  quiet", "/kick --server", "/kick bob --servers", "/kick bob --server x",
+    "/kick  --server", "/mute bob 10m --server", "/mute --server bob spam", "/ban bob 1d spam --server", "/ban --server --server",
+    "/unban bob --server", "/unmute --server bob", "/unban --server", "/unban a b --server", "/bans --server", "/mutes --server",
+    "/bans --server x", "/bans x --server", "/bans --Server", "/own bob", "/own", "/keep", "/keep on", "/keep OFF", "/keep x",
+    "/secret teapot", "/secret OFF", "/secret", "/secret a b", "/claim", "/claim a1b2c", "/claim a1b2c  my phone ", "/login",
+    "/login t0ken", "/login ada correct horse", "/login  ada", "/password", "/password off", "/password OFF ",
+    "/password correct  horse", "/device", "/device x", "/devices", "/devices x", "/revoke", "/revoke 2", "/revoke x",
+    "/revoke 0", "/audit", "/audit 50", "/audit x", "/audt", "/cliam x",
 )  # fmt: skip
+
+
+_AT: Final = 1_767_225_600_000
+
+# What the page tells in the words of the plain dialect.
+_TOLD: Final[tuple[Notice, ...]] = (
+    *(
+        notices.Restricted(room, "bob", what, _AT + 90_000, "ada", _AT, reason, own=own)
+        for room in ("lobby", "")
+        for what in ("ban", "mute", "other")
+        for reason, own in (("", False), ("spam", True))
+    ),
+    *(
+        notices.Lifted(room, "bob", what, "ada", own=own)
+        for room in ("lobby", "")
+        for what, own in (("ban", False), ("mute", True))
+    ),
+    *(
+        notices.RoleSet("lobby", "bob", role, "ada")
+        for role in ("owner", "moderator", "member", "x")
+    ),
+    notices.ModeSet("lobby", ""),
+    notices.ModeSet("lobby", "ada", 5_000, moderated=True, private=True, kept=True),
+    notices.ModeSet("lobby", "ada", kept=True),
+    notices.Expelled("bob", "ada", _AT),
+    notices.Expelled("bob", "ada", _AT, "spam", _AT + 86_400_000),
+    notices.Invited("lobby", "ada", _AT + 3_600_000, _AT, "bob"),
+    notices.Invited("lobby", "ada", _AT + 3_600_001, _AT, code="c0de"),
+    notices.Left("lobby", "bob", by="ada", at=_AT),
+    notices.Left("lobby", "bob", own=True, by="ada", reason="spam", at=_AT, until=_AT + 7_200_000),
+    notices.Claimed("ada", 2),
+    notices.Claimed("ada", 1, admin=True),
+    notices.PasswordSet("ada"),
+    notices.PasswordSet("ada", is_set=False),
+    notices.Offered("ada", _AT + 600_000, _AT, "c0de"),
+    notices.Revoked(2),
+    notices.Members("lobby", ("ada", "bob")),
+    notices.Members("lobby", ("ada", "bob"), ("ada",), ("eve", "ada")),
+    notices.RestrictionList("lobby", (), _AT),
+    notices.RestrictionList("", (), _AT),
+    *(
+        notices.RestrictionList(
+            room,
+            (
+                notices.RestrictionInfo("bob", "ban", _AT + 60_000, "ada", "spam"),
+                notices.RestrictionInfo("eve", "mute", _AT + 60_001, "ada"),
+            ),
+            _AT,
+        )
+        for room in ("lobby", "")
+    ),
+    notices.ActList(()),
+    notices.ActList(
+        (
+            notices.Act(_AT, "", "invite", nick="bob"),
+            notices.Act(_AT, "ada", "ban", "lobby", "bob", _AT + 86_400_000, "spam"),
+            notices.Act(_AT, "ada", "mode", "lobby"),
+        )
+    ),
+    notices.DeviceList(
+        "ada",
+        (
+            notices.DeviceInfo(1, _AT),
+            notices.DeviceInfo(2, _AT, "phone", here=True),
+            notices.DeviceInfo(3, _AT, here=True, own=True),
+        ),
+    ),
+)
+
+
+def _told(notice: Notice) -> list[str]:
+    lines = [line.removeprefix("* ") for line in PLAIN.encode(notice).decode().splitlines()]
+    return [line[0].lower() + line[1:] for line in lines]
 
 
 def _texts() -> dict[str, Any]:
@@ -526,6 +632,8 @@ def _texts() -> dict[str, Any]:
             and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
             and not (asked.__struct_config__.tag == "search" and key == "limit")
             and not (asked.__struct_config__.tag == "redact" and key == "seq")
+            and not (line == "/audit" and key == "limit")
+            and not (key == "server" and value is False)
         }
 
     chance = random.Random(7)
@@ -558,6 +666,7 @@ def _texts() -> dict[str, Any]:
         ],
         "nicks": [[nick, nick_key(nick), int(nick_style(nick).rpartition(".")[2])] for nick in nicks],
         "completed": _completed(),
+        "told": [[_notice(each), _told(each)] for each in _TOLD],
         "mentions": [
             [text, me, _renderer(me).mentions_me(text)]
             for me in ("ada", "a.b", "x-y", "иван", "c+", "")

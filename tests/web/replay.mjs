@@ -53,6 +53,7 @@ function stateOf(protocol) {
     ]),
     unacknowledged: [...protocol.unacknowledged.keys()],
     abandoned: protocol.abandoned.map((request) => request.id),
+    device: protocol.device,
   };
 }
 
@@ -81,7 +82,7 @@ function step(module, requests, asked, { call, argument }) {
 }
 
 function replaySession(module, session, number) {
-  let requests = new module.Requests(new module.ClientProtocol({ password: session.password }));
+  let requests = new module.Requests(new module.ClientProtocol(session));
   let asked = [];
   session.steps.forEach((each, place) => {
     const what = `session ${number}, step ${place} (${JSON.stringify(each).slice(0, 300)})`;
@@ -89,7 +90,8 @@ function replaySession(module, session, number) {
     try {
       if (each.call === "reloaded") {
         const saved = JSON.parse(JSON.stringify(requests.protocol.saved()));
-        requests = new module.Requests(module.ClientProtocol.restored(saved));
+        const { device } = requests.protocol; // which the browser keeps
+        requests = new module.Requests(Object.assign(module.ClientProtocol.restored(saved), { device }));
         asked = asked.map(() => null);
       } else result = step(module, requests, asked, each);
     } catch (error) {
@@ -113,7 +115,13 @@ function replayReconnect(module, { give_up_after_ms: patience, steps }, number) 
   });
 }
 
-function replayTexts(module, commands) {
+const plainText = (parts) => parts.map((part) => part.nick ?? part).join("");
+
+function replayTexts(module, commands, { linesOf, putOut }) {
+  for (const [notice, should] of texts.told) {
+    const lines = notice.type === "left" ? [putOut(notice)] : linesOf(notice);
+    same(`told ${JSON.stringify(notice)}`, lines.map(plainText), should);
+  }
   for (const [text, clean, wellFormed] of texts.sanitized) {
     same(`sanitize(${JSON.stringify(text)})`, module.sanitize(text), clean);
     same(`replaceSurrogates(${JSON.stringify(text)})`, module.replaceSurrogates(text), wellFormed);
@@ -143,9 +151,10 @@ for (const folder of folders) {
   const load = (name) => import(pathToFileURL(path.join(folder, name)));
   try {
     const [module, commands] = [await load("protocol.js"), await load("commands.js")];
+    const moderation = await load("moderation.js");
     sessions.forEach((session, number) => replaySession(module, session, number));
     reconnects.forEach((each, number) => replayReconnect(module, each, number));
-    replayTexts(module, commands);
+    replayTexts(module, commands, moderation);
     console.log("null");
   } catch (error) {
     console.log(JSON.stringify(error instanceof Different ? error.message : String(error.stack)));

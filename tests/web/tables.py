@@ -23,7 +23,14 @@ from tcpchat_core.commands import COMMANDS
 
 PAGE: Final = Path(__file__).parents[2] / "tcpchat_net" / "page"
 
-_STRUCTS: Final = (notices.Limits, notices.RoomInfo, notices.RoomState, notices.RestrictionInfo)
+_STRUCTS: Final = (
+    notices.Limits,
+    notices.RoomInfo,
+    notices.RoomState,
+    notices.RestrictionInfo,
+    notices.DeviceInfo,
+    notices.Act,
+)
 
 # The server fills these in; a peer need not know of them.
 _NOT_FOR_PEERS: Final = {"key", "nick_key", "roles", "code_hash"}

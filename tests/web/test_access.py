@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.cli.cable import Plug
+from tests.cli.test_admin import code_for
 from tests.web.conftest import NARROW, People, Program, Site
 
 MEMBERS = 60
@@ -23,6 +25,7 @@ class World(NamedTuple):
     people: People
     cable: Callable[[Site], tuple[Plug, Site]]
     stack: ExitStack
+    folder: Path
 
 
 @pytest.fixture
@@ -30,8 +33,9 @@ def world(
     serve: Callable[..., Site],
     people: People,
     cable: Callable[[Site], tuple[Plug, Site]],
+    tmp_path: Path,
 ) -> World:
-    return World(serve, people, cable, ExitStack())
+    return World(serve, people, cable, ExitStack(), tmp_path)
 
 
 def _talk(world: World, *flags: str) -> tuple[Site, Program]:
@@ -51,6 +55,14 @@ def _talk(world: World, *flags: str) -> tuple[Site, Program]:
 def entrance(world: World) -> Page:
     site, _ = _talk(world)
     pia = world.people.opens(site.url)
+    expect(pia.locator("#offered-rooms li")).to_have_count(1)
+    return pia
+
+
+def invited(world: World) -> Page:
+    site, _ = _talk(world, "--data", str(world.folder))
+    pia = world.people.opens(f"{site.url}#claim={code_for(world.folder, 'pia')}")
+    expect(pia.locator("#account")).to_be_visible()
     expect(pia.locator("#offered-rooms li")).to_have_count(1)
     return pia
 
@@ -156,6 +168,7 @@ def over(world: World) -> Page:
 
 SCENES = (
     entrance,
+    invited,
     refused_nick,
     full_room,
     unread,

@@ -58,6 +58,15 @@ MUTANTS = {
         "[]",
     ),
     "who is gone stays": ("for (const each of this._leftBy(notice.nick))", "for (const each of [])"),
+    "the device is not said": ("token, told, password, device });", "token, told, password });"),
+    "who comes again by a device that it has loses it": (
+        "this.device = notice.token || this.device;",
+        "this.device = notice.token;",
+    ),
+    "who is put out of the server is thought out of a room": (
+        "if (server !== isOfServer) return false;",
+        "",
+    ),
     "ids begin anew after a reload": ("protocol._lastId = saved.lastId;", ""),
 }  # fmt: skip
 
@@ -99,6 +108,7 @@ def differences(node: str, recorded: Path, folders: list[Path]) -> list[str | No
         text=True,
         timeout=120,
         check=True,
+        env={**os.environ, "TZ": "UTC"},  # where the plain dialect is
     )
     return [json.loads(line) for line in done.stdout.strip().split("\n")]
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
+from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.render import Renderer
@@ -28,7 +29,7 @@ from tcpchat_cli.terminal.settings import (
     load_settings,
     remember_servers,
 )
-from tcpchat_core import VERSION, TcpchatError
+from tcpchat_core import VERSION, TcpchatError, events
 
 
 def run(argv: Sequence[str]) -> int:
@@ -39,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         settings = load_settings({key: getattr(arguments, key) for key in ENVIRONMENT}, os.environ)
         tls = _tls(arguments)
-        return asyncio.run(_talk(settings, tls, json=arguments.json))
+        return asyncio.run(_talk(settings, tls, _claim(arguments), json=arguments.json))
     except (BadAddress, BadSettings, ConnectionFailed, TcpchatError) as error:
         print(f"tcpchat-client: {error}", file=sys.stderr)
         return 1
@@ -68,8 +69,17 @@ def _parser() -> argparse.ArgumentParser:
         "several of one cluster with commas between: the first that answers is used, and when "
         "it is lost the next",
     )
-    parser.add_argument("--nick", metavar="NAME", help="your nickname")
+    parser.add_argument("--nick", metavar="NAME", help="your nickname, as a guest")
     parser.add_argument("--room", metavar="ROOM", help="the room to join")
+    parser.add_argument(
+        "--claim",
+        metavar="CODE",
+        help="make this computer a device of an account, by a code that you were given; it comes "
+        "as who owns the account from then on",
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", help="with --claim, what to call it (as the computer is called)"
+    )
     parser.add_argument("--tls", action="store_true", help="encrypt; the server has to do so too")
     parser.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file")
     parser.add_argument(
@@ -111,7 +121,18 @@ def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
     return context
 
 
-async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -> int:
+def _claim(arguments: argparse.Namespace) -> events.Claim | None:
+    """What this computer is to be, if that was said. Raises BadSettings."""
+    if arguments.claim is None:
+        if arguments.device is not None:
+            raise BadSettings("--device means nothing without --claim")
+        return None
+    return events.Claim(arguments.claim, arguments.device or "")
+
+
+async def _talk(
+    settings: Settings, tls: ssl.SSLContext | None, claim: events.Claim | None, *, json: bool
+) -> int:
     """Choose how to talk, and talk."""
     if task := asyncio.current_task():
         _cancel_on_signals(task)
@@ -119,8 +140,9 @@ async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -
     password = os.environ.get("TCPCHAT_PASSWORD", "")
     if json or not _is_terminal():
         servers = parse_servers(settings.server) if settings.server else (Address(),)
-        connection = Connection(servers, password=password, tls=tls)
+        connection = Connection(servers, password=password, tls=tls, device=_device(servers, claim))
         await connection.open()
+        await _make_claim(connection, claim)
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
         await _converse(connection, lines, settings)
@@ -128,13 +150,31 @@ async def _talk(settings: Settings, tls: ssl.SSLContext | None, *, json: bool) -
     display = Display(settings, coloured=coloured)
     try:
         servers = await _choose_servers(display, settings.server)
-        connection = Connection(servers, password=password, tls=tls)
+        connection = Connection(servers, password=password, tls=tls, device=_device(servers, claim))
         await _open(display, connection)
+        await _make_claim(connection, claim)
     except Leave:
         return 0
     remember_servers(servers)
     await _converse(connection, Screen(connection, display, settings), settings)
     return 0
+
+
+def _device(servers: tuple[Address, ...], claim: events.Claim | None) -> Device:
+    """What this computer is to these servers. Raises BadSettings."""
+    return Device(servers) if claim else Device.kept_for(servers)
+
+
+async def _make_claim(connection: Connection, claim: events.Claim | None) -> None:
+    """Come to an account at first, if that is wanted. Raises ConnectionFailed or RemoteError."""
+    if claim is None:
+        return
+    try:
+        await connection.claim(claim.code, claim.name)
+    except BaseException:
+        connection.quit()
+        await connection.close()
+        raise
 
 
 async def _open(display: Display, connection: Connection) -> None:

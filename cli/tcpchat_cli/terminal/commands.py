@@ -46,6 +46,9 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
 _LOCAL = {command.name: command for command in LOCAL_COMMANDS}
 _SHARED = {name: command for command in COMMANDS for name in command.names}
 
+# What stands after these lets whoever knows it come in.
+_OF_SECRETS = {"claim", "login", "password", "secret"}
+
 KEYS = (
     "Tab completes commands, nicks and rooms; Up and Ctrl-R find what you typed before",
     "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
@@ -56,6 +59,24 @@ KEYS = (
 def command_names() -> tuple[str, ...]:
     """All that can stand after a slash, without the other names of the same."""
     return (*(command.names[0] for command in COMMANDS), *_LOCAL)
+
+
+def arguments_of(name: str) -> str:
+    """What can stand after a command, as its usage writes it; "" where there is no such command."""
+    command = _SHARED.get(name) or _LOCAL.get(name)
+    return command.arguments if command else ""
+
+
+def without_secrets(line: str) -> str:
+    """A typed line as it may be typed again: without a code, a token or a word that lets in."""
+    if not line.startswith("/"):
+        return line
+    word, _, rest = line[1:].partition(" ")
+    command = _SHARED.get(word.lower())
+    name = command.names[0] if command else word.lower()
+    if name in _OF_SECRETS:
+        return f"/{word}"
+    return " ".join((f"/{word}", *rest.split()[:1])) if name == "join" else line
 
 
 def parse_typed(line: str) -> Request | Local | Rejected | None:

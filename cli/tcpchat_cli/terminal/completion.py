@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from tcpchat_cli.terminal.commands import command_names
+from tcpchat_cli.terminal.commands import arguments_of, command_names
 from tcpchat_cli.terminal.settings import CHANGEABLE
 
-_OF_ROOMS = {"join", "room", "out", "leave", "part", "who", "names"}
 _SEARCHES = {"search", "find"}
-_OF_NICKS = {"msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"}
-_OF_NICKS |= {"invite", "redact"}
+
+# A word that says that something is about the whole server, where its usage has it.
+_SERVER = "--server"
+
+# How a usage calls what is written in one's own words, in which nicks may stand.
+_OWN_WORDS = {"TEXT", "ACTION", "REASON", "TIME"}
 
 
 class ChatCompleter(Completer):
@@ -48,25 +51,43 @@ class ChatCompleter(Completer):
         if not earlier and word.startswith("/"):
             yield from (f"/{name} " for name in sorted(command_names()))
             return
-        command = earlier[0][1:].lower() if earlier and earlier[0].startswith("/") else ""
-        first = len(earlier) == 1
-        if command in _OF_ROOMS and first:
-            yield from self._rooms()
-        elif command in _OF_NICKS and first:
-            yield from (f"{nick} " for nick in self._nicks())
-        elif command in _SEARCHES and earlier[-1].lower() == "in":
-            yield from (f"{room} " for room in self._rooms())
-        elif command in _SEARCHES and earlier[-1].lower() == "from":
-            yield from (f"{nick} " for nick in self._nicks())
-        elif command == "unignore" and first:
-            yield from self._ignored()
-        elif command in {"help", "?"} and first:
-            yield from sorted(command_names())
+        if not earlier or not earlier[0].startswith("/"):
+            yield from (f"{nick}{' ' if earlier else ': '}" for nick in self._nicks())
+            return
+        command = earlier[0][1:].lower()
+        if command in _SEARCHES:
+            if earlier[-1].lower() == "in":
+                yield from (f"{room} " for room in self._rooms())
+            elif earlier[-1].lower() == "from":
+                yield from (f"{nick} " for nick in self._nicks())
+        elif command == "unignore":
+            yield from self._ignored() if len(earlier) == 1 else ()
+        elif command in {"help", "?"}:
+            yield from sorted(command_names()) if len(earlier) == 1 else ()
         elif command == "set":
-            if first:
+            if len(earlier) == 1:
                 yield from (f"{name} " for name in CHANGEABLE)
             elif len(earlier) == 2:
                 yield from CHANGEABLE.get(earlier[1], ())
-        elif word or earlier:
-            end = ": " if not earlier else " "
-            yield from (f"{nick}{end}" for nick in self._nicks())
+        else:
+            yield from self._arguments(arguments_of(command).split(), earlier[1:], word)
+
+    def _arguments(self, usage: list[str], given: list[str], word: str) -> Iterator[str]:
+        """What the next word can be, by how the usage calls it."""
+        if f"[{_SERVER}]" in usage:
+            usage = [each for each in usage if each != f"[{_SERVER}]"]
+            is_given = _SERVER in given
+            given = [each for each in given if each != _SERVER]
+            if not is_given and (len(given) > 0 or not usage or word.startswith("-")):
+                yield _SERVER
+        if not usage:
+            return
+        called = usage[min(len(given), len(usage) - 1)].strip("[]")
+        is_next = len(given) < len(usage)
+        if called in _OWN_WORDS or (called == "NICK" and is_next):
+            yield from (f"{nick} " for nick in self._nicks())
+        elif called == "ROOM" and is_next:
+            yield from self._rooms()
+        elif is_next:
+            # What is written small is to be typed so, as in on|off.
+            yield from (each for each in called.split("|") if each.islower())

@@ -19,12 +19,14 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.device import Device, computer_name
+from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core import (
     ClientProtocol,
     LocalError,
@@ -36,7 +38,7 @@ from tcpchat_core import (
     notices,
     room_name,
 )
-from tcpchat_core.client import PendingRequest, Reconnect, Requests
+from tcpchat_core.client import Heard, PendingRequest, Reconnect, Requests
 from tcpchat_core.notices import Rejected
 
 # A server that is there answers at once; a packet filter that swallows packets never does.
@@ -68,6 +70,10 @@ class PasswordNeeded(Refused):
     """The server lets nobody in without its password, or not with this one."""
 
 
+class Banned(Refused):
+    """Whoever we are may not be on the server now; the text says until when."""
+
+
 class Listener(Protocol):
     """Who is told what comes."""
 
@@ -91,9 +97,12 @@ class Connection:
         *,
         password: str = "",
         tls: ssl.SSLContext | None = None,
+        device: Device | None = None,
     ) -> None:
         self._servers = deque(servers)  # the first is the one that is dialled, or connected to
-        self.protocol = ClientProtocol(password=password)
+        self._device = device or Device()
+        self.protocol = ClientProtocol(password=password, device=self._device.token)
+        self.account = ""  # whose device this is; "" for a guest
         self._requests = Requests(self.protocol)
         self._reconnect = Reconnect(0)
         self.state: State = "connected"
@@ -167,6 +176,28 @@ class Connection:
         except (OSError, UnicodeError, ValueError) as error:
             raise ConnectionFailed(f"cannot connect to {self.address}: {_why(error)}") from None
 
+    async def claim(self, code: str, name: str) -> None:
+        """Make this a device of an account; before `run`. Raises ConnectionFailed or RemoteError.
+
+        `name` is what its owner calls it, "" to take that of the computer.
+        """
+        pending, data = self._requests.ask(_named(events.Claim(code, name)))
+        answer = self._waiting[pending] = asyncio.get_running_loop().create_future()
+        self._write(data)
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                while not answer.done():
+                    self._first += await self._receive()
+        except TimeoutError:
+            raise ConnectionFailed(
+                f"{self.address} did not answer within {OPEN_SECONDS} seconds"
+            ) from None
+        finally:
+            del self._waiting[pending]
+        for notice in (answer.result(), *self._first):
+            if isinstance(notice, Rejected) and notice.request == "claim":
+                raise Refused(notice.text)
+
     async def run(self, listener: Listener) -> None:
         """Read until the end. Returns after `quit`; else raises ConnectionFailed or RemoteError."""
         self._listener = listener
@@ -214,8 +245,9 @@ class Connection:
                     kind = Refused if retry is None else ConnectionFailed
                     who = self.where or "the server"
                     raise kind(f"{who} closed the connection: {reason}")
-        batch, reply = self._requests.receive_data(data)
+        told, reply = self._requests.receive_data(data)
         self._write(reply)
+        batch = [each for heard in told for each in self._about_device(heard)]
         for notice, pending in batch:
             self._take(notice)
             future = self._waiting.get(pending) if pending else None
@@ -233,6 +265,8 @@ class Connection:
                 match notice:
                     case Rejected("password-needed" | "wrong-password", text):
                         raise PasswordNeeded(text)
+                    case Rejected("banned" | "muted", text, "hello"):
+                        raise Banned(text)
         return told
 
     # ── Lost and found ───────────────────────────────────────────────────────────────────────
@@ -262,7 +296,7 @@ class Connection:
             try:
                 await self._dial()
                 break
-            except PasswordNeeded:
+            except (PasswordNeeded, Banned):
                 raise
             except (ConnectionFailed, TooLateError) as failed:
                 error = failed
@@ -284,6 +318,8 @@ class Connection:
     def _send(self, request: Request) -> PendingRequest | None:
         if self.current and getattr(request, "room", None) == "":
             request = msgspec.structs.replace(request, room=self.current)
+        if isinstance(request, events.Claim):
+            request = _named(request)
         try:
             pending, data = self._requests.ask(request)
         except LocalError as error:
@@ -317,6 +353,10 @@ class Connection:
         """Measure the lag; it is known when the answer comes."""
         self._ping = (f"ping-{next(self._pings)}", _now_ms())
         self._write(self.protocol.request(events.Ping(self._ping[0])))
+
+    def read(self, room: str, seq: int) -> None:
+        """Tell one's other devices how far a room was read. It has no answer."""
+        self._write(self.protocol.request(events.Read(room, seq)))
 
     async def flush(self) -> None:
         """Wait until what is sent next goes out at once, behind all that was sent before."""
@@ -354,8 +394,37 @@ class Connection:
 
     # ── Being told ───────────────────────────────────────────────────────────────────────────
 
+    def _about_device(self, heard: Heard) -> Iterator[Heard]:
+        """Keep the token that is given to this device, which is shown to nobody; or forget it."""
+        match heard.notice:
+            case notices.Claimed(token=token) as claimed:
+                if heard.answers and isinstance(heard.answers.request, events.Login):
+                    token = token or heard.answers.request.device  # which was typed
+                yield Heard(msgspec.structs.replace(claimed, token=""), heard.answers)
+                if token:
+                    self.protocol.device = token
+                    yield from self._kept(token)
+            case Rejected("unknown-device", request="hello") as rejected:
+                self._device.forget()
+                self.protocol.device = ""
+                text = (
+                    f"{self.where or 'the server'} does not know this device any more: its token"
+                    " is forgotten, and you are a guest; /claim it by a new code"
+                )
+                yield Heard(msgspec.structs.replace(rejected, text=text), heard.answers)
+            case _:
+                yield heard
+
+    def _kept(self, token: str) -> Iterator[Heard]:
+        try:
+            self._device.keep(token)
+        except BadSettings as error:
+            yield Heard(Rejected("unavailable", str(error), "claim"))
+
     def _take(self, notice: Notice) -> None:
         match notice:
+            case notices.Welcome(account=account) | notices.Claimed(account):
+                self.account = account
             case notices.Entered(room) if not self.current or _is_same(room, self.current):
                 self.current = room  # as the server writes it
             case notices.Left(room, own=True) if room == self.current:
@@ -369,6 +438,11 @@ class Connection:
                 self._closing = notice
             case _:
                 pass
+
+
+def _named(claim: events.Claim) -> events.Claim:
+    """The same with a name for the device, if it has one."""
+    return msgspec.structs.replace(claim, name=claim.name or computer_name())
 
 
 def _is_same(room: str, typed: str) -> bool:

@@ -2,32 +2,62 @@
 
 What is printed goes above the prompt in one piece and without letting go of the keyboard, so what
 is being typed can be neither torn nor lost. The terminal keeps its own scrollback and selection.
+
+What was said and is taken back is printed once more, without its text, with all that is below it:
+as long as it is on the screen for certain. What has left the screen is the terminal's.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
 
-from tcpchat_cli.terminal.render import Fragments, Line, encodable, in_encoding, layout
+from tcpchat_cli.terminal.render import (
+    Fragments,
+    Line,
+    encodable,
+    in_encoding,
+    layout,
+    row_count,
+    taken_back,
+)
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.theme import THEMES
 from tcpchat_core.sanitize import replace_surrogates
 
+# So many of the last lines are remembered: more than are on any screen.
+MAX_SHOWN = 500
+
 # Narrower terminals are treated as if they were so wide, and wrap by themselves.
 MIN_COLUMNS = 20
+
+
+class _Typed(InMemoryHistory):
+    """What was typed, to be typed again; `kept` makes of a line what is kept of it."""
+
+    def __init__(self, kept: Callable[[str], str]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def append_string(self, string: str) -> None:
+        """Keep a line."""
+        super().append_string(self._kept(string))
 
 
 class Leave(Exception):
@@ -49,6 +79,13 @@ class Display:
         self._style = DynamicStyle(lambda: THEMES[settings.theme])
         self._session: PromptSession[str] | None = None  # whose prompt is on the screen
         self._log: TextIO | None = None
+        # The lines that stand above the prompt, one below the other, without any other between.
+        self._shown: deque[Line] = deque(maxlen=MAX_SHOWN)
+        self._size = self._output.get_size()  # of the terminal, when they were shown
+        self._prompt_rows = 0  # how many the prompt takes
+        # Once lines have left the screen, the prompt stands at its bottom; but for so many rows at
+        # most, by which what stands there has become less since.
+        self._spare_rows = 0
 
     @property
     def columns(self) -> int:
@@ -66,18 +103,80 @@ class Display:
             self.refresh()
             return
         self._write_log(lines)
-        encoding = self._output.encoding()
-        fragments = layout([in_encoding(line, encoding) for line in lines], self.columns)
+        self._note_size()
         app = self._session.app if self._session else None
         if app is not None and app.is_running:
             app.renderer.erase()
             app.invalidate()
+        fragments = self._layout(lines)
+        self._print(fragments)
+        self._shown += lines
+        self._grown(self._rows(fragments))
+
+    def take_back(self, place: tuple[str, int]) -> None:
+        """Show a message without its text, wherever it is on the screen."""
+        self._note_size()
+        app = self._session.app if self._session else None
+        if app is None or not app.is_running:
+            return
+        room = self._size.rows - self._prompt_rows - self._spare_rows
+        below = rows = 0
+        for line in reversed(self._shown):
+            rows += self._rows(self._layout([line]))
+            if rows > room:
+                break
+            below += 1
+        lines = [*self._shown]
+        unseen = len(lines) - below
+        found = [at for at in range(unseen, len(lines)) if lines[at].place == place]
+        if not found:
+            return
+        before = self._layout(lines[found[0] :])
+        for at in found:
+            lines[at] = taken_back(lines[at])
+        after = self._layout(lines[found[0] :])
+        app.renderer.erase()
+        self._output.cursor_up(self._rows(before))
+        self._output.erase_down()
+        self._print(after)
+        app.invalidate()
+        self._shown = deque(lines, MAX_SHOWN)
+        self._grown(self._rows(after) - self._rows(before))
+
+    def _layout(self, lines: list[Line]) -> Fragments:
+        encoding = self._output.encoding()
+        return layout([in_encoding(line, encoding) for line in lines], self.columns)
+
+    def _rows(self, fragments: Fragments) -> int:
+        return row_count(fragments, max(MIN_COLUMNS, self._size.columns))
+
+    def _print(self, fragments: Fragments) -> None:
         print_formatted_text(
             self._output,
             FormattedText(fragments),
             self._style,
             color_depth=self._color_depth(),
         )
+
+    def _note_size(self) -> None:
+        """In a terminal of another size, nobody knows where its lines are."""
+        if (size := self._output.get_size()) != self._size:
+            self._size = size
+            self._forget_shown()
+
+    def _forget_shown(self) -> None:
+        self._shown.clear()
+
+    def _note_prompt(self, app: Application[str]) -> None:
+        """The prompt was drawn."""
+        self._note_size()
+        if (screen := app.renderer.last_rendered_screen) is not None:
+            self._grown(screen.height - self._prompt_rows)
+            self._prompt_rows = screen.height
+
+    def _grown(self, rows: int) -> None:
+        """What stands on the screen has become more, by so many rows."""
+        self._spare_rows = max(0, self._spare_rows - rows)
 
     def refresh(self) -> None:
         """Draw the prompt again: what it shows has changed."""
@@ -88,6 +187,7 @@ class Display:
         """Clear the screen, but for the prompt."""
         if self._session is not None:
             self._session.app.renderer.clear()
+            self._forget_shown()
 
     def bell(self) -> None:
         """Ring."""
@@ -116,9 +216,13 @@ class Display:
         key_pressed: Callable[[], None],
         key_bindings: KeyBindings,
         completer: Completer,
+        kept: Callable[[str], str],
     ) -> None:
-        """Let a person type lines, until Leave is raised; `entered` is called with each."""
-        session = self._new_session(erase_when_done=True)
+        """Let a person type lines, until Leave is raised; `entered` is called with each.
+
+        Of a line, what `kept` makes of it is offered to be typed again.
+        """
+        session = self._new_session(erase_when_done=True, history=_Typed(kept))
 
         def accept(text: str) -> bool:
             entered(replace_surrogates(text))  # a terminal may send bytes that are no UTF-8
@@ -126,6 +230,9 @@ class Display:
 
         session.default_buffer.accept_handler = lambda buffer: accept(buffer.text)
         session.app.key_processor.before_key_press += lambda _: key_pressed()
+        session.app.after_render += self._note_prompt
+        if hasattr(signal, "SIGCONT"):  # a shell has written something since we were suspended
+            signal.signal(signal.SIGCONT, lambda *_: self._forget_shown())
         await session.prompt_async(
             lambda: self._encodable(message()),
             bottom_toolbar=lambda: self._encodable(toolbar()),
@@ -146,8 +253,12 @@ class Display:
             self._session.app.editing_mode = self._editing_mode()
             self.refresh()
 
-    def _new_session(self, *, erase_when_done: bool = False) -> PromptSession[str]:
+    def _new_session(
+        self, *, erase_when_done: bool = False, history: History | None = None
+    ) -> PromptSession[str]:
+        self._forget_shown()  # a question stays on the screen
         self._session = PromptSession(
+            history=history,
             output=self._output,
             style=self._style,
             color_depth=self._color_depth(),

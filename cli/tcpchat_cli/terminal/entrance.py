@@ -1,7 +1,8 @@
 """Coming in: a nickname, then a room; asked for as long as it takes.
 
 What was given on the command line is tried first. When the server refuses it, a person is asked
-again; a script is not there to be asked, so it does not come in.
+again; a script is not there to be asked, so it does not come in. A device of an account comes as
+who owns it, whatever nickname was given, and into the rooms where its other devices are.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ async def enter(connection: Connection, ask: Ask | None, nick: str, room: str) -
 
 
 async def _choose_nick(connection: Connection, ask: Ask | None, nick: str) -> bool:
+    if connection.account:  # whose nick it is, and no other
+        return True
     if not nick and ask is None:
         return True
     while True:
@@ -49,6 +52,8 @@ async def _choose_room(connection: Connection, ask: Ask | None, room: str) -> bo
     usual = FIRST_ROOM
     if not room:
         rooms = await connection.ask(events.Rooms())
+        if connection.protocol.rooms:  # where another device of one's own is
+            return True
         if isinstance(rooms, notices.RoomList) and rooms.rooms:
             usual = rooms.rooms[0].room
     while True:

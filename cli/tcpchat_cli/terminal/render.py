@@ -16,7 +16,7 @@ from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
-from tcpchat_core.dialects.plain import mode_text
+from tcpchat_core.dialects.plain import act_text, device_text, mode_text, restrained, where
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import Notice, Said
 
@@ -34,11 +34,18 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
 _WORDS: Final = re.compile(r"\s+|\S+")
 
 
+_TAKEN_BACK: Final = [("class:system", "(taken back)")]
+
+
 class Line(NamedTuple):
-    """One line: its head (time, room, nick), and the text that is wrapped beside it."""
+    """One line: its head (time, room, nick), and the text that is wrapped beside it.
+
+    `place` is the room and the number of what was said; None for other lines.
+    """
 
     head: Fragments
     body: Fragments
+    place: tuple[str, int] | None = None
 
     @property
     def text(self) -> str:
@@ -70,8 +77,7 @@ class Renderer:
                 said = Said(sent.room or room, self.me, text, sent.seq or 0, sent.at, emote)
                 lines = self._said(said)
             case events.Tell(nick, text):
-                head = [_time(sent.at), ("class:told", f"[you → {_name(sent.nick or nick)}] ")]
-                lines = iter([*self._new_day(sent.at), Line(head, _plain(text))])
+                lines = self._told_to(sent.nick or nick, text, sent.at)
         return [self._timed(line) for line in lines]
 
     def older(self, page: notices.HistoryPage) -> list[Line]:
@@ -106,7 +112,7 @@ class Renderer:
     def _timed(self, line: Line) -> Line:
         if self.timestamps or not line.head or line.head[0][0] != "class:time":
             return line
-        return Line(line.head[1:], line.body)
+        return line._replace(head=line.head[1:])
 
     # ── Notices ──────────────────────────────────────────────────────────────────────────────
 
@@ -114,10 +120,8 @@ class Renderer:
         match notice:
             case Said():
                 yield from self._said(notice)
-            case notices.Told(nick, text, at=at):
-                yield from self._new_day(at)
-                head = [_time(at), ("class:told", f"[{_name(nick)} → you] ")]
-                yield Line(head, [("class:mention", _bounded(text))])
+            case notices.Told():
+                yield from self._told(notice)
             case notices.Joined(room, nick, at=at):
                 yield system([_nick(nick), ("", f" joined {_name(room)}")], at)
             case notices.Left(room, nick, own, by=""):
@@ -137,8 +141,7 @@ class Renderer:
             case notices.Welcome(nick, server=server, motd=motd):
                 name = _name(server) or "tcpchat"
                 yield system([("", f"welcome to {name}; you are "), _nick(nick)])
-                for text in motd[:MAX_LINES]:
-                    yield system([("", text)])
+                yield from _texts(motd)
             case notices.RoomList():
                 yield from _room_list(notice)
             case notices.Members():
@@ -150,8 +153,7 @@ class Renderer:
             case notices.Announced(text):
                 yield system([("class:error", text)])
             case notices.HelpText(lines):
-                for text in lines[:MAX_LINES]:
-                    yield system([("", text)])
+                yield from _texts(lines)
             case notices.Resumed():
                 yield system([("", "the connection is back")])
             case notices.Gap(room):
@@ -160,6 +162,8 @@ class Renderer:
                 yield marker(f"some of what was said {where} is lost{hint}")
             case notices.Closing(reason):
                 yield system([("", f"the server closes the connection: {reason}")])
+            case notices.Claimed() | notices.Offered() | notices.Revoked() | notices.DeviceList():
+                yield from _account(notice)
             case _:
                 yield from _moderation(notice)
 
@@ -171,8 +175,22 @@ class Renderer:
         called = said.nick != self.me and self.mentions_me(said.text)
         body = [("class:mention" if called else "", _bounded(said.text))]
         if said.redacted:
-            body = [("class:system", "(taken back)")]
-        yield Line([_time(said.at), *room, *who], body)
+            body = _TAKEN_BACK
+        yield Line([_time(said.at), *room, *who], body, (said.room, said.seq))
+
+    def _told(self, told: notices.Told) -> Iterator[Line]:
+        if told.to:  # by oneself, on another device
+            yield from self._told_to(told.to, told.text, told.at)
+            return
+        yield from self._new_day(told.at)
+        head = [_time(told.at), ("class:told", f"[{_name(told.nick)} → you] ")]
+        yield Line(head, [("class:mention", _bounded(told.text))])
+
+    def _told_to(self, nick: str, text: str, at: int) -> Iterator[Line]:
+        """What one has said to one person."""
+        yield from self._new_day(at)
+        head = [_time(at), ("class:told", f"[you → {_name(nick)}] ")]
+        yield Line(head, _plain(text))
 
     def _entered(self, entered: notices.Entered) -> Iterator[Line]:
         for said in entered.history[-MAX_LINES:]:
@@ -211,7 +229,7 @@ class Renderer:
                 *([("", "* "), _nick(said.nick)] if said.emote else [_nick(said.nick), ("", ":")]),
                 ("", " "),
             ]
-            yield Line(head, _plain(said.text))
+            yield Line(head, _plain(said.text), (said.room, said.seq))
         if found.more:
             yield system([("", "… and older ones")])
 
@@ -229,6 +247,15 @@ def system(text: Fragments, at: int | None = None) -> Line:
         [_time(at), ("class:system", "-- ")],
         [(style or "class:system", _bounded(piece)) for style, piece in text],
     )
+
+
+def taken_back(line: Line) -> Line:
+    """The line of a message without its text."""
+    return line._replace(body=_TAKEN_BACK)
+
+
+def _texts(texts: tuple[str, ...]) -> Iterator[Line]:
+    return (system([("", text)]) for text in texts[:MAX_LINES])
 
 
 def marker(text: str) -> Line:
@@ -255,6 +282,8 @@ def _topic(topic: notices.TopicSet) -> Line:
 def _members(members: notices.Members) -> Iterator[Line]:
     room, many = _name(members.room), len(members.nicks)
     yield system([("", f"{many} in {room}: "), *nick_list(members.nicks, many)])
+    if owners := members.owners:
+        yield system([("", f"{room} belongs to "), *nick_list(owners, len(owners))])
     if moderators := members.moderators:
         some = nick_list(moderators, len(moderators))
         yield system([("", f"{room} is moderated by "), *some])
@@ -267,17 +296,22 @@ def _moderation(notice: Notice) -> Iterator[Line]:
             yield _put_out(notice)
         case notices.Restricted(room, nick, what, until, by, at, reason, own):
             who = ("", "you are") if own else _nick(nick)
-            kept = f"{' ' if own else ' is '}{_kept(what)} {_name(room)} for"
+            kept = f"{' ' if own else ' is '}{restrained(what, _name(room))} for"
             lasts = f"{kept} {shown_duration(until - at)}, by "
             yield system([who, ("", lasts), _nick(by), *_why(reason)], at)
         case notices.Lifted(room, nick, what, by, own):
             who = ("", "you are") if own else _nick(nick)
-            ended = f"{' ' if own else ' is '}not {_kept(what)} {_name(room)} any more, says "
+            kept = restrained(what, _name(room))
+            ended = f"{' ' if own else ' is '}not {kept} any more, says "
             yield system([who, ("", ended), _nick(by)])
+        case notices.Expelled(nick, _, at, reason, until):
+            lasts = f" for {shown_duration(until - at)}" if until else ""
+            how = "is banned from" if until else "was put out of"
+            yield system([_nick(nick), ("", f" {how} this server{lasts}"), *_why(reason)], at)
         case notices.RoleSet(room, nick, role, by):
-            does = " moderates" if role == "moderator" else " does not moderate"
-            now = "now" if role == "moderator" else "any more"
-            yield system([_nick(nick), ("", f"{does} {_name(room)} {now}, says "), _nick(by)])
+            does = {"owner": "owns", "moderator": "moderates"}.get(role)
+            what = f"{does} {_name(room)} now" if does else _moderates_no_more(room)
+            yield system([_nick(nick), ("", f" {what}, says "), _nick(by)])
         case notices.ModeSet(room, by):
             says = [("", " now, says "), _nick(by)] if by else [("", " now")]
             yield system([("", f"{_name(room)} is {mode_text(notice)}"), *says])
@@ -297,8 +331,42 @@ def _moderation(notice: Notice) -> Iterator[Line]:
                 yield system([_nick(nick), ("", may), _nick(by)], at)
         case notices.RestrictionList():
             yield from _restrictions(notice)
+        case notices.ActList(acts):
+            for act in acts[-MAX_LINES:]:
+                yield system([("", act_text(act, _local_time))])
+            if not acts:
+                yield system([("", "nothing was done yet")])
         case _:
             pass
+
+
+def _moderates_no_more(room: str) -> str:
+    return f"does not moderate {_name(room)} any more"
+
+
+def _account(
+    notice: notices.Claimed | notices.Offered | notices.Revoked | notices.DeviceList,
+) -> Iterator[Line]:
+    """What is told about one's own account and its devices; of a token nothing is shown."""
+    match notice:
+        case notices.Claimed(account, number, admin):
+            here = f"this is device {number} of " if number else "you are here as "
+            who = [("", here), _nick(account)]
+            yield system([*who, ("", ", who looks after this server" if admin else "")])
+        case notices.Offered(account, until, at, code):
+            claim = f"/claim {_name(code)} on another device makes it one of "
+            yield system([("", claim), _nick(account), ("", f", for {shown_duration(until - at)}")])
+        case notices.Revoked(number):
+            yield system([("", f"device {number} is none of yours any more")])
+        case notices.DeviceList(account, devices):
+            yield system([("", "the devices of "), _nick(account), ("", ":")])
+            for device in devices[:MAX_LINES]:
+                yield system([("", device_text(device, _local_time))])
+
+
+def _local_time(at: int) -> str:
+    when = _when(at)
+    return f"{when:%Y-%m-%d %H:%M}" if when else "---- --:--"
 
 
 def _put_out(left: notices.Left) -> Line:
@@ -310,10 +378,6 @@ def _put_out(left: notices.Left) -> Line:
     return system([who, ("", done), _nick(left.by), *_why(left.reason)], left.at)
 
 
-def _kept(what: str) -> str:
-    return "banned from" if what == "ban" else "muted in"
-
-
 def _why(reason: str) -> Fragments:
     return [("", f" ({reason})")] if reason else []
 
@@ -321,10 +385,12 @@ def _why(reason: str) -> Fragments:
 def _restrictions(listed: notices.RestrictionList) -> Iterator[Line]:
     room = _name(listed.room)
     if not listed.restrictions:
-        yield system([("", f"nobody is banned from {room}, or muted in it")])
+        there = "in it" if room else "on it"
+        yield system([("", f"nobody is banned from {where(room)}, or muted {there}")])
         return
     for row in listed.restrictions[:MAX_LINES]:
-        lasts = f" is {_kept(row.what)} {room} for another {shown_duration(row.until - listed.at)}"
+        left = shown_duration(row.until - listed.at)
+        lasts = f" is {restrained(row.what, room)} for another {left}"
         yield system([_nick(row.nick), ("", f"{lasts}, by "), _nick(row.by), *_why(row.reason)])
 
 
@@ -395,6 +461,12 @@ def layout(lines: Iterable[Line], columns: int) -> Fragments:
     return fragments
 
 
+def row_count(fragments: Fragments, columns: int) -> int:
+    """How many rows of a terminal, which has so many columns, laid-out lines take."""
+    rows = "".join(text for _, text in fragments).split("\n")[:-1]
+    return sum(max(1, -(-text_width(row) // columns)) for row in rows)
+
+
 def _wrapped(text: str, column: int, indent: int, columns: int) -> tuple[str, int]:
     """The text, which begins at `column`, with line ends in it; and the column after it."""
     out: list[str] = []
@@ -433,7 +505,11 @@ _ASCII: Final = str.maketrans({"→": "->", "…": "...", "─": "-", "│": "|"
 
 def in_encoding(line: Line, encoding: str) -> Line:
     """The line with what the terminal's encoding does not have replaced."""
-    return Line(*([(style, encodable(text, encoding)) for style, text in part] for part in line))
+    head, body = (
+        [(style, encodable(text, encoding)) for style, text in part]
+        for part in (line.head, line.body)
+    )
+    return Line(head, body, line.place)
 
 
 def encodable(text: str, encoding: str) -> str:

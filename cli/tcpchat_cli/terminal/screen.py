@@ -18,14 +18,14 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from tcpchat_cli.terminal import presence, settings
-from tcpchat_cli.terminal.commands import Local, help_text, parse_typed
+from tcpchat_cli.terminal.commands import Local, help_text, parse_typed, without_secrets
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.paste import Paste
-from tcpchat_cli.terminal.render import Fragments, Line, Renderer, marker
-from tcpchat_cli.terminal.rooms import Unread
+from tcpchat_cli.terminal.render import Fragments, Line, Renderer, marker, taken_back
+from tcpchat_cli.terminal.rooms import Reading, Unread
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_core import Notice, events, notices
@@ -58,6 +58,8 @@ class Screen:
         self._renderer.timestamps = settings.timestamps
         self._unsent: dict[str, events.Say | events.Tell] = {}
         self._unread: dict[str, Unread] = {}
+        self._reading = Reading()
+        self._read_later: asyncio.TimerHandle | None = None
         self._speakers: deque[str] = deque(maxlen=MAX_SPEAKERS)  # the last one first
         self._listed: tuple[str, ...] = ()  # the rooms that the server listed last
         self._ignored: dict[str, str] = {}  # nicks by their keys
@@ -84,6 +86,7 @@ class Screen:
                     key_pressed=self._key_pressed,
                     key_bindings=self._key_bindings(),
                     completer=ChatCompleter(self._nicks, self._rooms, self._ignored.values),
+                    kept=without_secrets,
                 )
         except Leave:
             pass
@@ -101,6 +104,9 @@ class Screen:
         self._renderer.several_rooms = len(protocol.rooms) > 1
         lines: list[Line] = []
         for notice in batch:
+            self._note_read(notice)
+            if isinstance(notice, notices.Redacted):
+                lines = self._taken_back((notice.room, notice.seq), lines)
             if presence.is_change(notice):
                 self._collect(notice)
             elif not self._is_ignored(notice):
@@ -110,6 +116,12 @@ class Screen:
                 lines += shown
         lines += self._abandoned()
         self._display.show(lines)
+        self._tell_read()
+
+    def _taken_back(self, place: tuple[str, int], lines: list[Line]) -> list[Line]:
+        """Take the text away of a message: on the screen, and in the lines that are to be shown."""
+        self._display.take_back(place)
+        return [taken_back(line) if line.place == place else line for line in lines]
 
     def lost(self, sentence: str) -> None:
         """Say once that the connection is being replaced; the bar goes on telling it."""
@@ -145,6 +157,8 @@ class Screen:
                 return self._entered_again(notice)
             case notices.HistoryPage():
                 return self._page(notice)
+            case notices.Rejected(request="read"):
+                return []  # we have left the room meanwhile
             case notices.Closing():
                 return []  # what ends the conversation is told at its end
             case _:
@@ -166,13 +180,13 @@ class Screen:
     def _note(self, notice: Notice) -> Iterator[Line]:
         """Remember what a notice means for us; the lines that stand before it."""
         match notice:
-            case notices.Said(room, nick, text) if nick != self._renderer.me:
+            case notices.Said(room, nick, text, seq) if nick != self._renderer.me:
                 for_me = self._renderer.mentions_me(text)
                 self._spoke(nick)
-                if room != self._connection.current:
-                    self._unread.setdefault(room, Unread()).add(mention=for_me)
+                if room != self._connection.current and not self._reading.is_read(room, seq):
+                    self._unread.setdefault(room, Unread()).add(mention=for_me, seq=seq)
                 yield from self._while_away(for_me=for_me)
-            case notices.Told(nick):
+            case notices.Told(nick, to=""):
                 self._spoke(nick)
                 yield from self._while_away(for_me=True)
             case notices.Sent(id=str(id)) | notices.Said(id=str(id)):
@@ -204,21 +218,63 @@ class Screen:
             case _:
                 return False
 
+    # ── How far one has read ─────────────────────────────────────────────────────────────────
+
+    def _note_read(self, notice: Notice) -> None:
+        """What was read on another device is not new here."""
+        match notice:
+            case notices.Welcome():
+                self._reading = Reading()
+            case notices.Entered(room, read=seq) | notices.ReadUpTo(room, seq):
+                self._was_read(room, seq)
+            case notices.Resumed(rooms=rooms):
+                for state in rooms:
+                    self._was_read(state.room, state.read)
+
+    def _was_read(self, room: str, seq: int) -> None:
+        self._reading.note(room, seq)
+        if (unread := self._unread.get(room)) and unread.last <= seq:
+            del self._unread[room]
+
+    def _tell_read(self) -> None:
+        """Tell one's other devices how far the room was read that one looks at: now, or soon."""
+        if self._read_later is not None:
+            self._read_later.cancel()
+            self._read_later = None
+        connection, loop = self._connection, asyncio.get_running_loop()
+        room = connection.protocol.rooms.get(connection.current)
+        if not connection.account or room is None or self._is_away:
+            return
+        if connection.state == "reconnecting":
+            return  # it is told when the connection is back
+        wait = self._reading.wait(room.name, room.seq, loop.time())
+        if wait:
+            self._read_later = loop.call_later(wait, self._tell_read)
+        elif wait is not None:
+            self._reading.told(room.name, room.seq, loop.time())
+            connection.read(room.name, room.seq)
+
     # ── Being away ───────────────────────────────────────────────────────────────────────────
 
     def _while_away(self, *, for_me: bool) -> Iterator[Line]:
         """Something was said: ring when it is for us, and mark what is new for who is away."""
         if for_me and self._settings.bell:
             self._display.bell()
-        idle = asyncio.get_running_loop().time() - self._key_at
-        if self._away is None and 0 < self._settings.away <= idle:
+        if self._away is None and self._is_away:
             self._away = Unread()
             yield marker("new since you were here")
         if self._away is not None:
             self._away.add(mention=for_me)
 
+    @property
+    def _is_away(self) -> bool:
+        """Whether no key was pressed for a while."""
+        idle = asyncio.get_running_loop().time() - self._key_at
+        return 0 < self._settings.away <= idle
+
     def _key_pressed(self) -> None:
         self._key_at = asyncio.get_running_loop().time()
+        self._tell_read()
         if self._away is not None:
             missed, self._away = self._away, None
             self._tell(f"while you were away: {missed.summary()}")
@@ -355,6 +411,7 @@ class Screen:
             return
         self._connection.current = room
         missed = self._unread.pop(room, None)
+        self._tell_read()
         self._tell(f"now in {room}" + (f": {missed.summary()} since you left it" if missed else ""))
 
     def _step(self, by: int) -> None:
@@ -376,6 +433,7 @@ class Screen:
             bindings.add("escape", str(number))(lambda _, n=number: self._look_at_number(n))
         bindings.add("c-n")(lambda _: self._step(1))
         bindings.add("c-p")(lambda _: self._step(-1))
+        bindings.add("c-l")(lambda _: self._display.clear())
         bindings.add("pageup")(lambda _: self._show_older())
         bindings.add(Keys.BracketedPaste)(self._pasted)
         # While the question is open, keys answer it and do nothing else.

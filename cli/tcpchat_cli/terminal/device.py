@@ -1,0 +1,115 @@
+"""The token by which this computer comes to somebody's account, kept for the next time.
+
+Whoever has a token comes as its owner. So each is in a file that its owner alone can read, from the
+moment when it is made; and it is neither shown, nor in any error. There is one file for each
+server, by the address that one types, in the folder `devices` beside client.toml.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.settings import BadSettings, config_path
+
+# More than any server gives.
+_MAX_TOKEN_CHARS: Final = 1_024
+
+
+class Device:
+    """What this computer is to the servers of one cluster; with none of them nothing is kept.
+
+    `token` is "" for a guest.
+    """
+
+    def __init__(self, servers: Sequence[Address] = (), token: str = "") -> None:
+        self._paths = [_path(server) for server in servers]
+        self.token = token
+
+    @classmethod
+    def kept_for(cls, servers: Sequence[Address]) -> Device:
+        """The one that was kept. Raises BadSettings for a file that cannot be used."""
+        found = (_read(_path(server)) for server in servers)
+        return cls(servers, next(filter(None, found), ""))
+
+    def keep(self, token: str) -> None:
+        """Come by this token from now on. Raises BadSettings when it cannot be kept."""
+        self.token = token
+        if not _is_token(token):
+            raise BadSettings("what this server gave as a token cannot be kept")
+        for path in self._paths:
+            try:
+                _write(path, f"{token}\n")
+            except OSError as error:
+                why = os.strerror(error.errno or 0).lower()
+                raise BadSettings(
+                    f"this device will be unknown the next time: cannot write {path}: {why}"
+                ) from None
+
+    def forget(self) -> None:
+        """Be a guest from now on. What another program has kept meanwhile stays."""
+        for path in self._paths:
+            with contextlib.suppress(OSError, BadSettings):
+                if _read(path) == self.token:
+                    path.unlink()
+        self.token = ""
+
+
+def computer_name() -> str:
+    """What this computer is called, without its domain; "" when it has no name."""
+    try:
+        return socket.gethostname().partition(".")[0]
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _path(server: Address) -> Path:
+    name = quote(str(server).lower(), safe="[]")
+    return config_path().parent / "devices" / name
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and text.isalnum() and len(text) <= _MAX_TOKEN_CHARS
+
+
+def _read(path: Path) -> str:
+    """The token in a file; "" when there is no file. Raises BadSettings."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(_MAX_TOKEN_CHARS + len(os.linesep) + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise BadSettings(f"cannot read {path}: {os.strerror(error.errno or 0).lower()}") from None
+    if os.name == "posix" and (status.st_mode & 0o077 or status.st_uid != os.geteuid()):
+        raise BadSettings(
+            f"{path} is not for you alone: whoever could read it can come as you;"
+            " take it away, /revoke this device and claim it anew (or chmod 600 the file)"
+        )
+    token = data.decode("ascii", "replace").strip()
+    if not _is_token(token):
+        raise BadSettings(f"{path} holds no token: take it away, and claim this device anew")
+    return token
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a text into a file, all or nothing, that only its owner can read. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, made = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # of mode 0600
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(made).replace(path)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
