@@ -199,27 +199,6 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return [_put_out(notice)]
         case notices.Left(room, nick, own):
             return [f"* You left {room}" if own else f"* {nick} left {room}"]
-        case (
-            notices.Restricted()
-            | notices.Lifted()
-            | notices.RoleSet()
-            | notices.ModeSet()
-            | notices.Redacted()
-            | notices.Expelled()
-            | notices.Invited()
-        ):
-            return [f"* {_moderation_text(notice)}"]
-        case notices.Claimed(account, number, admin, token):
-            who = f"{account}, who looks after this server" if admin else account
-            here = f"* This is device {number} of {who}" if number else f"* You are {who}"
-            return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
-        case notices.PasswordSet(account, is_set):
-            return [f"* {account} has {'another' if is_set else 'no'} password now"]
-        case notices.Offered(account, until, at, code):
-            lasts = shown_duration(until - at)
-            return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
-        case notices.Revoked(number):
-            return [f"* Device {number} is none of yours any more"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
@@ -288,6 +267,27 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             return []  # for who can resume, and nobody can here
         case notices.Announced(text):
             return [f"* {text}"]
+        case (
+            notices.Restricted()
+            | notices.Lifted()
+            | notices.RoleSet()
+            | notices.ModeSet()
+            | notices.Redacted()
+            | notices.Expelled()
+            | notices.Invited()
+        ):
+            return [f"* {_moderation_text(notice)}"]
+        case notices.Claimed(account, number, admin, token):
+            who = f"{account}, who looks after this server" if admin else account
+            here = f"* This is device {number} of {who}" if number else f"* You are {who}"
+            return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
+        case notices.PasswordSet(account, is_set):
+            return [f"* {account} has {'another' if is_set else 'no'} password now"]
+        case notices.Offered(account, until, at, code):
+            lasts = shown_duration(until - at)
+            return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
+        case notices.Revoked(number):
+            return [f"* Device {number} is none of yours any more"]
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
         # Sessions are of the other dialect; what has no line here is not for people to read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from tcpchat_core.archive import Archived
 from tcpchat_core.effects import Action, Broadcast
@@ -10,13 +11,16 @@ from tcpchat_core.events import Entry, Redact, Say
 from tcpchat_core.notices import Redacted, Said
 from tcpchat_core.state import ChatState
 
+# The events of which something goes there.
+_ARCHIVED: Final = (Say, Redact)
+
 
 def what_was_said(state: ChatState, entry: Entry, actions: Iterable[Action]) -> Archived | None:
     """What an archive keeps of an entry that `state` has handled just now, with these actions; or
     what is left of what it has kept, when that was taken back.
     """
     event, person = entry.event, state.person(entry.conn)
-    if isinstance(event, Say | Redact) and person is not None:
+    if isinstance(event, _ARCHIVED) and person is not None:
         for action in actions:
             match action:
                 case Broadcast(_, Said() as said):

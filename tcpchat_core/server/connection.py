@@ -175,7 +175,7 @@ class Connection:
         self.answers: list[Waiting] = []
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.deriving: Deriving | None = None  # the password that something has to be made of
-        self.unread: list[Item] = []  # what was read with it and comes after it
+        self.unread: tuple[Item, ...] = ()  # what was read with it and comes after it
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
         self.secrets: dict[str, str] = {}  # that were made for it, by hash, until it is told

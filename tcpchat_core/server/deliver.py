@@ -32,6 +32,9 @@ _PIECE_BYTES: Final = 65_536
 # Answers that may be long, and so are made when the peer takes them.
 _LONG: Final = (notices.HistoryPage, notices.Members, notices.RoomList)
 
+# Requests for which the server makes a secret, which it adds to their answer.
+_MAKES_SECRET: Final = (events.Invite, events.Offer, events.Claim)
+
 
 class Lane(Audience):
     """Those of a room who are here and have the same flavour."""
@@ -166,7 +169,7 @@ class Delivery:
             return
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
-        elif isinstance(request, events.Invite | events.Offer | events.Claim):
+        elif isinstance(request, _MAKES_SECRET):
             notice = _with_secret(connection, request, notice)
         flavour, nick = connection.flavour, self._nick(connection)
         if isinstance(notice, _LONG):

@@ -43,6 +43,10 @@ MAX_EPOCH_CHARS: Final = 64
 # What is to be made of a password costs so many lines beside its own: it is some work.
 PASSWORD_LINES: Final = 4
 
+# Requests in which something secret is said, or made for their answer.
+_OfSecrets: TypeAlias = events.Claim | events.Login | events.Password | events.Invite | events.Offer
+_OF_SECRETS: Final = (events.Claim, events.Login, events.Password, events.Invite, events.Offer)
+
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
 
@@ -106,7 +110,7 @@ class Intake:
         first = connection.proposed + 1
         in_debt = False
         if not items and connection.unread and connection.deriving is None:
-            items, connection.unread = connection.unread, []
+            items, connection.unread = connection.unread, ()
         if items:
             self._look_at(connection, items, now, proposals, effects)
         while reader.waiting and connection.is_listened_to:
@@ -212,10 +216,8 @@ class Intake:
     ) -> None:
         is_open = connection.phase is _OPEN
         before = connection.proposed - len(proposals)  # the number of its last event before these
-        for place, item in enumerate(items):
-            if connection.deriving is not None:  # it is another person, perhaps, that says the rest
-                connection.unread = list(items[place:])
-                break
+        rest = iter(items)
+        for item in rest:
             if is_open:
                 if isinstance(item, Say):  # by far the most frequent
                     event = checked(item, connection.current)
@@ -228,6 +230,8 @@ class Intake:
                 self._first_request(connection, item, now, proposals, effects)
             if not connection.is_listened_to:
                 return
+            if connection.deriving is not None:  # it is another person, perhaps, that says the rest
+                connection.unread = tuple(rest)
         connection.proposed = before + len(proposals)
 
     def _request(
@@ -257,33 +261,56 @@ class Intake:
             case Lookup(query):
                 self._answers.give(connection, query, now, effects)
                 return
-            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code) if (
-                code and (refused := self._passwords.may_try(connection, _tag(event), now))
-            ):
-                self._answers.give(connection, refused, now, effects)
-                return
-            case events.Join(room, key):
+            case events.Join(room, key, code=code):
                 # Current from now on, also if the join will be refused: what was typed for
                 # this room must not be said to another.
                 connection.current = Name(room, key)
+                if code and self._is_too_soon(connection, event, now, effects):
+                    return
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
+            case _ if isinstance(event, _OF_SECRETS):
+                made = self._made(connection, event, now, effects)
+                if made is None:
+                    return
+                event = made
+        self._propose(connection, event, proposals)
+        if isinstance(event, events.Quit):
+            connection.move(Step.LEFT)
+
+    def _made(
+        self, connection: Connection, event: _OfSecrets, now: int, effects: list[Effect]
+    ) -> Event | None:
+        """What is to be proposed of what is said, or made, in secret; None if nothing is, yet."""
+        match event:
             case events.Login(account=account) if account:
                 self._derive(connection, event, now, effects)
-                return
+                return None
             case events.Password(password) if password:
                 self._derive(connection, event, now, effects)
-                return
+                return None
+            case events.Claim() | events.Login() if self._is_too_soon(
+                connection, event, now, effects
+            ):
+                return None
             case events.Invite(nick="") | events.Offer() | events.Claim():
                 if not connection.token:
                     text = "this server cannot make codes"
                     refused = Rejected("unavailable", text, _tag(event))
                     self._answers.give(connection, refused, now, effects)
-                    return
-                event = _with_secret(connection, event)
-        self._propose(connection, event, proposals)
-        if isinstance(event, events.Quit):
-            connection.move(Step.LEFT)
+                    return None
+                return _with_secret(connection, event)
+        return event
+
+    def _is_too_soon(
+        self, connection: Connection, event: Event, now: int, effects: list[Effect]
+    ) -> bool:
+        """Whether a code may not be tried yet; if so, that is told."""
+        refused = self._passwords.may_try(connection, _tag(event), now)
+        if refused is None:
+            return False
+        self._answers.give(connection, refused, now, effects)
+        return True
 
     def _derive(
         self,

@@ -78,6 +78,16 @@ DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), PlainText())
 # What a code that is none is refused with.
 _WRONG: Final = ("wrong-code", "unknown-device", "private")
 
+# Events that mean something to a node, beside what is told of them.
+_NOTED: Final = (
+    events.Join,
+    events.Claim,
+    events.Login,
+    events.Resume,
+    events.Expire,
+    events.Lapse,
+)
+
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
 
@@ -342,11 +352,12 @@ class ServerProtocol:
         """What an entry means to this node, beside what is told of it."""
         if self._observe is not None and not isinstance(entry.event, Tell):
             self._observe(entry, actions)
-        match entry.event:
-            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code) if (
-                code
-            ):
-                if connection := self._connections.get(entry.conn):
+        event = entry.event
+        if not isinstance(event, _NOTED):
+            return
+        match event:
+            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code):
+                if code and (connection := self._connections.get(entry.conn)):
                     self._passwords.tried(connection, is_right=not _was_wrong(actions), now=now)
             case events.Resume(session):
                 self._graces.end(session)

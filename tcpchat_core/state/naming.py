@@ -19,7 +19,7 @@ def rename(tables: Tables, person: Person, nick: str, key: str) -> list[Action]:
     tables.nicks[key] = everywhere[0]
     for each in everywhere:
         each.nick, each.key = nick, key
-    told, own = notices.Renamed(old, nick), notices.Renamed(old, nick, own=True)
+    own = notices.Renamed(old, nick, own=True)
     if old == nick or not person.rooms:
         return [Send(each.conn, own) for each in everywhere if not each.away]
     for room in person.rooms.values():
@@ -27,7 +27,7 @@ def rename(tables: Tables, person: Person, nick: str, key: str) -> list[Action]:
         for each in everywhere:
             if room.key in each.speaks:
                 each.speaks[room.key] = room.seq
-    return to_neighbours(person, told, own)
+    return to_neighbours(person, notices.Renamed(old, nick), own)
 
 
 def to_neighbours(person: Person, notice: Notice, own: Notice | None) -> list[Action]:

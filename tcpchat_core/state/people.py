@@ -25,7 +25,9 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
         session = ""
     person = Person(conn, "", "", session, origin)
     account = person.account = tables.devices.get(device)
-    if refused := rights.may_not_come(tables, person, earlier, entry.at):
+    if tables.rules is not None and (
+        refused := rights.may_not_come(tables, person, earlier, entry.at)
+    ):
         tables.turn_away(conn)
         closing = notices.Closing(refused[1])
         return [rejected(person, *refused, "hello"), Send[Notice](conn, closing), Close(conn)]
@@ -33,18 +35,19 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
     tables.people[conn] = person
     if session:
         tables.sessions[session] = person
-    actions: list[Action] = []
     if account is not None:
-        actions = accounts.come(tables, person, account, device)
-    else:
-        person.nick = person.key = tables.take_guest_nick()
-        tables.nicks[person.key] = person
-    own = "" if account is None else account.nick
-    actions.append(Send(conn, notices.Welcome(person.nick, tables.epoch, account=own)))
-    actions += rights.taken_for_another(tables, None, person, entry.at)
-    if account is not None:
-        actions += accounts.arrive(tables, person, entry.at)
-    elif device:
+        return [
+            *accounts.come(tables, person, account, device),
+            Send(conn, notices.Welcome(person.nick, tables.epoch, account=account.nick)),
+            *rights.taken_for_another(tables, None, person, entry.at),
+            *accounts.arrive(tables, person, entry.at),
+        ]
+    person.nick = person.key = tables.take_guest_nick()
+    tables.nicks[person.key] = person
+    actions: list[Action] = [Send(conn, notices.Welcome(person.nick, tables.epoch))]
+    if tables.rules is not None:
+        actions += rights.taken_for_another(tables, None, person, entry.at)
+    if device:
         actions.append(accounts.is_unknown(person, "hello"))
     return actions
 

@@ -63,19 +63,18 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         if refused := rights.may_not_enter(tables, room, person, event.code, at):
             return [rejected(person, *refused, "join")]
         more = rights.taken_for_another(tables, room, person, at)
-    room.add(person)
-    if event.roles:
-        for each in person.everywhere:
-            each.speaks[room.key] = room.seq
+    room.add(person, speaks=event.roles)
     joined = notices.Joined(room.name, person.nick, room.seq, at)
     told = entered(tables, room, person, at)
-    others = [each.conn for each in person.everywhere if each is not person and not each.away]
-    return [
+    actions: list[Action] = [
         Enter(room.audience, person.conn),
         Broadcast(room.audience, joined, person.conn, told),
         *more,
-        *(action for conn in others for action in (Send(conn, told), Enter(room.audience, conn))),
     ]
+    for each in person.everywhere:
+        if each is not person and not each.away:
+            actions += [Send(each.conn, told), Enter(room.audience, each.conn)]
+    return actions
 
 
 def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[Action]:

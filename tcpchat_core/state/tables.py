@@ -405,12 +405,16 @@ class Room:
             end = min(end, max(0, end - (self.seq + 1 - before)))
         return tuple(islice(self.history, max(first, end - max(0, limit)), max(first, end)))
 
-    def add(self, person: Person) -> None:
-        """Make `person` a member, with all of its devices."""
+    def add(self, person: Person, *, speaks: bool) -> None:
+        """Make `person` a member, with all of its devices. `speaks` is whether it is remembered
+        from which number on what is said under its nick is its own.
+        """
         everywhere = person.everywhere
         self.members[person.id] = everywhere[0]
         for each in everywhere:
             self.admit(each)
+            if speaks:
+                each.speaks[self.key] = self.seq
 
     def admit(self, person: Person) -> None:
         """Let a device in."""
