@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks import browser
+from benchmarks.accounts import measure_accounts
 from benchmarks.cluster import measure_cluster
 from benchmarks.core import measure_core
 from benchmarks.load import Measurement, measure
@@ -124,7 +125,7 @@ def _one_of(what: str, names: list[str]) -> Callable[[str], str]:
 
 
 def _workload_names() -> list[str]:
-    return [*WORKLOADS, *FAMILIES, "browser", "cluster", "core"]
+    return [*WORKLOADS, *FAMILIES, "accounts", "browser", "cluster", "core"]
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> Report:
@@ -173,6 +174,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
         core = measure_core(max(arguments.rounds, 3), CORE_COMMITS)
         show_core(console, core)
     tables = []
+    if "accounts" in arguments.workloads:
+        for table in measure_accounts(arguments.rounds, is_quick=arguments.quick):
+            show_table(console, table)
+            tables.append(table)
     if "browser" in arguments.workloads:
         for table in browser.measure_browser(arguments.rounds, is_quick=arguments.quick):
             show_table(console, table)

@@ -210,3 +210,13 @@ def test_several_nodes_on_one_log_are_measured(tmp_path: Path) -> None:
     (log,) = tables["the log alone"]
     assert log.figures["entries/s"].median > 0
     assert log.figures["p50, ms"].median > 0
+
+
+def test_what_accounts_and_restrictions_cost_others_is_measured(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "accounts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    log_ins, lists = report_in(tmp_path).tables
+    assert [row.what for row in log_ins.rows] == ["nobody logs in", "4 log in"]
+    assert all(row.figures["p99, ms"].median > 0 for row in log_ins.rows)
+    assert [row.what for row in lists.rows] == ["1 ban", "100 bans"]
+    assert all(row.figures["µs"].median > 0 for row in lists.rows)
