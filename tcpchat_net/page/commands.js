@@ -156,8 +156,17 @@ function password(rest) {
   return { type: "password", password: rest.toLowerCase() === "off" ? "" : rest };
 }
 
-/** Whether a typed line has something in it that is not to be kept, or shown again. */
-export const hasSecret = (line) => /^\/(?:claim|login|password|secret)(?: |$)/i.test(line);
+// What stands after these lets whoever knows it come in.
+const OF_SECRETS = new Set(["claim", "login", "password", "secret"]);
+
+/** A typed line as it may be typed again: without a code, a token or a word that lets in. */
+export function withoutSecrets(line) {
+  if (line[0] !== "/") return line;
+  const [word, rest] = partition(line.slice(1));
+  const name = BY_NAME.get(word.toLowerCase())?.names[0];
+  if (OF_SECRETS.has(name)) return `/${word}`;
+  return name === "join" ? [`/${word}`, ...words(rest).slice(0, 1)].join(" ") : line;
+}
 
 const role = (role) => (rest) => ({ type: "role", room: "", nick: oneWord(rest), role });
 
@@ -307,12 +316,15 @@ function matching(a, b) {
 
 // ── Completion ───────────────────────────────────────────────────────────────────────────────
 
-const OF_ROOMS = new Set(["join", "room", "out", "leave", "part", "who", "names"]);
 const SEARCHES = new Set(["search", "find"]);
-const OF_NICKS = new Set([
-  ...["msg", "tell", "ignore", "kick", "mute", "unmute", "ban", "unban", "mod", "unmod"],
-  ...["invite", "redact"],
-]);
+
+// A word that says that something is about the whole server, where its usage has it.
+const SERVER = "--server";
+
+// How a usage calls what is written in one's own words, in which nicks may stand.
+const OWN_WORDS = new Set(["TEXT", "ACTION", "REASON", "TIME"]);
+
+const spaced = (all) => all.map((each) => `${each} `);
 
 /**
  * What the word before the cursor can become: `{start, texts}`, each text from `start` on.
@@ -322,26 +334,48 @@ export function completions(before, nicks, rooms, ignored) {
   const earlier = before.split(" ");
   const word = earlier.pop();
   const prefix = word.toLowerCase();
-  const texts = candidates(earlier, word, nicks, rooms, ignored).filter(
-    (each) => (prefix === "" ? earlier.length > 0 : each.toLowerCase().startsWith(prefix)),
+  const texts = candidates(earlier, word, { nicks, rooms, ignored }).filter((each) =>
+    prefix === "" ? earlier.length > 0 : each.toLowerCase().startsWith(prefix),
   );
   return { start: before.length - word.length, texts: [...new Set(texts)] };
 }
 
-function candidates(earlier, word, nicks, rooms, ignored) {
+function candidates(earlier, word, there) {
   const names = [...COMMANDS, ...LOCAL_COMMANDS].map((command) => command.names[0]).sort();
   if (earlier.length === 0 && word.startsWith("/")) return names.map((name) => `/${name} `);
-  const command = earlier[0]?.startsWith("/") ? earlier[0].slice(1).toLowerCase() : "";
+  if (!earlier[0]?.startsWith("/")) {
+    return there.nicks.map((nick) => `${nick}${earlier.length === 0 ? ": " : " "}`);
+  }
+  const command = earlier[0].slice(1).toLowerCase();
+  if (SEARCHES.has(command)) {
+    const last = earlier.at(-1).toLowerCase();
+    return spaced(last === "in" ? there.rooms : last === "from" ? there.nicks : []);
+  }
   const isFirst = earlier.length === 1;
-  const last = earlier.at(-1)?.toLowerCase();
-  if (OF_ROOMS.has(command) && isFirst) return [...rooms];
-  if (OF_NICKS.has(command) && isFirst) return nicks.map((nick) => `${nick} `);
-  if (SEARCHES.has(command) && last === "in") return rooms.map((room) => `${room} `);
-  if (SEARCHES.has(command) && last === "from") return nicks.map((nick) => `${nick} `);
-  if (command === "unignore" && isFirst) return [...ignored];
-  if ((command === "help" || command === "?") && isFirst) return names;
-  if (word === "" && earlier.length === 0) return [];
-  return nicks.map((nick) => `${nick}${earlier.length === 0 ? ": " : " "}`);
+  if (command === "unignore") return isFirst ? [...there.ignored] : [];
+  if (command === "help" || command === "?") return isFirst ? names : [];
+  const usage = BY_NAME.get(command)?.usage ?? "";
+  return byUsage(usage.split(" ").slice(1), earlier.slice(1), word, there);
+}
+
+/** What the next word can be, by how the usage calls it. */
+function byUsage(usage, given, word, { nicks, rooms }) {
+  const found = [];
+  if (usage.includes(`[${SERVER}]`)) {
+    const isGiven = given.includes(SERVER);
+    usage = usage.filter((each) => each !== `[${SERVER}]`);
+    given = given.filter((each) => each !== SERVER);
+    const isDue = given.length > 0 || usage.length === 0 || word.startsWith("-");
+    if (isDue && !isGiven) found.push(SERVER);
+  }
+  if (usage.length === 0) return found;
+  const called = usage[Math.min(given.length, usage.length - 1)].replace(/[[\]]/g, "");
+  const isNext = given.length < usage.length;
+  if (OWN_WORDS.has(called) || (called === "NICK" && isNext)) found.push(...spaced(nicks));
+  else if (called === "ROOM" && isNext) found.push(...rooms);
+  // What is written small is to be typed so, as in on|off.
+  else if (isNext) found.push(...called.split("|").filter((each) => /^[a-z]+$/.test(each)));
+  return found;
 }
 
 // ── Names ────────────────────────────────────────────────────────────────────────────────────

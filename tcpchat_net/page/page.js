@@ -57,7 +57,7 @@ let connection = null;
 let tab = ""; // the name of this tab's session: see claim()
 let isIn = false; // past the entrance
 let account = ""; // whose device this is, or who has said its password; "" for a guest
-let claiming = null; // while a code is tried: the promise of its end
+let claiming = null; // while a code of an address is asked about or tried: the promise of its end
 const untold = []; // sentences for the first conversation there is
 let hasArchive = false; // until the server says otherwise
 let wantsNotices = kept("localStorage", "notify") === true;
@@ -199,19 +199,23 @@ function drawPeople() {
   $("count").textContent = many.toLocaleString("en");
   $("show-people").setAttribute("aria-label", many === 1 ? "1 person here" : `${many} people here`);
   const shown = [...view.members].slice(0, MAX_SHOWN_PEOPLE).sort(byName);
-  fill($("members"), () => shown.map(memberRow), JSON.stringify([shown, me(), many]));
+  const moderate = shown.filter((nick) => view.moderators.has(nick));
+  const rows = () => shown.map((nick) => memberRow(nick, view.moderators.has(nick)));
+  fill($("members"), rows, JSON.stringify([shown, me(), many, moderate]));
 }
 
 const collator = new Intl.Collator("en", { sensitivity: "base", numeric: true });
 const byName = (one, other) => collator.compare(one, other);
 
-function memberRow(nick) {
-  if (nick === me()) return element("li", "", nickElement(nick), element("span", "quiet", " you"));
+function memberRow(nick, isModerator) {
+  const about = [...(nick === me() ? ["you"] : []), ...(isModerator ? ["moderator"] : [])];
+  const noted = about.length > 0 ? [element("span", "quiet", ` ${about.join(", ")}`)] : [];
+  if (nick === me()) return element("li", "", nickElement(nick), ...noted);
   const button = element("button", "plain", nickElement(nick));
   button.dataset.key = nick;
   button.title = `Write to ${nick} alone`;
   button.addEventListener("click", () => look(conversation("direct", nick)));
-  return element("li", "", button);
+  return element("li", "", button, ...noted);
 }
 
 let said = ""; // in the status line, for a moment
@@ -336,7 +340,7 @@ function readUpTo(where, seq) {
   draw("side");
 }
 
-function heard({ notice, rooms }) {
+function heard({ notice, rooms, answers }) {
   switch (notice.type) {
     case "welcome":
       return welcomed(notice);
@@ -381,6 +385,7 @@ function heard({ notice, rooms }) {
     case "gap":
       return gap(notice);
     case "rejected":
+      if (answers?.again && isUsedUp(notice)) notice.text = USED_UP;
       return rejected(notice);
     case "announced":
       for (const each of listed()) note(each, [{ text: notice.text }], { error: true });
@@ -394,6 +399,9 @@ function heard({ notice, rooms }) {
       break;
     case "redacted":
       takenBack(notice);
+      break;
+    case "role":
+      draw("people");
   }
   // What one asked for is shown where one is.
   const isList = ["who", "restrictions"].includes(notice.type);
@@ -416,15 +424,61 @@ function drawAccount() {
   $("account-nick").textContent = account;
 }
 
+// The answer to a code was lost with the connection: the token that was in it is not told again.
+const USED_UP =
+  "The connection was lost while the code was being used, so it may be used up; ask for a new one.";
+
+/** Whether a code that was asked for again may have been good the first time. */
+function isUsedUp({ request, reason }) {
+  // Whose session goes on is the account already, though on no device that it could come again by.
+  return request === "claim" && account === "" && ["wrong-code", "bad-request"].includes(reason);
+}
+
 /** Become a device of an account, by a code. */
 async function claimWith(code, name) {
-  const answer = ask({ type: "claim", code, name });
-  claiming = answer;
-  drawAccount();
-  const { type, text } = await answer;
-  if (claiming === answer) claiming = null;
+  const { type, text } = await ask({ type: "claim", code, name });
   if (type === "rejected" && !isIn) tellSoon(text);
+}
+
+/** The same by a code that came in an address, if one agrees to it. */
+async function claimGiven(code) {
+  const before = claiming;
+  const isDone = (async () => {
+    await before;
+    if (await agreesToClaim()) await claimWith(code, DEVICE_NAME);
+  })();
+  claiming = isDone;
   drawAccount();
+  await isDone;
+  if (claiming === isDone) claiming = null;
+  drawAccount();
+}
+
+/**
+ * Whether to use a code that came in an address. Anybody can have written that, so that one would
+ * talk by an account that is theirs, and not know it.
+ */
+async function agreesToClaim() {
+  // Until the server answers, nobody knows who this is.
+  if ((await ask({ type: "ping", id: "claim" })).type === "rejected") return false;
+  if (account !== "") {
+    tellSoon(`You are ${account} here already, so the code in the address was not used.`);
+    return false;
+  }
+  const dialog = $("claim-dialog");
+  let token;
+  do {
+    token = keptText("device");
+    const instead = token === "" ? "" : ", in place of the one that it is a device of now";
+    $("claim-text").textContent =
+      `The address that you opened has a code that makes this browser a device of an account on` +
+      ` ${location.host}${instead}: use it only if it was meant for you.`;
+    dialog.returnValue = "";
+    dialog.showModal(); // the text has the focus: no key that was meant for the entrance agrees
+    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+    // Another tab may have become a device meanwhile.
+  } while (dialog.returnValue === "use" && token !== keptText("device"));
+  return dialog.returnValue === "use";
 }
 
 /** Come as who one is: by the token of a device, which this is from now on; or by a password. */
@@ -790,7 +844,7 @@ async function joinRoom(name, code = "") {
 
 addEventListener("hashchange", () => {
   const code = takeCode();
-  if (code !== "") return claimWith(code, DEVICE_NAME);
+  if (code !== "") return claimGiven(code);
   const room = hashRoom();
   if (room === "") return;
   if (isIn) joinRoom(room);
@@ -1339,7 +1393,7 @@ async function start() {
   });
   if (session) restoreConversations(session);
   isReturning = !isIn && goesBack();
-  if (codeGiven !== "") claimWith(codeGiven, DEVICE_NAME);
+  if (codeGiven !== "") claimGiven(codeGiven);
   onEnter(entrancePassed);
   // Who is in at once sees no entrance on the way.
   setTimeout(() => isIn || showEntrance(), isReturning ? RETURN_MS : 0);

@@ -5,7 +5,7 @@
 // is typed did; `page(direction)`, for Page Up (-1) and Page Down (1); `offered(texts)`, what Tab
 // goes through; `fitted()`, when its height was measured, and may be another.
 
-import { completions, hasSecret, wall } from "./commands.js";
+import { completions, wall, withoutSecrets } from "./commands.js";
 
 const MAX_RECALLED = 100;
 
@@ -54,7 +54,9 @@ export class Prompt {
       this.text = line;
       return;
     }
-    if (!hasSecret(line)) this.recalled = [...this.recalled.filter((each) => each !== line), line].slice(-MAX_RECALLED);
+    const again = withoutSecrets(line);
+    const others = this.recalled.filter((each) => each !== again);
+    this.recalled = [...others, again].slice(-MAX_RECALLED);
     this._forgetPlaces();
     this._fit();
   }

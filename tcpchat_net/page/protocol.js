@@ -170,8 +170,18 @@ class RoomView {
     this.count = told.count; // how many people there are
     // Their nicks, in the order of coming; of a very large room only the first hundreds.
     this.members = new Set(told.members);
+    this.moderators = new Set(told.moderators); // those of them who moderate it
+  }
+
+  /** Somebody is here no more. */
+  lose(nick) {
+    this.members.delete(nick);
+    this.moderators.delete(nick);
+    this.count -= 1;
   }
 }
+
+const renamed = (nicks, from, to) => new Set([...nicks].map((nick) => (nick === from ? to : nick)));
 
 // Of what is kept over a reload: each field's kind, as tables.js writes it.
 const SAVED = new Map([
@@ -256,7 +266,7 @@ export class ClientProtocol {
     for (const pair of rooms) {
       if (!Array.isArray(pair)) throw new BadShape();
       const [room, seq] = [read(pair[0], "str"), read(pair[1], "int")];
-      protocol.rooms.set(room, new RoomView({ room, topic: "", count: 0, members: [] }, seq));
+      protocol.rooms.set(room, new RoomView({ room, topic: "", count: 0, members: [], moderators: [] }, seq));
     }
     for (const message of unacknowledged) {
       if (!message || !isSaid(message)) throw new BadShape();
@@ -551,11 +561,18 @@ export class ClientProtocol {
       case "renamed":
         if (notice.own) this.nick = notice.new;
         for (const each of this.rooms.values()) {
+          if (each.moderators.has(notice.old)) {
+            each.moderators = renamed(each.moderators, notice.old, notice.new);
+          }
           if (!each.members.has(notice.old)) continue;
-          const renamed = (nick) => (nick === notice.old ? notice.new : nick);
-          each.members = new Set([...each.members].map(renamed));
+          each.members = renamed(each.members, notice.old, notice.new);
           this._changed.push(each.name);
         }
+        break;
+      case "role":
+        if (notice.role !== "moderator" && notice.role !== "owner") {
+          view?.moderators.delete(notice.nick);
+        } else if (view?.moderators.size < MAX_MEMBERS) view.moderators.add(notice.nick);
         break;
       case "topic":
         if (view !== undefined) view.topic = notice.topic;
@@ -564,8 +581,7 @@ export class ClientProtocol {
   }
 
   _without(view, nick) {
-    view.members.delete(nick);
-    view.count -= 1;
+    view.lose(nick);
     this._changed.push(view.name);
   }
 

@@ -155,6 +155,11 @@ def cable() -> Iterator[Callable[[Site], tuple[Plug, Site]]]:
         yield lead
 
 
+def agree(page: Page) -> None:
+    """Use the code that is in the address of a page."""
+    page.locator("#claim-dialog").get_by_text("Use the code", exact=True).click()
+
+
 class People:
     """Those who sit before a browser. What it complains about, or asks others for, is kept."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from tcpchat_cli.terminal.commands import LOCAL_COMMANDS
+from tcpchat_cli.terminal.commands import LOCAL_COMMANDS, without_secrets
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.theme import nick_style
@@ -173,7 +173,15 @@ class Recorder:
             "nick": protocol.nick,
             "epoch": protocol.epoch,
             "rooms": [
-                [name, view.name, view.topic, view.seq, view.count, [*view.members]]
+                [
+                    name,
+                    view.name,
+                    view.topic,
+                    view.seq,
+                    view.count,
+                    [*view.members],
+                    [*view.moderators],
+                ]
                 for name, view in protocol.rooms.items()
             ],
             "unacknowledged": [*protocol.unacknowledged],
@@ -298,7 +306,15 @@ class Lots:
             lambda: notices.Sent(0, draw(ids), None, nick),
             lambda: notices.Told(nick, "psst", draw((1, 2, 3, 9)), 0, draw(("", "ada"))),
             lambda: notices.Gap(draw(("", room)), self.number(room)),
-            lambda: notices.Entered(room, ("ada", nick), draw((2, 700)), self.number(room), 0, "t"),
+            lambda: notices.Entered(
+                room,
+                ("ada", nick),
+                draw((2, 700)),
+                self.number(room),
+                0,
+                "t",
+                moderators=draw(((), ("ada",), (nick, "ada"))),
+            ),
             lambda: notices.Joined(room, nick, 1, 0),
             lambda: notices.Left(room, nick, own=draw((False, False, True))),
             lambda: notices.Left(room, nick, by=by, at=1, until=draw((0, 2))),
@@ -345,7 +361,13 @@ class Lots:
         if protocol.welcome and protocol.welcome.token and draw((True, True, True, False)):
             states = tuple(
                 notices.RoomState(
-                    room, ("ada", "bob"), draw((2, 600)), self.seq[room] + 2, "", draw((None, 4))
+                    room,
+                    ("ada", "bob"),
+                    draw((2, 600)),
+                    self.seq[room] + 2,
+                    "",
+                    draw((None, 4)),
+                    moderators=draw(((), ("bob",))),
                 )
                 for room in [*protocol.rooms, self.room()][:: draw((1, 1, 2))]
             )
@@ -466,6 +488,19 @@ def _odd_sessions() -> list[dict[str, Any]]:
         notices.Rejected("not-in-room", "you are not in den", "out"),
     )
     sessions.append(out.session())
+    den = Recorder()
+    den.hello()
+    den.hear(
+        notices.Welcome("ada", "0", token="secret"),
+        notices.Entered("den", ("bob", "eve", "ada"), 3, 0, 0, moderators=("bob",)),
+        notices.RoleSet("den", "eve", "owner", "bob"),
+        notices.RoleSet("den", "bob", "member", "eve"),
+        notices.RoleSet("den", "ada", "wizard", "eve"),
+        notices.RoleSet("elsewhere", "ada", "moderator", "eve"),
+        notices.Renamed("eve", "zoe"),
+        notices.Left("den", "zoe"),
+    )
+    sessions.append(den.session())
     return [*sessions, *(_lost_session(is_told=is_told) for is_told in (True, False))]
 
 
@@ -666,6 +701,10 @@ def _texts() -> dict[str, Any]:
         ],
         "nicks": [[nick, nick_key(nick), int(nick_style(nick).rpartition(".")[2])] for nick in nicks],
         "completed": _completed(),
+        "recalled": [[line, without_secrets(line)] for line in
+                     ("/claim a1b2c-3d4e5 phone", "/LOGIN 5f0c", "/login ada correct horse", "/login",
+                      "/password correct horse", "/secret teapot", "/join den a1b2c", "/room  den a1b2c",
+                      "/join", "/msg bob /claim it", "//claim it", "claim it", "/constructor a b", "/")],
         "told": [[_notice(each), _told(each)] for each in _TOLD],
         "mentions": [
             [text, me, _renderer(me).mentions_me(text)]
@@ -693,7 +732,13 @@ def _completed() -> list[list[Any]]:
     found = []
     for before in ("", "a", "A", "hi a", "hi ", "/msg ", "/msg b", "/msg ada ", "/join lo", "/join ",
                    "/who l", "/search tea in ", "/search tea in l", "/find x from a", "/nick a",
-                   "_", "zzz", "hello ad", "/j", "/", "/h", "/ignore ", "/ignore b", "/unignore tr", "/unignore a", "/help m", "/me b", "/join a b", "/ban b", "/unmod "):  # fmt: skip
+                   "_", "zzz", "hello ad", "/j", "/", "/h", "/ignore ", "/ignore b", "/unignore tr", "/unignore a", "/help m", "/me b", "/join a b", "/ban b", "/unmod ",
+                   "/own b", "/kick -", "/kick --server b", "/kick bob -", "/kick bob spam for b",
+                   "/unban bob ", "/unban bob --server ", "/mute bob 10m --s", "/ban --server bob -",
+                   "/mod bob -", "/bans ", "/mutes --", "/bans --server ", "/keep ", "/keep of",
+                   "/keep on ", "/slow o", "/slow  o", "/topic a", "/msg  b", "/names lo", "/leave lo",
+                   "/claim b", "/login a", "/SECRET ", "/devices a", "/nonsense a", "/constructor a",
+                   "/search tea constructor a", "/search tea valueOf "):  # fmt: skip
         whole = [
             before[: len(before) + each.start_position] + each.text
             for each in completer.get_completions(Document(before), CompleteEvent())

@@ -50,6 +50,7 @@ function stateOf(protocol) {
       view.seq,
       view.count,
       [...view.members],
+      [...view.moderators],
     ]),
     unacknowledged: [...protocol.unacknowledged.keys()],
     abandoned: protocol.abandoned.map((request) => request.id),
@@ -141,6 +142,9 @@ function replayTexts(module, commands, { linesOf, putOut }) {
     const { start, texts: found } = commands.completions(before, nicks, rooms, ignored);
     const whole = found.map((text) => before.slice(0, start) + text);
     same(`completions(${JSON.stringify(before)})`, whole, should);
+  }
+  for (const [line, should] of texts.recalled) {
+    same(`withoutSecrets(${JSON.stringify(line)})`, commands.withoutSecrets(line), should);
   }
   for (const [text, nick, should] of texts.mentions) {
     same(`mentions(${JSON.stringify(text)}, ${nick})`, commands.mentions(text, nick), should);

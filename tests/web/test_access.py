@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.cli.cable import Plug
 from tests.cli.test_admin import code_for
-from tests.web.conftest import NARROW, People, Program, Site
+from tests.web.conftest import NARROW, People, Program, Site, agree
 
 MEMBERS = 60
 
@@ -59,9 +59,17 @@ def entrance(world: World) -> Page:
     return pia
 
 
-def invited(world: World) -> Page:
+def asked_about_a_code(world: World) -> Page:
     site, _ = _talk(world, "--data", str(world.folder))
     pia = world.people.opens(f"{site.url}#claim={code_for(world.folder, 'pia')}")
+    expect(pia.locator("#claim-dialog")).to_be_visible()
+    expect(pia.locator("#offered-rooms li")).to_have_count(1)
+    return pia
+
+
+def invited(world: World) -> Page:
+    pia = asked_about_a_code(world)
+    agree(pia)
     expect(pia.locator("#account")).to_be_visible()
     expect(pia.locator("#offered-rooms li")).to_have_count(1)
     return pia
@@ -168,6 +176,7 @@ def over(world: World) -> Page:
 
 SCENES = (
     entrance,
+    asked_about_a_code,
     invited,
     refused_nick,
     full_room,

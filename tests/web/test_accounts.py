@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.cli.cable import Plug
 from tests.cli.test_admin import code_for
-from tests.web.conftest import LIMIT_S, People, Program, Site
+from tests.web.conftest import LIMIT_S, People, Program, Site, agree
 from tests.web.test_page import no_pending, notes, say, shows, texts
 
 Serve = Callable[..., Site]
@@ -24,6 +24,15 @@ NO_STORAGE = """
 """
 LOOK_AWAY = "document.hasFocus = () => false"
 LOOK_BACK = "() => { document.hasFocus = () => true; dispatchEvent(new Event('focus')); }"
+ASKED = (
+    "The address that you opened has a code that makes this browser a device of an account on {}:"
+    " use it only if it was meant for you."
+)
+ASKED_INSTEAD = ASKED.replace("{}", "{}, in place of the one that it is a device of now")
+USED_UP = (
+    "The connection was lost while the code was being used, so it may be used up;"
+    " ask for a new one."
+)
 FORGOTTEN = (
     "This device is no longer one of an account, so you are a guest here; ask for a new code."
 )
@@ -41,8 +50,9 @@ def token_of(page: Page) -> str:
 
 
 def claims(people: People, site: Site, code: str, nick: str = "ada", **options: Any) -> Page:
-    """Somebody follows an address with a code, and comes in."""
+    """Somebody follows an address with a code, uses that, and comes in."""
     page = people.opens(f"{site.url}#claim={code}", **options)
+    agree(page)
     expect(page.locator("#account-nick")).to_have_text(nick)
     page.fill("#room", "lobby")
     page.press("#room", "Enter")
@@ -87,6 +97,7 @@ def test_a_code_in_the_address_makes_the_browser_a_device_of_an_account(
     context.on("console", lambda message: heard.append(message.text))
     people.complaints.clear()  # that another address is asked for than the first
     ada.goto(f"{site.url}#claim={code}")
+    agree(ada)
     expect(ada.locator("#account")).to_have_text("You come in as ada.")
     expect(ada.locator("#nick")).to_be_hidden()
     expect(ada).to_have_url(site.url)
@@ -124,7 +135,8 @@ def test_a_code_that_is_typed_does_the_same_and_is_not_recalled(
     notes(pia, "this is device 1 of ada")
     expect(pia.locator("#me")).to_have_text("ada")
     pia.press("#text", "ArrowUp")
-    expect(pia.locator("#text")).to_have_value("")
+    expect(pia.locator("#text")).to_have_value("/claim")
+    pia.fill("#text", "")
     token = token_of(pia)
     assert len(token) == 64
     assert token not in pia.content()
@@ -138,6 +150,7 @@ def test_a_code_that_is_none_leaves_one_at_the_entrance_with_a_sentence(
     site: Site, people: People
 ) -> None:
     pia = people.opens(f"{site.url}#claim=12345-67890")
+    agree(pia)
     expect(pia.locator("#enter-error")).to_have_text(
         "there is no such code, or not any more; ask for another"
     )
@@ -145,6 +158,105 @@ def test_a_code_that_is_none_leaves_one_at_the_entrance_with_a_sentence(
     pia.fill("#nick", "pia")
     pia.press("#nick", "Enter")
     expect(pia.locator("#me")).to_have_text("pia")
+
+
+def test_a_code_in_an_address_is_not_used_before_one_agrees(
+    site: Site, people: People, tmp_path: Path
+) -> None:
+    overheard, code = Overheard(), code_for(tmp_path, "ada")
+    pia = people.opens(f"{site.url}#claim={code}", socket=overheard)
+    question = pia.locator("#claim-dialog")
+    expect(pia.locator("#claim-text")).to_have_text(ASKED.format(site.address))
+    expect(pia).to_have_url(site.url)
+    pia.keyboard.press("Enter")  # as who has begun to type at the entrance does
+    expect(question).to_be_visible()
+    pia.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    pia.fill("#nick", "pia")
+    pia.press("#nick", "Enter")
+    expect(pia.locator("#me")).to_have_text("pia")
+    # An address that is opened while one is in is no other.
+    pia.evaluate("code => { location.hash = `#claim=${code}`; }", code)
+    expect(question).to_be_visible()
+    expect(pia).to_have_url(site.url)
+    question.get_by_text("No", exact=True).click()
+    expect(question).to_be_hidden()
+    pia.reload()
+    expect(pia.locator("#me")).to_have_text("pia")
+    assert overheard.of("claim") == []
+    # What one does not agree to is worth as much as before.
+    pia.evaluate("code => { location.hash = `#claim=${code}`; }", code)
+    agree(pia)
+    expect(pia.locator("#me")).to_have_text("ada")
+    assert [each["code"] for each in overheard.of("claim")] == [code]
+
+
+def test_a_code_in_an_address_is_not_used_by_who_is_on_a_device_already(
+    site: Site, people: People, tmp_path: Path
+) -> None:
+    overheard = Overheard()
+    ada = claims(people, site, code_for(tmp_path, "ada"), socket=overheard)
+    token = token_of(ada)
+    ada.evaluate("code => { location.hash = `#claim=${code}`; }", code_for(tmp_path, "eve"))
+    notes(ada, "You are ada here already, so the code in the address was not used.")
+    expect(ada.locator("#claim-dialog")).to_be_hidden()
+    assert token_of(ada) == token
+    assert len(overheard.of("claim")) == 1
+
+
+def test_a_code_does_not_take_the_place_of_a_device_unsaid(
+    site: Site, people: People, tmp_path: Path
+) -> None:
+    pia = people.opens(f"{site.url}#claim={code_for(tmp_path, 'eve')}")
+    asked = pia.locator("#claim-text")
+    expect(asked).to_have_text(ASKED.format(site.address))
+    # While that stands there another tab becomes a device, which all tabs share.
+    ada = another_tab(people.contexts[-1], site)
+    ada.fill("#room", "lobby")
+    ada.press("#room", "Enter")
+    say(ada, f"/claim {code_for(tmp_path, 'ada')}")
+    notes(ada, "this is device 1 of ada")
+    token = token_of(ada)
+    agree(pia)
+    expect(asked).to_have_text(ASKED_INSTEAD.format(site.address))
+    assert token_of(pia) == token
+    agree(pia)
+    expect(pia.locator("#account-nick")).to_have_text("eve")
+    assert token_of(pia) not in ("", token)
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["session goes on", "session is lost"])
+def test_a_code_whose_answer_is_lost_is_told_to_be_used_up(
+    site: Site, people: People, tmp_path: Path, goes_on: bool
+) -> None:
+    lost = list[str]()
+
+    def connect(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def ask(text: str | bytes) -> None:
+            asked = json.loads(text)
+            if asked["type"] == "hello" and not goes_on:
+                asked = {"type": "hello"}
+            server.send(json.dumps(asked))
+
+        def tell(text: str | bytes) -> None:
+            if json.loads(text)["type"] == "claimed" and not lost:
+                lost.append(str(text))
+                server.close()
+                page.close()
+            else:
+                page.send(text)
+
+        page.on_message(ask)
+        server.on_message(tell)
+
+    pia = people.comes(site, "pia", socket=connect)
+    say(pia, f"/claim {code_for(tmp_path, 'ada')}")
+    notes(pia, USED_UP)
+    expect(pia.locator("#log").get_by_text("code")).to_have_count(1)
+    assert len(lost) == 1
+    assert token_of(pia) == ""
 
 
 def test_a_browser_that_keeps_nothing_is_a_device_in_this_tab(
@@ -209,6 +321,8 @@ def test_several_tabs_are_one_person_and_none_of_them_ends_another(
             shows(page, "what?")
         one.reload()
         shows(one, "psst")
+        bob.ask(type="tell", nick="ada", text="here?")
+        shows(one, "here?")  # from the server, and not as it was kept in the tab
         assert len(overheard.of("hello")) == 3  # a session for each, and one that was resumed
         assert bob.heard(type="gone", nick="ada") == []
 
@@ -244,6 +358,7 @@ def test_what_is_read_on_one_device_is_not_new_on_another(
         desk = claims(people, site, code_for(tmp_path, "ada"), socket=overheard)
         plug, far = cable(site)
         phone = people.opens(f"{far.url}#claim={code_for(tmp_path, 'ada')}")
+        agree(phone)
         expect(phone.locator("#title")).to_have_text("lobby")  # where the other is
         phone.evaluate(LOOK_AWAY)
         desk.evaluate(LOOK_AWAY)
@@ -346,7 +461,7 @@ def test_who_says_a_password_is_the_account_and_no_device_of_it(
     expect(pia.locator("#title")).to_have_text("lobby")  # where the account is
     notes(pia, "you have come as ada")
     pia.press("#text", "ArrowUp")
-    expect(pia.locator("#text")).to_have_value("")
+    expect(pia.locator("#text")).to_have_value("/login")
     assert token_of(pia) == ""
     pia.reload()
     expect(pia.locator("#me")).to_have_text("ada")

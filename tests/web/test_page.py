@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, exp
 
 from tests.cli.cable import Plug
 from tests.cli.serving import Talker
-from tests.web.conftest import NARROW, People, Program, Site
+from tests.web.conftest import NARROW, People, Program, Site, agree
 from tests.web.smoothness import WATCH
 from tests.web.tables import PAGE
 
@@ -359,12 +359,14 @@ def test_a_code_in_the_address_is_no_room(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby"):
         pia = people.opens(f"{site.url}#claim=aB3xYz")
+        agree(pia)
         expect(pia.locator("#offered-rooms .name")).to_have_text(["lobby"])
         expect(pia.locator("#room")).to_have_value("lobby")
         pia.fill("#nick", "pia")
         pia.press("#nick", "Enter")
         expect(pia.locator("#title")).to_have_text("lobby")
         pia.evaluate("location.hash = '#claim=aB3xYz'")
+        agree(pia)
         pia.evaluate("location.hash = '#den'")
         expect(pia.locator("#title")).to_have_text("den")
         expect(pia.locator("#rooms .name")).to_have_text(["lobby", "den"])
@@ -1216,3 +1218,25 @@ def test_what_moderators_do_is_told_and_what_was_taken_back_is_shown_no_more(
         ada.ask(type="kick", room="lobby", nick="pia", reason="noise")
         expect(pia.locator("#title")).to_have_text("den")
         notes(pia, "you were put out of lobby by ada (noise)")
+
+
+def test_who_moderates_a_room_is_marked_among_its_people(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada, Program(site.address, "bob", "lobby") as bob:
+        pia = people.comes(site, "pia")
+        members = pia.locator("#members li")
+        expect(members).to_have_text(["ada moderator", "bob", "pia you"])
+        ada.ask(type="role", room="lobby", nick="pia", role="moderator")
+        expect(members).to_have_text(["ada moderator", "bob", "pia you, moderator"])
+        ada.ask(type="nick", nick="zoe")
+        expect(members).to_have_text(["bob", "pia you, moderator", "zoe moderator"])
+        say(pia, "/unmod zoe")
+        expect(members).to_have_text(["bob", "pia you, moderator", "zoe"])
+        say(pia, "/mod bob")
+        expect(members).to_have_text(["bob moderator", "pia you, moderator", "zoe"])
+        bob.ask(type="out", room="lobby")
+        expect(members).to_have_text(["pia you, moderator", "zoe"])
+        bob.ask(type="join", room="lobby")
+        expect(members).to_have_text(["bob", "pia you, moderator", "zoe"])
+        pia.reload()
+        expect(members).to_have_text(["bob", "pia you, moderator", "zoe"])

@@ -58,6 +58,10 @@ MUTANTS = {
         "[]",
     ),
     "who is gone stays": ("for (const each of this._leftBy(notice.nick))", "for (const each of [])"),
+    "who moderates no more does": ("view?.moderators.delete(notice.nick);", ""),
+    "an owner does not moderate": (' && notice.role !== "owner"', ""),
+    "a moderator who is gone stays one": ("    this.moderators.delete(nick);\n", ""),
+    "a moderator with another nick is none": ("each.moderators = renamed(each.moderators, ", "renamed(each.moderators, "),
     "the device is not said": ("token, told, password, device });", "token, told, password });"),
     "who comes again by a device that it has loses it": (
         "this.device = notice.token || this.device;",
