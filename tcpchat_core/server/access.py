@@ -19,31 +19,46 @@ MAX_PASSWORD_FAILURES: Final = 3
 # Addresses whose failures are remembered; beyond it the oldest is forgotten.
 MAX_PASSWORD_PEERS: Final = 4_096
 
+# Of each the last so many: more make no wait longer.
+_FAILURES: Final = 6
+
 
 class Failures:
-    """Who has failed how often in a row, and when each may try again: after the first time in
-    `first_ms`, then twice as long each time, at most `longest_ms`. Of so many it is remembered.
+    """Who has failed how often in a row, at what, and when each may try again: after the first time
+    in `first_ms`, then twice as long each time, at most `longest_ms`. Of so many it is remembered.
+
+    To be right takes back only what was wrong of the same: who guesses at what is another's gets no
+    further by showing in between that it knows something of its own.
     """
 
     def __init__(self, first_ms: int, longest_ms: int, most: int) -> None:
         self._first_ms, self._longest_ms, self._most = first_ms, longest_ms, most
-        self._failures: dict[str, tuple[int, int]] = {}
+        self._failures: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def next_at(self, who: str) -> int:
         """When somebody may try again; 0 when it need not wait."""
-        return self._failures.get(who, (0, 0))[1]
+        return self._failures.get(who, ((), 0))[1]
 
-    def add(self, who: str, now: int) -> None:
-        """It has failed."""
-        count = self._failures.pop(who, (0, 0))[0] + 1
-        delay = min(self._first_ms << min(count - 1, 20), self._longest_ms)
-        self._failures[who] = (count, now + delay)
+    def has_failed(self, who: str) -> bool:
+        """Whether it was wrong, and has not been right since."""
+        return who in self._failures
+
+    def add(self, who: str, what: str, now: int) -> None:
+        """It was wrong."""
+        earlier, _ = self._failures.pop(who, ((), 0))
+        failed = (*earlier, what)[-_FAILURES:]
+        delay = min(self._first_ms << (len(failed) - 1), self._longest_ms)
+        self._failures[who] = (failed, now + delay)
         if len(self._failures) > self._most:
             del self._failures[next(iter(self._failures))]
 
-    def forget(self, who: str) -> None:
-        """It has not."""
-        self._failures.pop(who, None)
+    def forget(self, who: str, what: str) -> None:
+        """It was right."""
+        failed, next_at = self._failures.get(who, ((), 0))
+        if others := tuple([each for each in failed if each != what]):
+            self._failures[who] = (others, next_at)
+        else:
+            self._failures.pop(who, None)
 
 
 class Access:
@@ -61,11 +76,11 @@ class Access:
         """Try a password, in a time that tells nothing of it. A wrong one is counted."""
         peer = connection.peer
         if hmac.compare_digest(password, self._password):
-            self._failures.forget(peer)
+            self._failures.forget(peer, "")
             connection.is_admitted = True
             return True
         connection.failures += 1
-        self._failures.add(peer, now)
+        self._failures.add(peer, "", now)
         return False
 
 

@@ -112,6 +112,7 @@ class Connection:
         "failures",
         "first",
         "flavour",
+        "guesses",
         "heard_at",
         "is_admitted",
         "is_listened_to",
@@ -175,6 +176,7 @@ class Connection:
         self.answers: list[Waiting] = []
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.deriving: Deriving | None = None  # the password that something has to be made of
+        self.guesses: dict[int, str] = {}  # by number of an event: at what it tries a code
         self.unread: tuple[Item, ...] = ()  # what was read with it and comes after it
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here

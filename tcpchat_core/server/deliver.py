@@ -30,7 +30,15 @@ from tcpchat_core.state.refusals import not_in_room
 _PIECE_BYTES: Final = 65_536
 
 # Answers that may be long, and so are made when the peer takes them.
-_LONG: Final = (notices.HistoryPage, notices.Members, notices.RoomList)
+_LONG: Final = (
+    notices.HistoryPage,
+    notices.Members,
+    notices.RoomList,
+    notices.RestrictionList,
+)
+
+# What is told of a room to who is in it: to who is put out meanwhile not any more.
+_OF_ROOM: Final = (notices.HistoryPage, notices.Members, notices.RestrictionList)
 
 # Requests for which the server makes a secret, which it adds to their answer.
 _MAKES_SECRET: Final = (events.Invite, events.Offer, events.Claim)
@@ -217,7 +225,7 @@ def _pieces(
     for notice in told:
         if person is None or person.put_out is None or not _is_of(notice, person.put_out):
             data = flavour.encode_for(nick, notice, request)
-        elif isinstance(notice, notices.HistoryPage | notices.Members):
+        elif isinstance(notice, _OF_ROOM):
             refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
             data = flavour.encode_for(nick, refused, request)
         else:
@@ -234,7 +242,13 @@ def _pieces(
 def _is_of(notice: Notice, rooms: dict[str, notices.Left]) -> bool:
     """Whether a notice is of one of the rooms that somebody was put out of."""
     match notice:
-        case Said(room) | notices.HistoryPage(room) | notices.Members(room) | notices.Gap(room):
+        case (
+            Said(room)
+            | notices.HistoryPage(room)
+            | notices.Members(room)
+            | notices.RestrictionList(room)
+            | notices.Gap(room)
+        ):
             return any(left.room == room for left in rooms.values())
         case _:
             return False
@@ -251,7 +265,7 @@ def _with_secret(
             hashed = request.code_hash
         case events.Offer():
             hashed = request.code
-        case events.Claim():
+        case _:
             hashed = request.device
     match notice:
         case notices.Invited() | notices.Offered():

@@ -32,7 +32,7 @@ from tcpchat_core.server.access import (
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
-from tcpchat_core.server.passwords import Passwords
+from tcpchat_core.server.passwords import GUESSES, Passwords
 from tcpchat_core.server.propose import Lookup, checked
 from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Timers
@@ -275,6 +275,8 @@ class Intake:
                     return
                 event = made
         self._propose(connection, event, proposals)
+        if isinstance(event, GUESSES):
+            self._passwords.proposed(connection, event)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
 
@@ -306,7 +308,7 @@ class Intake:
         self, connection: Connection, event: Event, now: int, effects: list[Effect]
     ) -> bool:
         """Whether a code may not be tried yet; if so, that is told."""
-        refused = self._passwords.may_try(connection, _tag(event), now)
+        refused = self._passwords.may_not_try(connection, event, now)
         if refused is None:
             return False
         self._answers.give(connection, refused, now, effects)
@@ -337,7 +339,7 @@ class Intake:
         """Go on when something was made of a password."""
         if connection.deriving is None or connection.deriving.ticket != ticket:
             return
-        found = self._passwords.end(connection, made, now)
+        found = self._passwords.end(connection, made)
         if not connection.is_listened_to:
             return
         if isinstance(found, Rejected):
@@ -474,7 +476,7 @@ def _with_secret(
             secret = new_code(token, number)
             hashed = code_hash(secret)
             made = events.Offer(hashed)
-        case events.Invite():
+        case _:
             secret = new_code(token, number)
             hashed = code_hash(secret)
             made = msgspec.structs.replace(event, code_hash=hashed)

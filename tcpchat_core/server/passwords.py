@@ -12,17 +12,22 @@ Rule 2: After a wrong one, no other is taken for a while: from the same address,
 
         A wrong code or secret counts as a wrong password does, for its address.
 
-Rule 3: No password is taken where others could read along.
+Rule 3: To try many at once is of no use. Whether one is right is known later; until then no other
+        is taken, where one was wrong before, and elsewhere only so many.
+
+Rule 4: No password is taken where others could read along.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from tcpchat_core import events
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.effects import Derive
+from tcpchat_core.events import Event
 from tcpchat_core.notices import Rejected
 from tcpchat_core.server.access import (
     MAX_PASSWORD_DELAY_MS,
@@ -38,6 +43,52 @@ from tcpchat_core.state.refusals import WRONG_PASSWORD
 # How long an account waits after a wrong password, at most: 17,000 tries a day, from everywhere.
 MAX_ACCOUNT_DELAY_MS: Final = 5_000
 
+# How many may be tried at once from one address, or for one account: a class that comes in, and a
+# few lines of a script. It is a sixteenth of the passwords that `tcpchat_net` lets wait.
+MAX_AT_ONCE: Final = 8
+
+
+# The events in which a code may be tried.
+GUESSES: Final = (events.Join, events.Claim, events.Login)
+
+
+class _Tries:
+    """What is tried of whom, and how often it was wrong: one rule for addresses and for accounts.
+    Times are milliseconds of the server's `now`.
+    """
+
+    def __init__(self, longest_ms: int) -> None:
+        self._failures = Failures(PASSWORD_DELAY_MS, longest_ms, MAX_PASSWORD_PEERS)
+        self._pending: Counter[str] = Counter()
+
+    def why_not(self, who: str, now: int) -> str:
+        """Why nothing may be tried now; "" when something may be."""
+        if (wait_ms := self._failures.next_at(who) - now) > 0:
+            return f"the last one was wrong; try again in {shown_duration(wait_ms)}"
+        most = 1 if self._failures.has_failed(who) else MAX_AT_ONCE
+        return "" if self._pending[who] < most else "others are being tried; try again"
+
+    def begin(self, who: str) -> None:
+        """Something is tried."""
+        self._pending[who] += 1
+
+    def end(self, who: str, what: str, is_right: bool | None, now: int) -> None:
+        """It was right or wrong, or (None) nothing was found out."""
+        self._pending[who] -= 1
+        if not self._pending[who]:
+            del self._pending[who]
+        if is_right:
+            self._failures.forget(who, what)
+        elif is_right is not None:
+            self._failures.add(who, what, now)
+
+
+class _Try(NamedTuple):
+    """A password on its way: from which address, and for which account, "" when one is set."""
+
+    peer: str
+    key: str
+
 
 class Passwords:
     """Passwords on their way. `nobodys` is the hash of one that nobody has, "" where passwords are
@@ -48,66 +99,110 @@ class Passwords:
         self._state = state
         self._nobodys = nobodys
         self._tickets = count(1)
-        self._by_peer = Failures(PASSWORD_DELAY_MS, MAX_PASSWORD_DELAY_MS, MAX_PASSWORD_PEERS)
-        self._by_account = Failures(PASSWORD_DELAY_MS, MAX_ACCOUNT_DELAY_MS, MAX_PASSWORD_PEERS)
+        self._pending: dict[int, _Try] = {}  # by ticket
+        self._by_peer = _Tries(MAX_PASSWORD_DELAY_MS)
+        self._by_account = _Tries(MAX_ACCOUNT_DELAY_MS)
+
+    # ── Passwords ────────────────────────────────────────────────────────────────────────────
 
     def begin(
         self, connection: Connection, event: events.Login | events.Password, now: int
     ) -> Derive | Rejected:
         """What to do with a password that was said, or why nothing is."""
-        request = str(event.__struct_config__.tag)
+        request = _tag(event)
         if not self._nobodys:
             return Rejected("unavailable", "this server has no passwords", request)
         if not connection.is_safe:
             text = "others could read it on the way: say a password only where there is TLS"
             return Rejected("unavailable", text, request)
         key = against = ""
+        why_not = self._by_peer.why_not(connection.peer, now)
         if isinstance(event, events.Login):
             key = event.account
-            tries_at = max(self._by_peer.next_at(connection.peer), self._by_account.next_at(key))
-            if tries_at > now:
-                return _too_fast(tries_at - now, request)
+            why_not = why_not or self._by_account.why_not(key, now)
             account = self._state.account(key)
             against = (account.password if account else "") or self._nobodys
+        if why_not:
+            return Rejected("too-fast", why_not, request)
         ticket = next(self._tickets)
+        self._pending[ticket] = _Try(connection.peer, key)
+        self._by_peer.begin(connection.peer)
+        if key:
+            self._by_account.begin(key)
         connection.deriving = Deriving(ticket, key, against)
         return Derive(connection.conn, ticket, event.password, against)
 
-    def may_try(self, connection: Connection, request: str, now: int) -> Rejected | None:
-        """Why a code may not be tried now; None when it may."""
-        wait_ms = self._by_peer.next_at(connection.peer) - now
-        return _too_fast(wait_ms, request) if wait_ms > 0 else None
+    def derived(self, ticket: int, made: str | None, now: int) -> None:
+        """Something was made of a password, or nothing; it counts also where nobody waits."""
+        tried = self._pending.pop(ticket, None)
+        if tried is None:
+            return
+        peer, key = tried
+        if not key:
+            self._by_peer.end(peer, "", None, now)
+            return
+        is_right = None if made is None else self._is_right(made)
+        self._by_peer.end(peer, f"password {key}", is_right, now)
+        self._by_account.end(key, "", is_right, now)
 
-    def tried(self, connection: Connection, *, is_right: bool, now: int) -> None:
-        """A code was tried."""
-        if is_right:
-            self._by_peer.forget(connection.peer)
-        else:
-            self._by_peer.add(connection.peer, now)
-
-    def end(
-        self, connection: Connection, made: str | None, now: int
-    ) -> events.LoggedIn | events.Password | Rejected:
+    def end(self, connection: Connection, made: str | None) -> Event | Rejected:
         """What comes of it."""
         deriving = connection.deriving
         assert deriving is not None, "something was to be made of a password"
         connection.deriving = None
         _, key, against = deriving
-        request = "login" if key else "password"
         if made is None:
             text = "too many passwords are said at once; try again"
-            return Rejected("unavailable", text, request)
+            return Rejected("unavailable", text, "login" if key else "password")
         if not key:
             return events.Password(made)
-        if made and made != self._nobodys:
-            self._by_peer.forget(connection.peer)
-            self._by_account.forget(key)
+        if self._is_right(made):
             return events.LoggedIn(key, password_proof(against))
-        self._by_peer.add(connection.peer, now)
-        self._by_account.add(key, now)
         return Rejected("wrong-password", WRONG_PASSWORD, "login")
 
+    def _is_right(self, made: str) -> bool:
+        return made not in ("", self._nobodys)
 
-def _too_fast(wait_ms: int, request: str) -> Rejected:
-    text = f"the last one was wrong; try again in {shown_duration(wait_ms)}"
-    return Rejected("too-fast", text, request)
+    # ── Codes ────────────────────────────────────────────────────────────────────────────────
+
+    def may_not_try(self, connection: Connection, event: Event, now: int) -> Rejected | None:
+        """Why the code of an event may not be tried now; None when it may, or when it has none."""
+        if not _guess(event):
+            return None
+        why_not = self._by_peer.why_not(connection.peer, now)
+        return Rejected("too-fast", why_not, _tag(event)) if why_not else None
+
+    def proposed(self, connection: Connection, event: Event) -> None:
+        """The last event of a connection was proposed."""
+        if what := _guess(event):
+            connection.guesses[connection.proposed] = what
+            self._by_peer.begin(connection.peer)
+
+    def committed(
+        self, connection: Connection, number: int, is_right: bool | None, now: int
+    ) -> None:
+        """What came of an event: if its code was right or wrong."""
+        if what := connection.guesses.pop(number, ""):
+            self._by_peer.end(connection.peer, what, is_right, now)
+
+    def forget(self, connection: Connection) -> None:
+        """Nothing of a connection is tried any more: it is over."""
+        for what in connection.guesses.values():
+            self._by_peer.end(connection.peer, what, None, 0)
+
+
+def _guess(event: Event) -> str:
+    """At what a code is tried by an event; "" when it has none."""
+    match event:
+        case events.Join(key=key, code=code) if code:
+            return f"join {key}"
+        case events.Claim():
+            return "claim"
+        case events.Login(device=device) if device:
+            return "login"
+        case _:
+            return ""
+
+
+def _tag(event: Event) -> str:
+    return str(event.__struct_config__.tag)

@@ -42,7 +42,7 @@ from tcpchat_core.archive import Archived
 from tcpchat_core.dialects import CLOSED_THE_PAGE, Dialect, choose
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
-from tcpchat_core.effects import Action, Close, Effect, Propose, Send
+from tcpchat_core.effects import Action, Broadcast, Close, Effect, Propose, Send
 from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Say, Tell
 from tcpchat_core.framing import MAX_LINE_BYTES
@@ -59,7 +59,7 @@ from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.passwords import Passwords
 from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
-from tcpchat_core.server.rate import Rate, ServerLimits
+from tcpchat_core.server.rate import ITEMS_A_LINE, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.state.rooms import configured
@@ -83,6 +83,7 @@ _NOTED: Final = (
     events.Join,
     events.Claim,
     events.Login,
+    events.Restrictions,
     events.Resume,
     events.Expire,
     events.Lapse,
@@ -134,7 +135,7 @@ class ServerProtocol:
         self._graces = Graces(self._is_away)
         self._greetings = Greetings()
         self._delivery = Delivery(state, self._connections, self._forget, self._welcome)
-        rate = Rate(limits)
+        self._rate = rate = Rate(limits)
         self._answers = Answers(state, self._delivery, rate, has_archive=archive is not None)
         access = Access(password)
         self._passwords = Passwords(state, nobodys_password)
@@ -342,6 +343,7 @@ class ServerProtocol:
         """What came of a password (`Derive`): the hash that was made or that it was checked
         against; "" when it is another's, None when there was no time for it.
         """
+        self._passwords.derived(ticket, made, now)
         effects: list[Effect] = []
         connection = self._connections.get(conn)
         if connection is not None:
@@ -356,9 +358,14 @@ class ServerProtocol:
         if not isinstance(event, _NOTED):
             return
         match event:
-            case events.Join(code=code) | events.Claim(code=code) | events.Login(device=code):
-                if code and (connection := self._connections.get(entry.conn)):
-                    self._passwords.tried(connection, is_right=not _was_wrong(actions), now=now)
+            case events.Join() | events.Claim() | events.Login():
+                connection = self._connections.get(entry.conn)
+                if connection is not None and connection.guesses:
+                    is_right = _was_right(actions)
+                    self._passwords.committed(connection, entry.number, is_right, now)
+            case events.Restrictions():
+                if connection := self._connections.get(entry.conn):
+                    self._rate.charge_lines(connection, _length(actions) // ITEMS_A_LINE, now)
             case events.Resume(session):
                 self._graces.end(session)
             case events.Expire(session) if self.state.away(session) is None:
@@ -457,6 +464,7 @@ class ServerProtocol:
     def _forget(self, connection: Connection) -> None:
         """The end of every connection here."""
         connection.move(Step.FORGOTTEN)
+        self._passwords.forget(connection)
         del self._connections[connection.conn]
         self._timers.forget()
 
@@ -503,7 +511,16 @@ def _told_limits(bounds: StateLimits, limits: ServerLimits) -> notices.Limits:
     )
 
 
-def _was_wrong(actions: Sequence[Action]) -> bool:
-    """Whether a code was refused."""
-    refusals = [each.payload for each in actions if isinstance(each, Send)]
-    return any(isinstance(each, Rejected) and each.reason in _WRONG for each in refusals)
+def _was_right(actions: Sequence[Action]) -> bool | None:
+    """Whether a code was right, by what came of it; None when that was not looked at."""
+    told = [each.payload for each in actions if isinstance(each, Send | Broadcast)]
+    if any(isinstance(each, Rejected) and each.reason in _WRONG for each in told):
+        return False
+    return any(isinstance(each, notices.Joined | notices.Claimed) for each in told) or None
+
+
+def _length(actions: Sequence[Action]) -> int:
+    """How much is listed."""
+    told = [each.payload for each in actions if isinstance(each, Send)]
+    lists = [each.restrictions for each in told if isinstance(each, notices.RestrictionList)]
+    return sum(map(len, lists))

@@ -12,16 +12,12 @@ from tcpchat_core.commands import help_lines
 from tcpchat_core.events import Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Wanted
+from tcpchat_core.server.rate import ITEMS_A_LINE
 from tcpchat_core.state import ChatState, Person, Room
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED: Final = 500
-
-# How many rooms, people or messages are looked at for the price of one line: so the list of ten
-# thousand rooms, which takes some milliseconds, costs what may be said at once, and no more.
-_ITEMS_A_LINE: Final = 500
-
 
 # How many messages are given at a time: a hundred screens are enough to begin with.
 MAX_MESSAGES: Final = 500
@@ -50,7 +46,7 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
             return Found(Rejected("no-right", ACCOUNTS_ONLY, "rooms"))
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
-            return Found(listed, (len(listed.rooms) + listed.more) // _ITEMS_A_LINE)
+            return Found(listed, (len(listed.rooms) + listed.more) // ITEMS_A_LINE)
         case events.Devices():
             return Found(_devices(state.person(conn)))
         case events.Audit(limit):
@@ -59,7 +55,7 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
                 text = "only who looks after this server may do that"
                 return Found(Rejected("no-right", text, "audit"))
             acts = tuple(state.acts()[-max(1, min(limit, MAX_MESSAGES)) :])
-            return Found(notices.ActList(acts), len(acts) // _ITEMS_A_LINE)
+            return Found(notices.ActList(acts), len(acts) // ITEMS_A_LINE)
         case events.Ping(id):
             return Found(notices.Ponged(id))
         case events.Help(command):
@@ -134,7 +130,7 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
 def _history(room: Room, query: events.History, *, has_archive: bool) -> Found | Wanted:
     limit = max(0, min(query.limit, MAX_MESSAGES))
     messages = room.messages(query.before, limit)
-    cost = len(messages) // _ITEMS_A_LINE
+    cost = len(messages) // ITEMS_A_LINE
     asked = room.seq + 1 if query.before is None else query.before
     before = messages[0].seq if messages else min(asked, room.seq + 1)
     is_first = before <= room.floor + 1
@@ -163,7 +159,7 @@ def _about_room(
                 notices.Members(
                     room.name, room.nicks(), room.moderator_nicks(), state.owners(room)
                 ),
-                len(room.members) // _ITEMS_A_LINE,
+                len(room.members) // ITEMS_A_LINE,
             )
         case events.Topic():
             return Found(

@@ -22,6 +22,10 @@ MAX_OUTSTANDING: Final = 256
 # is no line at all) costs a line for each so many: 16 KiB of nothing take some two milliseconds.
 BYTES_A_LINE: Final = 1_024
 
+# How many rooms, people, messages or restrictions are looked at for the price of one line: so the
+# list of ten thousand rooms, which takes some milliseconds, costs what may be said at once.
+ITEMS_A_LINE: Final = 500
+
 
 class ServerLimits(msgspec.Struct, frozen=True):
     """What one connection may do to the others: nothing, by these bounds.

@@ -148,10 +148,7 @@ class ChatState:
 
     def owners(self, room: Room) -> tuple[str, ...]:
         """The nicks of the accounts that a room is kept for, in the order of becoming so."""
-        if not room.owners:
-            return ()
-        nicks = {account.id: account.nick for account in self._tables.accounts.values()}
-        return tuple([nicks[id] for id in room.owners])
+        return tuple([self._tables.owning[id].nick for id in room.owners])
 
     def room(self, key: str) -> Room | None:
         """The room with a key."""

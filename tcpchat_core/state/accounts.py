@@ -19,6 +19,7 @@ import hashlib
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Enter, Leave, Send
 from tcpchat_core.events import Entry
+from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Act, Notice
 from tcpchat_core.state import moderation, naming, rights, rooms
 from tcpchat_core.state.refusals import NO_ACCOUNT, WRONG_PASSWORD, rejected
@@ -32,9 +33,9 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
     limits = tables.limits
     account = tables.accounts.get(event.key)
     if account is None:
-        if len(tables.accounts) >= limits.accounts:
+        if len(tables.accounts) >= limits.accounts or event.key.startswith(GUEST_PREFIX):
             return []
-        account = tables.accounts[event.key] = Account(-tables.seq, event.account, event.key)
+        account = tables.add_account(Account(-tables.seq, event.account, event.key))
     actions: list[Action] = []
     if event.admin is not None:
         account.is_admin = event.admin

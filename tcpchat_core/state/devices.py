@@ -53,7 +53,7 @@ def withdraw(tables: Tables, entry: Entry, event: events.Withdraw) -> list[Actio
         for action in _end_device(tables, account, token, "this account was closed")
     ]
     actions += _end(tables, account.present, "this account was closed")
-    del tables.accounts[event.key]
+    tables.remove_account(account)
     tables.note(Act(entry.at, "", "withdraw", nick=account.nick))
     for room in [room for room in tables.rooms.values() if account.id in room.moderators]:
         was_kept = bool(room.owners)

@@ -176,8 +176,7 @@ def end(tables: Tables, rules: Rules | None, event: events.Lift, at: int) -> lis
     target = target_of(tables, event.nick_key)
     table = rules.of(event.what)
     found = table.named(event.nick_key, "" if target is None else target.bearer, at)
-    for each in found:
-        table.lift(each)
+    table.lift(found)
     return found
 
 

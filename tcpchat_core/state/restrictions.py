@@ -11,6 +11,8 @@ Rule 2: It names a *bearer*: who somebody is for as long as they are known (`Per
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -65,9 +67,10 @@ class Restrictions:
         self._by_bearer[restriction.bearer] = restriction
         self._index_one(restriction)
 
-    def lift(self, restriction: Restriction) -> None:
-        """Take one out."""
-        del self._by_bearer[restriction.bearer]
+    def lift(self, restrictions: Iterable[Restriction]) -> None:
+        """Take some out."""
+        for each in restrictions:
+            del self._by_bearer[each.bearer]
         self._index()
 
     def sweep(self, at: int) -> None:

@@ -280,7 +280,7 @@ def _load_accounts(
     tables: Tables, people: dict[int, Person], records: Iterable[_AccountRecord]
 ) -> None:
     for each in records:
-        account = tables.accounts[each.key] = Account(each.id, each.nick, each.key)
+        account = tables.add_account(Account(each.id, each.nick, each.key))
         account.is_admin, account.numbered = each.is_admin, each.numbered
         account.password = each.password
         account.devices, account.reads = dict(each.devices), dict(each.reads)

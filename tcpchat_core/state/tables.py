@@ -511,6 +511,7 @@ class Tables:
         self.nicks: dict[str, Person] = {}
         self.rooms: dict[str, Room] = {}
         self.accounts: dict[str, Account] = {}  # by the key of the nick
+        self.owning: dict[int, Account] = {}  # the same, by id
         self.devices: dict[str, Account] = {}  # by the hash of a device's token
         # By the hash of a code: which account it is for, and until when.
         self.claims: dict[str, tuple[str, int]] = {}
@@ -534,6 +535,15 @@ class Tables:
         del self.nicks[person.key]
         if person.key.startswith(GUEST_PREFIX):
             heapq.heappush(self.free_guests, int(person.key.removeprefix(GUEST_PREFIX)))
+
+    def add_account(self, account: Account) -> Account:
+        """There is one more account."""
+        self.accounts[account.key] = self.owning[account.id] = account
+        return account
+
+    def remove_account(self, account: Account) -> None:
+        """There is one less."""
+        del self.accounts[account.key], self.owning[account.id]
 
     def disconnect(self, person: Person) -> None:
         """Nobody speaks on a person's connection any more, nor will anybody again."""

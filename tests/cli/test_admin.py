@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+import json
+import re
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -50,6 +58,107 @@ def test_a_code_of_a_server_that_runs_makes_whoever_has_it_the_account(tmp_path:
         assert secret not in log
         for path in filter(Path.is_file, tmp_path.rglob("*")):
             assert secret.encode() not in path.read_bytes()
+
+
+ADDRESSES: Final = ("192.0.2.41", "2001:db8:4141::7")
+PASSWORD, WRONG_PASSWORD, WORD = "correct horse battery", "incorrect horse", "teapot-4141"
+NOBODYS: Final = secrets.token_urlsafe(24)
+
+
+def from_elsewhere(address: str, source: str, words: str) -> Talker:
+    """Somebody whose address is what a proxy says."""
+    family, to = ("TCP6", "2001:db8::1") if ":" in source else ("TCP4", "192.0.2.99")
+    return Talker(address, f"PROXY {family} {source} {to} 4141 7667\r\n{words}")
+
+
+def with_secrets(folder: Path, address: str) -> Iterator[str]:
+    """People come, are let in, invited, banned and refused; the secrets that are made for that."""
+    with ExitStack() as stack:
+        ada, bob, eve = (
+            stack.enter_context(from_elsewhere(address, source, words))
+            for source, words in (
+                (ADDRESSES[0], '{"type":"hello"}\n'),
+                (ADDRESSES[1], "/nick bob\n"),
+                (ADDRESSES[0], "/nick eve\n"),
+            )
+        )
+
+        def made(what: str, field: str) -> str:
+            told = json.loads(ada.read_until(f'{{"type":"{what}"')[-1])[field]
+            assert isinstance(told, str)
+            return told
+
+        yield made("welcome", "token")
+        yield (code := code_for(folder, "ada"))
+        ada.send(f'{{"type":"claim","code":"{code}","name":"phone"}}\n')
+        yield made("claimed", "token")
+        ada.send(
+            '{"type":"device"}\n{"type":"join","room":"den"}\n{"type":"invite","room":"den"}\n'
+        )
+        yield made("offered", "code")
+        yield made("invited", "code")
+        ada.send(f'{{"type":"mode","room":"den","secret":"{WORD}"}}\n')
+        ada.read_until('{"type":"mode"')
+        bob.send(f"/join den {WORD}\n")
+        bob.read_until("* You joined den")
+        ada.send('{"type":"restrict","room":"den","nick":"bob","what":"ban","reason":"spam"}\n')
+        bob.read_until("* You were banned")
+        for refused, words in (
+            ("! wrong-code", f"/claim {NOBODYS}\n"),
+            ("! too-fast", f"/login {NOBODYS}\n"),
+            ("! too-fast", f"/join den {NOBODYS}\n"),
+        ):
+            eve.send(words)
+            eve.read_until(refused)
+
+
+def with_passwords(folder: Path, address: str) -> Iterator[str]:
+    """The same of passwords, which are for who comes from the machine itself."""
+    yield (token := admin(folder, "token", "deploy").strip())
+    with Talker(address, f"/login {token}\n/password {PASSWORD}\n") as bot:
+        bot.read_until("* deploy has another password now")
+        with Talker(address, f"/login deploy {WRONG_PASSWORD}\n") as guesser:
+            guesser.read_until("! wrong-password")
+            guesser.send(f"/login deploy {PASSWORD}\n")
+            guesser.read_until("! too-fast")
+
+
+def hashed(secret: str) -> str:
+    """What is kept of a token, or of a code."""
+    is_code = re.fullmatch("([0-9a-f]{5}-){3}[0-9a-f]{5}", secret)
+    plain = secret.replace("-", "") if is_code else secret
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def test_no_secret_and_no_address_is_in_any_file_nor_in_the_console_log(tmp_path: Path) -> None:
+    folder, backups = tmp_path / "data", tmp_path / "backups"
+    backups.mkdir()
+
+    def backup(name: str) -> None:
+        assert tool("backup", folder, backups / name)[0] == 0
+
+    with serving(folder, "--proxy-protocol", "127.0.0.1") as (server, address):
+        made = [*with_secrets(folder, address)]
+        backup("while it runs.tar")
+        log = stop(server)
+    with serving(folder) as (server, address):
+        made += with_passwords(folder, address)
+        log += stop(server)
+    backup("after it.tar")
+    assert tool("compact", folder)[0] == 0
+    backup("compacted.tar")
+    files = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files.keys() >= {"log.db", "archive.db", "after it.tar", "compacted.tar"}
+    everything = b"".join(files.values())
+    four, six = (ipaddress.ip_address(each) for each in ADDRESSES)
+    for secret in (*made, NOBODYS, PASSWORD, WRONG_PASSWORD, WORD, *ADDRESSES, six.exploded):
+        assert secret not in log
+        for written in {secret, secret.replace("-", "")}:
+            assert written.encode() not in everything
+    for network in (four.packed, six.packed[:8]):
+        assert network not in everything
+    for secret in made:  # so it was looked for where it would be
+        assert hashed(secret).encode() in everything
 
 
 def test_what_is_done_while_no_server_runs_is_so_when_it_runs(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -146,6 +146,49 @@ def test_what_was_said_is_there_after_a_kill(folder: Path) -> None:
             bob.join("lobby")
             assert [said.text for said in bob.history("lobby").messages] == ["before the kill"]
         stop(server)
+
+
+def search(talker: Talker, words: str) -> str:
+    """What is found, once the archive has caught up with the log."""
+    while True:
+        talker.send(f'{{"type":"search","words":"{words}"}}\n')
+        while not (line := talker.read_until("{")[-1]).startswith('{"type":"rejected"'):
+            if line.startswith('{"type":"found"'):
+                return line
+
+
+def test_a_folder_of_before_there_were_accounts_is_gone_on_with(folder: Path) -> None:
+    # It is of a version without accounts and moderation, which was killed while ada was in lobby
+    # and tea, and bob in lobby and den; with a snapshot, entries behind it, and an archive.
+    with tarfile.open(Path(__file__).with_name("before_moderation.tar.gz")) as packed:
+        packed.extractall(folder, filter="data")
+    found = fields(tool("replay", folder)[1])
+    assert found["digest"] == "c735ebc4dee708ca5eb1a9acdf2be76c73c309b04bae4cfb38fa174eb4798245"
+    assert found["recorded"] == "2 digests, 0 of them another"
+    people = (("ada", "fERD832aZt_OofsnzhuT5w"), ("bob", "Foj3H8oKClcXNIA56zVHqA"))
+    with serving(folder, "--rooms", "lobby") as (server, address), ExitStack() as stack:
+        ada, bob = (
+            stack.enter_context(Talker(address, f'{{"type":"hello","token":"{token}"}}\n'))
+            for _, token in people
+        )
+        rooms = {"ada": ["lobby", "tea"], "bob": ["lobby", "den"]}
+        for each, (nick, _) in zip((ada, bob), people, strict=True):
+            resumed = json.loads(each.read_until('{"type":"resumed"')[-1])
+            assert resumed["nick"] == nick
+            assert [room["room"] for room in resumed["rooms"]] == rooms[nick]
+        ada.send('{"type":"say","room":"lobby","text":"we talk on"}\n')
+        bob.read_until('{"type":"said","room":"lobby","nick":"ada","text":"we talk on","seq":4')
+        for words, seq in (("good", 3), ("green", 6), ("talk", 4)):
+            assert f'"seq":{seq}' in search(ada, words)
+        status, invited, errors = tool("admin", "--data", folder, "invite", "zoe", "--admin")
+        assert (status, errors) == (0, "")
+        bob.send(f'{{"type":"claim","code":"{invited.splitlines()[0]}"}}\n')
+        bob.read_until('{"type":"claimed","account":"zoe","number":1')
+        bob.send('{"type":"mode","room":"den","kept":true}\n')
+        bob.read_until('{"type":"mode","room":"den","by":"zoe"')
+        stop(server)
+    rooms_then = tool("replay", folder)[1].splitlines()
+    assert "room     den: 1 people" in rooms_then
 
 
 def test_numbers_and_receipts_go_on_in_the_same_epoch(folder: Path) -> None:

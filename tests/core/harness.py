@@ -278,6 +278,11 @@ class MemoryServer:
         self.carry_out(self._commit(self.proposed.popleft()))
         return self.log[-1]
 
+    def commit_all(self) -> None:
+        """The log takes in all proposals, and what comes of them."""
+        while self.proposed:
+            self.commit_next()
+
     def _commit(self, proposed: Propose) -> list[Effect]:
         entries = [
             entry(each.seq, each.conn, each.event, each.number)

@@ -28,6 +28,7 @@ from tests.core.harness import (
     STEP_MS,
     MemoryServer,
     Talk,
+    join,
     joins,
     name,
     nick,
@@ -95,6 +96,15 @@ def test_a_code_makes_who_has_it_a_device_of_the_account_once() -> None:
     assert refusals(talk.do(1, claim("other"))[1]) == ["bad-request"]
 
 
+def test_the_nick_of_a_guest_is_no_accounts() -> None:
+    talk = Talk()
+    for typed in ("guest-1", "guest-x"):
+        talk.do(0, events.Grant(typed, typed, "code"))
+    assert [*talk.state.accounts()] == []
+    talk.do(1, events.Connect())
+    assert refusals(talk.do(1, claim())[1]) == ["wrong-code"]
+
+
 def test_a_code_holds_for_a_while() -> None:
     talk = Talk(ChatState(limits=StateLimits(claim_ms=2 * STEP_MS)))
     talk.do(0, grant("ada"))
@@ -127,6 +137,19 @@ def test_a_guest_that_has_the_nick_of_who_comes_gets_another_and_is_told_why() -
     room = talk.state.room("lobby")
     assert room is not None
     assert room.moderator_nicks() == ("guest-2",)
+
+
+def test_a_guest_that_has_the_nick_of_who_comes_is_told_when_it_is_back() -> None:
+    talk = Talk()
+    talk.do(1, events.Connect(session("guest")))
+    talk.do(1, nick("ada"))
+    talk.do(1, events.Disconnect("lost"))
+    talk.do(0, grant("ada"))
+    talk.do(2, events.Connect())
+    talk.do(2, claim())
+    told = talk.do(3, events.Resume(session("guest"), "fresh"))[3]
+    assert isinstance(told[0], notices.Resumed)
+    assert told[0].nick == "guest-2"
 
 
 def test_who_claims_an_account_stays_where_it_is_and_goes_on_moderating() -> None:
@@ -197,6 +220,30 @@ def test_devices_are_one_member_of_the_same_rooms() -> None:
 
 def talk_at(talk: Talk) -> int:
     return START_MS + STEP_MS * talk.state.seq
+
+
+def test_in_a_room_that_was_joined_by_an_older_entry_a_device_has_said_nothing() -> None:
+    talk = Owned()
+    talk.do(1, join("tea"))
+    talk.do(0, grant("ada"))
+    talk.do(4, events.Connect())
+    talk.do(4, claim("tv"))
+    talk.do(4, say("tea", "hello"))
+    assert refusals(talk.do(4, events.Redact("tea", 0, "", "tea"))[4]) == ["no-such-message"]
+
+
+def test_a_device_that_comes_is_told_where_it_is_muted() -> None:
+    talk = Owned()
+    talk.do(1, events.Role("lobby", "bob", "moderator", "lobby", "bob"))
+    talk.do(1, events.Role("lobby", "ada", "member", "lobby", "ada"))
+    talk.do(3, events.Restrict("lobby", "ada", "mute", 60_000, "", "lobby", "ada"))
+    talk.do(0, grant("ada"))
+    talk.do(4, events.Connect())
+    entered, muted = talk.do(4, claim("tv"))[4][-3:-1]
+    assert isinstance(entered, Entered)
+    assert isinstance(muted, notices.Restricted)
+    assert (muted.room, muted.what, muted.own) == ("lobby", "mute", True)
+    assert refusals(talk.do(4, say("lobby", "hi"))[4]) == ["muted"]
 
 
 def test_what_one_device_says_the_others_hear() -> None:
@@ -316,6 +363,32 @@ def test_an_account_has_so_many_devices_and_there_are_so_many_accounts_and_codes
     talk.do(0, grant("ada", "second"))
     assert refusals(talk.do(3, claim("tv"))[3]) == ["wrong-code"]
     assert refusals(talk.do(3, claim("tv", "second"))[3]) == []
+
+
+def test_a_device_that_is_away_is_revoked_too() -> None:
+    talk = Owned()
+    talk.do(2, events.Disconnect("lost"))
+    assert talk.do(1, events.Revoke(2)) == {1: [notices.Revoked(2)]}
+    told = talk.do(5, events.Resume(session("laptop"), "fresh", device="laptop"))[5]
+    assert refusals(told) == ["unknown-device"]
+    assert isinstance(told[0], Welcome)
+    assert told[0].nick == "guest-1"
+
+
+def test_a_device_may_be_given_by_the_owner_of_the_server_once_and_where_there_is_place() -> None:
+    talk = Owned(StateLimits(devices=3))
+    for device in ("bot", "bot", "one more"):
+        talk.do(0, events.Grant("ada", "ada", "", None, device, "a bot"))
+    ada = talk.state.account("ada")
+    assert ada is not None
+    assert [each.number for each in ada.devices.values()] == [1, 2, 3]
+    told = talk.do(5, events.Connect("", "", "bot"))[5]
+    assert isinstance(told[0], Welcome)
+    assert told[0].account == "ada"
+    talk.do(0, events.Grant("eve", "eve", "", None, "bot"))  # it is ada's
+    eve = talk.state.account("eve")
+    assert eve is not None
+    assert eve.devices == {}
 
 
 def test_an_account_that_is_ended_leaves_nothing_behind() -> None:

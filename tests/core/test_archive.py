@@ -18,6 +18,7 @@ from tcpchat_core import (
 from tcpchat_core.archive import Archived, Matches, Page, Place
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_core.notices import Notice, Rejected, Said
+from tcpchat_core.state.refusals import not_in_room
 from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer, entry, join, say
 
 
@@ -392,6 +393,30 @@ def test_a_long_answer_that_is_not_taken_yet_is_not_given_to_who_is_put_out() ->
     assert decode_notice(line) == Rejected(
         "not-in-room", "you are not in den; /join den first", "history"
     )
+
+
+def test_who_is_put_out_is_not_shown_any_more_who_is_restricted_there() -> None:
+    server = MemoryServer(ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT))
+    for conn in (1, 2):
+        server.connect(conn, token=f"t{conn}")
+        server.send(conn, HELLO)
+        server.ask(conn, join("den"))
+    server.ask(1, events.Role("den", "guest-2", "moderator"))
+    server.ask(1, events.Restrict("den", "guest-1", "mute", 60_000, "spam"))
+    asked = server.protocol.receive_data(2, encode_request(events.Restrictions("den")), now=0)
+    (propose,) = asked
+    assert isinstance(propose, Propose)
+    entries = [
+        entry(each.seq, 2, each.event, each.number)
+        for each in propose.entries(len(server.log) + 1, 0)
+    ]
+    server.log += entries
+    (stream,) = server.protocol.commit(entries, now=0)
+    assert isinstance(stream, Stream)
+    server.ask(1, events.Role("den", "guest-2", "member"), events.Kick("den", "guest-2"))
+    assert [decode_notice(line) for piece in stream.pieces for line in piece.splitlines()] == [
+        not_in_room("restrictions", "den")
+    ]
 
 
 def test_a_replay_that_is_not_taken_yet_ends_for_who_is_put_out() -> None:

@@ -637,6 +637,8 @@ def test_a_server_cannot_make_it_remember_rooms_and_people_without_end(
     client = in_lobby("ada")
     told(client, notices.Joined("lobby", "bob", 4, 0), notices.Joined("lobby", "cleo", 4, 0))
     assert (list(client.rooms["lobby"].members), client.rooms["lobby"].count) == (["ada", "bob"], 3)
+    told(client, *(notices.RoleSet("lobby", f"m{n}", "moderator", "ada") for n in range(3)))
+    assert [*client.rooms["lobby"].moderators] == ["m0", "m1"]
     told(client, notices.Entered("tea", (), 1, 0, 0))
     with pytest.raises(RemoteError, match="into more than 2 rooms"):
         told(client, notices.Entered("den", (), 1, 0, 0))

@@ -17,7 +17,7 @@ from tcpchat_core import (
 )
 from tcpchat_core.server.queries import MAX_ROOMS_LISTED
 from tcpchat_core.server.timers import Due, Timers
-from tests.core.harness import HELLO, MemoryServer, entry, join
+from tests.core.harness import HELLO, MemoryServer, entry, join, joins, session
 
 LIMITS = ServerLimits(flood_burst=20, flood_rate=5)
 READ_BYTES = 16_384
@@ -83,6 +83,27 @@ def test_a_long_list_of_rooms_costs_more_than_a_line() -> None:
     assert len(listed) == 1  # it took all that may be asked for at once
     assert isinstance(listed[0], notices.RoomList)
     assert len(listed[0].rooms) == MAX_ROOMS_LISTED
+    assert 1 in server.paused
+
+
+def test_a_long_list_of_restrictions_costs_more_than_a_line_and_is_sent_as_it_is_taken() -> None:
+    state = ChatState()
+    state.handle(entry(1, 1_000, events.Connect(session("t1"))))
+    state.handle(entry(2, 1_000, joins("den")))
+    for place in range(2, 1_002):
+        ban = events.Restrict("den", f"guest-{place}", "ban", key="den", nick_key=f"guest-{place}")
+        state.handle(entry(state.seq + 1, 1_000 + place, events.Connect()))
+        state.handle(entry(state.seq + 1, 1_000, ban))
+    server = MemoryServer(ServerProtocol(state, limits=ServerLimits(flood_burst=3, flood_rate=5)))
+    server.log = [entry(seq, 0, events.Quit()) for seq in range(1, state.seq + 1)]
+    server.connect(1, token="again")
+    server.ask(1, events.Hello("t1"))
+    server.wait(60_000)
+    server.read(1)
+    server.ask(1, *[events.Restrictions("den")] * 2)
+    (listed,) = server.told(1)  # of two in a row it took all that may be asked for at once
+    assert isinstance(listed, notices.RestrictionList)
+    assert len(listed.restrictions) == 1_000
     assert 1 in server.paused
 
 

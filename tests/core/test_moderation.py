@@ -565,6 +565,16 @@ def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -
     assert refusals(talk.do(2, say("lobby", "g"))[2]) == []
 
 
+def test_who_becomes_an_account_waits_in_a_slow_room_as_before() -> None:
+    talk = Lobby()
+    talk.do(0, events.Grant("zoe", "zoe", "code"))
+    talk.do(1, mode(slow_ms=60_000))
+    for conn in (3, 2):
+        talk.do(conn, say("lobby", "a"))
+    talk.do(3, events.Claim("code", "", "device"))
+    assert refusals(talk.do(3, say("lobby", "b"))[3]) == ["slow"]
+
+
 def test_a_slow_room_remembers_no_more_people_than_its_bound() -> None:
     talk = Lobby(StateLimits(restrictions=1, slow_ms=1_000))
     assert talk.do(1, mode(slow_ms=10**9))[1] == [notices.ModeSet("lobby", "ada", 1_000)]

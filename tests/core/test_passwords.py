@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from tcpchat_core import ChatState, Notice, Propose, ServerProtocol, events
+from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.durations import shown_duration
-from tcpchat_core.notices import Claimed, Closing, PasswordSet, Rejected
+from tcpchat_core.notices import Claimed, Closing, PasswordSet, Rejected, Said
 from tcpchat_core.server.access import MAX_PASSWORD_DELAY_MS, code_hash
-from tcpchat_core.server.passwords import MAX_ACCOUNT_DELAY_MS
+from tcpchat_core.server.passwords import MAX_ACCOUNT_DELAY_MS, MAX_AT_ONCE
 from tcpchat_core.server.propose import MAX_PASSWORD_CHARS
 from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
 from tests.core.test_accounts import grant, refusals
@@ -258,6 +259,19 @@ def test_what_comes_of_a_password_for_who_has_gone_is_nothing() -> None:
     assert server.carry_out(server.protocol.derived(1, 10_000, "", now=server.now)) == []
 
 
+def test_a_password_of_who_has_gone_is_nobodys_also_while_the_log_is_slow() -> None:
+    server = Owner()
+    server.join(2)
+    server.ask(2, events.Login(account="ada", password=SECRET))
+    server.delayed = True
+    server.lose(2)
+    server.derive()
+    server.commit_all()
+    ada = server.protocol.state.account("ada")
+    assert ada is not None
+    assert len(ada.present) == 1
+
+
 def test_the_wait_is_told() -> None:
     server = Owner()
     server.join(2)
@@ -293,3 +307,144 @@ def test_after_a_wrong_code_no_other_is_taken_for_a_while_from_there(
     for _ in range(2):
         server.ask(3, events.Out("den"), events.Join("den", code="teapot"))
         assert refusals(server.told(3))[1:] == []
+
+
+# ── Guessing ─────────────────────────────────────────────────────────────────────────────────
+
+
+def tried(server: MemoryServer, what: type[events.Event]) -> int:
+    """How many of something got as far as into the log."""
+    return sum(isinstance(entry.event, what) for entry in server.log)
+
+
+def test_of_codes_that_are_said_at_once_only_so_many_are_tried() -> None:
+    server = Owner()
+    server.join(2, "school")
+    before = tried(server, events.Claim)
+    server.send(2, b"".join(encode_request(events.Claim(f"{n}")) for n in range(100)))
+    assert tried(server, events.Claim) - before == MAX_AT_ONCE
+    reasons = refusals(server.told(2))
+    assert (reasons.count("wrong-code"), reasons.count("too-fast")) == (MAX_AT_ONCE, 92)
+    server.wait(MAX_PASSWORD_DELAY_MS - 1)
+    server.ask(2, events.Claim("one more"))
+    assert refusals(server.told(2)) == ["too-fast"]
+    server.wait(1)  # and after one that was wrong it is one by one, from all connections
+    server.join(3, "school")
+    server.delayed = True
+    for conn in (2, 3):
+        server.send(conn, b"".join(encode_request(events.Claim(f"{n}")) for n in range(100)))
+    server.commit_all()
+    told = [*refusals(server.told(2)), *refusals(server.told(3))]
+    assert (told.count("wrong-code"), told.count("too-fast")) == (1, 199)
+
+
+def test_a_flood_of_log_ins_is_little_work_and_others_talk_on() -> None:
+    server = Owner()
+    guest, place, many = 2, "school", range(10, 110)
+    server.join(guest)
+    for conn in many:  # from one address; then for one account, from everywhere
+        server.join(conn, place)
+        server.ask(conn, events.Login(account=f"nobody-{conn}", password=SECRET))
+    assert len(server.derives) == MAX_AT_ONCE
+    for conn in many:
+        server.join(1_000 + conn, f"place {conn}")
+        server.ask(1_000 + conn, events.Login(account="ada", password=f"{SECRET} {conn}"))
+    assert len(server.derives) == 2 * MAX_AT_ONCE
+    for conn in (1, guest):
+        server.ask(conn, events.Join("lobby"))
+    server.ask(guest, events.Say("lobby", "and we talk on"))
+    assert any(isinstance(each, Said) for each in server.told(1))
+    while server.derives:
+        server.derive()
+    wrong = sum("wrong-password" in refusals(server.told(conn)) for conn in many)
+    assert wrong == MAX_AT_ONCE
+    server.wait(MAX_PASSWORD_DELAY_MS)
+    for conn in many:  # and from now on it is one by one
+        server.ask(conn, events.Login(account="ada", password=SECRET))
+    assert len(server.derives) == 1
+
+
+def test_who_sets_passwords_without_end_leaves_time_for_those_of_others() -> None:
+    server = Owner()
+    for conn in range(10, 30):
+        server.join(conn, "school")
+        server.ask(conn, events.Password(SECRET))
+    assert len(server.derives) == MAX_AT_ONCE
+    assert refusals(server.told(29)) == ["too-fast"]
+    server.derive()
+    server.ask(29, events.Password(SECRET))
+    assert len(server.derives) == MAX_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        (events.Login(account="eve", password=SECRET),),
+        (events.Join("den"), events.Join("den", code="whatever")),
+        (events.Join("open", code="whatever"),),
+    ],
+)
+def test_to_know_something_of_ones_own_makes_no_guess_at_what_is_anothers_sooner(
+    right: tuple[events.Login | events.Join, ...],
+) -> None:
+    server = Owner()
+    server.happens(grant("eve", code_hash("eve")))
+    server.join(5)
+    server.ask(5, events.Claim("eve"), events.Password(SECRET))
+    server.derive()
+    for round_, wait_ms in enumerate((1_000, 2_000, 4_000, 8_000)):
+        guesser, own = 10 * round_ + 10, 10 * round_ + 11
+        for conn in (guesser, own):
+            server.join(conn, "school")
+        assert refusals(server.login(guesser, "wrong horse")) == ["wrong-password"]
+        server.wait(wait_ms - 1)
+        assert refusals(server.login(guesser, "wrong horse")) == ["too-fast"]
+        server.wait(1)
+        for request in right:
+            server.ask(own, request)
+            if server.derives:
+                server.derive()
+        assert refusals(server.told(own)) == []
+
+
+def test_a_wrong_password_counts_also_when_who_said_it_has_gone() -> None:
+    server = Owner()
+    server.join(2, "school")
+    server.ask(2, events.Login(account="ada", password="wrong horse"))
+    server.lose(2)
+    server.derive()
+    server.join(3, "school")
+    assert refusals(server.login(3)) == ["too-fast"]
+
+
+def test_what_nobody_has_looked_at_counts_as_neither() -> None:
+    server = Owner()
+    server.happens(grant("zoe", code_hash("zoe"), admin=True))
+    server.join(9)
+    server.ask(9, events.Claim("zoe"))
+    for conn in (2, 3, 4):
+        server.join(conn, "school")
+    server.delayed = True
+    server.ask(9, events.Kick("", "guest-1", server=True))
+    server.ask(2, *(events.Claim(f"{n}") for n in range(MAX_AT_ONCE)))  # who is gone by then
+    server.ask(3, events.Claim("too many"))
+    server.commit_all()
+    assert refusals(server.told(3)) == ["too-fast"]
+    server.ask(3, *(events.Claim("code") for _ in range(MAX_AT_ONCE)))
+    server.commit_all()
+    assert refusals(server.told(3)) == ["wrong-code"] * MAX_AT_ONCE
+
+
+def test_of_two_who_say_one_code_in_one_turn_one_has_it() -> None:
+    server = Owner()
+    server.happens(grant("eve", code_hash("eve")))
+    server.delayed = True
+    for conn in (2, 3):
+        server.connect(conn, token=f"token {conn}")
+        server.ask(conn, events.Hello(), events.Claim("eve"))
+    server.commit_all()
+    assert refusals(server.told(2)) == []
+    assert refusals(server.told(3)) == ["wrong-code"]
+    eve = server.protocol.state.account("eve")
+    assert eve is not None
+    assert (len(eve.devices), len(eve.present)) == (1, 1)

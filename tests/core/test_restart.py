@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tcpchat_core import ChatState, Propose, ServerLimits, ServerProtocol, events, lapses, notices
 from tcpchat_core.events import boot_and_count, connection_number, node_of
 from tcpchat_core.server.protocol import LAPSE_AT_ONCE
@@ -139,3 +141,40 @@ def test_people_of_another_node_that_lapses_are_given_a_grace_here() -> None:
     assert [type(each) for each in server.told(1)] == [notices.Joined]
     server.wait(LIMITS.grace_ms)
     assert server.told(1)[-1] == notices.Gone("guest-2", "it died")
+
+
+# A snapshot of a version without accounts and moderation. ada is in lobby and tea, bob in lobby.
+BEFORE = Path(__file__).with_name("before_moderation.json").read_bytes().rstrip()
+
+
+def test_a_snapshot_of_before_there_were_accounts_is_the_same_and_gone_on_with() -> None:
+    state = ChatState.restore(BEFORE)
+    assert state.snapshot() == BEFORE
+    server = restarted(state)
+    for number, (typed, token) in enumerate(
+        (("ada", "fERD832aZt_OofsnzhuT5w"), ("bob", "Foj3H8oKClcXNIA56zVHqA"))
+    ):
+        late = conn(number, node=1, boot=2)
+        server.connect(late, token=f"fresh {number}")
+        server.ask(late, events.Hello(token))
+        (resumed, *missed) = server.told(late)
+        assert isinstance(resumed, notices.Resumed)
+        assert resumed.nick == typed
+        texts = [each.text for each in missed if isinstance(each, notices.Said | notices.Told)]
+        told = ["psst", "good morning"] if typed == "ada" else []
+        assert texts == [*told, "good morning, ada"]
+    ada, bob = conn(0, node=1, boot=2), conn(1, node=1, boot=2)
+    server.ask(ada, events.Say("lobby", "we talk on"))
+    said = server.told(bob)[-1]
+    assert isinstance(said, notices.Said)
+    assert (said.text, said.seq) == ("we talk on", 4)
+    # Nobody moderates what was made then; what is made now has all that there is now.
+    server.ask(ada, events.Restrict("lobby", "bob", "mute"), events.Join("den"))
+    server.ask(ada, events.RoomMode("den", private=True))
+    *_, refused, entered, mode = server.told(ada)
+    assert isinstance(refused, notices.Rejected)
+    assert refused.reason == "no-right"
+    assert isinstance(entered, notices.Entered)
+    assert entered.moderators == ("ada",)
+    assert isinstance(mode, notices.ModeSet)
+    assert mode.private

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from tcpchat_core import ChatState, Event, StateLimits, events, notices
+from tcpchat_core import (
+    ChatState,
+    Event,
+    Propose,
+    ServerProtocol,
+    StateLimits,
+    events,
+    notices,
+)
 from tcpchat_core.notices import Act, Closing, Expelled, Gone, Lifted, Rejected, Restricted, Told
-from tests.core.harness import START_MS, STEP_MS, joins, name, nick, restored, say, session
-from tests.core.test_accounts import Owned, claim, grant, refusals
+from tcpchat_core.server.access import code_hash
+from tests.core.harness import (
+    NO_FLOOD_LIMIT,
+    START_MS,
+    STEP_MS,
+    MemoryServer,
+    joins,
+    name,
+    nick,
+    restored,
+    say,
+    session,
+)
+from tests.core.test_accounts import Owned, claim, grant, refusals, served
 
 MINUTE = 60_000
 
@@ -353,3 +373,31 @@ def test_to_take_back_what_was_never_said_is_no_act() -> None:
         "no-such-message"
     ]
     assert talk.state.acts() == before
+
+
+# ── On the wire ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_done_is_told_to_an_admin_who_asks() -> None:
+    server = served()
+    server.carry_out([Propose(0, 0, (grant("zoe", code_hash("zoe"), admin=True),))])
+    server.ask(2, events.Audit())
+    assert refusals(server.told(2)) == ["no-right"]
+    server.ask(2, events.Claim("zoe"), events.Audit(), events.Audit(2), events.Audit(-5))
+    *_, all_of_it, last_two, last = server.told(2)
+    acts = server.protocol.state.acts()
+    assert [act.what for act in acts] == ["admin", "invite"]
+    for told, wanted in ((all_of_it, acts), (last_two, acts), (last, acts[-1:])):
+        assert told == notices.ActList(tuple(wanted))
+
+
+def test_where_only_accounts_talk_a_guest_does_not_see_which_rooms_there_are() -> None:
+    state = ChatState(limits=StateLimits(guests=0))
+    server = MemoryServer(ServerProtocol(state, limits=NO_FLOOD_LIMIT))
+    server.carry_out([Propose(0, 0, (grant("zoe", code_hash("zoe")),))])
+    server.connect(1, token="t1")
+    server.ask(1, events.Hello(), events.Rooms())
+    assert refusals(server.told(1)) == ["no-right"]
+    server.ask(1, events.Claim("zoe"), events.Join("lobby"), events.Rooms())
+    listed = server.told(1)[-1]
+    assert listed == notices.RoomList((notices.RoomInfo("lobby", 1, ""),), 0)

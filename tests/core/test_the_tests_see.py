@@ -458,8 +458,9 @@ def a_table_of_restrictions_has_no_bound(patch: Patch) -> None:
 
 
 def a_lifted_ban_holds_for_its_place(patch: Patch) -> None:
-    def lift(self: Any, restriction: Any) -> None:
-        del self._by_bearer[restriction.bearer]
+    def lift(self: Any, restrictions: Any) -> None:
+        for each in restrictions:
+            del self._by_bearer[each.bearer]
 
     patch.setattr(Restrictions, "lift", lift)
 
