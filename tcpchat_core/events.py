@@ -257,8 +257,9 @@ class Read(EventBase, frozen=True):
 class Claim(EventBase, frozen=True):
     """Become a device of an account, by a code; `name` is what its owner calls it.
 
-    In the log, `code` is the SHA-256 of the code, and `device` that of the token that the server
-    has made.
+    `device` is the token by which it comes from then on, made at random by itself, so that it can
+    ask again when the answer was lost; "" to have one made by the server. In the log, `code` and
+    `device` are the SHA-256 of the code and of the token.
     """
 
     code: str

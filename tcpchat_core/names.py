@@ -126,6 +126,14 @@ def room_name(text: str) -> Name | Rejected:
     return _name("room name", text.removeprefix("#"), MAX_ROOM_CHARS)
 
 
+def is_same_room(one: str, other: str) -> bool:
+    """Whether both call the same room, however they are written."""
+    first, second = room_name(one), room_name(other)
+    if isinstance(first, Name) and isinstance(second, Name):
+        return first.key == second.key
+    return one == other
+
+
 def _name(what: str, text: str, max_chars: int) -> Name | Rejected:
     if len(text) <= max_chars and _ASCII_NAME.fullmatch(text):
         return Name(text, text.lower())

@@ -329,8 +329,8 @@ class Invited(NoticeBase, frozen=True):
 class Claimed(NoticeBase, frozen=True):
     """You are on a device of your account now; `token` is what it comes by from now on.
 
-    The state leaves `token` empty: only the server that made it knows it. Who came by a password is
-    on no device (`number` is 0).
+    The state leaves `token` empty: only the server that made it knows it, or the device that did.
+    Who came by a password is on no device (`number` is 0).
     """
 
     account: str
@@ -340,7 +340,7 @@ class Claimed(NoticeBase, frozen=True):
 
 
 class PasswordSet(NoticeBase, frozen=True, tag="password"):
-    """Your account has another password from now on; or none (`is_set` is false)."""
+    """Your account has a new password, perhaps its first; or none (`is_set` is false)."""
 
     account: str
     is_set: bool = True

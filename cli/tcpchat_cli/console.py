@@ -16,6 +16,7 @@ from pathlib import Path
 from colorama import Fore, Style, just_fix_windows_console
 
 from tcpchat_core import Action, Broadcast, Entry, Send, events, notices
+from tcpchat_core.dialects.plain import mode_text
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -129,8 +130,8 @@ def _note_act(action: Action) -> None:
             note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
         case Broadcast(_, notices.Redacted(room, seq, by), conn):
             note("redacted", conn=_shown(conn), nick=by, room=room, seq=seq)
-        case Broadcast(_, notices.ModeSet(room, by), conn):
-            note("mode", conn=_shown(conn), nick=by, room=room)
+        case Broadcast(_, notices.ModeSet(room, by) as mode, conn):
+            note("mode", conn=_shown(conn), nick=by, room=room, mode=mode_text(mode))
         case Send(conn, notices.Expelled(nick, by)):
             note("put out", conn=_shown(conn), nick=nick, by=by)
         case Send(conn, notices.Claimed(account, number)):

@@ -6,10 +6,13 @@ return is to be sent. No method waits, so all that is asked goes out in the orde
 
 Rule 1: Answers come in the order of their questions, so the oldest request that a notice can
         answer is the one that it answers. A refusal names the type of its request, or its id.
+        What another device of the same account does in another room is no answer.
 
 Rule 2: What waits for an answer when the connection is lost is asked again over the next one,
         once the session is open, in its place among what was said. It may have been done already;
-        so to be out of a room, as one wanted to be, is then the answer to `out`, not a refusal.
+        so to be out of a room, as one wanted to be, is then the answer to `out`, not a refusal. A
+        `claim` that is asked again needs the token that it has made: without one, its code is used
+        up, and nobody has what it gave.
 
 Rule 3: When the session is over, we go where we were, as whom we were, and ask then.
 """
@@ -18,23 +21,27 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from tcpchat_core import events, notices
 from tcpchat_core.client.protocol import ClientProtocol
-from tcpchat_core.errors import TooManyRequestsError
+from tcpchat_core.errors import LocalError, TooManyRequestsError
 from tcpchat_core.events import Request, Say, Tell
-from tcpchat_core.names import Name, nick_name, room_name
+from tcpchat_core.names import Name, is_same_room, nick_key, nick_name, room_name
 from tcpchat_core.notices import Notice
 
 # More than people type while they have no connection, and than a server answers in three minutes.
 MAX_PENDING: Final = 1_000
 
-# What answers what. `hello` is answered by the session, `pong` and `read` by nothing.
+# What answers what. `hello` is answered by the session, `pong` and `read` by nothing; where several
+# notices can be the answer, it is the most frequent one.
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
     events.Join: notices.Entered,
     events.Out: notices.Left,
     events.Topic: notices.TopicSet,
     events.Kick: notices.Left,
+    events.Restrict: notices.Restricted,
     events.Lift: notices.Lifted,
     events.Role: notices.RoleSet,
     events.RoomMode: notices.ModeSet,
@@ -56,12 +63,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Ping: notices.Ponged,
     events.Help: notices.HelpText,
 }
-_MAY_ANSWER: Final = {
-    *_ANSWERS.values(),
-    notices.Restricted,
-    notices.Expelled,
-    notices.Rejected,
-}
+_MAY_ANSWER: Final = {*_ANSWERS.values(), notices.Expelled, notices.Rejected}
 
 
 class PendingRequest:
@@ -111,9 +113,10 @@ class Requests:
         self.protocol.connection_lost()
 
     def ask(self, request: Request) -> tuple[PendingRequest, bytes]:
-        """Ask for something that has an answer, of which `receive_data` will tell: not `pong`.
+        """Ask for something that has an answer, of which `receive_data` will tell.
 
-        Raises LineTooLongError, TooManyRequestsError, and LocalError for a bad id.
+        Raises LineTooLongError, TooManyRequestsError, and LocalError for a bad id, and for what
+        has no answer: that is for `protocol.request`.
         """
         said = self.protocol.unacknowledged
         if isinstance(request, Say | Tell):
@@ -121,6 +124,8 @@ class Requests:
             id = request.id if request.id is not None else next(reversed(said))
             pending = self._said[id] = PendingRequest(said[id], None, sent=self._open)
             return pending, data
+        if type(request) not in _ANSWERS:
+            raise LocalError(f"nothing answers {request.__struct_config__.tag}")
         if self.is_full:
             raise TooManyRequestsError("too many requests wait for their answers")
         data = self.protocol.ask(request)
@@ -172,16 +177,19 @@ class Requests:
         return Heard(notice)
 
     def _is_answer(self, notice: Notice, request: Request) -> bool:
+        if isinstance(notice, notices.Rejected):
+            return notice.request == request.__struct_config__.tag
+        asked, told = getattr(request, "room", ""), getattr(notice, "room", "")
+        if asked and told and not is_same_room(asked, told):
+            return False
         match notice:
-            case notices.Rejected(request=word):
-                return word == request.__struct_config__.tag
             case notices.Left(by=by, until=until) if by:
                 # It answers who has put somebody out, and not who was.
                 return by == self._nick and _puts_out(request, until, server=False)
             case notices.Expelled(by=by, until=until):
                 return by == self._nick and _puts_out(request, until, server=True)
-            case notices.Renamed(own=True):
-                return isinstance(request, events.Nick)
+            case notices.Renamed(new=new, own=True):
+                return isinstance(request, events.Nick) and nick_key(request.nick) == nick_key(new)
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
             case notices.Renamed() | notices.Left():
@@ -215,6 +223,12 @@ class Requests:
         match notice, pending.request:
             case notices.Rejected("not-in-room"), events.Out(room) if pending.again:
                 return notices.Left(room, self._nick, own=True)
+            case (
+                notices.Claimed(token="") as claimed,
+                events.Claim(device=str(token)) | events.Login(device=str(token)),
+            ) if token:
+                self.protocol.device = token
+                return msgspec.structs.replace(claimed, token=token)
             case _:
                 return notice
 
@@ -230,9 +244,13 @@ class Requests:
         self._said = {
             id: pending for id, pending in self._said.items() if id in self.protocol.unacknowledged
         }
-        # What is no name that can be chosen is the server's to give; and so is an account's.
+        # What is no name that can be chosen is the server's to give; and so is an account's, also
+        # of one that is about to be claimed.
         welcome = self.protocol.welcome
         is_guest = welcome is not None and not welcome.account
+        asks = [pending.request for pending in self._pending]
+        if any(isinstance(request, events.Claim | events.Login) for request in asks):
+            is_guest = False
         nicks = [self._nick] if is_guest and isinstance(nick_name(self._nick), Name) else []
         rooms = [room for room in self._rooms if isinstance(room_name(room), Name)]
         asked: list[Request] = [*map(events.Nick, nicks), *map(events.Join, rooms)]

@@ -131,13 +131,16 @@ class ClientProtocol:
         """The first bytes of a connection: a new session, or the one there was.
 
         `again` are requests to be asked again once the session is open, in order, each with the id
-        of the message that was said before it: it comes after that one, if that is sent again.
+        of the message that was said before it: it comes after that one, if that is sent again. What
+        UTF-8 cannot hold of them becomes U+FFFD.
         """
         self._buffer = LineBuffer(MAX_NOTICE_BYTES)
         self._open = self._spoken_to = False
         after: dict[str | None, list[Request]] = {}
         for id, request in again:
-            after.setdefault(id if id in self.unacknowledged else None, []).append(request)
+            after.setdefault(id if id in self.unacknowledged else None, []).append(
+                _encodable(request)
+            )
         self._held = deque(after.get(None, ()))
         for id in self.unacknowledged:
             self._held += (id, *after.get(id, ()))

@@ -282,7 +282,7 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             here = f"* This is device {number} of {who}" if number else f"* You are {who}"
             return [here, f"* Keep this for the next time: /login {token}"] if token else [here]
         case notices.PasswordSet(account, is_set):
-            return [f"* {account} has {'another' if is_set else 'no'} password now"]
+            return [f"* {account} has {'a new' if is_set else 'no'} password now"]
         case notices.Offered(account, until, at, code):
             lasts = shown_duration(until - at)
             return [f"* /claim {code} on another device makes it one of {account}, for {lasts}"]
@@ -308,7 +308,7 @@ def _moderation_text(notice: _Moderation) -> str:
             who = "You are" if own else f"{nick} is"
             return f"{who} not {restrained(what, room)} any more, says {by}"
         case notices.ModeSet(room, by):
-            return f"{room} is {mode_text(notice)} now{f', says {by}' if by else ''}"
+            return f"{room} is {mode_text(notice)} now{f', says {by}' if by else NOBODYS_DOING}"
         case notices.Invited(room, by, until, at, nick, code):
             lasts = shown_duration(until - at)
             if code:
@@ -334,13 +334,20 @@ def _whose(nick: str, by: str) -> str:
     return f" that {nick} had said" if nick not in ("", by) else ""
 
 
-def mode_text(mode: notices.ModeSet) -> str:
+# What a room is that is nothing else.
+OPEN: Final = "open"
+
+# Why a room is not what it was, where nobody has set that.
+NOBODYS_DOING: Final = ": who looked after it is gone"
+
+
+def mode_text(mode: notices.ModeSet | notices.Entered) -> str:
     """How one talks in a room and who may come in, as what follows "is"."""
     slow = f"slow (one line in {shown_duration(mode.slow_ms)})" if mode.slow_ms else ""
     moderated = "for moderators to speak in" if mode.moderated else ""
     private = "private" if mode.private else ""
     kept = "kept" if mode.kept else ""
-    return ", ".join(filter(None, (private, kept, moderated, slow))) or "open"
+    return ", ".join(filter(None, (private, kept, moderated, slow))) or OPEN
 
 
 def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_time) -> str:

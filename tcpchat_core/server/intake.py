@@ -295,7 +295,7 @@ class Intake:
                 connection, event, now, effects
             ):
                 return None
-            case events.Invite(nick="") | events.Offer() | events.Claim():
+            case events.Invite(nick="") | events.Offer() | events.Claim(device=""):
                 if not connection.token:
                     text = "this server cannot make codes"
                     refused = Rejected("unavailable", text, _tag(event))

@@ -7,6 +7,7 @@ too long is refused, never cut.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
@@ -28,6 +29,8 @@ MAX_DEVICE_CHARS = 40
 # What is shorter is found by trying, and what is longer costs time to make a hash of.
 MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 200
+# A token that a device has made for itself is as hard to guess as one that is made here.
+_TOKEN: Final = re.compile("[0-9a-f]{64}")
 # Some words. More would be a text, and each costs a look into the index.
 MAX_SEARCH_CHARS = 200
 
@@ -113,10 +116,13 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             | events.Restrictions()
         ):
             return _of_moderators(request, current)
-        case events.Claim(code, label):
+        case events.Claim(code, label, token):
             if not code:
                 raise _refused("bad-usage", "say the code that you were given")
-            return events.Claim(code_hash(code), sanitize(label).strip()[:MAX_DEVICE_CHARS])
+            if token and not _TOKEN.fullmatch(token):
+                raise _refused("bad-usage", "a token has 64 hexadecimal digits")
+            label = sanitize(label).strip()[:MAX_DEVICE_CHARS]
+            return events.Claim(code_hash(code), label, session_of(token) if token else "")
         case events.Login(device, account, password):
             if not account:
                 return events.Login(session_of(device))

@@ -4,7 +4,9 @@ Rule 1: An account owns one nick, with all that looks like it. Nobody else may t
         has it when its owner comes becomes guest-N, and is told why.
 
 Rule 2: A device is known by the SHA-256 of its token. It comes to be by a code, which is used once
-        and holds for a while; the state knows the SHA-256 of that, too.
+        and holds for a while; the state knows the SHA-256 of that, too. Who asks again to be what
+        it is, or for a device that has come to be, is answered again: the first answer may have
+        been lost on its way.
 
 Rule 3: Several devices of one account are one person: one nick, the same rooms, and others are told
         only of the first that comes and of the last that goes. What one of them says, the others
@@ -59,6 +61,8 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
 
 def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[Action]:
     """Become a device of an account, by a code."""
+    if event.device in tables.devices:
+        return _come_by(tables, person, event.device, "claim", at)
     if person.account is not None:
         return [_is_device(person, "claim")]
     key, until = tables.claims.get(event.code, ("", 0))
@@ -80,17 +84,7 @@ def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[
 
 def login(tables: Tables, person: Person, event: events.Login, at: int) -> list[Action]:
     """A guest that is here comes by a device."""
-    if person.account is not None:
-        return [_is_device(person, "login")]
-    account = tables.devices.get(event.device)
-    if account is None:
-        return [is_unknown(person, "login")]
-    if refused := rights.may_not_become(tables, account, at):
-        return [rejected(person, *refused, "login")]
-    actions = _become(tables, person, account, event.device, at)
-    number = account.devices[event.device].number
-    told = notices.Claimed(account.nick, number, account.is_admin)
-    return [*actions, Send(person.conn, told)]
+    return _come_by(tables, person, event.device, "login", at)
 
 
 def logged_in(tables: Tables, person: Person, event: events.LoggedIn, at: int) -> list[Action]:
@@ -185,6 +179,22 @@ def password_proof(password: str) -> str:
 def wrong_password(person: Person) -> Send[Notice]:
     """Tell who has said a wrong one: the same, whether there is such an account or not."""
     return rejected(person, "wrong-password", WRONG_PASSWORD, "login")
+
+
+def _come_by(tables: Tables, person: Person, device: str, request: str, at: int) -> list[Action]:
+    """Come by a device that there is, or be told again that one has."""
+    is_so = person.account is not None and person.device == device
+    if person.account is not None and not is_so:
+        return [_is_device(person, request)]
+    account = tables.devices.get(device)
+    if account is None:
+        return [is_unknown(person, request)]
+    if refused := rights.may_not_become(tables, account, at):
+        return [rejected(person, *refused, request)]
+    actions = [] if is_so else _become(tables, person, account, device, at)
+    number = account.devices[device].number
+    told = notices.Claimed(account.nick, number, account.is_admin)
+    return [*actions, Send(person.conn, told)]
 
 
 def _is_device(person: Person, request: str) -> Send[Notice]:

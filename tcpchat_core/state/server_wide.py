@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from tcpchat_core import events, notices
+from tcpchat_core.durations import shown_duration
 from tcpchat_core.effects import Action, Close, Send
 from tcpchat_core.notices import Act, Notice, Rejected
 from tcpchat_core.state import moderation, rights
@@ -114,7 +115,8 @@ def _to(target: Target, told: Notice) -> list[Action]:
 
 def _expel(tables: Tables, target: Person, told: notices.Expelled) -> list[Action]:
     """Somebody is gone at once, on all of its devices."""
-    why = f"{'banned' if told.until else 'put out'} by {told.by}"
+    lasts = f"banned for {shown_duration(told.until - told.at)}" if told.until else "put out"
+    why = f"{lasts} by {told.by}"
     why = f"{why}: {told.reason}" if told.reason else why
     actions: list[Action] = []
     for each in tuple(target.everywhere):

@@ -62,7 +62,7 @@ const LINES = new Map([
   [
     "mode",
     (notice) => {
-      const says = notice.by ? [", says ", { nick: notice.by }] : [];
+      const says = notice.by ? [", says ", { nick: notice.by }] : [": who looked after it is gone"];
       return [[`${notice.room} is ${mode(notice)} now`, ...says]];
     },
   ],
@@ -100,7 +100,7 @@ const LINES = new Map([
   [
     "password",
     ({ account, is_set: isSet }) => [
-      [{ nick: account }, ` has ${isSet ? "another" : "no"} password now`],
+      [{ nick: account }, ` has ${isSet ? "a new" : "no"} password now`],
     ],
   ],
   [

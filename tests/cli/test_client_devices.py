@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import select
+import socket
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +23,7 @@ from tcpchat_core.effects import Propose
 from tcpchat_core.server.access import code_hash
 from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.store import Batch, Store
-from tests.cli.cable import cable_to
+from tests.cli.cable import cable_to, host_and_port
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
@@ -115,17 +118,27 @@ def test_a_code_that_is_typed_does_the_same_and_the_computer_names_the_device(
 ) -> None:
     with come(server, "--nick", "eve", "--room", "lobby") as bob:
         bob.wait_for("^lobby>")
-        bob.enter("/claim b-2")
-        bob.wait_for("!! there is no such code")
-        assert not token_file(server.address).exists()
         bob.enter("/claim b-1")
         bob.wait_for("-- this is device 1 of bob$")
         bob.enter("/devices")
         bob.wait_for(r"-- 1 \(.+\) since \S+ this one$")
     assert token_file(server.address).read_text().strip().encode() not in bob.output
-    said = run(server.address, "--nick", "somebody", "--room", "lobby")
+    said = run(server.address, "--nick", "Bob", "--room", "lobby")
     assert (said.returncode, said.stderr) == (0, "")
     assert "(1 here: bob)" in said.stdout
+
+
+def test_a_nickname_that_is_given_for_a_device_is_told_to_be_of_no_use(server: Server) -> None:
+    assert run(server.address, "--claim", "b-1", typed="").returncode == 0
+    sentence = "this is a device of bob: the nickname eve is for guests, and not used"
+    said = run(server.address, "--nick", "eve", "--room", "lobby")
+    assert (said.returncode, said.stderr) == (0, f"tcpchat-client: {sentence}\n")
+    assert "(1 here: bob)" in said.stdout
+    with come(server, "--nick", "eve", "--room", "lobby") as bob:
+        bob.wait_for(f"-- {sentence}$")
+        bob.wait_for("^lobby>")
+    with Terminal([CLIENT, server.address, "--nick", "eve"], env={"TERM": "dumb"}) as plain:
+        plain.wait_for(rf"^\* {sentence}$")
 
 
 def test_a_script_claims_a_device_and_is_not_told_its_token(server: Server) -> None:
@@ -143,16 +156,103 @@ def test_a_script_claims_a_device_and_is_not_told_its_token(server: Server) -> N
     assert token_file(server.address).read_text().strip() == token
 
 
-def test_a_wrong_code_is_told_in_one_sentence(server: Server) -> None:
+def test_a_wrong_code_is_told_in_one_sentence(server: Server, tmp_path: Path) -> None:
     refused = run(server.address, "--claim", "no-code", "--room", "lobby")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         "tcpchat-client: there is no such code, or not any more; ask for another\n"
     )
-    with come(server, "--claim", "no-code") as refused_too:
+    assert not token_file(server.address).exists()
+    # On another server, since this one wants no other code for a second now.
+    with serving(tmp_path / "other") as other, come(other, "--claim", "no-code") as refused_too:
         assert refused_too.wait_for_exit() == 1
         assert refused_too.shows("^tcpchat-client: there is no such code")
-    assert not token_file(server.address).exists()
+        assert not token_file(other.address).exists()
+
+
+@contextmanager
+def losing(address: str, word: bytes, *, times: int) -> Iterator[str]:
+    """The address of a way to a server. So many connections end when the server says a line with
+    that word, which the client is not given; the next one lasts.
+    """
+
+    def relay(client: socket.socket, server: socket.socket, lost: bytes) -> None:
+        said = b""
+        while True:
+            for each in select.select([client, server], [], [])[0]:
+                if not (data := each.recv(65_536)):
+                    return
+                if each is client:
+                    server.sendall(data)
+                    continue
+                *lines, said = (said + data).split(b"\n")
+                for line in lines:
+                    if lost and lost in line:
+                        return
+                    client.sendall(line + b"\n")
+
+    def serve() -> None:
+        for lost in (*[word] * times, b""):
+            with listener.accept()[0] as client, socket.create_connection(to) as server:
+                relay(client, server, lost)
+
+    to = host_and_port(address)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield "{}:{}".format(*listener.getsockname())
+        thread.join(LIMIT_SECONDS)
+
+
+@pytest.mark.parametrize("grace", ["60", "0"])  # so the session goes on, or is over
+def test_a_claim_whose_answer_is_lost_is_repeated(tmp_path: Path, grace: str) -> None:
+    with (
+        serving(tmp_path / "data", "--grace", grace) as server,
+        losing(server.address, b'"claimed"', times=2) as address,
+    ):
+        claimed = run(address, "--claim", "a-1", "--room", "lobby", "--json")
+        assert (claimed.returncode, claimed.stderr) == (0, "")
+        assert '"account":"ada","number":1' in claimed.stdout
+        token = token_file(address).read_text().strip()
+        assert token not in claimed.stdout
+        said = run(server.address, typed=f"/login {token}\n/devices\n")
+        assert "Device 1 (" in said.stdout
+        assert "Device 2" not in said.stdout
+
+
+def test_a_claim_that_is_typed_and_whose_answer_is_lost_is_repeated(server: Server) -> None:
+    with losing(server.address, b'"claimed"', times=1) as address:
+        argv = [CLIENT, address, "--nick", "eve", "--room", "lobby"]
+        with Terminal(argv, columns=COLUMNS) as ada:
+            ada.wait_for("^lobby>")
+            ada.enter("/claim a-1")
+            ada.wait_for("-- this is device 1 of ada, who looks after this server$")
+            ada.enter("/quit")
+            assert ada.wait_for_exit() == 0
+        assert re.fullmatch("[0-9a-f]{64}", token_file(address).read_text().strip())
+
+
+def test_where_a_claim_has_no_answer_it_is_said_what_that_may_mean() -> None:
+    welcome = b'{"type":"welcome","nick":"guest-1","epoch":"1"}\n'
+    closing = b'{"type":"closing","reason":"bye","retry":60000}\n'
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as client, client.makefile("rb") as lines:
+                for answer in (welcome, closing):
+                    lines.readline()
+                    client.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = "{}:{}".format(*listener.getsockname())
+        told = run(address, "--claim", "a-1")
+        thread.join()
+    assert told.returncode == 1
+    assert told.stderr == (
+        "tcpchat-client: the server closed the connection: bye;"
+        " if the code is refused from now on, it is used up: ask for another\n"
+    )
 
 
 def test_what_one_says_on_another_device_is_shown_as_ones_own(server: Server) -> None:
@@ -254,7 +354,7 @@ def test_who_is_banned_is_told_until_when_and_comes_no_more(tmp_path: Path) -> N
             ada.enter("/audit")
             ada.wait_for(r"-- \S+ \S+ ada ban bob on this server until \S+ \S+ \(spam\)$")
             assert bob.wait_for_exit() == 1
-            assert bob.shows("closed the connection: you were banned by ada: spam$")
+            assert bob.shows("closed the connection: you were banned for 2 h by ada: spam$")
         with Terminal(argv[:2], columns=COLUMNS, env=home) as again:
             assert again.wait_for_exit() == 1
             assert again.shows("^tcpchat-client: you are banned from this server for another")
@@ -267,7 +367,7 @@ def test_who_was_banned_while_the_connection_was_lost_does_not_come_back(tmp_pat
         come(server, "--claim", "a-1", "--room", "lobby") as ada,
         Terminal([CLIENT, plug.address, "--claim", "b-1", "--room", "lobby"], columns=COLUMNS) as b,
     ):
-        ada.wait_for("bob joined lobby$")
+        ada.wait_for("^lobby>")
         b.wait_for("^lobby>")
         plug.pull()
         b.wait_for("reconnecting, and what you type is kept$")
@@ -296,6 +396,30 @@ def test_a_token_is_kept_for_each_server_and_for_nobody_else() -> None:
     assert Device.kept_for(SERVERS[1:]).token == ""
 
 
+def test_a_token_that_was_given_over_tls_is_never_sent_without() -> None:
+    Device(SERVERS, is_tls=True).keep("5ec2e7")
+    assert Device.kept_for(SERVERS, is_tls=True).token == "5ec2e7"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "{}:{}".format(*listener.getsockname())
+        Device(parse_servers(address), is_tls=True).keep("5ec2e7")
+        refused = run(address)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has come
+            listener.accept()
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"tcpchat-client: the token in {token_file(address)} was given over TLS, and others could"
+        " read it on the way without: give --tls (or take the file away, to come as a guest)\n"
+    )
+    # One that was given in clear is used with TLS, too, and stays what it is.
+    Device(SERVERS).keep("c1ea4")
+    assert Device.kept_for(SERVERS, is_tls=True).token == "c1ea4"
+    assert Device.kept_for(SERVERS).token == "c1ea4"
+    old = Device.kept_for(SERVERS, is_tls=True)
+    old.forget()
+    assert Device.kept_for(SERVERS).token == ""
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_file_that_others_can_read_is_not_used(mode: int) -> None:
     Device(SERVERS[:1]).keep("5ec2e7")
@@ -308,7 +432,10 @@ def test_a_file_that_others_can_read_is_not_used(mode: int) -> None:
     assert "5ec2e7" not in refused.stderr
 
 
-@pytest.mark.parametrize("content", ["", "\n", "two words\n", "5ec2e7\nmore\n", "é\n", "x" * 2_000])
+@pytest.mark.parametrize(
+    "content",
+    ["", "\n", "two words\n", "5ec2e7 tls more\n", "5ec2e7\nmore\n", "é\n", "x" * 2_000],
+)
 def test_a_file_that_holds_no_token_is_told_in_one_sentence(content: str) -> None:
     Device(SERVERS[:1]).keep("5ec2e7")
     (path,) = (config_path().parent / "devices").iterdir()

@@ -241,7 +241,7 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
             "bob is banned from lobby for another 1 min, by ada",
         ),
         (notices.ModeSet("lobby", "ada", 5_000), "lobby is slow (one line in 5 s) now, says ada"),
-        (notices.ModeSet("lobby", ""), "lobby is open now"),
+        (notices.ModeSet("lobby", ""), "lobby is open now: who looked after it is gone"),
         (notices.Redacted("lobby", 7, "bob", 0, "bob"), "bob took back something in lobby"),
         (
             notices.Redacted("lobby", 7, "ada", 0, "bob"),
@@ -291,12 +291,26 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
             "/claim ab-cd on another device makes it one of ada, for 10 min",
         ),
         (notices.Revoked(2), "device 2 is none of yours any more"),
+        (notices.PasswordSet("ada"), "ada has a new password now"),
+        (notices.PasswordSet("ada", is_set=False), "ada has no password now"),
     ],
 )
 def test_what_moderators_do_is_told_in_one_line(notice: Notice, text: str) -> None:
     renderer = Renderer()
     renderer.timestamps = False
     assert renderer.lines(notice)[-1].text == f"-- {text}"
+
+
+def test_who_comes_into_a_room_is_told_how_one_talks_there() -> None:
+    entered = notices.Entered("lobby", ("ada",), 1, 0, 0)
+    assert shown(entered) == ["-- you are in lobby with ada"]
+    restricted = msgspec.structs.replace(entered, kept=True, private=True, slow_ms=5_000)
+    assert shown(restricted)[1:] == ["-- lobby is private, kept, slow (one line in 5 s)"]
+    moderated = msgspec.structs.replace(entered, moderated=True, topic="tea")
+    assert shown(moderated)[1:] == [
+        "-- lobby is for moderators to speak in",
+        "-- topic of lobby: tea",
+    ]
 
 
 def test_what_was_taken_back_is_shown_as_that() -> None:

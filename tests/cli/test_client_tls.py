@@ -12,6 +12,7 @@ import trustme
 
 from tests.cli.conftest import Server, running_server
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS
+from tests.cli.test_admin import code_for
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def server(authority: trustme.CA, tmp_path: Path) -> Iterator[Server]:
     certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     key.write_bytes(issued.private_key_pem.bytes())
-    with running_server("--tls-cert", str(certificate), "--tls-key", str(key)) as started:
+    tls = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    with running_server(*tls, "--data", str(tmp_path / "data")) as started:
         yield started
 
 
@@ -50,6 +52,23 @@ def test_a_certificate_is_verified(server: Server, authority: trustme.CA, tmp_pa
     assert unknown.returncode == 1
     assert "its certificate is not to be trusted: " in unknown.stderr
     assert unknown.stderr.count("\n") == 1
+
+
+def test_a_token_that_was_claimed_over_tls_is_not_sent_without(
+    server: Server, authority: trustme.CA, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    tls = ("--tls", "--ca", str(trusted))
+    code = code_for(tmp_path / "data", "ada")
+    assert run(server, "--claim", code, *tls).returncode == 0
+    again = run(server, *tls)
+    assert again.returncode == 0
+    assert "(1 here: ada)" in again.stdout
+    forgotten = run(server)
+    assert forgotten.returncode == 1
+    assert "was given over TLS" in forgotten.stderr
+    assert forgotten.stderr.count("\n") == 1
 
 
 def test_the_certificate_has_to_be_for_the_host_that_is_dialled(

@@ -173,6 +173,21 @@ def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() 
     ]
 
 
+def test_the_log_tells_how_one_talks_in_a_room_and_not_the_secret_of_it() -> None:
+    with listening() as (server, address):
+        typed = f"/nick ada\n/join tea\n/slow 10s\n/secret {_SECRET}\n/private off\n/slow off\n"
+        with Talker(address, f"{typed}/quit\n") as ada:
+            ada.read_until("* Closing: bye")
+        log = server.log_so_far()
+    assert _SECRET not in log
+    assert re.findall("event=mode conn=1.1 nick=ada room=tea mode=(.*)", log) == [
+        '"slow (one line in 10 s)"',
+        '"private, slow (one line in 10 s)"',
+        '"slow (one line in 10 s)"',
+        "open",
+    ]
+
+
 def test_the_log_tells_of_sessions_that_are_lost_and_resumed() -> None:
     with listening() as (server, address):
         with Talker(address, '{"type":"hello"}\n') as ada:

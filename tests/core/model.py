@@ -590,9 +590,10 @@ class Model:
     def _comes_by(self, person: ModelPerson, event: events.Claim | events.Login, at: int) -> Told:
         """A guest that is here comes to be an account's."""
         conn, request = person.conn, str(event.__struct_config__.tag)
-        if person.account is not None:
+        is_again = person.account is not None and person.device == event.device
+        if person.account is not None and not is_again:
             return rejected(conn, "bad-request", request)
-        if isinstance(event, events.Login):
+        if isinstance(event, events.Login) or self.of_device(event.device):
             account = self.of_device(event.device)
             if account is None:
                 return rejected(conn, "unknown-device", request)
@@ -609,7 +610,7 @@ class Model:
             del self.claims[event.code]
             account.numbered += 1
             account.devices[event.device] = account.numbered
-        told = self._becomes(person, account, event.device, at)
+        told = {} if is_again else self._becomes(person, account, event.device, at)
         number = account.devices[event.device]
         claimed = notices.Claimed(account.name.text, number, account.is_admin)
         return joined(told, {conn: [claimed]})
@@ -924,7 +925,7 @@ class Model:
             made = self._makes(self.server, who, event, by, at)
             if made is None:
                 return rejected(conn, "too-many", request)
-            why, until = f"banned by {by}", made.until
+            why, until = f"banned for {shown_duration(made.until - at)} by {by}", made.until
             self.acts.append(Act(at, by, event.what, "", nick, until, event.reason))
             if event.what == "mute" or not devices(who):
                 restricted = notices.Restricted("", nick, event.what, until, by, at, event.reason)

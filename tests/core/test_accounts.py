@@ -18,6 +18,7 @@ from tcpchat_core import (
     events,
     notices,
 )
+from tcpchat_core.client import Heard, Requests
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.notices import Entered, Joined, Left, Rejected, Renamed, Said, Sent, Told, Welcome
 from tcpchat_core.server.access import PASSWORD_DELAY_MS, code_hash
@@ -36,6 +37,9 @@ from tests.core.harness import (
     say,
     session,
 )
+
+# What a device has made for itself.
+TOKEN = "0123456789abcdef" * 4
 
 
 def grant(typed: str, code: str = "code", *, admin: bool | None = None) -> events.Grant:
@@ -103,6 +107,24 @@ def test_the_nick_of_a_guest_is_no_accounts() -> None:
     assert [*talk.state.accounts()] == []
     talk.do(1, events.Connect())
     assert refusals(talk.do(1, claim())[1]) == ["wrong-code"]
+
+
+def test_who_claims_or_logs_in_again_is_told_again_what_it_is() -> None:
+    talk = Talk()
+    talk.do(0, grant("ada"))
+    talk.do(0, grant("bob", "bobs"))
+    for conn in (1, 2, 3):
+        talk.do(conn, events.Connect())
+    told = talk.do(1, claim())[1][1:]
+    assert told == [notices.Claimed("ada", 1)]
+    # On the connection that took the lost one's place in the same session.
+    assert talk.do(1, claim())[1] == talk.do(1, events.Login("phone"))[1] == told
+    # In another session, when that one is over; or while it is not yet known to be.
+    assert talk.do(2, claim())[2][-1] == told[0]
+    assert refusals(talk.do(3, claim("phone", "bobs"))[3]) == []
+    assert [each.conn for each in talk.state.connected() if each.nick == "ada"] == [1, 2, 3]
+    assert refusals(talk.do(1, claim("other", "bobs"))[1]) == ["bad-request"]
+    assert refusals(talk.do(1, events.Login("other"))[1]) == ["bad-request"]
 
 
 def test_a_code_holds_for_a_while() -> None:
@@ -489,11 +511,42 @@ def test_a_code_for_another_device_is_told_to_who_asked_and_used_by_a_client() -
     assert server.closed == [2]
 
 
-def test_a_server_that_makes_no_secrets_makes_no_devices() -> None:
+def test_a_server_that_makes_no_secrets_takes_those_that_a_device_makes() -> None:
     server = served("ada")
     server.connect(3)
     server.send(3, b"/claim ada-code\n")
     assert server.lines(3)[-1] == "! unavailable: this server cannot make codes"
+    server.ask(2, events.Claim("ada-code", "", "short"), events.Claim("ada-code", "", TOKEN))
+    refused, renamed, claimed = server.told(2)
+    assert refusals([refused]) == ["bad-usage"]
+    assert (renamed, claimed) == (
+        Renamed("guest-1", "ada", own=True),
+        notices.Claimed("ada", 1),  # which token it has, it knows
+    )
+    assert TOKEN.encode() not in msgspec.json.encode(server.log)
+
+
+@pytest.mark.parametrize("away_ms", [0, 60_000])  # so the session goes on, or is over
+def test_a_claim_whose_answer_was_lost_is_asked_again_and_answered(away_ms: int) -> None:
+    server = served("ada")
+    requests = Requests(ClientProtocol())
+
+    def heard(conn: int, data: bytes) -> tuple[list[Heard], bytes]:
+        server.send(conn, data)
+        return requests.receive_data(server.read(conn))
+
+    server.connect(3, token="t3")
+    heard(3, requests.hello())
+    pending, data = requests.ask(events.Claim("ada-code", "", TOKEN))
+    server.send(3, data)
+    server.lose(3)
+    server.wait(away_ms)
+    server.connect(4, token="t4")
+    _, data = heard(4, requests.hello())
+    told, _ = heard(4, data)
+    assert Heard(notices.Claimed("ada", 1, token=TOKEN), pending) in told
+    assert requests.protocol.device == TOKEN
+    assert requests.protocol.nick == "ada"
 
 
 def test_a_session_of_a_device_that_is_over_comes_back_as_who_it_was() -> None:

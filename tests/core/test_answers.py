@@ -7,6 +7,7 @@ import pytest
 from tcpchat_core import (
     ClientProtocol,
     LineTooLongError,
+    LocalError,
     Notice,
     Request,
     TooManyRequestsError,
@@ -97,6 +98,7 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Invite("lobby", "bob"), notices.Invited("lobby", "ada", 2, 1, "bob")),
         (events.Restrictions("lobby"), notices.RestrictionList("lobby", (), 1)),
         (events.Audit(), notices.ActList(())),
+        (events.Claim("code"), notices.Claimed("ada", 1, token="made there")),
         (
             events.Restrict("", "bob", "mute", server=True),
             notices.Restricted("", "bob", "mute", 2, "ada", 1),
@@ -174,6 +176,69 @@ def test_what_others_do_is_nobodys_answer(other: Notice) -> None:
     assert told(requests, other) == ([Heard(other)], [])
 
 
+@pytest.mark.parametrize(
+    ("request_", "other", "answer"),
+    [
+        (
+            events.Join("#Den"),
+            notices.Entered("lobby", ("ada",), 1, 0, 0),
+            notices.Entered("den", ("ada",), 1, 0, 0),
+        ),
+        (
+            events.Out("LOBBY"),
+            notices.Left("den", "ada", own=True),
+            notices.Left("lobby", "ada", own=True),
+        ),
+        (
+            events.Kick("lobby", "bob"),
+            notices.Left("den", "bob", by="ada", at=1),
+            notices.Left("lobby", "bob", by="ada", at=1),
+        ),
+        (
+            events.Topic("lobby", "tea"),
+            notices.TopicSet("den", "tea", "ada", 4, 0),
+            notices.TopicSet("lobby", "tea", "ada", 4, 0),
+        ),
+        (
+            events.RoomMode("lobby", private=True),
+            notices.ModeSet("den", "ada", private=True),
+            notices.ModeSet("lobby", "ada", private=True),
+        ),
+        (
+            events.Who("a room of a newer server"),
+            notices.Members("lobby", ("ada",)),
+            notices.Members("a room of a newer server", ("ada",)),
+        ),
+        (
+            events.Nick("Ada"),  # while its account comes, or somebody comes whose nick it has
+            notices.Renamed("ada", "guest-2", own=True),
+            notices.Renamed("guest-2", "Ada", own=True),
+        ),
+    ],
+)
+def test_what_another_device_of_ones_own_does_elsewhere_is_no_answer(
+    request_: Request, other: Notice, answer: Notice
+) -> None:
+    requests = in_lobby()
+    pending = ask(requests, request_)
+    assert told(requests, other, answer)[0] == [Heard(other), Heard(answer, pending)]
+
+
+def test_what_is_asked_of_the_current_room_is_answered_by_whichever_that_is() -> None:
+    requests = in_lobby()
+    pending = ask(requests, events.Out(""))
+    left = notices.Left("lobby", "ada", own=True)
+    assert told(requests, left)[0] == [Heard(left, pending)]
+
+
+@pytest.mark.parametrize("request_", [events.Read("lobby", 4), events.Pong("7"), events.Hello()])
+def test_what_has_no_answer_is_not_waited_for(request_: Request) -> None:
+    requests = in_lobby()
+    with pytest.raises(LocalError, match=r"^nothing answers (read|pong|hello)$"):
+        requests.ask(request_)
+    assert reconnected(requests, RESUMED)[1] == []
+
+
 def test_answers_come_in_the_order_of_their_questions() -> None:
     requests = in_lobby()
     first, second, who = (
@@ -236,6 +301,17 @@ def test_too_many_requests_and_too_long_ones_are_refused_and_not_asked() -> None
     ask(requests, events.Rooms())
 
 
+@pytest.mark.parametrize(
+    "request_", [events.Claim("code", "", "made here"), events.Login("made here")]
+)
+def test_by_which_token_one_comes_is_known_where_it_was_made_or_given(request_: Request) -> None:
+    requests = in_lobby()
+    pending = ask(requests, request_)
+    heard, _ = told(requests, notices.Claimed("ada", 1))
+    assert heard == [Heard(notices.Claimed("ada", 1, token="made here"), pending)]
+    assert requests.protocol.device == "made here"
+
+
 # ── Connections ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -275,6 +351,16 @@ def test_what_waits_is_asked_again_in_its_place_and_answered() -> None:
     assert [each.answers for each in heard] == [said, *pending, offline, None]
     assert done not in [each.answers for each in heard]
     assert reconnected(requests, RESUMED)[1] == []
+
+
+def test_what_utf8_cannot_hold_is_asked_again_as_it_was_asked() -> None:
+    requests = in_lobby()
+    pending, data = requests.ask(events.Topic("lobby", "caf\udce9"))
+    asked = [events.Topic("lobby", "caf\ufffd")]
+    assert asks(data) == asked
+    assert reconnected(requests, RESUMED)[1] == asked
+    topic = notices.TopicSet("lobby", "caf\ufffd", "ada", 4, 0)
+    assert told(requests, topic)[0] == [Heard(topic, pending)]
 
 
 def test_what_waits_is_asked_again_over_each_connection_until_it_is_answered() -> None:
@@ -353,6 +439,14 @@ def test_what_is_no_name_that_can_be_chosen_is_not_asked_for() -> None:
     room = "x" * 40_000
     told(requests, notices.Welcome("guest-1", "0", token="a"), notices.Entered(room, (), 1, 0, 0))
     assert reconnected(requests, notices.Welcome("guest-7", "1", token="b"))[1] == []
+
+
+def test_who_comes_back_to_be_an_account_does_not_ask_for_a_nick_before() -> None:
+    requests = in_lobby()
+    claim = ask(requests, events.Claim("code", "", "made here"))
+    told(requests, notices.Renamed("ada", "zoe", own=True))  # the connection is lost behind that
+    _, asked = reconnected(requests, notices.Welcome("guest-1", "1", token="other"))
+    assert asked == [events.Join("lobby"), claim.request]
 
 
 def test_who_comes_back_to_an_account_has_its_nick() -> None:

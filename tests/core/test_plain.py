@@ -105,7 +105,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* ada took back something that bob had said in lobby"],
     ),
     (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
-    (notices.ModeSet("lobby", ""), ["* lobby is open now"]),
+    (notices.ModeSet("lobby", ""), ["* lobby is open now: who looked after it is gone"]),
     (notices.ModeSet("lobby", "ada", kept=True), ["* lobby is kept now, says ada"]),
     (
         notices.RoleSet("lobby", "bob", "owner", "ada"),
@@ -136,7 +136,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
         notices.Offered("ada", 61_000, 1_000, "a1b2c"),
         ["* /claim a1b2c on another device makes it one of ada, for 1 min"],
     ),
-    (notices.PasswordSet("ada"), ["* ada has another password now"]),
+    (notices.PasswordSet("ada"), ["* ada has a new password now"]),
     (notices.PasswordSet("ada", is_set=False), ["* ada has no password now"]),
     (notices.Revoked(2), ["* Device 2 is none of yours any more"]),
     (

@@ -128,6 +128,14 @@ def test_who_is_banned_is_turned_away_on_every_way_until_the_end() -> None:
     assert talk.state.person(31) is not None
 
 
+def test_who_is_put_out_by_a_ban_is_told_for_how_long() -> None:
+    talk = Looked()
+    told = talk.do(9, restrict("ban", "ada", 120 * MINUTE))
+    for conn in (1, 2):
+        assert told[conn][-1] == Closing("you were banned for 2 h by zoe: spam")
+    assert told[5] == [Gone("ada", "banned for 2 h by zoe: spam")]
+
+
 def test_an_account_that_is_banned_does_not_come_by_a_code_or_a_device() -> None:
     talk = Looked()
     assert talk.do(9, restrict("ban", "eve"))[4] != []

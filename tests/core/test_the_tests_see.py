@@ -746,7 +746,7 @@ def test_a_broken_rule_is_seen_by_the_model(
     monkeypatch: Patch,
 ) -> None:
     mutation(monkeypatch)
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises((AssertionError, LookupError)):
         run_state_machine_as_test(machine, settings=BROKEN)
 
 

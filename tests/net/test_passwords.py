@@ -86,7 +86,7 @@ def server() -> Iterator[ChatServer]:
 
 def test_who_has_set_a_password_comes_by_it(server: ChatServer) -> None:
     with talking(server, f"/claim code\n/password {SECRET}\n") as first:
-        first.read_until("* ada has another password now")
+        first.read_until("* ada has a new password now")
         with talking(server, "/login ada another horse\n") as second:
             second.read_until("! wrong-password: ")
         with talking(server, f"/login bob {SECRET}\n") as third:

@@ -417,7 +417,7 @@ def test_who_is_banned_from_the_server_is_told_so_and_does_not_come_again_by_its
         eve.wait(type="claimed")
         pia = claims(people, site, code_for(tmp_path, "pia"), "pia", socket=overheard)
         eve.ask(type="restrict", room="", nick="pia", what="ban", ms=3_600_000, server=True)
-        expect(pia.locator("#status")).to_contain_text("you were banned by ada")
+        expect(pia.locator("#status")).to_contain_text("you were banned for 1 h by ada")
         many = len(overheard.of("hello"))
         pia.locator("#status button").click()
         expect(pia.locator("#status, #enter-status").filter(visible=True)).to_contain_text(
@@ -454,7 +454,7 @@ def test_who_says_a_password_is_the_account_and_no_device_of_it(
 ) -> None:
     ada = claims(people, site, code_for(tmp_path, "ada"))
     say(ada, "/password correct horse")
-    notes(ada, "ada has another password now")
+    notes(ada, "ada has a new password now")
     pia = people.comes(site, "pia", "den")
     say(pia, "/login ada correct horse")
     expect(pia.locator("#me")).to_have_text("ada")

@@ -137,10 +137,9 @@ async def _talk(
     if task := asyncio.current_task():
         _cancel_on_signals(task)
     coloured = not os.environ.get("NO_COLOR")
-    password = os.environ.get("TCPCHAT_PASSWORD", "")
     if json or not _is_terminal():
         servers = parse_servers(settings.server) if settings.server else (Address(),)
-        connection = Connection(servers, password=password, tls=tls, device=_device(servers, claim))
+        connection = _connection(servers, tls, claim)
         await connection.open()
         await _make_claim(connection, claim)
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -150,7 +149,7 @@ async def _talk(
     display = Display(settings, coloured=coloured)
     try:
         servers = await _choose_servers(display, settings.server)
-        connection = Connection(servers, password=password, tls=tls, device=_device(servers, claim))
+        connection = _connection(servers, tls, claim)
         await _open(display, connection)
         await _make_claim(connection, claim)
     except Leave:
@@ -160,9 +159,14 @@ async def _talk(
     return 0
 
 
-def _device(servers: tuple[Address, ...], claim: events.Claim | None) -> Device:
-    """What this computer is to these servers. Raises BadSettings."""
-    return Device(servers) if claim else Device.kept_for(servers)
+def _connection(
+    servers: tuple[Address, ...], tls: ssl.SSLContext | None, claim: events.Claim | None
+) -> Connection:
+    """A connection, to be opened, by what this computer is to these servers. Raises BadSettings."""
+    is_tls = tls is not None
+    device = Device(servers, is_tls=is_tls) if claim else Device.kept_for(servers, is_tls=is_tls)
+    password = os.environ.get("TCPCHAT_PASSWORD", "")
+    return Connection(servers, password=password, tls=tls, device=device)
 
 
 async def _make_claim(connection: Connection, claim: events.Claim | None) -> None:

@@ -16,6 +16,7 @@ import itertools
 import os
 import random
 import re
+import secrets
 import socket
 import ssl
 from collections import deque
@@ -30,15 +31,14 @@ from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core import (
     ClientProtocol,
     LocalError,
-    Name,
     Notice,
     Request,
     TooLateError,
     events,
     notices,
-    room_name,
 )
 from tcpchat_core.client import Heard, PendingRequest, Reconnect, Requests
+from tcpchat_core.names import is_same_room
 from tcpchat_core.notices import Rejected
 
 # A server that is there answers at once; a packet filter that swallows packets never does.
@@ -54,6 +54,9 @@ READ_BYTES: Final = 65_536
 # to that, means that the network is gone without a word.
 PING_SECONDS: Final = 20
 SILENT_SECONDS: Final = 45
+
+# What to know when a claim has no answer: a code is good once.
+_MAY_BE_CLAIMED: Final = "if the code is refused from now on, it is used up: ask for another"
 
 State: TypeAlias = Literal["connected", "reconnecting", "catching up"]
 
@@ -179,24 +182,40 @@ class Connection:
     async def claim(self, code: str, name: str) -> None:
         """Make this a device of an account; before `run`. Raises ConnectionFailed or RemoteError.
 
-        `name` is what its owner calls it, "" to take that of the computer.
+        `name` is what its owner calls it, "" to take that of the computer. Where the connection is
+        lost before the answer, it is asked for over the next one, for a while.
         """
-        pending, data = self._requests.ask(_named(events.Claim(code, name)))
+        pending, data = self._requests.ask(_made(events.Claim(code, name)))
         answer = self._waiting[pending] = asyncio.get_running_loop().create_future()
+        self._reconnect = Reconnect(OPEN_SECONDS * 1_000)
+        self._reconnect.session_opened(now=_now_ms())
         self._write(data)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 while not answer.done():
-                    self._first += await self._receive()
+                    await self._receive_first()
         except TimeoutError:
             raise ConnectionFailed(
-                f"{self.address} did not answer within {OPEN_SECONDS} seconds"
+                f"{self.address} did not answer within {OPEN_SECONDS} seconds; {_MAY_BE_CLAIMED}"
             ) from None
+        except Refused:
+            raise
+        except (ConnectionFailed, TooLateError) as failed:
+            raise ConnectionFailed(f"{failed}; {_MAY_BE_CLAIMED}") from None
         finally:
             del self._waiting[pending]
         for notice in (answer.result(), *self._first):
             if isinstance(notice, Rejected) and notice.request == "claim":
                 raise Refused(notice.text)
+
+    async def _receive_first(self) -> None:
+        """Add to what is told at first, over another connection when this one is lost."""
+        try:
+            self._first += await self._receive()
+        except (ConnectionFailed, TooLateError) as lost:
+            before = self._first
+            await self._replace(lost)
+            self._first = before + self._first
 
     async def run(self, listener: Listener) -> None:
         """Read until the end. Returns after `quit`; else raises ConnectionFailed or RemoteError."""
@@ -319,7 +338,7 @@ class Connection:
         if self.current and getattr(request, "room", None) == "":
             request = msgspec.structs.replace(request, room=self.current)
         if isinstance(request, events.Claim):
-            request = _named(request)
+            request = _made(request)
         try:
             pending, data = self._requests.ask(request)
         except LocalError as error:
@@ -398,11 +417,8 @@ class Connection:
         """Keep the token that is given to this device, which is shown to nobody; or forget it."""
         match heard.notice:
             case notices.Claimed(token=token) as claimed:
-                if heard.answers and isinstance(heard.answers.request, events.Login):
-                    token = token or heard.answers.request.device  # which was typed
                 yield Heard(msgspec.structs.replace(claimed, token=""), heard.answers)
                 if token:
-                    self.protocol.device = token
                     yield from self._kept(token)
             case Rejected("unknown-device", request="hello") as rejected:
                 self._device.forget()
@@ -425,7 +441,7 @@ class Connection:
         match notice:
             case notices.Welcome(account=account) | notices.Claimed(account):
                 self.account = account
-            case notices.Entered(room) if not self.current or _is_same(room, self.current):
+            case notices.Entered(room) if not self.current or is_same_room(room, self.current):
                 self.current = room  # as the server writes it
             case notices.Left(room, own=True) if room == self.current:
                 self.current = next(reversed(self.protocol.rooms), "")
@@ -440,15 +456,13 @@ class Connection:
                 pass
 
 
-def _named(claim: events.Claim) -> events.Claim:
-    """The same with a name for the device, if it has one."""
-    return msgspec.structs.replace(claim, name=claim.name or computer_name())
+def _made(claim: events.Claim) -> events.Claim:
+    """The same for a device that has a token, and a name, if the computer has one.
 
-
-def _is_same(room: str, typed: str) -> bool:
-    """Whether the server's name of a room is what was typed, however it was written."""
-    one, other = room_name(room), room_name(typed)
-    return isinstance(one, Name) and isinstance(other, Name) and one.key == other.key
+    The token is made here, so that the claim can be asked again when its answer is lost.
+    """
+    name = claim.name or computer_name()
+    return msgspec.structs.replace(claim, name=name, device=secrets.token_hex(32))
 
 
 def _now_ms() -> float:

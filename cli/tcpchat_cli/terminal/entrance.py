@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_core import events, notices
+from tcpchat_core.names import nick_key
 
 # Where people meet when nobody has made a room yet.
 FIRST_ROOM = "lobby"
@@ -20,17 +21,23 @@ FIRST_ROOM = "lobby"
 Ask: TypeAlias = Callable[[str], Awaitable[str | None]]
 
 
-async def enter(connection: Connection, ask: Ask | None, nick: str, room: str) -> bool:
+async def enter(
+    connection: Connection, ask: Ask | None, say: Callable[[str], None], nick: str, room: str
+) -> bool:
     """Get a nickname and a room. False when the server refused, and nobody could be asked.
 
     Where `ask` is None, what is not given stays open: one is a guest, and joins later with /join.
+    `say` tells of what was given and is of no use.
     """
-    return await _choose_nick(connection, ask, nick) and await _choose_room(connection, ask, room)
+    if account := connection.account:  # whose nick it is, and no other
+        if nick and nick_key(nick) != nick_key(account):
+            say(f"this is a device of {account}: the nickname {nick} is for guests, and not used")
+    elif not await _choose_nick(connection, ask, nick):
+        return False
+    return await _choose_room(connection, ask, room)
 
 
 async def _choose_nick(connection: Connection, ask: Ask | None, nick: str) -> bool:
-    if connection.account:  # whose nick it is, and no other
-        return True
     if not nick and ask is None:
         return True
     while True:

@@ -79,6 +79,12 @@ class Lines:
         if self._person:
             self._write(f"! {sentence}; reconnecting\n")
 
+    def _say(self, sentence: str) -> None:
+        if self._person:
+            self._write(self._for_people(f"* {sentence}\n"))
+        else:
+            print(f"tcpchat-client: {sentence}", file=sys.stderr)
+
     def _abandoned(self) -> str:
         """What was said in a session that is over, and has no receipt."""
         abandoned = self._connection.protocol.abandoned
@@ -90,7 +96,7 @@ class Lines:
         """Come in and send what stdin gives, to its end."""
         self._input.start()
         ask = self._ask if self._person else None
-        if not await enter(self._connection, ask, nick, room):
+        if not await enter(self._connection, ask, self._say, nick, room):
             return
         while (line := await self._input.line()) is not None:
             match parse_line(line):

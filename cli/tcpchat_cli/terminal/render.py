@@ -10,13 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
-from tcpchat_core.dialects.plain import act_text, device_text, mode_text, restrained, where
+from tcpchat_core.dialects.plain import (
+    NOBODYS_DOING,
+    OPEN,
+    act_text,
+    device_text,
+    mode_text,
+    restrained,
+    where,
+)
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import Notice, Said
 
@@ -150,22 +158,42 @@ class Renderer:
                 yield from self._history(notice)
             case notices.SearchResults():
                 yield from self._found(notice)
-            case notices.Announced(text):
-                yield system([("class:error", text)])
             case notices.HelpText(lines):
                 yield from _texts(lines)
-            case notices.Resumed():
-                yield system([("", "the connection is back")])
-            case notices.Gap(room):
-                where = f"in {_name(room)}" if room else "to you alone"
-                hint = "; /history shows what there still is" if room else ""
-                yield marker(f"some of what was said {where} is lost{hint}")
-            case notices.Closing(reason):
-                yield system([("", f"the server closes the connection: {reason}")])
-            case notices.Claimed() | notices.Offered() | notices.Revoked() | notices.DeviceList():
+            case notices.Announced() | notices.Resumed() | notices.Gap() | notices.Closing():
+                yield _of_server(notice)
+            case (
+                notices.Claimed()
+                | notices.PasswordSet()
+                | notices.Offered()
+                | notices.Revoked()
+                | notices.DeviceList()
+            ):
                 yield from _account(notice)
-            case _:
+            case (
+                notices.Left()
+                | notices.Restricted()
+                | notices.Lifted()
+                | notices.Expelled()
+                | notices.RoleSet()
+                | notices.ModeSet()
+                | notices.Redacted()
+                | notices.Invited()
+                | notices.RestrictionList()
+                | notices.ActList()
+            ):
                 yield from _moderation(notice)
+            # A receipt is told in its message's place; the rest is between the programs.
+            case (
+                notices.Sent()
+                | notices.Pinged()
+                | notices.Ponged()
+                | notices.Diverged()
+                | notices.ReadUpTo()
+            ):
+                pass
+            case _:
+                assert_never(notice)
 
     def _said(self, said: Said) -> Iterator[Line]:
         yield from self._new_day(said.at)
@@ -201,6 +229,8 @@ class Renderer:
         room = _name(entered.room)
         yield from self._new_day(entered.at)
         yield system([("", f"you {verb} {room} with "), *who], entered.at)
+        if (mode := mode_text(entered)) != OPEN:
+            yield system([("", f"{room} is {mode}")], entered.at)
         if entered.topic:
             yield system([("", f"topic of {room}: {entered.topic}")], entered.at)
 
@@ -271,6 +301,23 @@ def nick_list(nicks: tuple[str, ...], count: int, limit: int = MAX_NICKS) -> Fra
     return [*listed, ("", f" and {more} more")] if more > 0 else listed
 
 
+def _of_server(
+    notice: notices.Announced | notices.Resumed | notices.Gap | notices.Closing,
+) -> Line:
+    """What the server says of itself, and of the connection."""
+    match notice:
+        case notices.Announced(text):
+            return system([("class:error", text)])
+        case notices.Resumed():
+            return system([("", "the connection is back")])
+        case notices.Gap(room):
+            place = f"in {_name(room)}" if room else "to you alone"
+            hint = "; /history shows what there still is" if room else ""
+            return marker(f"some of what was said {place} is lost{hint}")
+        case notices.Closing(reason):
+            return system([("", f"the server closes the connection: {reason}")])
+
+
 def _topic(topic: notices.TopicSet) -> Line:
     room = _name(topic.room)
     who = [("", " (set by "), _nick(topic.nick), ("", ")")] if topic.nick else []
@@ -289,7 +336,21 @@ def _members(members: notices.Members) -> Iterator[Line]:
         yield system([("", f"{room} is moderated by "), *some])
 
 
-def _moderation(notice: Notice) -> Iterator[Line]:
+_Moderation: TypeAlias = (
+    notices.Left
+    | notices.Restricted
+    | notices.Lifted
+    | notices.Expelled
+    | notices.RoleSet
+    | notices.ModeSet
+    | notices.Redacted
+    | notices.Invited
+    | notices.RestrictionList
+    | notices.ActList
+)
+
+
+def _moderation(notice: _Moderation) -> Iterator[Line]:
     """What a moderator has done, or has asked."""
     match notice:
         case notices.Left():
@@ -313,7 +374,7 @@ def _moderation(notice: Notice) -> Iterator[Line]:
             what = f"{does} {_name(room)} now" if does else _moderates_no_more(room)
             yield system([_nick(nick), ("", f" {what}, says "), _nick(by)])
         case notices.ModeSet(room, by):
-            says = [("", " now, says "), _nick(by)] if by else [("", " now")]
+            says = [("", " now, says "), _nick(by)] if by else [("", f" now{NOBODYS_DOING}")]
             yield system([("", f"{_name(room)} is {mode_text(notice)}"), *says])
         case notices.Redacted(room, _, by, at, nick):
             whose = [("", " that "), _nick(nick), ("", " had said")] if nick not in ("", by) else []
@@ -337,7 +398,7 @@ def _moderation(notice: Notice) -> Iterator[Line]:
             if not acts:
                 yield system([("", "nothing was done yet")])
         case _:
-            pass
+            assert_never(notice)
 
 
 def _moderates_no_more(room: str) -> str:
@@ -345,7 +406,11 @@ def _moderates_no_more(room: str) -> str:
 
 
 def _account(
-    notice: notices.Claimed | notices.Offered | notices.Revoked | notices.DeviceList,
+    notice: notices.Claimed
+    | notices.PasswordSet
+    | notices.Offered
+    | notices.Revoked
+    | notices.DeviceList,
 ) -> Iterator[Line]:
     """What is told about one's own account and its devices; of a token nothing is shown."""
     match notice:
@@ -353,6 +418,8 @@ def _account(
             here = f"this is device {number} of " if number else "you are here as "
             who = [("", here), _nick(account)]
             yield system([*who, ("", ", who looks after this server" if admin else "")])
+        case notices.PasswordSet(account, is_set):
+            yield system([_nick(account), ("", f" has {'a new' if is_set else 'no'} password now")])
         case notices.Offered(account, until, at, code):
             claim = f"/claim {_name(code)} on another device makes it one of "
             yield system([("", claim), _nick(account), ("", f", for {shown_duration(until - at)}")])

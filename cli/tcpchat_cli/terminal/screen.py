@@ -78,7 +78,8 @@ class Screen:
         """Come in and stay until the person goes."""
         self._key_at = asyncio.get_running_loop().time()
         try:
-            if await enter(self._connection, self._display.question, nick, room):
+            ask = self._display.question
+            if await enter(self._connection, ask, self._tell, nick, room):
                 await self._display.prompt(
                     message=self._message,
                     toolbar=self._toolbar,
