@@ -195,9 +195,9 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
     match notice:
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
-        case notices.Left(room, by=by) if by:
-            return [_put_out(notice)]
-        case notices.Left(room, nick, own):
+        case notices.Left(room, nick, own, by):
+            if by:
+                return [_put_out(notice)]
             return [f"* You left {room}" if own else f"* {nick} left {room}"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]

@@ -29,19 +29,14 @@ from tcpchat_core.state.refusals import not_in_room
 # enough that nobody else waits for it.
 _PIECE_BYTES: Final = 65_536
 
-# Answers that may be long, and so are made when the peer takes them.
-_LONG: Final = (
-    notices.HistoryPage,
-    notices.Members,
-    notices.RoomList,
-    notices.RestrictionList,
+# Answers that may be long, and so are made when the peer takes them. (By type: that something is
+# no instance of a Struct costs more to find out than to encode it.)
+_LONG: Final = frozenset(
+    {notices.HistoryPage, notices.Members, notices.RoomList, notices.RestrictionList}
 )
 
 # What is told of a room to who is in it: to who is put out meanwhile not any more.
 _OF_ROOM: Final = (notices.HistoryPage, notices.Members, notices.RestrictionList)
-
-# Requests for which the server makes a secret, which it adds to their answer.
-_MAKES_SECRET: Final = (events.Invite, events.Offer, events.Claim)
 
 
 class Lane(Audience):
@@ -177,10 +172,10 @@ class Delivery:
             return
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
-        elif isinstance(request, _MAKES_SECRET):
+        elif connection.secrets:
             notice = _with_secret(connection, request, notice)
         flavour, nick = connection.flavour, self._nick(connection)
-        if isinstance(notice, _LONG):
+        if type(notice) in _LONG:
             effects.append(Stream(connection.conn, self._encoded(connection, [notice], request)))
         elif payload := flavour.encode_for(nick, notice, request):
             effects.append(Send(connection.conn, payload))
@@ -254,19 +249,13 @@ def _is_of(notice: Notice, rooms: dict[str, notices.Left]) -> bool:
             return False
 
 
-def _with_secret(
-    connection: Connection,
-    request: events.Invite | events.Offer | events.Claim,
-    notice: Notice,
-) -> Notice:
+def _with_secret(connection: Connection, request: object, notice: Notice) -> Notice:
     """The state says that a code or a token holds, if it does; which it is knows who made it."""
     match request:
-        case events.Invite():
-            hashed = request.code_hash
-        case events.Offer():
-            hashed = request.code
+        case events.Invite(code_hash=made) | events.Offer(code=made) | events.Claim(device=made):
+            hashed = made
         case _:
-            hashed = request.device
+            return notice
     match notice:
         case notices.Invited() | notices.Offered():
             return msgspec.structs.replace(notice, code=connection.secrets.pop(hashed, ""))

@@ -32,7 +32,7 @@ from tcpchat_core.server.access import (
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
-from tcpchat_core.server.passwords import GUESSES, Passwords
+from tcpchat_core.server.passwords import Passwords
 from tcpchat_core.server.propose import Lookup, checked
 from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Timers
@@ -44,8 +44,9 @@ MAX_EPOCH_CHARS: Final = 64
 PASSWORD_LINES: Final = 4
 
 # Requests in which something secret is said, or made for their answer.
-_OfSecrets: TypeAlias = events.Claim | events.Login | events.Password | events.Invite | events.Offer
-_OF_SECRETS: Final = (events.Claim, events.Login, events.Password, events.Invite, events.Offer)
+_OF_SECRETS: Final = frozenset(
+    {events.Claim, events.Login, events.Password, events.Invite, events.Offer}
+)
 
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
@@ -252,6 +253,7 @@ class Intake:
             case events.Open():
                 return  # it is open
         event = checked(item, connection.current)
+        may_guess = False  # a code, or a token
         match event:
             case None:
                 return
@@ -265,23 +267,25 @@ class Intake:
                 # Current from now on, also if the join will be refused: what was typed for
                 # this room must not be said to another.
                 connection.current = Name(room, key)
-                if code and self._is_too_soon(connection, event, now, effects):
+                may_guess = bool(code)
+                if may_guess and self._is_too_soon(connection, event, now, effects):
                     return
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
-            case _ if isinstance(event, _OF_SECRETS):
+            case _ if type(event) in _OF_SECRETS:
+                may_guess = True
                 made = self._made(connection, event, now, effects)
                 if made is None:
                     return
                 event = made
         self._propose(connection, event, proposals)
-        if isinstance(event, GUESSES):
+        if may_guess:
             self._passwords.proposed(connection, event)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
 
     def _made(
-        self, connection: Connection, event: _OfSecrets, now: int, effects: list[Effect]
+        self, connection: Connection, event: Event, now: int, effects: list[Effect]
     ) -> Event | None:
         """What is to be proposed of what is said, or made, in secret; None if nothing is, yet."""
         match event:

@@ -48,10 +48,6 @@ MAX_ACCOUNT_DELAY_MS: Final = 5_000
 MAX_AT_ONCE: Final = 8
 
 
-# The events in which a code may be tried.
-GUESSES: Final = (events.Join, events.Claim, events.Login)
-
-
 class _Tries:
     """What is tried of whom, and how often it was wrong: one rule for addresses and for accounts.
     Times are milliseconds of the server's `now`.

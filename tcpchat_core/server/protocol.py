@@ -79,14 +79,16 @@ DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), PlainText())
 _WRONG: Final = ("wrong-code", "unknown-device", "private")
 
 # Events that mean something to a node, beside what is told of them.
-_NOTED: Final = (
-    events.Join,
-    events.Claim,
-    events.Login,
-    events.Restrictions,
-    events.Resume,
-    events.Expire,
-    events.Lapse,
+_NOTED: Final = frozenset(
+    {
+        events.Join,
+        events.Claim,
+        events.Login,
+        events.Restrictions,
+        events.Resume,
+        events.Expire,
+        events.Lapse,
+    }
 )
 
 # Looked up once: it is asked for with every message.
@@ -355,7 +357,7 @@ class ServerProtocol:
         if self._observe is not None and not isinstance(entry.event, Tell):
             self._observe(entry, actions)
         event = entry.event
-        if not isinstance(event, _NOTED):
+        if type(event) not in _NOTED:
             return
         match event:
             case events.Join() | events.Claim() | events.Login():

@@ -71,9 +71,10 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         Broadcast(room.audience, joined, person.conn, told),
         *more,
     ]
-    for each in person.everywhere:
-        if each is not person and not each.away:
-            actions += [Send(each.conn, told), Enter(room.audience, each.conn)]
+    if person.account is not None:
+        for each in person.account.present:
+            if each is not person and not each.away:
+                actions += [Send(each.conn, told), Enter(room.audience, each.conn)]
     return actions
 
 
