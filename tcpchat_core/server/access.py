@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 from typing import Final
 
 from tcpchat_core.server.connection import Connection
@@ -106,5 +107,5 @@ def device_token(token: str, number: int) -> str:
 
 def code_hash(code: str) -> str:
     """What the state knows a code by: however it was typed, and never the code itself."""
-    plain = code.lower().replace("-", "")
+    plain = unicodedata.normalize("NFC", code.lower().replace("-", ""))
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()

@@ -8,6 +8,7 @@ too long is refused, never cut.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
@@ -121,7 +122,9 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
                 raise _refused("bad-usage", "say the code that you were given")
             if token and not _TOKEN.fullmatch(token):
                 raise _refused("bad-usage", "a token has 64 hexadecimal digits")
-            label = sanitize(label).strip()[:MAX_DEVICE_CHARS]
+            label = sanitize(label).strip()
+            if label:
+                label = _text(label, MAX_DEVICE_CHARS, "a device's name")
             return events.Claim(code_hash(code), label, session_of(token) if token else "")
         case events.Login(device, account, password):
             if not account:
@@ -233,12 +236,14 @@ def _nick_key(nick: str) -> str:
 
 
 def _password(password: str) -> str:
-    """A password as it is kept and compared. Raises _Refused when it cannot be one."""
+    """A password as it is kept and compared: the same, however a keyboard has composed its letters
+    (as RFC 8265 has it). Raises _Refused when it cannot be one.
+    """
     if len(password) > MAX_PASSWORD_CHARS:
         raise _refused("too-long", f"a password has at most {MAX_PASSWORD_CHARS} characters")
     if len(password) < MIN_PASSWORD_CHARS:
         raise _refused("bad-usage", f"a password has at least {MIN_PASSWORD_CHARS} characters")
-    return password
+    return unicodedata.normalize("NFC", password)
 
 
 def _reason(reason: str) -> str:

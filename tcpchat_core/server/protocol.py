@@ -359,15 +359,14 @@ class ServerProtocol:
         event = entry.event
         if type(event) not in _NOTED:
             return
+        connection = self._connections.get(entry.conn)  # None where it is another node's
         match event:
-            case events.Join() | events.Claim() | events.Login():
-                connection = self._connections.get(entry.conn)
-                if connection is not None and connection.guesses:
+            case events.Join() | events.Claim() | events.Login() if connection is not None:
+                if connection.guesses:
                     is_right = _was_right(actions)
                     self._passwords.committed(connection, entry.number, is_right, now)
-            case events.Restrictions():
-                if connection := self._connections.get(entry.conn):
-                    self._rate.charge_lines(connection, _length(actions) // ITEMS_A_LINE, now)
+            case events.Restrictions() if connection is not None:
+                self._rate.charge_lines(connection, _length(actions) // ITEMS_A_LINE, now)
             case events.Resume(session):
                 self._graces.end(session)
             case events.Expire(session) if self.state.away(session) is None:

@@ -41,13 +41,15 @@ def grant(tables: Tables, entry: Entry, event: events.Grant) -> list[Action]:
     actions: list[Action] = []
     if event.admin is not None:
         account.is_admin = event.admin
+        if event.admin:
+            rights.end_all(tables, account)
         # Where it was alone in looking after a room, nobody does so any more.
         for room in account.present[0].rooms.values() if account.present else ():
             actions += moderation.unattended(room)
         act = "admin" if event.admin else "unadmin"
         tables.note(Act(entry.at, "", act, nick=account.nick))
     if event.code:
-        _offer(tables, account, event.code, entry.at)
+        _offer(tables, account, event.code, entry.at, is_owners=True)
         tables.note(Act(entry.at, "", "invite", nick=account.nick))
     has_place = len(account.devices) < limits.devices
     if event.device and has_place and event.device not in tables.devices:
@@ -105,7 +107,9 @@ def offer(tables: Tables, person: Person, event: events.Offer, at: int) -> list[
     account = person.account
     if account is None:
         return [no_account(person, "device")]
-    _offer(tables, account, event.code, at)
+    if not _offer(tables, account, event.code, at, is_owners=False):
+        text = f"there are {tables.limits.claims:,} codes that nobody has used yet; try again later"
+        return [rejected(person, "too-many", text, "device")]
     told = notices.Offered(account.nick, at + tables.limits.claim_ms, at)
     return [Send(person.conn, told)]
 
@@ -202,13 +206,23 @@ def _is_device(person: Person, request: str) -> Send[Notice]:
     return rejected(person, "bad-request", text, request)
 
 
-def _offer(tables: Tables, account: Account, code: str, at: int) -> None:
-    claims = tables.claims
+def _offer(tables: Tables, account: Account, code: str, at: int, *, is_owners: bool) -> bool:
+    """Let a code hold, and where there are too many an older one no more: of the same account, so
+    that nobody's are lost by what others do; or of anybody, where the server's owner asks. Whether
+    it holds.
+    """
+    claims, limits = tables.claims, tables.limits
     for each in [each for each, (_, until) in claims.items() if until <= at]:
         del claims[each]
-    claims[code] = (account.key, at + tables.limits.claim_ms)
-    while len(claims) > tables.limits.claims:
+    own = [each for each, (key, _) in claims.items() if key == account.key and each != code]
+    for each in own[: max(0, len(own) + 1 - limits.devices)]:
+        del claims[each]
+    if code not in claims and len(claims) >= limits.claims:
+        if not is_owners:
+            return False
         del claims[next(iter(claims))]
+    claims[code] = (account.key, at + limits.claim_ms)
+    return True
 
 
 def _add_device(tables: Tables, account: Account, device: str, name: str, at: int) -> None:

@@ -116,7 +116,7 @@ def restrict(tables: Tables, person: Person, event: events.Restrict, at: int) ->
         target.bearer, target.origin, target.nick, target.key, until, person.nick, event.reason
     )
     if not make(rules.of(event.what), made, at, limits.restrictions):
-        text = f"{room.name} has as many {event.what}s as it can hold: {limits.restrictions}"
+        text = no_more(room.name, event.what, limits.restrictions)
         return [rejected(person, "too-many", text, "restrict")]
     room.rules = rules
     tables.note(Act(at, person.nick, event.what, room.name, target.nick, until, event.reason))
@@ -147,6 +147,11 @@ def make(table: Restrictions, made: Restriction, at: int, most: int) -> bool:
         return False
     table.add(made)
     return True
+
+
+def no_more(where: str, what: events.Restraint, most: int) -> str:
+    """Why nobody can be restricted besides, and what to do."""
+    return f"{where} has as many {what}s as it can hold: {most:,}; /un{what} somebody first"
 
 
 def lift(tables: Tables, person: Person, event: events.Lift, at: int) -> list[Action]:
@@ -261,7 +266,8 @@ def _may_not_be(
 
 
 def _no_more_moderators(room: Room) -> rights.Refusal:
-    return "too-many", f"{room.name} has as many moderators as it can have: {len(room.moderators)}"
+    most = len(room.moderators)
+    return "too-many", f"{room.name} has as many moderators as it can have: {most}; /unmod one"
 
 
 def _keeps_enough(tables: Tables, id: int) -> bool:

@@ -1,7 +1,8 @@
 """What restrictions keep people from, in one room and on the whole server.
 
 It is asked only where something is restricted: a room without rules has none, and so has the
-server. Who looks after the server is kept from nothing, so that nobody can lock it out.
+server. Who looks after the server is kept from nothing, so that nobody can lock it out; and what
+it was kept from before is over.
 
 Rule 1: A restriction is in force by the time of entries: while `at < until`. Whom it is for is said
         by `restrictions`: who somebody is, and for guests who come in also where from.
@@ -217,6 +218,19 @@ def may_not_be_in(room: Room, account: Account, at: int) -> bool:
     if room.rules is None or account.is_admin:
         return False
     return room.rules.bans.of(account.bearer, at) is not None
+
+
+def end_all(tables: Tables, account: Account) -> None:
+    """Whatever restricted an account is over, by whatever it goes: it looks after the server now,
+    and should it do so no more, it is where it has come in since.
+    """
+    bearers = (account.bearer, *[each for device in account.present for each in device.bearers])
+    for rules in (tables.rules, *[room.rules for room in tables.rooms.values()]):
+        for table in (rules.bans, rules.mutes) if rules is not None else ():
+            table.lift([each for each in table.all() if each.bearer in bearers])
+    for room in tables.rooms.values():
+        forget_rules(room)
+    forget_server_rules(tables)
 
 
 def _for(mute: Restriction, person: Person) -> Restriction:

@@ -51,7 +51,7 @@ def restrict(tables: Tables, person: Person, event: events.Restrict, at: int) ->
         target.bearer, target.origin, target.nick, target.key, until, person.nick, event.reason
     )
     if not moderation.make(rules.of(event.what), made, at, most):
-        text = f"this server has as many {event.what}s as it can hold: {most}"
+        text = moderation.no_more("this server", event.what, most)
         return [rejected(person, "too-many", text, "restrict")]
     tables.rules = rules
     tables.note(Act(at, person.nick, event.what, "", target.nick, until, event.reason))

@@ -41,7 +41,8 @@ class StateLimits(msgspec.Struct, frozen=True):
     `guests` is whether people may talk who have no account (0 or 1).
 
     Of the whole server so many may be banned at a time, and so many muted (`server_restrictions`);
-    and so many acts of those who look after rooms and the server are remembered (`audit`).
+    and so many acts of those who look after rooms are remembered (`audit`), and as many of those
+    who look after the server.
     """
 
     rooms_per_person: int = 50
@@ -557,10 +558,16 @@ class Tables:
             self.gone.popitem(last=False)
 
     def note(self, act: Act) -> None:
-        """Remember what somebody did who looks after a room or the server."""
-        self.acts.append(act)
-        while len(self.acts) > self.limits.audit:
-            self.acts.popleft()
+        """Remember what somebody did who looks after a room or the server; forget the oldest of
+        the same beyond the bound: anybody may make a room and do much in it, which must not hide
+        what was done to the server.
+        """
+        acts, most = self.acts, self.limits.audit
+        acts.append(act)
+        if len(acts) > most:
+            alike = [each for each in acts if bool(each.room) == bool(act.room)]
+            for each in alike[: max(0, len(alike) - most)]:
+                acts.remove(each)
 
     def diverge(self, epoch: str) -> None:
         """Go on under another name, from this entry on."""

@@ -192,7 +192,10 @@ class Model:
     @property
     def remembered_acts(self) -> list[Act]:
         """The tail of what was done."""
-        return self.acts[-self.limits.audit :]
+        of_rooms = [place for place, act in enumerate(self.acts) if act.room]
+        of_server = [place for place, act in enumerate(self.acts) if not act.room]
+        most = self.limits.audit
+        return [self.acts[place] for place in sorted(of_rooms[-most:] + of_server[-most:])]
 
     def kept(self, key: str) -> list[Said]:
         """The tail of what was said that the history still holds."""
@@ -545,6 +548,13 @@ class Model:
         told: Told = {}
         if event.admin is not None:
             account.is_admin = event.admin
+            if event.admin:
+                for place in (self.server, *self.rooms.values()):
+                    place.restrictions = [
+                        each
+                        for each in place.restrictions
+                        if each.who is not account and each.who not in account.present
+                    ]
             self.acts.append(
                 Act(at, "", "admin" if event.admin else "unadmin", nick=account.name.text)
             )
@@ -582,10 +592,19 @@ class Model:
         room.moderators = [who for who in room.moderators if who in room.members]
 
     def _offered(self, account: ModelAccount, code: str, at: int) -> None:
-        valid = {code: row for code, row in self.claims.items() if at < row[1]}
+        valid = self._valid_claims(account, code, at)
         place = {code: (account, at + self.limits.claim_ms)}  # the same code again: its old place
         rows = [*(valid | place).items()]
         self.claims = dict(rows[-self.limits.claims :])
+
+    def _valid_claims(
+        self, account: ModelAccount, code: str, at: int
+    ) -> dict[str, tuple[ModelAccount, int]]:
+        """Those that hold beside one that an account wants: of its own as many as leave place."""
+        valid = {code: row for code, row in self.claims.items() if at < row[1]}
+        own = [each for each, (who, _) in valid.items() if who is account and each != code]
+        over = own[: max(0, len(own) - self.limits.devices + 1)]
+        return {each: row for each, row in valid.items() if each not in over}
 
     def _comes_by(self, person: ModelPerson, event: events.Claim | events.Login, at: int) -> Told:
         """A guest that is here comes to be an account's."""
@@ -708,6 +727,10 @@ class Model:
         if account is None:
             return rejected(person.conn, "no-right", str(event.__struct_config__.tag))
         if isinstance(event, events.Offer):
+            others = self._valid_claims(account, event.code, at)
+            if event.code not in others and len(others) >= self.limits.claims:
+                self.claims = others
+                return rejected(person.conn, "too-many", "device")
             self._offered(account, event.code, at)
             until = at + self.limits.claim_ms
             return {person.conn: [notices.Offered(account.name.text, until, at)]}

@@ -387,6 +387,27 @@ def test_an_account_has_so_many_devices_and_there_are_so_many_accounts_and_codes
     assert refusals(talk.do(3, claim("tv", "second"))[3]) == []
 
 
+def test_nobody_makes_the_codes_of_others_be_good_no_more() -> None:
+    talk = Owned(StateLimits(devices=4, claims=5))
+    talk.do(0, grant("eve", "eves"))
+    for number in range(6):  # 2, 3, 4 and 5 are good now
+        assert refusals(talk.do(1, events.Offer(f"code {number}"))[1]) == []
+    talk.do(4, events.Connect())
+    assert refusals(talk.do(4, claim("a", "code 1"))[4]) == ["wrong-code"]
+    assert refusals(talk.do(4, claim("b", "eves"))[4]) == []
+    talk.do(0, grant("cy", "cys"))
+    assert refusals(talk.do(4, events.Offer("one too many"))[4]) == ["too-many"]
+    talk.do(0, grant("zoe", "zoes"))  # the server's owner takes the place of the oldest
+    for conn, code, refused in (
+        (5, "code 2", ["wrong-code"]),
+        (5, "code 3", []),
+        (6, "cys", []),
+        (7, "zoes", []),
+    ):
+        talk.do(conn, events.Connect())
+        assert refusals(talk.do(conn, claim(f"of {code}", code))[conn]) == refused
+
+
 def test_a_device_that_is_away_is_revoked_too() -> None:
     talk = Owned()
     talk.do(2, events.Disconnect("lost"))
@@ -492,6 +513,8 @@ def test_a_code_for_another_device_is_told_to_who_asked_and_used_by_a_client() -
     code = offered.removeprefix("* /claim ").split()[0]
     assert offered == f"* /claim {code} on another device makes it one of ada, for 7 d"
     assert no_code.startswith("! bad-usage: usage: /claim CODE")
+    server.ask(2, events.Claim(code, "x" * 41))
+    assert refusals(server.told(2)) == ["too-long"]
     assert no_number.startswith("! bad-usage: usage: /revoke NUMBER")
     server.ask(2, events.Claim(""), events.Claim("wrong"))
     server.wait(PASSWORD_DELAY_MS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ from tcpchat_core.notices import Claimed, Closing, PasswordSet, Rejected, Said
 from tcpchat_core.server.access import MAX_PASSWORD_DELAY_MS, code_hash
 from tcpchat_core.server.passwords import MAX_ACCOUNT_DELAY_MS, MAX_AT_ONCE
 from tcpchat_core.server.propose import MAX_PASSWORD_CHARS
-from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
+from tests.core.harness import NO_FLOOD_LIMIT, START_MS, MemoryServer
 from tests.core.test_accounts import grant, refusals
 
 NOBODYS = "hash of what nobody has"
@@ -246,6 +248,19 @@ def test_what_cannot_be_a_password_is_refused(password: str, reason: str) -> Non
     assert server.derives == []
 
 
+def test_a_password_or_a_secret_is_the_same_however_a_keyboard_has_composed_it() -> None:
+    composed, apart = "k\u00e4sekuchen", "ka\u0308sekuchen"
+    server = Owner()
+    server.ask(1, events.Password(composed))
+    server.derive()
+    server.ask(1, events.Join("den"), events.RoomMode("den", secret=apart.upper()))
+    server.join(2)
+    assert refusals(server.login(2, apart)) == []
+    server.join(3)
+    server.ask(3, events.Join("den", code=composed))
+    assert refusals(server.told(3)) == []
+
+
 def test_what_comes_of_a_password_for_who_has_gone_is_nothing() -> None:
     server = Owner()
     for conn, end in ((2, server.lose), (3, server.eof)):
@@ -433,6 +448,35 @@ def test_what_nobody_has_looked_at_counts_as_neither() -> None:
     server.ask(3, *(events.Claim("code") for _ in range(MAX_AT_ONCE)))
     server.commit_all()
     assert refusals(server.told(3)) == ["wrong-code"] * MAX_AT_ONCE
+
+
+def test_of_two_who_say_one_code_on_two_nodes_one_has_it_on_both() -> None:
+    nodes = [
+        MemoryServer(ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT), delayed=True)
+        for _ in range(2)
+    ]
+    log = count(1)
+
+    def commit(*proposed: Propose) -> None:
+        for each in proposed:  # one event in each
+            taken = each.entries(next(log), START_MS)
+            for node in nodes:
+                node.carry_out(node.protocol.commit(taken, now=0))
+
+    commit(Propose(0, 0, (grant("eve", code_hash("eve")),)))
+    for node, server in enumerate(nodes):
+        server.connect(2 + node, token=f"token {node}")
+        server.ask(2 + node, events.Hello(), events.Claim("eve"))
+    commit(*[each for server in nodes for each in server.proposed])
+    assert [refusals(server.told(2 + node)) for node, server in enumerate(nodes)] == [
+        [],
+        ["wrong-code"],
+    ]
+    assert len({server.protocol.state.digest() for server in nodes}) == 1
+    for server in nodes:
+        eve = server.protocol.state.account("eve")
+        assert eve is not None
+        assert [person.conn for person in eve.present] == [2]
 
 
 def test_of_two_who_say_one_code_in_one_turn_one_has_it() -> None:

@@ -148,6 +148,29 @@ def test_an_account_that_is_banned_does_not_come_by_a_code_or_a_device() -> None
     assert refusals(talk.do(21, events.Login("eve"))[21]) == []
 
 
+def test_what_restricted_who_is_made_an_admin_is_over_also_when_it_is_one_no_more() -> None:
+    talk = Looked()
+    for event in (
+        events.Restrict("lobby", "eve", "ban", MINUTE, "", "lobby", "eve"),
+        events.Restrict("lobby", "bob", "mute", MINUTE, "", "lobby", "bob"),
+    ):
+        talk.do(1, event)
+    for what in ("mute", "ban"):
+        talk.do(9, events.Restrict("", "eve", what, MINUTE, "", "", "eve", server=True))
+    talk.do(0, grant("eve", "", admin=True))
+    told = talk.do(20, events.Connect("", "", "eve"))[20]
+    assert not any(isinstance(each, Restricted) for each in told)
+    talk.do(20, joins("lobby"))
+    talk.do(0, grant("eve", "", admin=False))
+    talk.same_again()
+    assert refusals(talk.do(20, say("lobby", "here"))[20]) == []
+    talk.do(21, events.Connect("", "", "eve"))
+    assert talk.state.person(21) is not None
+    assert refusals(talk.do(5, say("lobby", "not I"))[5]) == ["muted"]
+    talk.do(9, restrict("ban", "eve"))  # and it can be restricted as anybody can
+    assert talk.state.person(20) is None
+
+
 def test_an_account_that_is_not_here_is_banned_and_muted_too() -> None:
     talk = Looked()
     talk.do(4, events.Quit())
@@ -312,6 +335,17 @@ def test_so_many_acts_are_remembered() -> None:
     for _ in range(3):
         talk.do(9, restrict("mute", "bob"))
     assert len(talk.state.acts()) == 2
+
+
+def test_what_is_done_in_rooms_does_not_hide_what_was_done_to_the_server() -> None:
+    talk = Looked(StateLimits(audit=5))
+    talk.do(9, restrict("mute", "bob"))
+    before = talk.state.acts()
+    for ms in range(1, 50):
+        talk.do(1, events.RoomMode("lobby", slow_ms=1_000 * ms, key="lobby"))
+    acts = talk.state.acts()
+    assert [act for act in acts if not act.room] == [*before]
+    assert [act.reason for act in acts if act.room] == ["45 s", "46 s", "47 s", "48 s", "49 s"]
 
 
 def test_a_state_without_any_of_it_has_the_snapshot_that_it_had() -> None:
