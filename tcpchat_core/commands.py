@@ -20,6 +20,10 @@ from tcpchat_core.sanitize import sanitize
 # How alike two words must be for the one to be offered in place of the other (0 to 1).
 _LIKENESS = 0.5
 
+# How much of a line of `/help` a usage takes, so that there is room for the rest in a terminal. The
+# few that are longer take what they need.
+_USAGE_CHARS = 24
+
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 
@@ -311,14 +315,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("kick",),
         "NICK [REASON] [--server]",
-        "put somebody out of the current room, which you moderate, or of the server",
+        "put somebody out of the current room, which you moderate; with --server of the server",
         _kick,
         "/kick troll this is a library",
     ),
     Command(
         ("mute",),
         "NICK [TIME] [REASON] [--server]",
-        "let somebody say nothing in the current room for a while (30s, 10m, 2h, 1d)",
+        "let somebody say nothing here, or on the server, for 10m or another TIME (30s, 2h, 1d)",
         _restrict("mute"),
         "/mute bob 10m let others speak",
     ),
@@ -332,7 +336,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("ban",),
         "NICK [TIME] [REASON] [--server]",
-        "put somebody out of the current room, and keep them out for a while",
+        "put somebody out of the room, or of the server, and keep them out for 1h or another TIME",
         _restrict("ban"),
         "/ban troll 1d enough",
     ),
@@ -518,14 +522,18 @@ def unknown_command(word: str) -> Rejected:
     return rejected("unknown-command", f"there is no command /{shown}; {hint}")
 
 
+def help_line(usage: str, summary: str) -> str:
+    """One line of the list of commands."""
+    return f"{usage:<{_USAGE_CHARS}}  {summary}"
+
+
 def help_lines(word: str) -> tuple[str, ...] | Rejected:
     """The lines of `/help`, or of `/help COMMAND`."""
     if not word:
-        width = max(len(command.usage) for command in COMMANDS)
         return (
-            *(f"{command.usage:<{width}}  {command.summary}" for command in COMMANDS),
-            f"{'text':<{width}}  say it to the current room",
-            f"{'//text':<{width}}  say a text that begins with a slash",
+            *(help_line(command.usage, command.summary) for command in COMMANDS),
+            help_line("text", "say it to the current room"),
+            help_line("//text", "say a text that begins with a slash"),
         )
     command = _BY_NAME.get(word.removeprefix("/").lower())
     if command is None:

@@ -134,6 +134,11 @@ def is_same_room(one: str, other: str) -> bool:
     return one == other
 
 
+def is_same_nick(one: str, other: str) -> bool:
+    """Whether both call the same person, however they are written."""
+    return one == other or nick_key(one) == nick_key(other) != ""
+
+
 def _name(what: str, text: str, max_chars: int) -> Name | Rejected:
     if len(text) <= max_chars and _ASCII_NAME.fullmatch(text):
         return Name(text, text.lower())

@@ -104,11 +104,10 @@ def _rows(state: ChatState) -> Iterator[str]:
     width = max((len(account.nick) for account in accounts), default=0)
     for account in accounts:
         devices = list(account.devices.values())
-        count = len(devices)
-        since = f"since {_day(devices[0].at)}" if devices else "no device yet"
+        count = "1 device" if len(devices) == 1 else f"{len(devices)} devices"
         words = (
             f"{account.nick:<{width}}",
-            f"{count} device{'' if count == 1 else 's'}, {since}",
+            f"{count}, since {_day(devices[0].at)}" if devices else "no device yet",
             "admin" if account.is_admin else "",
             "here" if account.present else "",
         )

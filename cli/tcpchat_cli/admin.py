@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,13 +20,19 @@ from tcpchat_cli.settings import PROGRAM
 from tcpchat_core import StateLimits
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.server.access import code_hash, session_of
-from tcpchat_net.logs.store import LOG_NAME
+from tcpchat_net.logs.store import LOG_NAME, StoreError
 
 _EPILOG: Final = """\
-A code is for one device, once: in a terminal `tcpchat-client --claim CODE`, anywhere else
+A code is for one device, once: in a terminal `tcpchat-client HOST:PORT --claim CODE`, anywhere else
 `/claim CODE`. Who has a log in common with other nodes asks one of them, by its folder, while it
-runs.
+runs. A server with --in-memory has no accounts.
 """
+
+# What is to be known when a folder is used that no server has at that moment.
+_NO_SERVER: Final = (
+    "no server runs on {}, so this is of the folder itself; a server with another folder or with"
+    " --in-memory knows nothing of it"
+)
 
 
 def run(program: str, argv: Sequence[str]) -> None:
@@ -48,8 +56,10 @@ def run(program: str, argv: Sequence[str]) -> None:
             lasts = shown_duration(StateLimits().claim_ms)
             print(f"{secret}\n")
             print(f"Give this code to {told}: it makes one device {told}'s, once, for {lasts}.")
-            print(f"  in a terminal    tcpchat-client --claim {secret}")
+            print(f"  in a terminal    tcpchat-client HOST:PORT --claim {secret}")
+            print(f"  in a browser     http://HOST:PORT/#claim={secret}")
             print(f"  anywhere else    /claim {secret}")
+            print("HOST:PORT is where they reach the server. Where it has TLS: --tls, and https.")
         case "token":
             print(secret)
         case "admin":
@@ -76,12 +86,19 @@ def _parser(program: str) -> Parser:
     admin = tools.add_parser("admin", help="let an account look after the server, or no more")
     withdraw = tools.add_parser("withdraw", help="end an account, and free its nickname")
     tools.add_parser("accounts", help="list the accounts")
-    tools.add_parser("audit", help="list what those did who look after rooms and the server")
+    tools.add_parser(
+        "audit", help="list what those did who look after rooms and the server, or you"
+    )
     for each in (invite, token, admin, withdraw):
         each.add_argument("nick", metavar="NICK", help="the nickname that it owns")
     for each in (invite, token):
         each.add_argument(
-            "--admin", dest="admin", action="store_const", const="on", default="", help="… an admin"
+            "--admin",
+            dest="admin",
+            action="store_const",
+            const="on",
+            default="",
+            help="have it look after the server, too",
         )
     admin.add_argument("admin", choices=("on", "off"), help="whether it does")
     withdraw.add_argument("--yes", action="store_true", help="also when rooms are its alone")
@@ -101,19 +118,46 @@ def _secret(what: str) -> tuple[str, str]:
 
 
 def _ask(folder: Path, request: Request) -> str:
-    """Have it done by the server of a folder, or here when none runs. Raises Refused."""
+    """Have it done by the server of a folder, or here when none runs, which is said on stderr.
+
+    Raises Refused.
+    """
     try:
         refusal, told = control.ask(folder, ADMIN, msgspec.json.encode(request).decode())
+    except PermissionError as error:
+        raise Refused(_another_users(folder)) from error
     except OSError:
-        if not (folder / LOG_NAME).is_file():
-            raise Refused(
-                f"no server keeps {folder}: start one, or give its folder with --data"
-            ) from None
+        return _do(folder, request)
+    if refusal:
+        raise Refused(refusal)
+    return told
+
+
+def _do(folder: Path, request: Request) -> str:
+    """Do it in a folder that no server has. Raises Refused."""
+    try:
+        there_is_a_log = (folder / LOG_NAME).is_file()
+        if there_is_a_log and not os.access(folder / LOG_NAME, os.R_OK | os.W_OK):
+            raise Refused(_another_users(folder))
+    except PermissionError as error:
+        raise Refused(_another_users(folder)) from error
+    if not there_is_a_log:
+        raise Refused(
+            f"no server keeps {folder}: start one, or give its folder with --data (a server with"
+            " --in-memory has no accounts)"
+        )
+    try:
         with OpenFolder(folder) as opened:
             asked = request.decide(opened.state)
             if asked.event is not None:
                 opened.propose(asked.event)
-            return asked.told
-    if refusal:
-        raise Refused(refusal)
-    return told
+    except Refused as error:
+        raise Refused(f"{error} ({_NO_SERVER.format(folder)})") from error
+    except StoreError as error:
+        raise Refused(str(error)) from error
+    print(f"{PROGRAM}: {_NO_SERVER.format(folder)}", file=sys.stderr)
+    return asked.told
+
+
+def _another_users(folder: Path) -> str:
+    return f"{folder} is another user's: run this as the one who runs the server"

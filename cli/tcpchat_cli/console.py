@@ -106,7 +106,8 @@ class Journal:
                     _note_act(action)
         match entry.event:
             case events.Grant(account, code=code, admin=admin, device=device):
-                what = "invite" if code else "token" if device else "admin" if admin else "account"
+                role = "account" if admin is None else "admin" if admin else "unadmin"
+                what = "invite" if code else "token" if device else role
                 note("account", nick=account, what=what)
             case events.Withdraw(key):
                 note("account", nick=key, what="withdraw")

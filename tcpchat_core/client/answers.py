@@ -27,7 +27,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.client.protocol import ClientProtocol
 from tcpchat_core.errors import LocalError, TooManyRequestsError
 from tcpchat_core.events import Request, Say, Tell
-from tcpchat_core.names import Name, is_same_room, nick_key, nick_name, room_name
+from tcpchat_core.names import Name, is_same_nick, is_same_room, nick_name, room_name
 from tcpchat_core.notices import Notice
 
 # More than people type while they have no connection, and than a server answers in three minutes.
@@ -189,7 +189,7 @@ class Requests:
             case notices.Expelled(by=by, until=until):
                 return by == self._nick and _puts_out(request, until, server=True)
             case notices.Renamed(new=new, own=True):
-                return isinstance(request, events.Nick) and nick_key(request.nick) == nick_key(new)
+                return isinstance(request, events.Nick) and is_same_nick(request.nick, new)
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
             case notices.Renamed() | notices.Left():

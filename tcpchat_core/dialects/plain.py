@@ -338,7 +338,7 @@ def _whose(nick: str, by: str) -> str:
 OPEN: Final = "open"
 
 # Why a room is not what it was, where nobody has set that.
-NOBODYS_DOING: Final = ": who looked after it is gone"
+NOBODYS_DOING: Final = ": somebody who looked after it is gone"
 
 
 def mode_text(mode: notices.ModeSet | notices.Entered) -> str:

@@ -219,7 +219,7 @@ def _room(current: Name | None, room: str) -> Name:
     """The room that was named, or the current one. Raises _Refused when there is none."""
     if not room:
         if current is None:
-            raise _refused("no-current-room", "you are in no room yet; /join ROOM first")
+            raise _refused("no-current-room", "you talk in no room yet; /join ROOM first")
         return current
     name = room_name(room)
     if isinstance(name, Rejected):

@@ -361,10 +361,10 @@ class ServerProtocol:
             return
         connection = self._connections.get(entry.conn)  # None where it is another node's
         match event:
-            case events.Join() | events.Claim() | events.Login() if connection is not None:
-                if connection.guesses:
-                    is_right = _was_right(actions)
-                    self._passwords.committed(connection, entry.number, is_right, now)
+            case events.Join() | events.Claim() | events.Login() if (
+                connection is not None and connection.guesses
+            ):
+                self._passwords.committed(connection, entry.number, _was_right(actions), now)
             case events.Restrictions() if connection is not None:
                 self._rate.charge_lines(connection, _length(actions) // ITEMS_A_LINE, now)
             case events.Resume(session):

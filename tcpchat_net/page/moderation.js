@@ -62,7 +62,7 @@ const LINES = new Map([
   [
     "mode",
     (notice) => {
-      const says = notice.by ? [", says ", { nick: notice.by }] : [": who looked after it is gone"];
+      const says = notice.by ? [", says ", { nick: notice.by }] : [": somebody who looked after it is gone"];
       return [[`${notice.room} is ${mode(notice)} now`, ...says]];
     },
   ],

@@ -24,6 +24,7 @@
 // A request is an object as docs/protocol.md has it, `{type: "say", room, text}`. A notice has all
 // fields that docs/protocol.md gives it; what the server left out has its default.
 
+import { nameKey, roomKey } from "./commands.js";
 import { NOTICES, REQUESTS, STRUCTS } from "./tables.js";
 
 export const MAX_LINE_BYTES = 32_768; // what a server reads of a line, unless it says otherwise
@@ -290,7 +291,7 @@ export class ClientProtocol {
     const after = new Map();
     for (const [id, request] of again) {
       const place = this.unacknowledged.has(id) ? id : null;
-      after.set(place, [...(after.get(place) ?? []), request]);
+      after.set(place, [...(after.get(place) ?? []), encodable(request)]);
     }
     this._held = [...(after.get(null) ?? [])];
     for (const id of this.unacknowledged.keys()) {
@@ -602,13 +603,15 @@ export class ClientProtocol {
 
 // ── Requests and their answers ───────────────────────────────────────────────────────────────
 
-// What answers what. `hello` is answered by the session, `pong` and `read` by nothing.
+// What answers what. `hello` is answered by the session, `pong` and `read` by nothing; where several
+// notices can be the answer, it is the most frequent one.
 const ANSWERS = new Map([
   ["nick", "renamed"],
   ["join", "entered"],
   ["out", "left"],
   ["topic", "topic"],
   ["kick", "left"],
+  ["restrict", "restricted"],
   ["lift", "lifted"],
   ["role", "role"],
   ["mode", "mode"],
@@ -630,6 +633,8 @@ const ANSWERS = new Map([
   ["ping", "pong"],
   ["help", "help"],
 ]);
+
+const isSameRoom = (one, other) => one === other || roomKey(one) === roomKey(other);
 
 const lastKey = (map) => [...map.keys()].pop() ?? null;
 
@@ -689,6 +694,7 @@ export class Requests {
       this._said.set(id, pending);
       return { pending, lines };
     }
+    if (!ANSWERS.has(request.type)) throw new LocalError(`nothing answers ${request.type}`);
     if (this.isFull) throw new TooManyRequestsError("too many requests wait for their answers");
     const lines = this.protocol.ask(request);
     const pending = new PendingRequest(request, lastKey(said), this._open);
@@ -738,10 +744,11 @@ export class Requests {
   }
 
   _isAnswer(notice, request) {
+    if (notice.type === "rejected") return notice.request === request.type;
+    // What another device of the same account does in another room is no answer.
+    if (request.room && notice.room && !isSameRoom(request.room, notice.room)) return false;
     const isOfKind = notice.type === ANSWERS.get(request.type);
     switch (notice.type) {
-      case "rejected":
-        return notice.request === request.type;
       case "left":
         if (notice.by === "") return notice.own && request.type === "out";
         // It answers who has put somebody out, and not who was.
@@ -759,7 +766,7 @@ export class Requests {
       case "role":
         return isOfKind && notice.by === this._nick && notice.role === request.role;
       case "renamed":
-        return notice.own && isOfKind;
+        return notice.own && isOfKind && nameKey(request.nick) === nameKey(notice.new);
       case "topic":
         return isOfKind && ((request.topic ?? null) === null || notice.nick === this._nick);
       case "pong":
@@ -774,8 +781,15 @@ export class Requests {
     return isWhere && notice.by === this._nick && notice.what === request.what;
   }
 
-  /** To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. */
+  /**
+   * To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. By which token
+   * one comes is known where it was made or given.
+   */
   _outcome(notice, pending) {
+    if (notice.type === "claimed" && notice.token === "" && pending.request.device) {
+      this.protocol.device = pending.request.device;
+      return { ...notice, token: pending.request.device };
+    }
     const wasOut = notice.type === "rejected" && notice.reason === "not-in-room";
     if (wasOut && pending.request.type === "out" && pending.again) {
       const { room } = pending.request;
@@ -799,8 +813,11 @@ export class Requests {
       if (!this.protocol.unacknowledged.has(id)) this._said.delete(id);
     }
     const asked = this._rooms.map((room) => ({ type: "join", room }));
-    // What is no name that can be chosen is the server's to give.
-    if (this._nick && !this._nick.toLowerCase().startsWith("guest-")) {
+    // What is no name that can be chosen is the server's to give; and so is an account's, also of
+    // one that is about to be claimed.
+    const isClaiming = this._pending.some(({ request }) => ["claim", "login"].includes(request.type));
+    const isGuest = this.protocol.welcome.account === "" && !isClaiming;
+    if (isGuest && this._nick && !this._nick.toLowerCase().startsWith("guest-")) {
       asked.unshift({ type: "nick", nick: this._nick });
     }
     this._pending.unshift(...asked.map((request) => new PendingRequest(request, null, false)));

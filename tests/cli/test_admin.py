@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import ipaddress
 import json
 import re
 import secrets
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,13 +19,34 @@ from typing import Final
 import pytest
 
 from tests.cli.serving import Talker
+from tests.cli.terminal import LIMIT_SECONDS, SERVER
 from tests.cli.test_kept import serving, stop, tool
+
+# Linux's numbers, as in linux/capability.h.
+CAP_DAC_OVERRIDE: Final = 1
+CAP_DAC_READ_SEARCH: Final = 2
 
 
 def admin(folder: Path, *arguments: str) -> str:
     """What the tool says when all is well."""
     status, output, errors = tool("admin", "--data", folder, *arguments)
     assert (status, errors) == (0, "")
+    return output
+
+
+def no_server(folder: Path) -> str:
+    """What is to be known then."""
+    return (
+        f"no server runs on {folder}, so this is of the folder itself; a server with another folder"
+        " or with --in-memory knows nothing of it"
+    )
+
+
+def admin_of_a_folder(folder: Path, *arguments: str) -> str:
+    """The same while no server runs, which it says."""
+    status, output, errors = tool("admin", "--data", folder, *arguments)
+    assert status == 0
+    assert errors == f"tcpchat-server: {no_server(folder)}\n"
     return output
 
 
@@ -42,7 +66,7 @@ def test_a_code_of_a_server_that_runs_makes_whoever_has_it_the_account(tmp_path:
     with serving(tmp_path) as (server, address):
         told = admin(tmp_path, "invite", "Ada")
         code = told.splitlines()[0]
-        assert f"tcpchat-client --claim {code}" in told
+        assert f"tcpchat-client HOST:PORT --claim {code}" in told
         with Talker(address, f"/claim {code} phone\n/join lobby\n") as ada:
             ada.read_until("* This is device 1 of Ada")
             token = ada.read_until("* Keep this").pop().rpartition(" ")[2]
@@ -116,7 +140,7 @@ def with_passwords(folder: Path, address: str) -> Iterator[str]:
     """The same of passwords, which are for who comes from the machine itself."""
     yield (token := admin(folder, "token", "deploy").strip())
     with Talker(address, f"/login {token}\n/password {PASSWORD}\n") as bot:
-        bot.read_until("* deploy has another password now")
+        bot.read_until("* deploy has a new password now")
         with Talker(address, f"/login deploy {WRONG_PASSWORD}\n") as guesser:
             guesser.read_until("! wrong-password")
             guesser.send(f"/login deploy {PASSWORD}\n")
@@ -164,7 +188,8 @@ def test_no_secret_and_no_address_is_in_any_file_nor_in_the_console_log(tmp_path
 def test_what_is_done_while_no_server_runs_is_so_when_it_runs(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, _):
         stop(server)
-    code = code_for(tmp_path, "ada", "--admin")
+    code = admin_of_a_folder(tmp_path, "invite", "ada", "--admin").splitlines()[0]
+    assert admin_of_a_folder(tmp_path, "accounts") == "ada  no device yet  admin\n"
     with serving(tmp_path) as (_, address), Talker(address, f"/claim {code}\n") as ada:
         ada.read_until("* This is device 1 of ada, who looks after this server")
         ada.send("/audit\n")
@@ -224,13 +249,51 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     with serving(tmp_path) as (server, _):
         assert refused(tmp_path, *arguments) == sentence
         stop(server)
-    assert refused(tmp_path, *arguments) == sentence
+    assert refused(tmp_path, *arguments) == f"{sentence} ({no_server(tmp_path)})"
 
 
 def test_a_folder_without_a_server_or_a_log_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert refused(tmp_path, "accounts") == (
-        f"no server keeps {tmp_path}: start one, or give its folder with --data"
+        f"no server keeps {tmp_path}: start one, or give its folder with --data (a server with"
+        " --in-memory has no accounts)"
     )
+
+
+def as_anybody() -> None:
+    """What may be read is asked of root as well: it has no rights beyond the mode of a file."""
+    if sys.platform == "linux":
+        drop_from_bounding_set = 24
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_folder_that_one_may_not_open_is_refused_in_a_sentence(
+    tmp_path: Path, runs: bool
+) -> None:
+    folder = tmp_path / "data"
+    with serving(folder) as (server, _):
+        if not runs:
+            stop(server)
+        folder.chmod(0)
+        done = subprocess.run(
+            [SERVER, "admin", "--data", folder, "invite", "ada"],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+            preexec_fn=as_anybody,
+        )
+        folder.chmod(0o700)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"tcpchat-server: {folder} is another user's: run this as the one who runs the server\n"
+    )
+
+
+def test_a_log_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "log.db").write_bytes(b"no database" * 1_000)
+    assert str(tmp_path) in refused(tmp_path, "accounts")
 
 
 def test_only_who_may_open_the_folder_may_ask(tmp_path: Path) -> None:

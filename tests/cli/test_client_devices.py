@@ -465,6 +465,27 @@ def test_where_a_token_cannot_be_kept_nothing_is_left_and_that_is_told() -> None
         Device(SERVERS).keep("not\na token")
 
 
+def test_where_a_token_could_not_be_kept_no_code_is_used_up(server: Server) -> None:
+    in_the_way = token_file(server.address)
+    in_the_way.mkdir(parents=True)
+    sentence = (
+        f"a token could not be kept, so the code is not used: cannot write {in_the_way}: is a"
+        " directory"
+    )
+    refused = run(server.address, "--claim", "b-1")
+    assert (refused.returncode, refused.stderr) == (1, f"tcpchat-client: {sentence}\n")
+    assert [each.name for each in in_the_way.parent.iterdir()] == [in_the_way.name]
+    in_the_way.rmdir()
+    with come(server, "--nick", "eve", "--room", "lobby") as bob:
+        bob.wait_for("^lobby>")
+        in_the_way.mkdir()
+        bob.enter("/claim b-1")
+        bob.wait_for("!! a token could not be kept, so the code is not used: ")
+        in_the_way.rmdir()
+        bob.enter("/claim b-1")
+        bob.wait_for("-- this is device 1 of bob$")
+
+
 def test_a_name_without_a_claim_means_nothing() -> None:
     refused = run("example.org", "--device", "desk")
     assert refused.returncode == 1

@@ -241,7 +241,7 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
             "bob is banned from lobby for another 1 min, by ada",
         ),
         (notices.ModeSet("lobby", "ada", 5_000), "lobby is slow (one line in 5 s) now, says ada"),
-        (notices.ModeSet("lobby", ""), "lobby is open now: who looked after it is gone"),
+        (notices.ModeSet("lobby", ""), "lobby is open now: somebody who looked after it is gone"),
         (notices.Redacted("lobby", 7, "bob", 0, "bob"), "bob took back something in lobby"),
         (
             notices.Redacted("lobby", 7, "ada", 0, "bob"),

@@ -105,7 +105,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* ada took back something that bob had said in lobby"],
     ),
     (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
-    (notices.ModeSet("lobby", ""), ["* lobby is open now: who looked after it is gone"]),
+    (notices.ModeSet("lobby", ""), ["* lobby is open now: somebody who looked after it is gone"]),
     (notices.ModeSet("lobby", "ada", kept=True), ["* lobby is kept now, says ada"]),
     (
         notices.RoleSet("lobby", "bob", "owner", "ada"),

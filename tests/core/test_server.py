@@ -523,7 +523,7 @@ def test_after_leaving_the_current_room_there_is_none() -> None:
     _, lines = typed("/join lobby", "/join tea", "/out", "hello?")
     assert lines[-2:] == [
         "* You left tea",
-        "! no-current-room: you are in no room yet; /join ROOM first",
+        "! no-current-room: you talk in no room yet; /join ROOM first",
     ]
 
 

@@ -270,7 +270,7 @@ class Lots:
             lambda: events.RoomMode(
                 self.room(), private=draw((True, False)), secret=draw(("", "x", None))
             ),
-            lambda: events.Claim("c0de", draw(("", "phone"))),
+            lambda: events.Claim("c0de", draw(("", "phone")), draw(("", "t0ken"))),
             lambda: events.Login(draw(("", "t0ken")), draw(("", "ada")), draw(("", "sesame"))),
             lambda: events.Password(draw(("", "sésame"))),
             events.Offer,

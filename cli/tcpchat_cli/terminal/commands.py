@@ -6,7 +6,7 @@ import difflib
 from typing import NamedTuple
 
 from tcpchat_core import COMMANDS, Request, events, parse_line
-from tcpchat_core.commands import rejected
+from tcpchat_core.commands import help_line, rejected
 from tcpchat_core.notices import Rejected
 
 # How alike two words must be for the one to be offered in place of the other (0 to 1).
@@ -109,12 +109,10 @@ def help_text(word: str) -> tuple[str, ...] | Rejected:
         )
     if word:
         return _unknown(word.removeprefix("/"))
-    commands = [(each.usage, each.summary) for each in COMMANDS]
-    commands += [(each.usage, each.summary) for each in LOCAL_COMMANDS]
-    width = max(len(usage) for usage, _ in commands)
     return (
         "what you type is said to the room; //text says a text that begins with a slash",
-        *(f"{usage:<{width}}  {summary}" for usage, summary in commands),
+        *(help_line(each.usage, each.summary) for each in COMMANDS),
+        *(help_line(each.usage, each.summary) for each in LOCAL_COMMANDS),
         *KEYS,
         "/help COMMAND gives an example, such as /help msg",
     )

@@ -183,8 +183,10 @@ class Connection:
         """Make this a device of an account; before `run`. Raises ConnectionFailed or RemoteError.
 
         `name` is what its owner calls it, "" to take that of the computer. Where the connection is
-        lost before the answer, it is asked for over the next one, for a while.
+        lost before the answer, it is asked for over the next one, for a while. Raises BadSettings,
+        and asks nothing, when the token could not be kept.
         """
+        self._device.check()
         pending, data = self._requests.ask(_made(events.Claim(code, name)))
         answer = self._waiting[pending] = asyncio.get_running_loop().create_future()
         self._reconnect = Reconnect(OPEN_SECONDS * 1_000)
@@ -337,10 +339,15 @@ class Connection:
     def _send(self, request: Request) -> PendingRequest | None:
         if self.current and getattr(request, "room", None) == "":
             request = msgspec.structs.replace(request, room=self.current)
-        if isinstance(request, events.Claim):
-            request = _made(request)
         try:
+            if isinstance(request, events.Claim):
+                self._device.check()
+                request = _made(request)
             pending, data = self._requests.ask(request)
+        except BadSettings as error:
+            if self._listener is not None:
+                self._listener.told([Rejected("unavailable", str(error), "claim")])
+            return None
         except LocalError as error:
             if self._listener is not None:
                 self._listener.told([Rejected("too-long", str(error))])

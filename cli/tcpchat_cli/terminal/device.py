@@ -11,6 +11,7 @@ told so. One that was given in clear may be: others on the way could read it the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import tempfile
@@ -56,6 +57,20 @@ class Device:
                 return cls(servers, token, is_tls=is_tls)
         return cls(servers, is_tls=is_tls)
 
+    def check(self) -> None:
+        """Whether a token could be kept, before a code is used up for one. Raises BadSettings."""
+        for path in self._paths:
+            try:
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "", str(path))
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile(prefix=".new-", dir=path.parent):
+                    pass
+            except OSError as error:
+                raise BadSettings(
+                    f"a token could not be kept, so the code is not used: {_cannot(path, error)}"
+                ) from None
+
     def keep(self, token: str) -> None:
         """Come by this token from now on. Raises BadSettings when it cannot be kept."""
         self.token = token
@@ -65,9 +80,8 @@ class Device:
             try:
                 _write(path, f"{token} {_FOR_TLS}\n" if self._is_tls else f"{token}\n")
             except OSError as error:
-                why = os.strerror(error.errno or 0).lower()
                 raise BadSettings(
-                    f"this device will be unknown the next time: cannot write {path}: {why}"
+                    f"this device will be unknown the next time: {_cannot(path, error)}"
                 ) from None
 
     def forget(self) -> None:
@@ -118,6 +132,10 @@ def _read(path: Path) -> tuple[str, bool]:
     if not _is_token(token) or mark != (_FOR_TLS if blank else ""):
         raise BadSettings(f"{path} holds no token: take it away, and claim this device anew")
     return token, bool(mark)
+
+
+def _cannot(path: Path, error: OSError) -> str:
+    return f"cannot write {path}: {os.strerror(error.errno or 0).lower()}"
 
 
 def _write(path: Path, text: str) -> None:

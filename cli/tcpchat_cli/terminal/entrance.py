@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_core import events, notices
-from tcpchat_core.names import nick_key
+from tcpchat_core.names import is_same_nick
 
 # Where people meet when nobody has made a room yet.
 FIRST_ROOM = "lobby"
@@ -30,7 +30,7 @@ async def enter(
     `say` tells of what was given and is of no use.
     """
     if account := connection.account:  # whose nick it is, and no other
-        if nick and nick_key(nick) != nick_key(account):
+        if nick and not is_same_nick(nick, account):
             say(f"this is a device of {account}: the nickname {nick} is for guests, and not used")
     elif not await _choose_nick(connection, ask, nick):
         return False
