@@ -385,7 +385,6 @@ function heard({ notice, rooms, answers }) {
     case "gap":
       return gap(notice);
     case "rejected":
-      if (answers?.again && isUsedUp(notice)) notice.text = USED_UP;
       return rejected(notice);
     case "announced":
       for (const each of listed()) note(each, [{ text: notice.text }], { error: true });
@@ -424,19 +423,14 @@ function drawAccount() {
   $("account-nick").textContent = account;
 }
 
-// The answer to a code was lost with the connection: the token that was in it is not told again.
-const USED_UP =
-  "The connection was lost while the code was being used, so it may be used up; ask for a new one.";
-
-/** Whether a code that was asked for again may have been good the first time. */
-function isUsedUp({ request, reason }) {
-  // Whose session goes on is the account already, though on no device that it could come again by.
-  return request === "claim" && account === "" && ["wrong-code", "bad-request"].includes(reason);
-}
-
-/** Become a device of an account, by a code. */
+/**
+ * Become a device of an account, by a code. The token is made here, so that the same can be asked
+ * again when the answer was lost.
+ */
 async function claimWith(code, name) {
-  const { type, text } = await ask({ type: "claim", code, name });
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  const device = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const { type, text } = await ask({ type: "claim", code, name, device });
   if (type === "rejected" && !isIn) tellSoon(text);
 }
 
@@ -479,15 +473,6 @@ async function agreesToClaim() {
     // Another tab may have become a device meanwhile.
   } while (dialog.returnValue === "use" && token !== keptText("device"));
   return dialog.returnValue === "use";
-}
-
-/** Come as who one is: by the token of a device, which this is from now on; or by a password. */
-async function loginWith(request) {
-  const { device = "" } = request;
-  const answer = await ask(request);
-  if (device === "" || answer.type !== "claimed") return;
-  connection.protocol.device = device;
-  keep("localStorage", "device", device);
 }
 
 function claimed(notice) {
@@ -926,9 +911,6 @@ function typed(line) {
       return true;
     case "claim":
       claimWith(request.code, request.name);
-      return true;
-    case "login":
-      loginWith(request);
       return true;
     default:
       // What is about the whole server is about no room.

@@ -29,10 +29,6 @@ ASKED = (
     " use it only if it was meant for you."
 )
 ASKED_INSTEAD = ASKED.replace("{}", "{}, in place of the one that it is a device of now")
-USED_UP = (
-    "The connection was lost while the code was being used, so it may be used up;"
-    " ask for a new one."
-)
 FORGOTTEN = (
     "This device is no longer one of an account, so you are a guest here; ask for a new code."
 )
@@ -226,7 +222,7 @@ def test_a_code_does_not_take_the_place_of_a_device_unsaid(
 
 
 @pytest.mark.parametrize("goes_on", [True, False], ids=["session goes on", "session is lost"])
-def test_a_code_whose_answer_is_lost_is_told_to_be_used_up(
+def test_a_code_whose_answer_is_lost_is_good_all_the_same(
     site: Site, people: People, tmp_path: Path, goes_on: bool
 ) -> None:
     lost = list[str]()
@@ -253,10 +249,13 @@ def test_a_code_whose_answer_is_lost_is_told_to_be_used_up(
 
     pia = people.comes(site, "pia", socket=connect)
     say(pia, f"/claim {code_for(tmp_path, 'ada')}")
-    notes(pia, USED_UP)
-    expect(pia.locator("#log").get_by_text("code")).to_have_count(1)
+    notes(pia, "this is device 1 of ada")
+    expect(pia.locator("#me")).to_have_text("ada")
+    expect(pia.locator("#log").get_by_text("code")).to_have_count(0)
     assert len(lost) == 1
-    assert token_of(pia) == ""
+    assert token_of(pia)
+    pia.reload()
+    expect(pia.locator("#me")).to_have_text("ada")
 
 
 def test_a_browser_that_keeps_nothing_is_a_device_in_this_tab(
