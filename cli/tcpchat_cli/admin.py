@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import sys
@@ -27,6 +28,8 @@ A code is for one device, once: in a terminal `tcpchat-client HOST:PORT --claim 
 `/claim CODE`. Who has a log in common with other nodes asks one of them, by its folder, while it
 runs. A server with --in-memory has no accounts.
 """
+
+_DATA: Final = "the folder that the server keeps"
 
 # What is to be known when a folder is used that no server has at that moment.
 _NO_SERVER: Final = (
@@ -77,9 +80,8 @@ def _parser(program: str) -> Parser:
         description="Make accounts and end them, also while the server runs.",
         epilog=_EPILOG,
     )
-    parser.add_argument(
-        "--data", metavar="DIR", default="", help="the folder that the server keeps"
-    )
+    # Before the command or after it, as people type.
+    parser.add_argument("--data", metavar="DIR", default="", help=_DATA)
     tools = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
     invite = tools.add_parser("invite", help="make an account, or a code for one that there is")
     token = tools.add_parser("token", help="make a token, by which a program comes: a bot")
@@ -89,6 +91,8 @@ def _parser(program: str) -> Parser:
     tools.add_parser(
         "audit", help="list what those did who look after rooms and the server, or you"
     )
+    for tool in tools.choices.values():
+        tool.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help=_DATA)
     for each in (invite, token, admin, withdraw):
         each.add_argument("nick", metavar="NICK", help="the nickname that it owns")
     for each in (invite, token):

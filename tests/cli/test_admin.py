@@ -62,6 +62,12 @@ def code_for(folder: Path, nick: str, *arguments: str) -> str:
     return admin(folder, "invite", nick, *arguments).splitlines()[0]
 
 
+def test_the_folder_is_given_before_the_command_or_after_it(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        for arguments in (("--data", tmp_path, "accounts"), ("accounts", "--data", tmp_path)):
+            assert tool("admin", *arguments) == (0, "there are no accounts yet\n", "")
+
+
 def test_a_code_of_a_server_that_runs_makes_whoever_has_it_the_account(tmp_path: Path) -> None:
     with serving(tmp_path) as (server, address):
         told = admin(tmp_path, "invite", "Ada")
