@@ -162,9 +162,7 @@ class Passwords:
     # ── Codes ────────────────────────────────────────────────────────────────────────────────
 
     def may_not_try(self, connection: Connection, event: Event, now: int) -> Rejected | None:
-        """Why the code of an event may not be tried now; None when it may, or when it has none."""
-        if not _guess(event):
-            return None
+        """Why the code of an event may not be tried now; None when it may."""
         why_not = self._by_peer.why_not(connection.peer, now)
         return Rejected("too-fast", why_not, _tag(event)) if why_not else None
 

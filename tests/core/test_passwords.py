@@ -353,6 +353,17 @@ def test_of_codes_that_are_said_at_once_only_so_many_are_tried() -> None:
     assert (told.count("wrong-code"), told.count("too-fast")) == (1, 199)
 
 
+def test_a_code_is_tried_by_the_request_that_has_it_and_not_by_one_before() -> None:
+    server = Owner()
+    server.join(2, "school")
+    server.delayed = True
+    server.send(2, encode_request(events.Join("open")) + encode_request(events.Claim("none")))
+    server.commit_all()
+    assert refusals(server.told(2)) == ["wrong-code"]
+    server.ask(2, events.Claim("another"))
+    assert refusals(server.told(2)) == ["too-fast"]
+
+
 def test_a_flood_of_log_ins_is_little_work_and_others_talk_on() -> None:
     server = Owner()
     guest, place, many = 2, "school", range(10, 110)

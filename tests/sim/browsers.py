@@ -158,7 +158,7 @@ class Loader(Peer):
     def hang_up(self) -> None:
         if self._visit is not None and self.end is not None:
             end = self.end
-            was_heard = not self._unsent and not end.outgoing.held
+            was_heard = not (self._unsent or end.outgoing.held or end.outgoing.is_cut)
             if was_heard and end.incoming.ended and not end.is_reset:
                 self._visit.over_at = self.clock.now
         super().hang_up()

@@ -137,6 +137,7 @@ class Config:
     learns: float  # how likely that is
     safety: int  # how long there are faults
     is_moderated: bool = False  # whether people moderate the rooms that they have made
+    accounts: int = 0  # which several devices have each, of the people who meet faults
     sharing: Sharing | None = None  # with others; None for a node that has its log for itself
     browsers: float = 0.0  # how many of the people who speak JSON Lines do so from a page
     leave_every: int = 0  # so often a page is closed, or loaded anew, on average
@@ -157,9 +158,17 @@ class Config:
         `browsers`: of some seeds people come by pages.
         """
         config = cls._alone(seed)
+        if config.is_moderated:
+            config = config._with_accounts()
         if browsers:
             config = config._browsing()
         return config._shared(may_lose=may_lose) if shared else config
+
+    def _with_accounts(self) -> Config:
+        """The same weather, and in most of these seeds people who have accounts."""
+        accounts = random.Random(f"accounts of {self.seed}").choice((0, 1, 2, 2))
+        # Whoever may be muted everywhere has no right to see all its lines said.
+        return replace(self, accounts=accounts, pasters=0 if accounts else self.pasters)
 
     def _browsing(self) -> Config:
         """The same weather, and of more than half of the seeds people who come by browsers."""
@@ -172,7 +181,7 @@ class Config:
             leave_every=draw.choice((1_500, 4_000, 12_000)),
             fragments=draw.choice((0.0, 0.1, 0.5)),
             loaders=draw.randint(0, 2),
-            broken_pages=draw.choice((0, 1, 1, 2)),
+            broken_pages=draw.choice((0, 1, 2, 2)),
         )
 
     def _shared(self, *, may_lose: bool) -> Config:
@@ -258,7 +267,7 @@ class Config:
             people=draw.randint(2, 7),
             healthy=draw.randint(1, 3),
             plain=draw.randint(0, 2),
-            marked=draw.choice((0, 1, 1, 2)),
+            marked=draw.choice((0, 1, 2, 2)),
             hostile=draw.randint(0, 3),
             # A paste does not outlive its connection.
             pasters=0 if restart_at else draw.choice((0, 0, 1)) and int(not deaths),

@@ -1,18 +1,24 @@
 """What the log says is true, told naively: who is where, who is away, and what was said to whom.
 
-The model keeps everything for ever, so that what people were shown can be held against it when
-the simulation is over. A message is known by its text: no two that are said on purpose are equal.
+Who may do what, and who is told what of it, is decided by the naive model of `tests/core/model.py`,
+which knows nothing of the product's state. Here its history is kept for ever, with the place in the
+log where each thing happened, so that what people were shown can be held against it when the
+simulation is over. A message is known by its text: no two that are said on purpose are equal.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tcpchat_core import Entry, StateLimits, events
+import msgspec
+
+from tcpchat_core import Entry, Notice, StateLimits, events, notices
+from tcpchat_core.notices import Said
 from tcpchat_core.state.tables import MAX_DIVERGENCES
+from tests.core import model as core
+from tests.core.model import ModelAccount, ModelPerson, ModelRoom
 
 
 @dataclass
@@ -30,7 +36,7 @@ class Message:
 
 @dataclass
 class Stay:
-    """How long somebody was in a room: between two places of the log."""
+    """How long somebody was in a room, on one device: between two places of the log."""
 
     person: int
     life: Life
@@ -51,41 +57,25 @@ class Stay:
 
 
 @dataclass
-class Restriction:
-    """One person kept from one thing until a time."""
-
-    what: str
-    person: int
-    nick_key: str
-    until: int
-
-
-@dataclass
 class Life:
     """A room from its first member to its last, numbered from `base` + 1."""
 
     name: str
     key: str
     base: int
-    members: dict[int, Stay] = field(default_factory=dict)
+    room: ModelRoom
     messages: list[Message] = field(default_factory=list)
-    moderators: list[int] = field(default_factory=list)
-    restrictions: list[Restriction] = field(default_factory=list)
-    moderated: bool = False
     closed: list[list[int]] = field(default_factory=list)  # from and to which place it was private
-    invited: dict[int, int] = field(default_factory=dict)
 
     @property
     def is_private(self) -> bool:
         """Whether one comes in only by invitation."""
         return bool(self.closed) and len(self.closed[-1]) == 1
 
-    def restricts(self, what: str, person: int, at: int) -> bool:
-        """Whether somebody is kept from something at a time."""
-        return any(
-            each.what == what and each.person == person and at < each.until
-            for each in self.restrictions
-        )
+    def opened_at(self, place: int) -> int:
+        """Up to which place what was said is only for who was there, just after a place."""
+        ends = [closed[1] for closed in self.closed if len(closed) > 1]
+        return max((end for end in ends if end <= place), default=0)
 
     def last_at(self, place: int) -> int:
         """The number of its last message before a place; 0 if it was not there."""
@@ -112,34 +102,56 @@ class Life:
 
 @dataclass
 class Direct:
-    """One line that was said to one person, with the number it has for that person."""
+    """One line that was said to one person, with the number it has on one device.
+
+    `to` are all who were to see it: the devices of that person, and the author's other ones.
+    """
 
     text: str
     author: int
-    to: int
+    to: list[int]
     seq: int
     place: int
 
 
-@dataclass
+@dataclass(eq=False)
 class Character:
-    """One person, from connecting to being gone. `id` is the connection that it came on."""
+    """One person on one device, from connecting to being gone. `id` is the connection that it came
+    on.
+    """
 
     id: int
     conn: int
     session: str
-    nick: str
-    key: str
+    person: ModelPerson
+    account: ModelAccount | None = None
+    account_place: int = 0  # of the entry by which it came to that
     away_since: int | None = None
     away_place: int = 0  # of the entry since which it is away
     lost: str = ""  # why its connection was lost, while it is away
     gone: str = ""  # how it went, when it is gone
     reason: str = ""  # … and what the others are told of why
     gone_at: int = 0
+    gone_place: int = 0
     rooms: dict[str, Stay] = field(default_factory=dict)
     stays: list[Stay] = field(default_factory=list)
     told: list[Direct] = field(default_factory=list)
-    ids: dict[str, str] = field(default_factory=dict)  # what was said by which id, for ever
+
+    @property
+    def nick(self) -> str:
+        """What it is called, or was called last."""
+        return self.person.name.text
+
+
+class Decisions(core.Model):
+    """The naive model, which need not hold any history: that is kept here."""
+
+    def _drop(self, room: ModelRoom) -> None:
+        """Nothing is asked of it that would be dropped."""
+
+    def kept(self, _key: str) -> list[Said]:
+        """What was said is not looked at."""
+        return []
 
 
 class Model:
@@ -147,79 +159,66 @@ class Model:
 
     def __init__(self, limits: StateLimits) -> None:
         self.limits = limits
+        self.decisions = Decisions(limits)
         self.characters: dict[int, Character] = {}
+        self.present: dict[ModelPerson, Character] = {}  # who is not gone
         self.speaking: dict[int, Character] = {}  # by connection
         self.away: dict[int, Character] = {}  # by id, in the order of going
-        self.sessions: dict[str, Character] = {}
-        self.nicks: dict[str, Character] = {}
         self.rooms: dict[str, Life] = {}
         self.messages: dict[str, Message] = {}
         self.directs: dict[str, Direct] = {}
-        self.said_again: list[str] = []  # texts that the log holds twice under two ids
+        self.said_again: list[str] = []  # texts that the log holds twice
         self.resumed: dict[int, tuple[int, int]] = {}  # by connection: place, id of the person
         self.forgotten: dict[int, int] = {}  # by place: what was said before which time
-        # What moderators have done, and what was refused for what they have done.
-        self.acts: set[tuple[object, ...]] = set()
-        self.refusals: Counter[tuple[int, str]] = Counter()
+        # What each connection was told of because of an entry, but for what people say: as a
+        # client decodes it, without what only the node or a person knows.
+        self.told: dict[int, list[Notice]] = {}
+        self.refused: dict[str, str] = {}  # what may not be said, by its text, and why
         self.epochs = [("simulated", 0)]  # and the entry that each began with
+
+    @property
+    def nicks(self) -> dict[str, Character]:
+        """Who has which nick, on which of its devices whichever."""
+        return {person.name.key: who for person, who in self.present.items()}
+
+    @property
+    def sessions(self) -> dict[str, Character]:
+        """Whose session is whose."""
+        return {who.session: who for who in self.present.values() if who.session}
 
     def apply(self, entry: Entry) -> None:
         """One entry of the log."""
-        conn, event, place = entry.conn, entry.event, entry.seq
-        who = self.speaking.get(conn)
+        event, place = entry.event, entry.seq
+        who = self.speaking.get(entry.conn)
         if who is None:
             match event:
-                case events.Connect(session):
-                    self._connect(conn, session)
-                case events.Resume(session, fresh):
-                    self._resume(conn, session, fresh, place)
-                case events.Expire(session, reason):
-                    ghost = self.sessions.get(session)
-                    if ghost is not None and ghost.away_since is not None and ghost.conn == conn:
-                        self._depart(ghost, place, entry.at, "expired", reason)
                 case events.Lapse(node, boot, upto):
                     first = events.connection_number(node, 0, 0)
                     last = events.connection_number(node, boot, upto)
                     for lost in tuple(self.speaking.values()):
                         if first <= lost.conn <= last:
-                            self._disconnect(lost, entry, event.reason)
+                            gone = events.Disconnect(event.reason)
+                            self._happens(Entry(place, entry.at, lost.conn, gone), lost)
+                    return
                 case events.Forget(before):
                     self.forgotten[place] = before
+                    return
                 case events.Diverge(epoch):
                     self.epochs.append((epoch, place))
-            return
+                    return
+                case _:
+                    pass
         match event:
-            case events.Nick():
-                holder = self.nicks.get(event.key)
-                if holder in (None, who) and not event.key.startswith("guest-"):
-                    del self.nicks[who.key]
-                    who.nick, who.key = event.nick, event.key
-                    self.nicks[who.key] = who
-            case events.Join():
-                self._join(who, event, entry)
-            case events.Out():
-                if stay := who.rooms.get(event.key):
-                    self._leave(who, stay, place)
-            case events.Say():
+            case events.Say() if who is not None:
                 self._say(who, event, entry)
+            case events.Tell() if who is not None:
+                self._tell(who, event, entry)
             case events.Topic():
-                if stay := who.rooms.get(event.key):
-                    self._is_muted(who, stay.life, entry.at)
-            case events.Tell():
-                self._tell(who, event, place)
-            case (
-                events.Kick()
-                | events.Restrict()
-                | events.Lift()
-                | events.Role()
-                | events.RoomMode()
-                | events.Invite()
-            ):
-                self._moderate(who, event, entry)
-            case events.Quit(reason):
-                self._depart(who, place, entry.at, "quit", reason)
-            case events.Disconnect(reason):
-                self._disconnect(who, entry, reason)
+                self._apply(entry)
+            case _:
+                self._happens(entry, who)
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────
 
     def kept_since(self, place: int | None = None) -> int:
         """What was said before this time is forgotten, just after a place, or now."""
@@ -259,21 +258,91 @@ class Model:
         who = self.characters.get(person)
         return (stay for stay in (who.stays if who else ()) if stay.life is life)
 
-    def _connect(self, conn: int, session: str) -> None:
-        number = 1
-        while f"guest-{number}" in self.nicks:
-            number += 1
-        nick = f"guest-{number}"
-        who = Character(conn, conn, session, nick, nick)
-        self.characters[conn] = self.speaking[conn] = self.nicks[nick] = who
-        if session:
-            self.sessions[session] = who
+    # ── What is said ─────────────────────────────────────────────────────────────────────────
 
-    def _resume(self, conn: int, session: str, fresh: str, place: int) -> None:
-        who = self.sessions.get(session)
-        if who is None:
-            self._connect(conn, fresh)
+    def _apply(self, entry: Entry) -> core.Told:
+        told = self.decisions.apply(entry)
+        for conn, heard in told.items():
+            for notice in heard:
+                if (kept := as_told(notice)) is not None:
+                    self.told.setdefault(conn, []).append(kept)
+        return told
+
+    def _say(self, who: Character, event: events.Say, entry: Entry) -> None:
+        life = self.rooms.get(event.key)
+        before = len(life.room.said) if life else 0
+        told = self._apply(entry)
+        if life is None or len(life.room.said) == before:
+            self._is_refused(event.text, told, entry.conn)
             return
+        said = life.room.said[-1]
+        message = Message(event.text, who.id, said.nick, life, said.seq, entry.seq, entry.at)
+        life.messages.append(message)
+        if event.text in self.messages:
+            self.said_again.append(event.text)
+        self.messages[event.text] = message
+
+    def _tell(self, who: Character, event: events.Tell, entry: Entry) -> None:
+        told = self._apply(entry)
+        to: list[int] = []
+        for each in self.present.values():
+            if len(each.person.told) > len(each.told):
+                seq = each.person.told[-1].seq
+                each.told.append(Direct(event.text, who.id, to, seq, entry.seq))
+                to.append(each.id)
+                direct = each.told[-1]
+        if not to:
+            self._is_refused(event.text, told, entry.conn)
+            return
+        if event.text in self.directs:
+            self.said_again.append(event.text)
+        self.directs[event.text] = direct
+
+    def _is_refused(self, text: str, told: core.Told, conn: int) -> None:
+        for notice in told.get(conn, ()):
+            if isinstance(notice, notices.Rejected):
+                self.refused[text] = notice.reason
+
+    # ── Who is where ─────────────────────────────────────────────────────────────────────────
+
+    def _happens(self, entry: Entry, who: Character | None) -> None:
+        """Something else than that something is said."""
+        event, place, decisions = entry.event, entry.seq, self.decisions
+        had_account = who is not None and who.account is not None
+        self._apply(entry)
+        there = decisions.people
+        # Who comes to an account that is here leaves its own rooms first, also if they are those
+        # of the account.
+        moves = who is not None and not had_account and who.person.account is not None
+        is_one_more = moves and len(who.person.everywhere) > 1 if who is not None else False
+        for each in [each for each in self.present.values() if each.person not in there]:
+            self._depart(each, who, entry)
+        for person in there:
+            each = self.present.get(person) or self._come(person)
+            if each.account is not person.account:
+                each.account, each.account_place = person.account, place
+            if each.conn != person.conn:
+                self._moves_to(each, person.conn, place)
+            if person.away and each.away_since is None:
+                self._goes_away(each, entry)
+            self._is_in(each, who, entry, anew=is_one_more and each is who)
+        for key in [key for key in self.rooms if key not in decisions.rooms]:
+            del self.rooms[key]
+        if isinstance(event, events.RoomMode):
+            for life in self.rooms.values():
+                if life.room.private != life.is_private:
+                    if life.room.private:
+                        life.closed.append([place])
+                    else:
+                        life.closed[-1].append(place)
+
+    def _come(self, person: ModelPerson) -> Character:
+        who = Character(person.conn, person.conn, person.session, person)
+        self.characters[who.id] = self.speaking[who.conn] = self.present[person] = who
+        return who
+
+    def _moves_to(self, who: Character, conn: int, place: int) -> None:
+        """A session is resumed."""
         self.speaking.pop(who.conn, None)
         self.away.pop(who.id, None)
         who.away_since = None
@@ -281,177 +350,110 @@ class Model:
         self.speaking[conn] = who
         self.resumed[conn] = (place, who.id)
 
-    def _disconnect(self, who: Character, entry: Entry, reason: str) -> None:
-        if not who.session:
-            self._depart(who, entry.seq, entry.at, "disconnected", reason)
-            return
+    def _goes_away(self, who: Character, entry: Entry) -> None:
+        assert isinstance(entry.event, events.Disconnect), "nobody is away by anything else"
         del self.speaking[who.conn]
-        who.away_since, who.away_place, who.lost = entry.at, entry.seq, reason
+        who.away_since, who.away_place, who.lost = entry.at, entry.seq, entry.event.reason
         self.away[who.id] = who
-        if len(self.away) > self.limits.away:
-            longest = next(iter(self.away.values()))
-            self._depart(longest, entry.seq, entry.at, "crowded out", longest.lost)
 
-    def _depart(self, who: Character, place: int, at: int, how: str, reason: str) -> None:
+    def _depart(self, who: Character, actor: Character | None, entry: Entry) -> None:
         for stay in tuple(who.rooms.values()):
-            self._leave(who, stay, place)
-        who.gone, who.gone_at, who.reason = how, at, reason
-        del self.nicks[who.key]
-        self.sessions.pop(who.session, None)
+            self._leave(who, stay, entry.seq)
+        match entry.event:
+            case events.Expire(reason=reason):
+                how = "expired"
+            case events.Quit(reason=reason) if actor is who:
+                how = "quit"
+            case events.Disconnect(reason=reason) if actor is who:
+                how = "disconnected"
+            case events.Disconnect():
+                how, reason = "crowded out", who.lost
+            case _:
+                how, reason = "put out", ""
+        who.gone, who.reason, who.gone_at, who.gone_place = how, reason, entry.at, entry.seq
+        del self.present[who.person]
         self.away.pop(who.id, None)
         if self.speaking.get(who.conn) is who:
             del self.speaking[who.conn]
 
-    def _join(self, who: Character, event: events.Join, entry: Entry) -> None:
-        place = entry.seq
-        if event.key in who.rooms or len(who.rooms) >= self.limits.rooms_per_person:
-            return
-        life = self.rooms.get(event.key)
-        if life is None:
-            if len(self.rooms) >= self.limits.rooms:
-                return
-            life = self.rooms[event.key] = Life(event.room, event.key, place)
-            life.moderators += [who.id] if event.roles else []
-        elif life.restricts("ban", who.id, entry.at):
-            self.refusals[who.id, "banned"] += 1
-            return
-        elif life.is_private and life.invited.get(who.id, 0) <= entry.at:
-            self.refusals[who.id, "private"] += 1
-            return
-        stay = Stay(who.id, life, place, at=entry.at)
-        life.members[who.id] = who.rooms[event.key] = stay
-        who.stays.append(stay)
+    def _is_in(self, who: Character, actor: Character | None, entry: Entry, *, anew: bool) -> None:
+        """Somebody is in these rooms now; with `anew`, in all of them since now."""
+        rooms = self.decisions.rooms
+        for key, stay in tuple(who.rooms.items()):
+            if anew or key not in who.person.rooms or rooms[key] is not stay.life.room:
+                is_doing = isinstance(entry.event, events.Kick | events.Restrict)
+                stay.was_put_out = is_doing and actor is not None
+                self._leave(who, stay, entry.seq)
+        for key in who.person.rooms:
+            if key not in who.rooms:
+                life = self.rooms.get(key)
+                if life is None or life.room is not rooms[key]:
+                    room = rooms[key]
+                    life = self.rooms[key] = Life(room.name, key, room.base, room)
+                stay = Stay(who.id, life, entry.seq, at=entry.at)
+                who.rooms[key] = stay
+                who.stays.append(stay)
 
     def _leave(self, who: Character, stay: Stay, place: int) -> None:
         stay.end, stay.ended_on = place, who.conn
-        life = stay.life
-        del life.members[who.id], who.rooms[life.key]
-        life.moderators = [each for each in life.moderators if each != who.id]
-        self._unattended(life)
-        if not life.members:
-            del self.rooms[life.key]
+        del who.rooms[stay.life.key]
 
-    def _say(self, who: Character, event: events.Say, entry: Entry) -> None:
-        stay = who.rooms.get(event.key)
-        if stay is None or (event.id is not None and event.id in who.ids):
-            return
-        life = stay.life
-        if self._is_muted(who, life, entry.at):
-            return
-        if event.id is not None:
-            who.ids[event.id] = event.text
-        seq = life.base + len(life.messages) + 1
-        message = Message(event.text, who.id, who.nick, life, seq, entry.seq, entry.at)
-        life.messages.append(message)
-        if event.text in self.messages:
-            self.said_again.append(event.text)
-        self.messages[event.text] = message
 
-    def _tell(self, who: Character, event: events.Tell, place: int) -> None:
-        other = self.nicks.get(event.key)
-        if other is None or (event.id is not None and event.id in who.ids):
-            return
-        if event.id is not None:
-            who.ids[event.id] = event.text
-        direct = Direct(event.text, who.id, other.id, len(other.told) + 1, place)
-        other.told.append(direct)
-        if event.text in self.directs:
-            self.said_again.append(event.text)
-        self.directs[event.text] = direct
+# Whatever is refused by the state alone, for what somebody may not.
+REASONS = frozenset(
+    ("banned", "muted", "private", "slow", "no-right", "nick-owned", "wrong-code", "unknown-device")
+)
 
-    # ── Moderation ───────────────────────────────────────────────────────────────────────────
+# What only looks something up is refused to nobody by an entry.
+_LOOKS = frozenset(("rooms", "devices", "audit"))
 
-    def _is_muted(self, who: Character, life: Life, at: int) -> bool:
-        """Whether somebody is refused to speak."""
-        is_muted = life.moderated or life.restricts("mute", who.id, at)
-        if not is_muted or who.id in life.moderators:
-            return False
-        self.refusals[who.id, "muted"] += 1
-        return True
 
-    def _unattended(self, life: Life) -> None:
-        if life.moderated and not life.moderators:
-            life.moderated = False
-            self._mode(life, "")
-
-    def _mode(self, life: Life, by: str) -> None:
-        self.acts.add(("mode", life.name, by, life.moderated, life.is_private))
-
-    def _moderate(
-        self,
-        who: Character,
-        event: events.Kick
-        | events.Restrict
-        | events.Lift
-        | events.Role
-        | events.RoomMode
-        | events.Invite,
-        entry: Entry,
-    ) -> None:
-        stay, at = who.rooms.get(event.key), entry.at
-        if stay is None or who.id not in stay.life.moderators:
-            return
-        life = stay.life
-        if isinstance(event, events.RoomMode):
-            self._set_mode(life, event, entry.seq)
-            self._mode(life, who.nick)
-            return
-        other = self.nicks.get(event.nick_key)
-        if isinstance(event, events.Lift):
-            for each in tuple(life.restrictions):
-                is_named = event.nick_key == each.nick_key or (other and other.id == each.person)
-                if each.what == event.what and at < each.until and is_named:
-                    life.restrictions.remove(each)
-                    self.acts.add(("lifted", life.name, event.what, who.nick))
-            return
-        if other is None:
-            return
-        if isinstance(event, events.Invite):
-            life.invited[other.id] = at + self.limits.invitation_ms
-            self.acts.add(("invited", life.name, other.nick, who.nick, at))
-            return
-        is_in = life.key in other.rooms
-        if isinstance(event, events.Role):
-            if is_in:
-                self._set_role(life, other, event.role)
-                self.acts.add(("role", life.name, other.nick, event.role, who.nick))
-                self._unattended(life)
-            return
-        if other.id in life.moderators:
-            return
-        until = 0
-        if isinstance(event, events.Restrict):
-            if not is_in and event.what == "mute":
-                return
-            usual = self.limits.ban_ms if event.what == "ban" else self.limits.mute_ms
-            until = at + min(event.ms or usual, self.limits.restriction_ms)
-            life.restrictions = [
-                each
-                for each in life.restrictions
-                if (each.what, each.person) != (event.what, other.id)
-            ]
-            life.restrictions.append(Restriction(event.what, other.id, other.key, until))
-            self.acts.add(("restricted", life.name, other.nick, event.what, until, who.nick))
-            if event.what == "mute":
-                return
-        if is_in:
-            stay = other.rooms[life.key]
-            stay.was_put_out = True
-            life.invited.pop(other.id, None)
-            self.acts.add(("left", life.name, other.nick, who.nick, at, until))
-            self._leave(other, stay, entry.seq)
-
-    def _set_role(self, life: Life, other: Character, role: str) -> None:
-        life.moderators = [each for each in life.moderators if each != other.id or role != "member"]
-        if role == "moderator" and other.id not in life.moderators:
-            life.moderators.append(other.id)
-
-    def _set_mode(self, life: Life, event: events.RoomMode, place: int) -> None:
-        if event.moderated is not None:
-            life.moderated = event.moderated
-        if event.private is not None:
-            life.invited.clear()
-            if event.private and not life.is_private:
-                life.closed.append([place])
-            elif life.is_private and not event.private:
-                life.closed[-1].append(place)
+def as_told(notice: Notice) -> Notice | None:
+    """What is left of a notice that tells of what was done, without secrets, texts for people, and
+    what was said before; None for all others.
+    """
+    match notice:
+        case notices.Entered(room, members, count, seq, at, topic):
+            return notices.Entered(
+                room,
+                members,
+                count,
+                seq,
+                at,
+                topic,
+                again=notice.again,
+                moderators=notice.moderators,
+                slow_ms=notice.slow_ms,
+                moderated=notice.moderated,
+                private=notice.private,
+                kept=notice.kept,
+                read=notice.read,
+            )
+        case notices.Resumed(nick, rooms):
+            states = [msgspec.structs.replace(room, common=None) for room in rooms]
+            return notices.Resumed(nick, tuple(states), "")
+        case notices.Rejected(reason, request=request, id=id):
+            if reason not in REASONS or request in _LOOKS:
+                return None
+            return notices.Rejected(reason, "", request, id)
+        case notices.Invited(room, by, until, at, nick):
+            return notices.Invited(room, by, until, at, nick)
+        case notices.Claimed(account, number, admin):
+            return notices.Claimed(account, number, admin)
+        case notices.Offered(account, until, at):
+            return notices.Offered(account, until, at)
+        case (
+            notices.Left()
+            | notices.Renamed()
+            | notices.Restricted()
+            | notices.Lifted()
+            | notices.RoleSet()
+            | notices.ModeSet()
+            | notices.Expelled()
+            | notices.Revoked()
+            | notices.ReadUpTo()
+            | notices.RestrictionList()
+        ):
+            return notice
+        case _:
+            return None

@@ -20,6 +20,7 @@ from tcpchat_core.server.access import session_of
 from tests.core.browser import ClientSocket, RefusedError, WrongBytesError
 from tests.core.third_dialect import netstring, take_frames
 from tests.sim.network import End
+from tests.sim.owner import ACCOUNTS, LOOKALIKES
 from tests.sim.peers import Diary, Frame, Parting, Peer, Question, Shown, Wire
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 COMMONS = "commons"
 
 RESTRAINTS: tuple[events.Restraint, ...] = ("ban", "mute")
-ROLES: tuple[events.RoomRole, ...] = ("moderator", "moderator", "member")
+ROLES: tuple[events.RoomRole, ...] = ("moderator", "moderator", "member", "owner")
+
+# The word that lets in whoever says it, where there is one.
+SECRET = "teapot"
+
+# For how long somebody is kept from the whole server: it has to be over soon after the faults are.
+SERVER_MS = (300, 2_000, 6_000)
+
+# How long it takes at most, as a rule, until a code is there or has come to something.
+CODE_MS = 3_000
 
 # A client that has heard nothing for so long asks, and some time later dials again.
 ASK_AFTER = 4_000
@@ -91,6 +101,10 @@ class Person(Peer):
         self._rules = random.Random(f"how {name} of {world.config.seed} moderates")
         if world.config.is_moderated and not self.steady:
             self.clock.after(1_000, self._moderate)
+        self.account = ""  # whose device this is to be
+        self.code = ""  # for that
+        self._asked_at = -CODE_MS  # for one
+        self._owns = random.Random(f"what {name} of {world.config.seed} does with an account")
 
     def _new_protocol(self) -> ClientProtocol:
         return self.world.parts.client(password=self.world.config.password)
@@ -154,9 +168,14 @@ class Person(Peer):
         self.hang_up()
 
     def _begin_again(self) -> None:
-        """After saying goodbye: the next connection is that of somebody new."""
+        """After saying goodbye: the next connection is that of somebody new, perhaps on a device
+        that it has.
+        """
         self.leaving = False
+        device = self.protocol.device
         self.protocol = self._new_protocol()
+        if device and self._owns.random() < 0.7:
+            self.protocol.device = device
         self.diary = None
         self.texts = {}
         self.wanted = [COMMONS]
@@ -235,8 +254,23 @@ class Person(Peer):
                 question.answered = len(self.world.entries)
             case notices.Sent(id=str(id)):
                 text = self.texts.get(id, "")
-            case notices.Rejected("nick-in-use"):
+            case notices.Rejected("nick-in-use" | "nick-owned"):
                 self.nick_wanted = ""
+            case notices.Rejected("unknown-device"):
+                self.protocol.device = ""
+            case notices.Claimed():
+                self.nick_wanted = ""
+            case notices.Offered(code=code):
+                self._give(code)
+            case notices.Invited(room, code=code) if code:
+                self.world.invitations[room] = code
+            case notices.DeviceList(devices=devices):
+                others = [device.number for device in devices if not device.own]
+                if others and self.open and self.world.faulty and self._owns.random() < 0.4:
+                    self.ask(events.Revoke(self._owns.choice(others)))
+            case notices.Rejected("too-many-rooms") if COMMONS not in self.protocol.rooms:
+                self.wanted = [COMMONS]
+                self.ask(events.Out(next(iter(self.protocol.rooms), COMMONS)))
             case notices.Rejected(request="join"):
                 self.wanted = [COMMONS, *(room for room in self.protocol.rooms if room != COMMONS)]
             case _:
@@ -393,7 +427,8 @@ class Person(Peer):
         draw = self._rules
         self.clock.after(draw.randint(50, 1_000), self._moderate)
         views = [view for view in self.protocol.rooms.values() if view.name != COMMONS]
-        mine = [view for view in views if self.protocol.nick in view.moderators]
+        is_admin = self.protocol.nick.lower() == ACCOUNTS[0]
+        mine = [view for view in views if is_admin or self.protocol.nick in view.moderators]
         if not views or draw.random() < 0.1:
             room = f"room{draw.randint(1, self.world.config.rooms)}"
             if self.open and room not in self.wanted:
@@ -404,7 +439,21 @@ class Person(Peer):
         room, what = view.name, draw.choice(RESTRAINTS)
         ms = draw.choice((500, 3_000, 20_000))
         nick = draw.choice([*view.members, *(each.protocol.nick for each in self.world.people)])
+        if self.world.config.accounts and draw.random() < 0.2:
+            nick = ACCOUNTS[-1]
         nick = nick or "nobody"
+        others = [each for each in view.members if each != self.protocol.nick]
+        if mine and others and draw.random() < 0.2:
+            nick = draw.choice(others)
+            kick = events.Kick(room, nick, "because")
+            self.ask(draw.choice((kick, kick, events.Restrict(room, nick, what, ms))))
+            return
+        if is_admin and draw.random() < 0.2:
+            self.ask(self._on_server(draw))
+            return
+        if self.world.config.accounts and draw.random() < 0.4:
+            self.ask(self._with_accounts(room, nick))
+            return
         asked: tuple[Request, ...] = (
             events.Kick(room, nick, "because"),
             events.Restrict(room, nick, what, ms),
@@ -413,10 +462,122 @@ class Person(Peer):
             events.Role(room, nick, draw.choice(ROLES)),
             events.RoomMode(room, moderated=draw.random() < 0.3),
             events.RoomMode(room, private=draw.random() < 0.6),
+            events.RoomMode(room, private=draw.random() < 0.4),
             events.Invite(room, nick),
             events.Restrictions(room),
         )
         self.ask(draw.choice(asked))
+
+    def _with_accounts(self, room: str, nick: str) -> Request:
+        """What there is to do besides where there are accounts: perhaps with no right to it."""
+        draw, config = self._rules, self.world.config
+        has_place = self._may_keep()
+        asked: tuple[Request, ...] = (
+            self._on_server(draw),
+            # What is kept takes a place for good.
+            events.RoomMode(room, kept=draw.random() < 0.7 and has_place),
+            events.RoomMode(room, kept=draw.random() < 0.7 and has_place),
+            events.RoomMode(room, secret=draw.choice((SECRET, SECRET, ""))),
+            events.RoomMode(room, slow_ms=draw.choice((0, 0, 700))),
+            events.Invite(room),
+            events.Join(room, code=self.world.invitations.get(room, SECRET)),
+            events.Join(f"room{draw.randint(1, config.rooms)}", code=SECRET),
+            events.Role(room, draw.choice((nick, *ACCOUNTS)), "owner"),
+            events.Nick(draw.choice(LOOKALIKES)),
+            events.Audit(),
+        )
+        return draw.choice(asked)
+
+    def _on_server(self, draw: random.Random) -> Request:
+        """What only who looks after the server may do."""
+        # Who has a good line is to be disturbed by nothing.
+        nicks = [each.protocol.nick for each in self.world.sick]
+        nicks += 2 * [each.name for each in (*self.world.plain, *self.world.marked)]
+        chosen = [nick for nick in nicks if nick and not nick.startswith("guest-")]
+        owned = ACCOUNTS[self.world.config.accounts - 1]
+        nick = owned if draw.random() < 0.4 or not chosen else draw.choice(chosen)
+        what = draw.choice(RESTRAINTS)
+        restrict = events.Restrict("", nick, what, draw.choice(SERVER_MS), server=True)
+        asked: tuple[Request, ...] = (
+            events.Kick("", nick, "because", server=True),
+            restrict,
+            restrict,
+            restrict,
+            events.Lift("", nick, what, server=True),
+            events.Restrictions("", server=True),
+        )
+        return draw.choice(asked)
+
+    # ── An account ───────────────────────────────────────────────────────────────────────────
+
+    def own(self, account: str) -> None:
+        """Have an account from now on, on this device and others."""
+        self.account = account
+        self.clock.after(self._owns.randint(200, 2_000), self._own)
+
+    def _own(self) -> None:
+        """See to it that this is a device of the account, and do what one does with one."""
+        if self.retired or not self.world.faulty:
+            return
+        draw = self._owns
+        self.clock.after(draw.randint(100, 1_200), self._own)
+        if not self.open:
+            return
+        if self.protocol.nick.lower() == self.account:
+            self._with_devices()
+        elif self.protocol.device:
+            self.ask(events.Login(self.protocol.device))
+        elif self.world.used_codes and draw.random() < 0.1:
+            self.ask(events.Claim(self.world.used_codes[-1], self.name))
+        elif self.code:
+            code, self.code = self.code, ""
+            self.ask(events.Claim(code, self.name))
+            self.world.used_codes.append(code)
+        elif self.clock.now >= self._asked_at + CODE_MS:
+            self._asked_at = self.clock.now
+            assert self.world.owner is not None, "there are accounts"
+            self.world.owner.invite(self.account, self._take)
+
+    def _may_keep(self) -> bool:
+        """Whether there is a place for rooms that stay."""
+        return self.world.config.state_limits.rooms > len(self.world.people)
+
+    def _take(self, code: str) -> None:
+        self.code = code
+
+    def _give(self, code: str) -> None:
+        """Have another device of the account come by a code."""
+        others = [each for each in self.world.people if each.account == self.account]
+        for each in others:
+            if not each.protocol.device and not each.code:
+                each.code = code
+                return
+
+    def _with_devices(self) -> None:
+        draw = self._owns
+        views = list(self.protocol.rooms.values())
+        match draw.randrange(10):
+            case 0:
+                self.ask(events.Offer())
+            case 1:
+                self.ask(events.Devices())
+            case 8 if draw.random() < 0.3:
+                self.ask(events.Quit("see you on the other one"))
+                self.leaving = True
+            case 4 | 5 if views and self._may_keep():
+                room = draw.choice(views)
+                if room.name != COMMONS:
+                    self.ask(events.RoomMode(room.name, kept=draw.random() < 0.8))
+                    for nick in [*room.members][:3]:
+                        self.ask(events.Role(room.name, nick, draw.choice(ROLES)))
+            case 3:
+                # Perhaps a code of nobody's, by who is somebody already.
+                self.ask(events.Claim(self.code or "no such code", self.name))
+            case _ if views:
+                view = draw.choice(views)
+                self.ask(events.Read(view.name, view.seq))
+            case _:
+                pass
 
     def act(self, rooms: list[str]) -> None:
         """Do one thing, for which there are these rooms."""

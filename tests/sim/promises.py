@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sim.checkers.archive import Archive
 from tests.sim.checkers.bounds import Bounds
+from tests.sim.checkers.devices import Devices
 from tests.sim.checkers.direct_messages import DirectMessages
 from tests.sim.checkers.exactly_once import ExactlyOnce
 from tests.sim.checkers.flavours import Flavours
@@ -15,14 +16,17 @@ from tests.sim.checkers.leases import Leases
 from tests.sim.checkers.liveness import Liveness
 from tests.sim.checkers.losses import Losses
 from tests.sim.checkers.moderation import Moderation
+from tests.sim.checkers.nicks import Nicks
 from tests.sim.checkers.nothing_outside import NothingOutside
 from tests.sim.checkers.nothing_twice import NothingTwice
 from tests.sim.checkers.on_disk import OnDisk
 from tests.sim.checkers.one_log import OneLog
 from tests.sim.checkers.one_order import OneOrder
 from tests.sim.checkers.pages import Pages
+from tests.sim.checkers.private_rooms import PrivateRooms
 from tests.sim.checkers.receipts import Receipts
 from tests.sim.checkers.replay import Replay
+from tests.sim.checkers.restrictions import Restrictions
 from tests.sim.checkers.same_state import SameState
 from tests.sim.checkers.sessions import Sessions
 from tests.sim.config import Config
@@ -35,6 +39,10 @@ CHECKERS: tuple[type[Checker], ...] = (
     NothingTwice,
     NothingOutside,
     Moderation,
+    PrivateRooms,
+    Restrictions,
+    Nicks,
+    Devices,
     DirectMessages,
     Receipts,
     Replay,

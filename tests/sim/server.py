@@ -135,7 +135,7 @@ class Server:
         clock.after(SWEEP_MS, self._sweep)
 
     def accept(self, link: Link, peer: str) -> None:
-        """A peer connects."""
+        """A peer connects, from an address."""
         if self.is_deaf:
             link.client.reset()
         if self.is_deaf or link.server.is_reset:
@@ -143,7 +143,8 @@ class Server:
         transport = Transport(self, link)
         token = f"token-{self._draw.getrandbits(64):016x}"
 
-        conn = self.node.connect(transport, token=token, peer=peer)
+        origin = f"of {peer}" if self.config.accounts else ""
+        conn = self.node.connect(transport, token=token, peer=peer, origin=origin)
         link.conn = transport.conn = conn
         link.accepted_by, link.accepted_at = self, self.clock.now
         self.transports[conn] = transport

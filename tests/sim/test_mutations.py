@@ -36,6 +36,7 @@ from tcpchat_core import (
     ServerProtocol,
     Stream,
     events,
+    names,
 )
 from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
 from tcpchat_core.commands import parse_line
@@ -47,7 +48,19 @@ from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
 from tcpchat_core.dialects.plain import PlainReader, PlainText
 from tcpchat_core.dialects.websocket import WebSocket, WebSocketReader
-from tcpchat_core.notices import Closing, Diverged, Gap, Limits, Said, Sent, Told, Welcome
+from tcpchat_core.names import Name
+from tcpchat_core.notices import (
+    Closing,
+    Diverged,
+    Gap,
+    Limits,
+    Rejected,
+    Said,
+    Sent,
+    Told,
+    Welcome,
+)
+from tcpchat_core.server import propose
 from tcpchat_core.server import protocol as server_module
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection
@@ -56,7 +69,16 @@ from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, moderation, rights
+from tcpchat_core.state import (
+    ARRIVALS,
+    HANDLERS,
+    Person,
+    Room,
+    accounts,
+    moderation,
+    people,
+    rights,
+)
 from tcpchat_core.state.refusals import not_in_room
 from tcpchat_core.state.restrictions import Restrictions
 from tcpchat_core.state.tables import Tables
@@ -1281,14 +1303,159 @@ def an_opened_room_shows_what_was_private(patch: Patch) -> Parts:
     return Parts()
 
 
+def who_has_an_account_looks_after_the_server(patch: Patch) -> Parts:
+    patch.setattr(Person, "is_admin", property(lambda person: person.account is not None))
+    return Parts()
+
+
+def a_room_that_is_kept_is_not(patch: Patch) -> Parts:
+    patch.setattr(moderation, "_keep", lambda *_, **__: None)
+    return Parts()
+
+
+def a_code_is_good_twice(patch: Patch) -> Parts:
+    def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[Action]:
+        code = tables.claims.get(event.code)
+        actions: list[Action] = RULES[events.Claim](tables, person, event, at)
+        if code is not None:
+            tables.claims[event.code] = code
+        return actions
+
+    patch.setitem(HANDLERS, events.Claim, claim)
+    return Parts()
+
+
+def others_are_not_told_what_was_read(patch: Patch) -> Parts:
+    def read(tables: Tables, person: Person, event: events.Read, at: int) -> list[Action]:
+        told: list[Action] = RULES[events.Read](tables, person, event, at)
+        return [action for action in told if isinstance(getattr(action, "payload", 0), Rejected)]
+
+    patch.setitem(HANDLERS, events.Read, read)
+    return Parts()
+
+
+def nobody_is_taken_for_who_came_from_there(patch: Patch) -> Parts:
+    patch.setattr(rights, "_origin", lambda _: "")
+    return Parts()
+
+
+def only_one_device_is_put_out(patch: Patch) -> Parts:
+    original = moderation._put_out
+
+    def put_out(tables: Tables, room: Room, target: Person, left: Any) -> list[Action]:
+        others = [each.conn for each in target.everywhere if each is not target]
+        actions = original(tables, room, target, left)
+        seen: list[Action] = []
+        for action in actions:
+            # Each of the others leaves, is told, enters again, and leaves for good.
+            if isinstance(action, Leave) and action.conn in others and action in seen:
+                continue
+            seen.append(action)
+        return seen
+
+    patch.setattr(moderation, "_put_out", put_out)
+    return Parts()
+
+
+def who_is_muted_everywhere_speaks(patch: Patch) -> Parts:
+    patch.setattr(rights, "may_not_say_anything", lambda *_: None)
+    return Parts()
+
+
+def guests_talk_where_only_accounts_may(patch: Patch) -> Parts:
+    patch.setattr(rights, "is_guest_where_none_talk", lambda *_: False)
+    return Parts()
+
+
+def an_account_that_is_banned_comes(patch: Patch) -> Parts:
+    original = rights.may_not_come
+
+    def may_not_come(tables: Tables, person: Person, earlier: str, at: int) -> Any:
+        return None if person.account is not None else original(tables, person, earlier, at)
+
+    patch.setattr(rights, "may_not_come", may_not_come)
+    patch.setattr(rights, "may_not_become", lambda *_: None)
+    return Parts()
+
+
+def names_that_look_alike_are_not_the_same(patch: Patch) -> Parts:
+    def nick_name(text: str) -> Name | Rejected:
+        name = names.nick_name(text)
+        return Name(name.text, name.text.lower()) if isinstance(name, Name) else name
+
+    patch.setattr(propose, "nick_name", nick_name)
+    return Parts()
+
+
+def who_has_the_nick_of_an_account_keeps_it(patch: Patch) -> Parts:
+    patch.setattr(accounts, "_free_nick", lambda *_: [])
+    return Parts()
+
+
+def what_one_device_says_the_others_do_not_hear(patch: Patch) -> Parts:
+    def say(_: Tables, person: Person, event: events.Say, actions: list[Action]) -> list[Action]:
+        room = person.rooms.get(event.key)
+        others = [each.conn for each in person.everywhere if each is not person and not each.away]
+        if room is None:
+            return actions
+        before = [Leave(room.audience, conn) for conn in others]
+        return [*before, *actions, *(Enter(room.audience, conn) for conn in others)]
+
+    return change_say(patch, say)
+
+
+def a_letter_comes_to_one_device(patch: Patch) -> Parts:
+    original = people._given
+
+    def given(tables: Tables, person: Person, told: Told) -> list[Action]:
+        return original(tables, person, told) if person is person.everywhere[0] else []
+
+    patch.setattr(people, "_given", given)
+    return Parts()
+
+
+def a_room_is_that_of_the_device_that_joins(patch: Patch) -> Parts:
+    def add(room: Room, person: Person) -> None:
+        room.members[person.id] = person
+        room.admit(person)
+
+    def remove(room: Room, person: Person) -> None:
+        for each in person.everywhere:
+            each.rooms.setdefault(room.key, room)
+        original(room, person)
+
+    original = Room.remove
+    patch.setattr(Room, "add", add)
+    patch.setattr(Room, "remove", remove)
+    return Parts()
+
+
 MODERATION: list[tuple[Mutation, str]] = [
     (everybody_moderates, "moderation"),
-    (who_is_banned_comes_in, "moderation"),
-    (who_is_not_invited_comes_in, "moderation"),
-    (who_is_muted_speaks, "nothing_outside"),
+    (who_is_banned_comes_in, "restrictions"),
+    (who_is_not_invited_comes_in, "restrictions"),
+    (who_is_muted_speaks, "restrictions"),
     (a_restriction_outlasts_its_end, "moderation"),
-    (who_is_put_out_hears_on, "replay"),  # a client shows nothing of it
-    (an_opened_room_shows_what_was_private, "moderation"),
+    (who_is_put_out_hears_on, "private_rooms"),
+    (an_opened_room_shows_what_was_private, "private_rooms"),
+]
+
+# … and these where people have accounts.
+ACCOUNTS: list[tuple[Mutation, str]] = [
+    (who_has_an_account_looks_after_the_server, "moderation"),
+    (a_room_that_is_kept_is_not, "moderation"),
+    (a_code_is_good_twice, "moderation"),
+    (others_are_not_told_what_was_read, "moderation"),
+    (nobody_is_taken_for_who_came_from_there, "moderation"),
+    (only_one_device_is_put_out, "private_rooms"),
+    (who_is_muted_everywhere_speaks, "restrictions"),
+    (guests_talk_where_only_accounts_may, "restrictions"),
+    (an_account_that_is_banned_comes, "restrictions"),
+    (names_that_look_alike_are_not_the_same, "nicks"),
+    (who_has_the_nick_of_an_account_keeps_it, "nicks"),
+    (what_one_device_says_the_others_do_not_hear, "devices"),
+    (a_letter_comes_to_one_device, "devices"),
+    (a_room_is_that_of_the_device_that_joins, "devices"),
 ]
 
 MUTATIONS: list[tuple[Mutation, str]] = [
@@ -1332,12 +1499,14 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (the_client_does_not_send_again, "liveness"),
     (the_client_sends_more_than_is_remembered, "nothing_twice"),
     (the_client_knows_its_own_messages_by_nick, "exactly_once"),
-    (outboxes_have_no_bound, "bounds"),
     (everybody_waits_for_the_slowest, "healthy"),
     (who_leaves_a_room_is_still_sent_to, "nothing_outside"),
 ]
 
-# These are seen only where people come by browsers.
+# This is seen only where much is said, and little may wait for who reads slowly.
+CROWDED: list[tuple[Mutation, str]] = [(outboxes_have_no_bound, "bounds")]
+
+# … these where people come by browsers.
 BROWSERS: list[tuple[Mutation, str]] = [
     (a_longer_frame_says_that_it_is_shorter, "pages"),
     (what_a_browser_sends_is_taken_as_it_is_masked, "liveness"),
@@ -1434,7 +1603,14 @@ def shared_seeds(what: str) -> Iterator[int]:
             yield seed
 
 
+def is_crowded(config: Config) -> bool:
+    """Whether much is said, and little may wait."""
+    return config.max_backlog_bytes < 10_000 and config.think < 200 and config.long_texts > 0.4
+
+
 MODERATED_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).is_moderated][:WITHIN]
+ACCOUNT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).accounts][:WITHIN]
+CROWDED_SEEDS = [seed for seed in range(10 * WITHIN) if is_crowded(Config.drawn(seed))]
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
 BROWSER_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).browsers][:WITHIN]
 FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).keep_ms][:WITHIN]
@@ -1447,6 +1623,8 @@ FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).ke
         for mutations, seeds in (
             (MUTATIONS, range(WITHIN)),
             (MODERATION, MODERATED_SEEDS),
+            (ACCOUNTS, ACCOUNT_SEEDS),
+            (CROWDED, CROWDED_SEEDS),
             (ON_DISK, KEPT_SEEDS),
             (FORGETTING, FORGETTING_SEEDS),
             (BROWSERS, BROWSER_SEEDS),
@@ -1481,5 +1659,14 @@ def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
 
 def test_every_checker_catches_something() -> None:
     needed = {name_of(checker()) for checker in CHECKERS}
-    mutations = (*MUTATIONS, *BROWSERS, *MODERATION, *ON_DISK, *FORGETTING, *SHARED)
+    mutations = (
+        *MUTATIONS,
+        *CROWDED,
+        *BROWSERS,
+        *MODERATION,
+        *ACCOUNTS,
+        *ON_DISK,
+        *FORGETTING,
+        *SHARED,
+    )
     assert needed <= {checker for _, checker, *_ in mutations}

@@ -17,6 +17,7 @@ import traceback
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tcpchat_core import ChatState, Entry
 from tcpchat_core.notices import Resumed
@@ -33,6 +34,7 @@ from tests.sim.disk import Disk, Kept
 from tests.sim.logs import UnreliableLog
 from tests.sim.model import Character, Model
 from tests.sim.network import Link, Way
+from tests.sim.owner import ACCOUNTS, LOOKALIKES, Owner
 from tests.sim.parts import Parts
 from tests.sim.peers import Diary, Frame, Parting, Peer, Question, Shown, Wire
 from tests.sim.people import (
@@ -172,6 +174,9 @@ class World:
             *(Loader(self, f"tab{n}", addresses) for n in range(config.loaders)),
             *(BrokenPage(self, f"broken{n}") for n in range(config.broken_pages)),
         ]
+        self.invitations: dict[str, str] = {}  # codes that are known, by room
+        self.used_codes: list[str] = []  # for devices
+        self.owner = self._give_accounts() if config.accounts else None
         self.peers: list[Peer] = [
             *self.people,
             *self.plain,
@@ -180,6 +185,20 @@ class World:
             *self.hostile,
             *self.passing,
         ]
+
+    def _give_accounts(self) -> Owner:
+        """Some of those whom faults befall have an account together, each on a device of it."""
+        own = iter(self.sick)
+        for account, devices in zip(ACCOUNTS[: self.config.accounts], (2, 3), strict=False):
+            for person in islice(own, devices):
+                person.own(account)
+        # Nobody else may have such a nick, but as long as it is nobody's.
+        for person, nick in zip(own, self.draw.sample(LOOKALIKES, 2), strict=False):
+            person.nick_wanted = nick
+        # Somebody who is put out may come again from there, in another dialect.
+        for sick, other in zip(self.sick, (*self.plain, *self.marked), strict=False):
+            other.address = sick.address
+        return Owner(self)
 
     @property
     def entries(self) -> list[Entry]:
@@ -338,6 +357,7 @@ class World:
         return (
             is_calm
             and self.is_quiet()
+            and (self.owner is None or self.owner.lets_everybody_speak())
             and all(
                 person.retired
                 or (
@@ -484,6 +504,11 @@ class World:
 
     def _now(self) -> int:
         return EPOCH + self.clock.now
+
+    @property
+    def log_now(self) -> int:
+        """What the log would put beside an entry now."""
+        return self._now() if self.cluster is None else self.cluster.exchange.engine.clock()
 
     def delivered(
         self, entries: Sequence[Entry], server: Server | None = None, branch: Branch | None = None

@@ -110,11 +110,18 @@ def _stays(world: World, question: Question) -> list[Stay]:
 
 
 def _may_lack(world: World, question: Question) -> Callable[[Message], bool]:
-    """Whether the archive need not have a message."""
+    """Whether a message need not be told: the archive may lack it, or it is of a time when the room
+    was private.
+    """
     assert world.disk is not None
     lost, keep_ms = world.disk.lost, world.config.keep_ms
     since = 0 if keep_ms is None else EPOCH + question.at - keep_ms
-    return lambda message: message.place <= lost or message.at < since
+
+    def may_lack(message: Message) -> bool:
+        opened = message.life.opened_at(question.answered)
+        return message.place <= max(lost, opened) or message.at < since
+
+    return may_lack
 
 
 def _message(world: World, said: Said) -> Message | None:

@@ -55,19 +55,25 @@ class ExactlyOnce(Checker):
         earlier = [
             other
             for other in person.stays
-            if (other.life.name, other.ended_on) == left_on and other.start < stay.start
+            if other.life.name == stay.life.name
+            and other.start < stay.start
+            # Who was put out while it was away is told so when it is back.
+            and (other.ended_on == stay.ended_on or other.was_put_out)
         ]
         is_complete = branch is world.branch and (
             # Of several stays that ended on one connection, the first goodbye is the first's.
             # Who was put out has no claim to what it had not been shown yet.
-            lefts > len(earlier) and not stay.was_put_out
+            lefts > len(earlier) and not stay.was_put_out and stay.end != person.gone_place
             if stay.end is not None
             else person.away_since is None and not person.gone
         )
+        # … nor to what is replayed and not taken yet, when it is put out.
+        resumed = branch.model.resumed.get(stay.ended_on or 0, (0, 0))[0] if stay.was_put_out else 0
         missing = [
             m
             for m in expected
             if m.text not in seen
+            and m.place > resumed
             and not any(m.seq < oldest and m.place <= upto for upto, oldest in gaps.items())
         ]
         if not is_complete:

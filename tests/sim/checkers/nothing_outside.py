@@ -25,7 +25,7 @@ class NothingOutside(Checker):
                             self._check(world, model, diary, said)
                     case Told(text=text):
                         direct = model.directs.get(text)
-                        if direct is None or direct.to != diary.person:
+                        if direct is None or diary.person not in direct.to:
                             world.violated(self, f"{diary.owner} was told {text[:20]!r}")
                     case _:
                         pass
