@@ -43,9 +43,12 @@ from tcpchat_core.state.refusals import WRONG_PASSWORD
 # How long an account waits after a wrong password, at most: 17,000 tries a day, from everywhere.
 MAX_ACCOUNT_DELAY_MS: Final = 5_000
 
-# How many may be tried at once from one address, or for one account: a class that comes in, and a
-# few lines of a script. It is a sixteenth of the passwords that `tcpchat_net` lets wait.
-MAX_AT_ONCE: Final = 8
+# How many may be tried at once from one address: a class that comes in. It is a good third of the
+# passwords that `tcpchat_net` lets wait.
+MAX_AT_ONCE: Final = 48
+
+# How many for one account: a few devices, a few lines of a script.
+MAX_ACCOUNT_AT_ONCE: Final = 8
 
 
 class _Tries:
@@ -53,15 +56,16 @@ class _Tries:
     Times are milliseconds of the server's `now`.
     """
 
-    def __init__(self, longest_ms: int) -> None:
+    def __init__(self, longest_ms: int, at_once: int) -> None:
         self._failures = Failures(PASSWORD_DELAY_MS, longest_ms, MAX_PASSWORD_PEERS)
+        self._at_once = at_once
         self._pending: Counter[str] = Counter()
 
     def why_not(self, who: str, now: int) -> str:
         """Why nothing may be tried now; "" when something may be."""
         if (wait_ms := self._failures.next_at(who) - now) > 0:
             return f"the last one was wrong; try again in {shown_duration(wait_ms)}"
-        most = 1 if self._failures.has_failed(who) else MAX_AT_ONCE
+        most = 1 if self._failures.has_failed(who) else self._at_once
         return "" if self._pending[who] < most else "others are being tried; try again"
 
     def begin(self, who: str) -> None:
@@ -96,8 +100,8 @@ class Passwords:
         self._nobodys = nobodys
         self._tickets = count(1)
         self._pending: dict[int, _Try] = {}  # by ticket
-        self._by_peer = _Tries(MAX_PASSWORD_DELAY_MS)
-        self._by_account = _Tries(MAX_ACCOUNT_DELAY_MS)
+        self._by_peer = _Tries(MAX_PASSWORD_DELAY_MS, MAX_AT_ONCE)
+        self._by_account = _Tries(MAX_ACCOUNT_DELAY_MS, MAX_ACCOUNT_AT_ONCE)
 
     # ── Passwords ────────────────────────────────────────────────────────────────────────────
 
