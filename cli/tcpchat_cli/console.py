@@ -97,7 +97,7 @@ class Journal:
                     note("renamed", conn=_shown(conn), nick=old, to=new)
                 case Broadcast(_, notices.Joined(room, nick), conn):
                     note("joined", conn=_shown(conn), nick=nick, room=room)
-                case Broadcast(_, notices.Left(room, nick), conn):
+                case Broadcast(_, notices.Left(room, nick, by=""), conn):
                     note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):
                     self._nicks.pop(conn, None)
@@ -121,8 +121,8 @@ class Journal:
 def _note_act(action: Action) -> None:
     """Log what somebody did who looks after a room or the server, or with an account."""
     match action:
-        case Broadcast(_, notices.Left(room, nick, by=by), conn) if by:
-            note("put out", conn=_shown(conn), nick=nick, room=room, by=by)
+        case Broadcast(_, notices.Left(room, nick, by=by), conn):
+            note("expelled", conn=_shown(conn), nick=nick, room=room, by=by)
         case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
             note("restricted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
         case Broadcast(_, notices.Lifted(room, nick, what, by), conn):
@@ -134,7 +134,7 @@ def _note_act(action: Action) -> None:
         case Broadcast(_, notices.ModeSet(room, by) as mode, conn):
             note("mode", conn=_shown(conn), nick=by, room=room, mode=mode_text(mode))
         case Send(conn, notices.Expelled(nick, by)):
-            note("put out", conn=_shown(conn), nick=nick, by=by)
+            note("expelled", conn=_shown(conn), nick=nick, by=by)
         case Send(conn, notices.Claimed(account, number)):
             note("device", conn=_shown(conn), nick=account, number=number)
         case Send(conn, notices.Restricted("", nick, what, by=by, own=False)):

@@ -173,6 +173,32 @@ def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() 
     ]
 
 
+def test_the_log_tells_who_did_what_to_whom() -> None:
+    with (
+        listening() as (server, address),
+        Talker(address, "/nick ada\n/join tea\n") as ada,
+        Talker(address, "/nick bob\n/join tea\n") as bob,
+    ):
+        ada.read_until("* bob joined tea")
+        ada.send(f"/mute bob 1m {_SECRET}\n/unmute bob\n/kick bob\n")
+        bob.read_until("* You were put out of tea by ada")
+        bob.send("/join tea\n")
+        ada.read_until("* bob joined tea")
+        ada.send(f"/ban bob 1h {_SECRET}\n")
+        bob.read_until(f"* You were banned from tea for 1 h, by ada ({_SECRET})")
+        server.process.terminate()
+        status, output, log = server.wait()
+    assert status == 0
+    assert _SECRET not in log + output
+    assert re.findall("event=(.*) by=ada", log) == [
+        "restricted conn=1.2 nick=bob room=tea what=mute",
+        "lifted conn=1.2 nick=bob room=tea what=mute",
+        "expelled conn=1.2 nick=bob room=tea",
+        "expelled conn=1.2 nick=bob room=tea",
+    ]
+    assert "event=left" not in log
+
+
 def test_the_log_tells_how_one_talks_in_a_room_and_not_the_secret_of_it() -> None:
     with listening() as (server, address):
         typed = f"/nick ada\n/join tea\n/slow 10s\n/secret {_SECRET}\n/private off\n/slow off\n"
