@@ -177,8 +177,10 @@ def test_the_log_tells_who_did_what_to_whom() -> None:
     with (
         listening() as (server, address),
         Talker(address, "/nick ada\n/join tea\n") as ada,
-        Talker(address, "/nick bob\n/join tea\n") as bob,
+        Talker(address, "") as bob,
     ):
+        ada.read_until("* You joined tea")
+        bob.send("/nick bob\n/join tea\n")
         ada.read_until("* bob joined tea")
         ada.send(f"/mute bob 1m {_SECRET}\n/unmute bob\n/kick bob\n")
         bob.read_until("* You were put out of tea by ada")

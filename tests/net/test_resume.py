@@ -343,7 +343,7 @@ def test_twenty_answers_at_once_arrive_whole_over_a_slow_connection() -> None:
         for _ in range(20):
             answer = ada.read_until("* That was the history.")
             assert answer[1:-1] == [f"[room0] guest-1: {text}" for text in texts]
-        assert ada.read_line() == "* 2 in room0: ada, guest-1"
+        assert ada.read_line() == "* 2 in room0: ada, guest-1. Moderators: ada"
         assert server.node.counters.overruns == 0
 
 

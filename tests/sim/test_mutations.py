@@ -1415,9 +1415,11 @@ def a_letter_comes_to_one_device(patch: Patch) -> Parts:
 
 
 def a_room_is_that_of_the_device_that_joins(patch: Patch) -> Parts:
-    def add(room: Room, person: Person) -> None:
+    def add(room: Room, person: Person, *, speaks: bool) -> None:
         room.members[person.id] = person
         room.admit(person)
+        if speaks:
+            person.speaks[room.key] = room.seq
 
     def remove(room: Room, person: Person) -> None:
         for each in person.everywhere:

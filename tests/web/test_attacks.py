@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.cli.serving import Talker
-from tests.web.conftest import LIMIT_S, People, Program, Site
+from tests.web.conftest import LIMIT_S, People, Program, Site, agree
 
 Serve = Callable[..., Site]
 
@@ -361,7 +361,6 @@ def test_half_characters_that_are_typed_break_nothing(
         quote("\u202e" * 100),
         "#" * 100,
         "__proto__",
-        "claim=" + "x" * 5_000,
         "a%0Ab%0D/nick%20evil",
     ],
 )
@@ -377,6 +376,25 @@ def test_any_address_opens_the_page(serve: Serve, people: People, fragment: str)
         pia.press("#room", "Enter")
     pia.wait_for_selector("#app:not([hidden])")
     pia.evaluate("fragment => { location.hash = fragment; }", fragment)
+    say(pia, "here I am")
+    shows(pia, "here I am")
+    unharmed(pia)
+
+
+@pytest.mark.parametrize("code", ["x" * 5_000, "%00%ff", quote(HOSTILE[1]), HOSTILE[1]])
+def test_any_code_in_an_address_is_refused_in_a_sentence(
+    serve: Serve, people: People, code: str
+) -> None:
+    site = serve("--in-memory")
+    pia = people.opens(f"{site.url}#claim={code}", script=_WATCH)
+    agree(pia)
+    expect(pia.locator("#enter-error")).not_to_be_empty()
+    expect(pia).to_have_url(site.url)
+    pia.fill("#nick", "pia")
+    pia.press("#room", "Enter")
+    pia.wait_for_selector("#app:not([hidden])")
+    pia.evaluate("code => { location.hash = `#claim=${code}`; }", code)
+    agree(pia)
     say(pia, "here I am")
     shows(pia, "here I am")
     unharmed(pia)
