@@ -1554,7 +1554,7 @@ FORGETTING: list[tuple[Mutation, str]] = [
 # … and these where nodes share it, and this befalls them.
 SHARED: list[tuple[Mutation, str, str]] = [
     (a_boot_that_is_over_is_not_fenced, "one_log", "node stopped"),
-    (a_batch_that_comes_again_is_taken_in_again, "one_log", "calls"),
+    (a_batch_that_comes_again_is_taken_in_again, "one_log", "answers lost"),
     (a_new_engine_takes_batches_in_before_it_is_repaired, "leases", "replica promoted"),
     (a_new_engine_does_not_wait_for_all_who_can_repair_it, "leases", "losses"),
     (two_nodes_repair_at_once, "one_log", "replica promoted"),
@@ -1569,7 +1569,11 @@ SHARED: list[tuple[Mutation, str, str]] = [
     ),
     (nobody_says_that_a_dead_node_is_over, "sessions", "deaths"),
     (a_log_that_has_lost_its_end_does_not_say_so, "losses", "losing take-overs"),
-    (a_node_reads_on_in_the_log_that_went_on_without_it, "one_log", "forks"),
+    (
+        a_node_reads_on_in_the_log_that_went_on_without_it,
+        "one_log",
+        "forks after a promotion",
+    ),
     (what_was_seen_of_the_lost_end_is_not_cut_back, "losses", "forks"),
     (the_client_stays_in_its_epoch, "losses", "losing take-overs"),
     (an_archive_is_not_cut_where_its_log_has_lost_its_end, "on_disk", "forked archives"),
@@ -1577,7 +1581,7 @@ SHARED: list[tuple[Mutation, str, str]] = [
 
 
 # What is looked for where engines are lost with what no node has.
-LOSSES_ONLY = {"forks", "forked archives", "losing take-overs"}
+LOSSES_ONLY = {"forks", "forks after a promotion", "forked archives", "losing take-overs"}
 
 
 def shared_seeds(what: str) -> Iterator[int]:
@@ -1589,6 +1593,9 @@ def shared_seeds(what: str) -> Iterator[int]:
             continue
         kinds = Counter(fault.kind for fault in sharing.faults)
         kinds["calls"] = 2 * bool(sharing.call_fault_every)
+        # Many answers are lost, each on its way for a while, and nothing else happens.
+        if sharing.call_fault_every == 100 and sharing.engine_ms >= 5 and not sharing.faults:
+            kinds["answers lost"] = 2
         if sharing.snapshot_every < 20 and sharing.hurry > 20:
             kinds["trims"] = kinds["node stopped"]
         if sharing.lost >= 40 and sharing.engine_ms >= 5:
@@ -1597,6 +1604,8 @@ def shared_seeds(what: str) -> Iterator[int]:
         forks = [fault for fault in sharing.faults if fault.kind == "engine forked"]
         kinds["forks"] = 2 * any(6_000 < fault.ms < 9_000 for fault in forks)
         kinds["forked archives"] = kinds["forks"] * sharing.has_archives
+        if len(forks) == 1 and kinds["replica promoted"] and len(sharing.faults) <= 4:
+            kinds["forks after a promotion"] = kinds["forks"]
         if not sharing.has_replica:
             kinds["losing take-overs"] = kinds["replica promoted"]
         if not (sharing.has_folders or sharing.is_numbered):  # who comes back is somebody else
