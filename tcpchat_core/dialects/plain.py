@@ -43,7 +43,7 @@ class Plain(Flavour, frozen=True):
             return _said(notice, "\n").encode()
         if isinstance(notice, Sent):
             return b""
-        lines = _lines(notice)
+        lines = told_lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
 
@@ -162,14 +162,19 @@ def decode_lines(lines: Sequence[bytes]) -> list[Request | Rejected]:
 
 def utc_time(at: int) -> str:
     """A time of the log, for people: UTC, to the minute."""
+    return f"{utc_second(at):%Y-%m-%d %H:%M}"
+
+
+def utc_second(at: int) -> dt.datetime:
+    """A time of the log, to the second; of what no date can say, the first or the last."""
     seconds = min(max(at // 1_000, 0), _LAST_SECOND)
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M}"
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _said(said: Said, end: str = "") -> str:
     if said.emote:
         if said.redacted:
-            return f"[{said.room}] * {said.nick} (taken back){end}"
+            return f"[{said.room}] * {said.nick} {TAKEN_BACK}{end}"
         return f"[{said.room}] * {said.nick} {said.text}{end}"
     return f"[{said.room}] {said.nick}: {said.text}{end}"
 
@@ -179,7 +184,7 @@ def _names(nicks: tuple[str, ...], count: int) -> str:
     return shown if count <= MAX_NAMES_SHOWN else f"{shown} and {count - MAX_NAMES_SHOWN} more"
 
 
-_Moderation: TypeAlias = (
+Moderation: TypeAlias = (
     notices.Restricted
     | notices.Lifted
     | notices.RoleSet
@@ -190,14 +195,15 @@ _Moderation: TypeAlias = (
 )
 
 
-def _lines(notice: Notice) -> list[str]:  # one table row per notice
+def told_lines(notice: Notice) -> list[str]:  # one table row per notice
+    """The lines that tell a notice, without their ends; those of the server begin with `* `."""
     assert not isinstance(notice, (Said, Sent)), "encoded above"
     match notice:
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
         case notices.Left(room, nick, own, by):
             if by:
-                return [_put_out(notice)]
+                return [f"* {put_out_text(notice)}"]
             return [f"* You left {room}" if own else f"* {nick} left {room}"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
@@ -276,7 +282,7 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             | notices.Expelled()
             | notices.Invited()
         ):
-            return [f"* {_moderation_text(notice)}"]
+            return [f"* {moderation_text(notice)}"]
         case notices.Claimed(account, number, admin, token):
             who = f"{account}, who looks after this server" if admin else account
             here = f"* This is device {number} of {who}" if number else f"* You are {who}"
@@ -297,7 +303,7 @@ def _lines(notice: Notice) -> list[str]:  # one table row per notice
             assert_never(notice)
 
 
-def _moderation_text(notice: _Moderation) -> str:
+def moderation_text(notice: Moderation) -> str:
     """What somebody did who looks after a room or the server, as one line."""
     match notice:
         case notices.Restricted(room, nick, what, until, by, at, reason, own):
@@ -334,6 +340,9 @@ def _whose(nick: str, by: str) -> str:
     return f" that {nick} had said" if nick not in ("", by) else ""
 
 
+# What stands in the place of a message that was taken back.
+TAKEN_BACK: Final = "(taken back)"
+
 # What a room is that is nothing else.
 OPEN: Final = "open"
 
@@ -361,13 +370,13 @@ def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_tim
     return " ".join(filter(None, words))
 
 
-def _put_out(left: notices.Left) -> str:
+def put_out_text(left: notices.Left) -> str:
     """How a moderator's putting somebody out is told."""
     who = "You were" if left.own else f"{left.nick} was"
     if not left.until:
-        return f"* {who} put out of {left.room} by {left.by}{_why(left.reason)}"
+        return f"{who} put out of {left.room} by {left.by}{_why(left.reason)}"
     lasts = shown_duration(left.until - left.at)
-    return f"* {who} banned from {left.room} for {lasts}, by {left.by}{_why(left.reason)}"
+    return f"{who} banned from {left.room} for {lasts}, by {left.by}{_why(left.reason)}"
 
 
 def restrained(what: str, room: str) -> str:
