@@ -1,0 +1,158 @@
+"""Answers that are lists: who is in a room, which rooms there are, who is banned from one.
+
+One question of the core has several answers in IRC, by the command that asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NamedTuple
+
+from tcpchat_core import notices
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.numerics import Code, numeric
+from tcpchat_core.dialects.irc.wire import SERVER, channel, listed, person, word
+from tcpchat_core.dialects.plain import told_lines
+from tcpchat_core.names import is_same_room
+
+# Whose host is this, in answers that say it. Nobody is told where others come from.
+_USER: Final = "~u"
+_NOBODYS_ADDRESS: Final = "0.0.0.0"  # noqa: S104 # nothing is bound to it
+_NO_ACCOUNT: Final = "0"
+
+
+class Options(NamedTuple):
+    """What a client has asked for that changes nothing but its own answers."""
+
+    multi_prefix: bool = False
+    userhost_in_names: bool = False
+    implicit_names: bool = True
+    echo_message: bool = False
+
+
+class Ranks(NamedTuple):
+    """Who has which rank in a room, and whether a client is shown all of them or the highest."""
+
+    owners: Collection[str]
+    moderators: Collection[str]
+    are_all_shown: bool
+
+    def of(self, nick: str) -> str:
+        """The prefixes of somebody, highest first."""
+        prefixes = f"{'~' if nick in self.owners else ''}{'@' if nick in self.moderators else ''}"
+        return prefixes if self.are_all_shown else prefixes[:1]
+
+
+def names(
+    nick: str, options: Options, room: str, nicks: Iterable[str], ranks: Ranks
+) -> list[bytes]:
+    """The 353s and the 366 of a room; the room is as the client is told of it."""
+    shown: Callable[[str], str] = person if options.userhost_in_names else word
+    entries = [f"{ranks.of(each)}{shown(each)}" for each in nicks]
+    return [
+        *listed(SERVER, Code.NAMREPLY, nick, "=", room, entries=entries),
+        numeric(Code.ENDOFNAMES, nick, room, text="End of NAMES"),
+    ]
+
+
+def members(nick: str, options: Options, told: notices.Members, how: How) -> bytes:
+    """Who is in a room, as NAMES, WHO or MODE asked for it."""
+    room = channel(told.room)
+    ranks = Ranks(frozenset(told.owners), frozenset(told.moderators), options.multi_prefix)
+    match how.command:
+        case "WHO":
+            return _who(nick, how, room, told.nicks, ranks)
+        case "MODE":
+            return numeric(Code.CHANNELMODEIS, nick, room, "+n")
+        case _:
+            return b"".join(names(nick, options, room, told.nicks, ranks))
+
+
+def _who(nick: str, how: How, room: str, nicks: Iterable[str], ranks: Ranks) -> bytes:
+    end = numeric(Code.ENDOFWHO, nick, how.target or room, text="End of WHO")
+    if how.fields:
+        rows = [_extended(nick, how, room, each, f"H{ranks.of(each)}") for each in nicks]
+    else:
+        rows = [
+            numeric(
+                Code.WHOREPLY, nick, room, _USER, SERVER, SERVER, each, f"H{ranks.of(each)}",
+                text=f"0 {each}",
+            )
+            for each in nicks
+        ]  # fmt: skip # one row of the list
+    return b"".join([*rows, end])
+
+
+def _extended(nick: str, how: How, room: str, of: str, flags: str) -> bytes:
+    """One row of an extended WHO: the fields that were asked for, in their own order."""
+    values = {
+        "t": how.token or "0",
+        "c": room,
+        "u": _USER,
+        "i": _NOBODYS_ADDRESS,
+        "h": SERVER,
+        "s": SERVER,
+        "n": of,
+        "f": flags,
+        "d": "0",
+        "l": "0",
+        "a": _NO_ACCOUNT,
+        "o": "n/a",
+    }
+    row = [value for field, value in values.items() if field in how.fields]
+    return numeric(Code.WHOSPCRPL, nick, *row, text=of if "r" in how.fields else None)
+
+
+def room_list(nick: str, told: notices.RoomList, how: How) -> bytes:
+    """Which rooms there are; or those of them that LIST has named."""
+    wanted = [room for room in how.target.split(",") if room]
+    rows = [
+        numeric(Code.LIST, nick, channel(info.room), f"{info.members}", text=info.topic)
+        for info in told.rooms
+        if not wanted or any(is_same_room(info.room, room) for room in wanted)
+    ]
+    return b"".join(
+        [
+            numeric(Code.LISTSTART, nick, "Channel", text="Users  Name"),
+            *rows,
+            numeric(Code.LISTEND, nick, text=f"{told.more} more" if told.more else "End of LIST"),
+        ]
+    )
+
+
+def ban_list(nick: str, told: notices.RestrictionList) -> tuple[list[bytes], list[str], bytes]:
+    """The bans of a room, the mutes in words, for which IRC has no list, and the end."""
+    room = channel(told.room)
+    bans = [row for row in told.restrictions if row.what == "ban"]
+    rest = tuple(row for row in told.restrictions if row.what != "ban")
+    words = told_lines(notices.RestrictionList(told.room, rest, told.at)) if rest else []
+    rows = [numeric(Code.BANLIST, nick, room, mask(row.nick), row.by) for row in bans]
+    return rows, words, numeric(Code.ENDOFBANLIST, nick, room, text="End of the list of bans")
+
+
+def mask(nick: str) -> str:
+    """Whom a ban is of. It is of somebody, and not of an address or of all who are called so."""
+    return f"{word(nick)}!*@*"
+
+
+def topic(nick: str, told: notices.TopicSet) -> bytes:
+    """The topic of a room, who set it and when."""
+    room = channel(told.room)
+    if not told.topic:
+        return numeric(Code.NOTOPIC, nick, room, text="No topic is set")
+    return numeric(Code.TOPIC, nick, room, text=told.topic) + numeric(
+        Code.TOPICWHOTIME, nick, room, told.nick, f"{max(told.at, 0) // 1_000}"
+    )
+
+
+def help_lines(nick: str, told: notices.HelpText, how: How) -> bytes:
+    """Lines about the commands, as HELP is answered."""
+    subject = how.target or "*"
+    first, *rest = told.lines or ("",)
+    return b"".join(
+        [
+            numeric(Code.HELPSTART, nick, subject, text=first),
+            *[numeric(Code.HELPTXT, nick, subject, text=each) for each in rest],
+            numeric(Code.ENDOFHELP, nick, subject, text="End of HELP"),
+        ]
+    )

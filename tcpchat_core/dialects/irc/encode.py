@@ -1,0 +1,379 @@
+"""What somebody is told, as an IRC client reads it.
+
+Rules:
+
+1. What all of a room are told is written once for each flavour, and depends on nothing but the
+   notice and the flavour. What one client is told alone names its nick, and heeds its `Options`.
+2. What IRC has a form for is told in it. All else is a NOTICE, in the words of the plain dialect.
+3. A message is a PRIVMSG of its author. Of the history, too: with its time as a tag if the client
+   takes tags, else with its time in front of the text, so that no bot answers what is long past.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, assert_never
+
+from tcpchat_core import events, notices
+from tcpchat_core.dialects import Flavour
+from tcpchat_core.dialects.irc import answers
+from tcpchat_core.dialects.irc.answers import Options, Ranks
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.numerics import (
+    Code,
+    isupport,
+    lusers,
+    motd,
+    numeric,
+    refusal,
+    welcome,
+)
+from tcpchat_core.dialects.irc.wire import (
+    SERVER,
+    channel,
+    line,
+    person,
+    said_lines,
+    said_opening,
+    tag_value,
+    time_tag,
+)
+from tcpchat_core.dialects.plain import (
+    TAKEN_BACK,
+    Moderation,
+    moderation_text,
+    put_out_text,
+    told_lines,
+    utc_time,
+)
+from tcpchat_core.names import Name, room_name
+from tcpchat_core.notices import Notice, Said
+
+__all__ = [
+    "NO_TAGS",
+    "TIME",
+    "TIME_AND_MSGID",
+    "Irc",
+    "Options",
+    "encode_answer",
+    "encode_receipt",
+    "isupport",
+    "lusers",
+    "motd",
+    "numeric",
+    "refusal",
+    "welcome",
+]
+
+# Which tags a client takes.
+NO_TAGS: Final = 0
+TIME: Final = 1
+TIME_AND_MSGID: Final = 2
+
+
+class Irc(Flavour, frozen=True):
+    """Lines of IRC. `epoch` is what ids of messages begin with, and is of use only with them."""
+
+    tags: int = NO_TAGS
+    extended_join: bool = False
+    epoch: str = ""
+
+    acknowledges = False
+
+    def encode(self, notice: Notice) -> bytes:
+        """What everybody is told."""
+        # By far the most frequent, and nearly always one line that needs no care.
+        if isinstance(notice, Said) and not notice.emote:
+            text = notice.text
+            head, size = said_opening(notice.nick, notice.room)
+            if len(text) <= size and text.isascii() and text.isprintable():
+                if not self.tags:
+                    return f"{head}{text}\r\n".encode()
+                return f"{_tags(self, notice)}{head}{text}\r\n".encode()
+        return encode_answer(self, _NOBODYS_OPTIONS, "", notice, None)
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """What somebody is told who has asked for no more than the flavour says."""
+        return encode_answer(self, _NOBODYS_OPTIONS, nick, notice, request)
+
+
+_NOBODYS_OPTIONS: Final = Options()
+
+# As which the others are told of somebody who has no account, or may have one.
+_NO_ACCOUNT: Final = "*"
+
+
+def encode_receipt(
+    flavour: Irc, options: Options, nick: str, receipt: Notice, notice: Notice
+) -> bytes:
+    """What an author is told in the place of the `notice` that all others are."""
+    if not isinstance(receipt, notices.Sent):
+        return encode_answer(flavour, options, nick, receipt, None)
+    return flavour.encode(notice) if options.echo_message else b""
+
+
+def encode_answer(
+    flavour: Irc, options: Options, nick: str, notice: Notice, request: object
+) -> bytes:
+    """What one client is told, as a rule the answer to `request`, which may be a `How`.
+
+    `nick` is the client's own, "" when it is not known.
+    """
+    match notice:
+        case Said():
+            return _said(flavour, notice)
+        case notices.Told():
+            return _told(flavour, nick, notice)
+        case notices.Sent():
+            return _echo(flavour, options, nick, notice, request)
+        case notices.Entered():
+            return _entered(flavour, options, nick, notice)
+        case notices.Welcome():
+            return welcome(notice.nick, notice)
+        case notices.Rejected():
+            return refusal(nick, notice, request)
+        case notices.HistoryPage(_, messages) if messages:
+            return b"".join([_said_before(flavour, each) for each in messages])
+        case (
+            notices.Members()
+            | notices.RoomList()
+            | notices.RestrictionList()
+            | notices.TopicSet()
+            | notices.HelpText()
+        ):
+            return _answer(flavour, options, nick, notice, request)
+        case (
+            notices.Restricted()
+            | notices.Lifted()
+            | notices.RoleSet()
+            | notices.ModeSet()
+            | notices.Redacted()
+            | notices.Expelled()
+            | notices.Invited()
+        ):
+            return _moderation(nick, notice)
+        case notices.Pinged() | notices.Ponged() | notices.Closing():
+            return _of_connection(notice)
+        case notices.Joined() | notices.Left() | notices.Gone() | notices.Renamed():
+            return _came_or_went(flavour, notice)
+        case (
+            notices.Announced()
+            | notices.HistoryPage()
+            | notices.SearchResults()
+            | notices.ActList()
+            | notices.DeviceList()
+            | notices.Claimed()
+            | notices.PasswordSet()
+            | notices.Offered()
+            | notices.Revoked()
+        ):
+            return _in_words(nick, told_lines(notice))
+        # Of sessions, which are not resumed here, and of what one's other devices have read.
+        case notices.Resumed() | notices.Gap() | notices.Diverged() | notices.ReadUpTo():
+            return b""
+        case _:
+            assert_never(notice)
+
+
+# ── What is said ─────────────────────────────────────────────────────────────────────────────
+
+
+def _said(flavour: Irc, said: Said) -> bytes:
+    id, tags = _id(flavour, said), time_tag(said.at) if flavour.tags else ""
+    text = TAKEN_BACK if said.redacted else said.text
+    room = f"#{said.room}"
+    return said_lines(said.nick, "PRIVMSG", room, text, tags=tags, id=id, emote=said.emote)
+
+
+def _said_before(flavour: Irc, said: Said) -> bytes:
+    if flavour.tags or not said.at:
+        return _said(flavour, said)
+    text = TAKEN_BACK if said.redacted else said.text
+    text = f"[{utc_time(said.at)}] {text}"
+    return said_lines(said.nick, "PRIVMSG", f"#{said.room}", text, emote=said.emote)
+
+
+def _tags(flavour: Irc, said: Said) -> str:
+    time = time_tag(said.at)
+    if flavour.tags < TIME_AND_MSGID:
+        return time
+    before, after = _id_parts(flavour.epoch, said.room)
+    return f"@msgid={before}{said.seq}{after};{time[1:]}"
+
+
+def _id(flavour: Irc, said: Said) -> str:
+    """What names a message, and is the same for everybody: `<epoch>.<seq>.<key of the room>`."""
+    if flavour.tags < TIME_AND_MSGID:
+        return ""
+    before, after = _id_parts(flavour.epoch, said.room)
+    return f"{before}{said.seq}{after}"
+
+
+@lru_cache(maxsize=4_096)  # rooms are few, and come again with every message
+def _id_parts(epoch: str, room: str) -> tuple[str, str]:
+    name = room_name(room)
+    key = name.key if isinstance(name, Name) else room
+    return f"{tag_value(epoch)}.", f".{tag_value(key)}"
+
+
+def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
+    author, target = (nick, told.to) if told.to else (told.nick, nick)
+    tags = time_tag(told.at) if flavour.tags else ""
+    return said_lines(author, "PRIVMSG", target, told.text, tags=tags)
+
+
+def _echo(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request: object) -> bytes:
+    """What one has said to somebody alone, if one wants to hear it oneself."""
+    if not (options.echo_message and isinstance(request, events.Tell)):
+        return b""
+    tags = time_tag(sent.at) if flavour.tags else ""
+    return said_lines(nick, "PRIVMSG", sent.nick or request.nick, request.text, tags=tags)
+
+
+# ── Coming and going ─────────────────────────────────────────────────────────────────────────
+
+
+def _join(flavour: Irc, nick: str, room: str, at: int) -> bytes:
+    tags = time_tag(at) if flavour.tags else ""
+    if flavour.extended_join:
+        return line(person(nick), "JOIN", channel(room), _NO_ACCOUNT, text=nick, tags=tags)
+    return line(person(nick), "JOIN", channel(room), tags=tags)
+
+
+def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered) -> bytes:
+    if entered.again:
+        return b""  # IRC knows no room that is the current one
+    room = channel(entered.room)
+    lines = [_join(flavour, nick, entered.room, entered.at)]
+    if entered.topic:
+        lines.append(numeric(Code.TOPIC, nick, room, text=entered.topic))
+    if options.implicit_names:
+        ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
+        lines += answers.names(nick, options, room, entered.members, ranks)
+        if (more := entered.count - len(entered.members)) > 0:
+            text = f"… and {more} more; NAMES lists them all"
+            lines.append(line(SERVER, "NOTICE", room, text=text))
+    lines += [_said_before(flavour, each) for each in entered.history]
+    return b"".join(lines)
+
+
+_CameOrWent = notices.Joined | notices.Left | notices.Gone | notices.Renamed
+
+
+def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
+    match notice:
+        case notices.Joined(room, nick, _, at):
+            return _join(flavour, nick, room, at)
+        case notices.Renamed(old, new):
+            return line(person(old), "NICK", new)
+        case notices.Gone(nick, reason):
+            return line(person(nick), "QUIT", text=reason)
+        case notices.Left(room, nick, by=""):
+            return line(person(nick), "PART", channel(room))
+        case notices.Left(room, nick, by=by, reason=reason, until=until):
+            name = channel(room)
+            if not until:
+                return line(person(by), "KICK", name, nick, text=reason or by)
+            return line(person(by), "MODE", name, "+b", answers.mask(nick)) + line(
+                person(by), "KICK", name, nick, text=put_out_text(notice)
+            )
+        case _:
+            assert_never(notice)
+
+
+# ── Answers ──────────────────────────────────────────────────────────────────────────────────
+
+
+_Answer = (
+    notices.Members
+    | notices.RoomList
+    | notices.RestrictionList
+    | notices.TopicSet
+    | notices.HelpText
+)
+
+# What was asked by no command of IRC is answered as its usual one.
+_USUAL: Final = How("")
+
+
+def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request: object) -> bytes:
+    how = request if isinstance(request, How) else None
+    match notice:
+        case notices.Members():
+            return answers.members(nick, options, notice, how or _USUAL)
+        case notices.RoomList():
+            return answers.room_list(nick, notice, how or _USUAL)
+        case notices.RestrictionList():
+            rows, words, end = answers.ban_list(nick, notice)
+            return b"".join([*rows, _in_words(nick, words), end])
+        case notices.HelpText():
+            return answers.help_lines(nick, notice, how or _USUAL)
+        case notices.TopicSet() if how is not None:
+            return answers.topic(nick, notice)
+        case notices.TopicSet(room, topic, by, at=at):
+            tags = time_tag(at) if flavour.tags else ""
+            return line(person(by), "TOPIC", channel(room), text=topic, tags=tags)
+        case _:
+            assert_never(notice)
+
+
+def _of_connection(notice: notices.Pinged | notices.Ponged | notices.Closing) -> bytes:
+    match notice:
+        case notices.Pinged():
+            return line("", "PING", text=SERVER)
+        case notices.Ponged(id):
+            return line(SERVER, "PONG", SERVER, text=id or "")
+        case notices.Closing(reason):
+            return line("", "ERROR", text=reason)
+        case _:
+            assert_never(notice)
+
+
+def _in_words(target: str, lines: list[str]) -> bytes:
+    """What the server says to a room, or to one person, in the words of the plain dialect."""
+    said = [each.removeprefix("* ") for each in lines]
+    return b"".join([said_lines("", "NOTICE", target, each) for each in said])
+
+
+# ── Moderation ───────────────────────────────────────────────────────────────────────────────
+
+
+def _moderation(nick: str, notice: Moderation) -> bytes:
+    """What somebody did who looks after a room: as a mode if there is one, and in words."""
+    words = [moderation_text(notice)]
+    match notice:
+        case notices.Restricted(room, own=own) | notices.Lifted(room, own=own) if own or not room:
+            return _in_words(nick, words)
+        case notices.Restricted(room, of, "ban", _, by):
+            return _mode(by, room, "+b", answers.mask(of)) + _in_words(f"#{room}", words)
+        case notices.Lifted(room, of, "ban", by):
+            return _mode(by, room, "-b", answers.mask(of))
+        case notices.RoleSet(room, of, role, by):
+            return _mode(by, room, _ROLE_MODES.get(role, "-o"), of)
+        case notices.ModeSet(room, by):
+            return _mode(by, room, mode_letters(notice)) + _in_words(f"#{room}", words)
+        case notices.Invited(room, by, nick=of) if of and of != nick:
+            return numeric(Code.INVITING, nick, of, channel(room))
+        case notices.Invited(room, by, nick=of) if of:
+            return line(person(by), "INVITE", of, channel(room))
+        case notices.Expelled() | notices.Invited():
+            return _in_words(nick, words)
+        case notices.Redacted() | notices.Restricted() | notices.Lifted():
+            return _in_words(f"#{notice.room}", words)
+        case _:
+            assert_never(notice)
+
+
+_ROLE_MODES: Final = {"owner": "+q", "moderator": "+o"}
+
+
+def _mode(by: str, room: str, *words: str) -> bytes:
+    return line(person(by), "MODE", channel(room), *words)
+
+
+def mode_letters(mode: notices.ModeSet) -> str:
+    """How one talks in a room, as modes: those that are so, then those that are not."""
+    letters = {"i": mode.private, "s": mode.private, "m": mode.moderated, "S": mode.slow_ms}
+    plus = "".join([letter for letter, is_so in letters.items() if is_so])
+    minus = "".join([letter for letter, is_so in letters.items() if not is_so])
+    return f"{'+' if plus else ''}{plus}{'-' if minus else ''}{minus}"

@@ -1,0 +1,324 @@
+"""What IRC has numbers for: the welcome, what the server can do, and why something was not done.
+
+The numbers are those of RFC 2812 and of the ircdocs.horse lists, the tokens those of RPL_ISUPPORT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
+from tcpchat_core.notices import Limits, Rejected, Welcome
+
+# More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
+_MAX_TOKENS: Final = 13
+
+# As much of a MOTD as any client shows in a line.
+_MOTD_HEAD: Final = "- "
+
+
+class Code(StrEnum):
+    """The numerics that are in use, by their names without RPL_ and ERR_."""
+
+    WELCOME = "001"
+    YOURHOST = "002"
+    CREATED = "003"
+    MYINFO = "004"
+    ISUPPORT = "005"
+    UMODEIS = "221"
+    LUSERCLIENT = "251"
+    LUSERME = "255"
+    TRYAGAIN = "263"
+    AWAY = "301"
+    USERHOST = "302"
+    ISON = "303"
+    UNAWAY = "305"
+    NOWAWAY = "306"
+    WHOISUSER = "311"
+    WHOISSERVER = "312"
+    WHOWASUSER = "314"
+    ENDOFWHO = "315"
+    WHOISIDLE = "317"
+    ENDOFWHOIS = "318"
+    WHOISCHANNELS = "319"
+    LISTSTART = "321"
+    LIST = "322"
+    LISTEND = "323"
+    CHANNELMODEIS = "324"
+    NOTOPIC = "331"
+    TOPIC = "332"
+    TOPICWHOTIME = "333"
+    INVITING = "341"
+    VERSION = "351"
+    WHOREPLY = "352"
+    NAMREPLY = "353"
+    WHOSPCRPL = "354"
+    ENDOFNAMES = "366"
+    BANLIST = "367"
+    ENDOFBANLIST = "368"
+    ENDOFWHOWAS = "369"
+    INFO = "371"
+    MOTD = "372"
+    ENDOFINFO = "374"
+    MOTDSTART = "375"
+    ENDOFMOTD = "376"
+    TIME = "391"
+    UNKNOWNERROR = "400"
+    NOSUCHNICK = "401"
+    NOSUCHCHANNEL = "403"
+    CANNOTSENDTOCHAN = "404"
+    TOOMANYCHANNELS = "405"
+    WASNOSUCHNICK = "406"
+    TOOMANYTARGETS = "407"
+    INVALIDCAPCMD = "410"
+    NORECIPIENT = "411"
+    NOTEXTTOSEND = "412"
+    INPUTTOOLONG = "417"
+    UNKNOWNCOMMAND = "421"
+    NOMOTD = "422"
+    NONICKNAMEGIVEN = "431"
+    ERRONEUSNICKNAME = "432"
+    NICKNAMEINUSE = "433"
+    UNAVAILRESOURCE = "437"
+    USERNOTINCHANNEL = "441"
+    NOTONCHANNEL = "442"
+    USERONCHANNEL = "443"
+    NOTREGISTERED = "451"
+    NEEDMOREPARAMS = "461"
+    ALREADYREGISTERED = "462"
+    PASSWDMISMATCH = "464"
+    YOUREBANNEDCREEP = "465"
+    UNKNOWNMODE = "472"
+    INVITEONLYCHAN = "473"
+    BANNEDFROMCHAN = "474"
+    BADCHANMASK = "476"
+    BANLISTFULL = "478"
+    NOPRIVILEGES = "481"
+    CHANOPRIVSNEEDED = "482"
+    UMODEUNKNOWNFLAG = "501"
+    USERSDONTMATCH = "502"
+    HELPNOTFOUND = "524"
+    HELPSTART = "704"
+    HELPTXT = "705"
+    ENDOFHELP = "706"
+
+
+def numeric(code: str, nick: str, *words: str, text: str | None = None) -> bytes:
+    """One numeric for who is called `nick` ("" for who is not called anything yet).
+
+    A last word that is none, for it is empty, has blanks or begins with a colon, is its text.
+    """
+    if text is None and words and word(words[-1]) != words[-1]:
+        *words_before, text = words
+        return line(SERVER, code, nick, *words_before, text=text)
+    return line(SERVER, code, nick, *words, text=text)
+
+
+# ── The welcome ──────────────────────────────────────────────────────────────────────────────
+
+
+def welcome(nick: str, welcome: Welcome) -> bytes:
+    """All that who has registered is told before anything else."""
+    server, version = welcome.server or SERVER, welcome.version
+    return b"".join(
+        [
+            numeric(Code.WELCOME, nick, text=f"Welcome to {server}, {nick}"),
+            numeric(Code.YOURHOST, nick, text=f"Your host is {SERVER}, running version {version}"),
+            numeric(Code.CREATED, nick, text="This server does not say since when it runs"),
+            numeric(Code.MYINFO, nick, SERVER, version, "i", _MODE_LETTERS, _PARAMETER_LETTERS),
+            isupport(nick, welcome),
+            lusers(nick),
+            motd(nick, welcome.motd),
+        ]
+    )
+
+
+# The modes of rooms, as in 004: those that are told, and those of them that name somebody.
+_MODE_LETTERS: Final = "bimnoqstS"
+_PARAMETER_LETTERS: Final = "boq"
+
+
+def isupport(nick: str, welcome: Welcome) -> bytes:
+    """What this server can do, and what it bounds."""
+    tokens = _tokens(welcome)
+    return b"".join(
+        [
+            numeric(
+                Code.ISUPPORT,
+                nick,
+                *tokens[at : at + _MAX_TOKENS],
+                text="are supported by this server",
+            )
+            for at in range(0, len(tokens), _MAX_TOKENS)
+        ]
+    )
+
+
+def _tokens(welcome: Welcome) -> list[str]:
+    network = (welcome.server or SERVER).replace(" ", "\\x20")
+    return [
+        "CASEMAPPING=ascii",
+        "CHANMODES=b,,,imnstS",
+        "CHANTYPES=#",
+        "MODES=1",
+        f"NETWORK={network}",
+        "PREFIX=(qo)~@",
+        "SAFELIST",
+        "TARGMAX=KICK:1,NAMES:1,WHOIS:1",
+        "UTF8MAPPING=rfc8265",
+        "UTF8ONLY",
+        "WHOX",
+        *(_limit_tokens(welcome.limits) if welcome.limits else ()),
+    ]
+
+
+def _limit_tokens(limits: Limits) -> tuple[str, ...]:
+    return (
+        f"CHANLIMIT=#:{limits.rooms_per_person}",
+        f"CHANNELLEN={limits.room_chars + len('#')}",
+        f"NICKLEN={limits.nick_chars}",
+        f"TOPICLEN={limits.topic_chars}",
+    )
+
+
+def lusers(nick: str) -> bytes:
+    """How many there are: a server knows rooms, and LIST tells their people."""
+    return numeric(
+        Code.LUSERCLIENT, nick, text="People here are counted by rooms, as LIST shows them"
+    ) + numeric(Code.LUSERME, nick, text="You are one of them, on one of its servers")
+
+
+def motd(nick: str, lines: tuple[str, ...]) -> bytes:
+    """What the owner of the server says to who comes."""
+    if not lines:
+        return numeric(Code.NOMOTD, nick, text="There is no message of the day")
+    return b"".join(
+        [
+            numeric(Code.MOTDSTART, nick, text=f"- {SERVER} Message of the day -"),
+            *[numeric(Code.MOTD, nick, text=f"{_MOTD_HEAD}{each}") for each in lines],
+            numeric(Code.ENDOFMOTD, nick, text="End of the message of the day"),
+        ]
+    )
+
+
+# ── Refusals ─────────────────────────────────────────────────────────────────────────────────
+
+
+# The commands of IRC that requests are made of, where they are not called the same.
+_COMMANDS: Final = {
+    "say": "PRIVMSG",
+    "tell": "PRIVMSG",
+    "out": "PART",
+    "who": "NAMES",
+    "rooms": "LIST",
+    "role": "MODE",
+    "restrict": "MODE",
+    "lift": "MODE",
+    "restrictions": "MODE",
+}
+
+# What a refusal names before its text: in which order, of what was asked.
+_COMMAND: Final = ("command",)
+_NICK: Final = ("nick",)
+_ROOM: Final = ("room",)
+_TARGET: Final = ("target",)  # the room, or else the nick
+_NICK_AND_ROOM: Final = ("nick", "room")
+
+
+class _Form(NamedTuple):
+    """How a refusal is told."""
+
+    code: Code
+    names: tuple[str, ...] = ()
+
+
+# Each `Reason`, in its order. What is not among these is of a newer server.
+REFUSALS: Final[Mapping[str, _Form]] = {
+    "bad-line": _Form(Code.INPUTTOOLONG),
+    "bad-request": _Form(Code.UNKNOWNERROR, _COMMAND),
+    "password-needed": _Form(Code.PASSWDMISMATCH),
+    "wrong-password": _Form(Code.PASSWDMISMATCH),
+    "unknown-command": _Form(Code.UNKNOWNCOMMAND, _COMMAND),
+    "bad-usage": _Form(Code.NEEDMOREPARAMS, _COMMAND),
+    "bad-name": _Form(Code.NOSUCHCHANNEL, _TARGET),
+    "reserved-name": _Form(Code.ERRONEUSNICKNAME, _NICK),
+    "nick-in-use": _Form(Code.NICKNAMEINUSE, _NICK),
+    "no-such-nick": _Form(Code.NOSUCHNICK, _NICK),
+    "no-current-room": _Form(Code.NOSUCHCHANNEL, _ROOM),
+    "not-in-room": _Form(Code.NOTONCHANNEL, _ROOM),
+    "too-many-rooms": _Form(Code.TOOMANYCHANNELS, _ROOM),
+    "rooms-full": _Form(Code.UNAVAILRESOURCE, _ROOM),
+    "empty-text": _Form(Code.NOTEXTTOSEND),
+    "too-long": _Form(Code.INPUTTOOLONG),
+    "unavailable": _Form(Code.TRYAGAIN, _COMMAND),
+    "no-right": _Form(Code.CHANOPRIVSNEEDED, _ROOM),
+    "banned": _Form(Code.BANNEDFROMCHAN, _ROOM),
+    "muted": _Form(Code.CANNOTSENDTOCHAN, _TARGET),
+    "slow": _Form(Code.CANNOTSENDTOCHAN, _TARGET),
+    "private": _Form(Code.INVITEONLYCHAN, _ROOM),
+    "no-such-message": _Form(Code.UNKNOWNERROR, _COMMAND),
+    "too-many": _Form(Code.UNKNOWNERROR, _COMMAND),
+    "nick-owned": _Form(Code.NICKNAMEINUSE, _NICK),
+    "wrong-code": _Form(Code.PASSWDMISMATCH),
+    "unknown-device": _Form(Code.PASSWDMISMATCH),
+    "too-fast": _Form(Code.TRYAGAIN, _COMMAND),
+}
+
+_UNKNOWN: Final = _Form(Code.UNKNOWNERROR, _COMMAND)
+
+# What is another number for one command; the question is that of the core.
+_OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
+    ("bad-name", "nick"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    ("bad-usage", "nick"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    ("not-in-room", "say"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
+    ("no-such-nick", "kick"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
+    ("no-such-nick", "role"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
+    ("unknown-command", "help"): _Form(Code.HELPNOTFOUND, _TARGET),
+    ("too-many", "restrict"): _Form(Code.BANLISTFULL, _ROOM),
+}
+
+# What is another number where no room is meant: it is all of the server.
+_OF_SERVER: Final[dict[str, _Form]] = {
+    "no-right": _Form(Code.NOPRIVILEGES),
+    "banned": _Form(Code.YOUREBANNEDCREEP),
+}
+
+# Questions to which a list is the answer: nothing is in it for who may not see it.
+_EMPTY: Final = {
+    "NAMES": (Code.ENDOFNAMES, "End of NAMES"),
+    "WHO": (Code.ENDOFWHO, "End of WHO"),
+}
+
+
+def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
+    """Why something was not done; `request` is what was asked, or a `How`, or None."""
+    about = _named(rejected, request)
+    if rejected.reason in {"not-in-room", "bad-name"} and about["command"] in _EMPTY:
+        code, text = _EMPTY[about["command"]]
+        return numeric(code, nick, about["target"], text=text)
+    form = _form(rejected, about["room"])
+    return numeric(form.code, nick, *[about[name] for name in form.names], text=rejected.text)
+
+
+def _form(rejected: Rejected, room: str) -> _Form:
+    if form := _OF_COMMAND.get((rejected.reason, rejected.request)):
+        return form
+    if not room and rejected.reason in _OF_SERVER:
+        return _OF_SERVER[rejected.reason]
+    return REFUSALS.get(rejected.reason, _UNKNOWN)
+
+
+def _named(rejected: Rejected, request: object) -> dict[str, str]:
+    """What there is to name of a request."""
+    command = _COMMANDS.get(rejected.request, rejected.request.upper())
+    if isinstance(request, How):
+        is_room = request.target.startswith("#")
+        nick, room = ("", request.target) if is_room else (request.target, "")
+        command = request.command
+    else:
+        nick, room = getattr(request, "nick", ""), getattr(request, "room", "")
+        room = channel(room) if room else ""
+    return {"command": command, "nick": nick, "room": room, "target": room or nick}

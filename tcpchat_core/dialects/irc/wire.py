@@ -1,0 +1,244 @@
+"""One line of IRC, as a server writes it: `[@tags] :source COMMAND words :text` and CRLF.
+
+Rules:
+
+1. A line has at most 512 bytes, its end included and its tags not (RFC 1459, IRCv3 message-tags).
+2. A word is never empty, holds no blank and does not begin with a colon. Names are so already, by
+   `names.py`; what is not is made so. So nobody can forge a word, or the beginning of the text.
+3. Nothing in a text ends a line: what `sanitize` takes out is not in any.
+4. A text that somebody said and that is too long goes into several lines, cut at blanks; another is
+   cut short, and ends in `…`. No cut is inside a character, or between characters that are seen as
+   one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from tcpchat_core.dialects.plain import utc_second
+from tcpchat_core.names import MAX_ROOM_CHARS
+from tcpchat_core.sanitize import sanitize
+
+# What the server calls itself, and all hosts: where people come from is nobody's business.
+SERVER: Final = "tcpchat"
+
+MAX_LINE_BYTES: Final = 512
+_END_BYTES: Final = 2
+
+# A room with its #. Whatever else stands as a word is shorter, or was typed by who is answered.
+_MAX_WORD_CHARS: Final = MAX_ROOM_CHARS + 1
+
+# Names are few and come again with every message, and seconds with many.
+_CACHE_NAMES: Final = 4_096
+_CACHE_SECONDS: Final = 512
+
+_CUT_SHORT: Final = "…"
+
+_JOINER: Final = "\u200d"
+_VIRAMA: Final = 9  # the combining class of what joins two consonants into one sign
+_MARKS: Final = ("Mn", "Mc", "Me")
+
+
+# ── Words ────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def word(text: str) -> str:
+    """A text that can stand before others in a line; the same, if it is a name."""
+    made = sanitize(text[:_MAX_WORD_CHARS]).replace(" ", "_").lstrip(":")
+    return made or "*"
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def person(nick: str) -> str:
+    """Whose doing a line tells, as its source names them. "" is the server."""
+    return f"{word(nick)}!~u@{SERVER}" if nick else SERVER
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def channel(room: str) -> str:
+    """A room, as IRC names it."""
+    return word(f"#{room.removeprefix('#')}")
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def opening(nick: str, command: str, target: str) -> tuple[str, int]:
+    """How a line begins that says something to a target, and how many bytes of text fit into it."""
+    head = f":{person(nick)} {command} {word(target)} :"
+    return head, MAX_LINE_BYTES - _END_BYTES - len(head.encode())
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def said_opening(nick: str, room: str) -> tuple[str, int]:
+    """The same, of what is said to a room."""
+    return opening(nick, "PRIVMSG", channel(room))
+
+
+# ── Lines ────────────────────────────────────────────────────────────────────────────────────
+
+
+def line(source: str, command: str, *words: str, text: str | None = None, tags: str = "") -> bytes:
+    """One line; a text that does not fit is cut short. `source` is of `person`, or ""."""
+    head = _head(source, command, words)
+    if text is None:
+        return f"{tags}{head}\r\n".encode()
+    size = MAX_LINE_BYTES - _END_BYTES - len(head.encode()) - len(" :")
+    return f"{tags}{head} :{shortened(sanitize(text), size)}\r\n".encode()
+
+
+def said_lines(
+    nick: str,
+    command: str,
+    target: str,
+    text: str,
+    *,
+    tags: str = "",
+    id: str = "",
+    emote: bool = False,
+) -> bytes:
+    """The lines that say a text to a target, as many as it needs; `id` is a tag of the first.
+
+    An emote is a CTCP ACTION in each.
+    """
+    head, size = opening(nick, command, target)
+    before, after = ("\x01ACTION ", "\x01") if emote else ("", "")
+    parts = pieces(sanitize(text), size - len(before) - len(after))
+    lines = [f"{tags}{head}{before}{part}{after}\r\n" for part in parts]
+    lines[0] = f"{joined_tags(id, tags)}{lines[0].removeprefix(tags)}"
+    return "".join(lines).encode()
+
+
+def listed(source: str, command: str, *words: str, entries: list[str]) -> list[bytes]:
+    """Lines that list words as their text, as many in each as fit; none when there are none."""
+    head = _head(source, command, words)
+    size = MAX_LINE_BYTES - _END_BYTES - len(head.encode()) - len(" :")
+    lines: list[bytes] = []
+    row: list[str] = []
+    used = 0
+    for entry in entries:
+        takes = len(entry.encode()) + 1
+        if row and used + takes > size + 1:  # the last has no blank behind it
+            lines.append(f"{head} :{' '.join(row)}\r\n".encode())
+            row, used = [], 0
+        row.append(entry)
+        used += takes
+    if row:
+        lines.append(f"{head} :{' '.join(row)}\r\n".encode())
+    return lines
+
+
+def _head(source: str, command: str, words: Iterable[str]) -> str:
+    return " ".join([*([f":{source}"] if source else []), command, *map(word, words)])
+
+
+# ── Tags ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=_CACHE_SECONDS)
+def _second(second: int) -> str:
+    return f"{utc_second(second * 1_000):%Y-%m-%dT%H:%M:%S}"
+
+
+def time_tag(at: int) -> str:
+    """When something was, as a line's only tag (IRCv3 server-time)."""
+    second, ms = divmod(at, 1_000)
+    return f"@time={_second(second)}.{ms:03}Z "
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def tag_value(text: str) -> str:
+    """A text as it can stand in a tag."""
+    return word(text).replace("\\", "\\\\").replace(";", "\\:")
+
+
+def joined_tags(id: str, tags: str) -> str:
+    """A message's id in front of the other tags of its line."""
+    if not id:
+        return tags
+    return f"@msgid={id};{tags[1:]}" if tags else f"@msgid={id} "
+
+
+# ── Long texts ───────────────────────────────────────────────────────────────────────────────
+
+
+def pieces(text: str, size: int) -> list[str]:
+    """A text in pieces of at most `size` bytes: cut at blanks, which are left out there, or where
+    there are none between characters that are seen as such. At least one piece.
+    """
+    found: list[str] = []
+    while (fits := _fitting(text, size)) < len(text):
+        cut = _blank(text, fits) or _between(text, fits)
+        if piece := text[:cut].rstrip(" "):
+            found.append(piece)
+        text = _without_blanks(text[cut:])
+    return [*found, text] if text or not found else found
+
+
+def shortened(text: str, size: int) -> str:
+    """A text of at most `size` bytes, which ends in `…` if it was longer."""
+    if _fitting(text, size) == len(text):
+        return text
+    return pieces(text, size - len(_CUT_SHORT.encode()))[0] + _CUT_SHORT
+
+
+def _fitting(text: str, size: int) -> int:
+    """How many characters of a text are in so many bytes."""
+    start = text[:size]  # no character has less than a byte
+    return len(start) if start.isascii() else len(start.encode()[:size].decode(errors="ignore"))
+
+
+def _blank(text: str, end: int) -> int:
+    """The last place up to `end` where a text can be cut at a blank; 0 when there is none."""
+    cut = text.rfind(" ", 1, end + 1)
+    while cut > 0 and _is_joined(text, cut + 1):
+        cut = text.rfind(" ", 1, cut)
+    return max(cut, 0)
+
+
+def _between(text: str, end: int) -> int:
+    """The last place up to `end` between two characters as people see them, after the first.
+
+    A sequence that alone is longer is cut all the same.
+    """
+    for cut in range(end, 0, -1):
+        if not _is_joined(text, cut):
+            return cut
+    return end
+
+
+def _without_blanks(text: str) -> str:
+    """A text without the blanks at its start; but one that bears a mark belongs to it."""
+    stripped = text.lstrip(" ")
+    blanks = len(text) - len(stripped)
+    return text[blanks - 1 :] if blanks and _is_joined(text, blanks) else stripped
+
+
+def _is_joined(text: str, at: int) -> bool:
+    """Whether the characters before and after a place are seen as one, by a simple rule.
+
+    Marks, joiners, variation selectors, the colours of emoji, jamo of Hangul, and pairs of regional
+    indicators (flags); what a full one would add is rare (Unicode's UAX 29 has tables for it).
+    """
+    if at >= len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    if after.isascii():
+        return False
+    if (
+        before == _JOINER
+        or after in {_JOINER, "\u200c"}
+        or unicodedata.combining(before) == _VIRAMA
+    ):
+        return True
+    if "\U0001f1e6" <= after <= "\U0001f1ff":
+        rest = text[:at].rstrip("".join(map(chr, range(0x1F1E6, 0x1F200))))
+        return (at - len(rest)) % 2 == 1
+    return (
+        unicodedata.category(after) in _MARKS
+        or "\U0001f3fb" <= after <= "\U0001f3ff"  # colours of skin
+        or "\U000e0020" <= after <= "\U000e007f"  # tags, of the flags of regions
+        or "\u1160" <= after <= "\u11ff"  # vowels and finals of Hangul
+    )
