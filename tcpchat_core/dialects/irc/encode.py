@@ -86,7 +86,8 @@ class Irc(Flavour, frozen=True):
         if isinstance(notice, Said) and not notice.emote:
             text = notice.text
             head, size = said_opening(notice.nick, notice.room)
-            if len(text) <= size and text.isascii() and text.isprintable():
+            most = len(text) if text.isascii() else 4 * len(text)  # of UTF-8
+            if most <= size and text.isprintable():
                 if not self.tags:
                     return f"{head}{text}\r\n".encode()
                 return f"{_tags(self, notice)}{head}{text}\r\n".encode()
@@ -186,7 +187,7 @@ def _said(flavour: Irc, said: Said) -> bytes:
 
 
 def _said_before(flavour: Irc, said: Said) -> bytes:
-    if flavour.tags or not said.at:
+    if flavour.tags:
         return _said(flavour, said)
     text = TAKEN_BACK if said.redacted else said.text
     text = f"[{utc_time(said.at)}] {text}"

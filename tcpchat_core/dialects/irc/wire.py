@@ -179,15 +179,17 @@ def pieces(text: str, size: int) -> list[str]:
 
 def shortened(text: str, size: int) -> str:
     """A text of at most `size` bytes, which ends in `…` if it was longer."""
-    if _fitting(text, size) == len(text):
+    if _fitting(text, size) >= len(text):
         return text
     return pieces(text, size - len(_CUT_SHORT.encode()))[0] + _CUT_SHORT
 
 
 def _fitting(text: str, size: int) -> int:
-    """How many characters of a text are in so many bytes."""
+    """How many characters of a text are in so many bytes; one at least."""
     start = text[:size]  # no character has less than a byte
-    return len(start) if start.isascii() else len(start.encode()[:size].decode(errors="ignore"))
+    if not start.isascii():
+        start = start.encode()[:size].decode(errors="ignore")
+    return max(len(start), 1)
 
 
 def _blank(text: str, end: int) -> int:
@@ -241,4 +243,5 @@ def _is_joined(text: str, at: int) -> bool:
         or "\U0001f3fb" <= after <= "\U0001f3ff"  # colours of skin
         or "\U000e0020" <= after <= "\U000e007f"  # tags, of the flags of regions
         or "\u1160" <= after <= "\u11ff"  # vowels and finals of Hangul
+        or after in {"\u0e33", "\u0eb3"}  # the vowel am of Thai and Lao, which is no mark
     )

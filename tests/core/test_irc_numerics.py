@@ -1,0 +1,175 @@
+"""The welcome of an IRC client, and the numbers of refusals."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+
+from tcpchat_core import events, notices
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.encode import Irc
+from tcpchat_core.dialects.irc.numerics import REFUSALS, isupport, motd, numeric, refusal, welcome
+from tcpchat_core.events import Request
+from tcpchat_core.notices import Limits, Reason, Rejected, Welcome
+from tests.core import strategies
+from tests.core.irc import Line, lines_of, told
+from tests.core.strategies import NASTY_TEXT, WORDS
+
+LIMITS = Limits(16_384, 2_000, 8_000, 24, 32, 300, 50, 128)
+WELCOME = Welcome("ada", "1f", "the chat", "0.1.0", motd=("Be kind.",), limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        (("lobby",), b":tcpchat 401 ada lobby"),
+        (("lobby", "no such thing"), b":tcpchat 401 ada lobby :no such thing"),
+        (("lobby", ":x"), b":tcpchat 401 ada lobby ::x"),
+        (("",), b":tcpchat 401 ada :"),
+        ((), b":tcpchat 401 ada"),
+    ],
+)
+def test_the_last_parameter_of_a_numeric_may_be_a_text(
+    params: tuple[str, ...], line: bytes
+) -> None:
+    assert numeric("401", "ada", *params) == line + b"\r\n"
+
+
+def test_who_has_no_nick_yet_is_called_a_star() -> None:
+    assert numeric("451", "", text="Register first") == b":tcpchat 451 * :Register first\r\n"
+
+
+# ── The welcome ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_comes_is_told_the_usual_numerics_in_their_order() -> None:
+    read = told(welcome("ada", WELCOME))
+    assert [each.command for each in read] == [
+        "001", "002", "003", "004", "005", "005", "251", "255", "375", "372", "376",
+    ]  # fmt: skip # a row of numbers
+    assert {each.params[0] for each in read} == {"ada"}
+    assert read[0].params[1] == "Welcome to the chat, ada"
+    assert read[3].params[1:3] == ("tcpchat", "0.1.0")
+    assert read[9].params[1] == "- Be kind."
+
+
+def test_the_welcome_is_told_to_the_nick_that_is_in_it() -> None:
+    assert Irc().encode_for("", WELCOME, None) == welcome("ada", WELCOME)
+
+
+def test_a_server_without_a_message_of_the_day_says_so() -> None:
+    assert [each.command for each in told(motd("ada", ()))] == ["422"]
+
+
+def _tokens(told_to: Welcome) -> dict[str, str]:
+    lines = told(isupport("ada", told_to))
+    assert all(len(each.params) <= 15 for each in lines)
+    tokens = [token for each in lines for token in each.params[1:-1]]
+    return {name: value for name, _, value in (token.partition("=") for token in tokens)}
+
+
+def test_what_is_supported_is_as_the_servers_limits_are() -> None:
+    tokens = _tokens(WELCOME)
+    shown = {name: tokens[name] for name in ("NICKLEN", "CHANNELLEN", "TOPICLEN", "CHANLIMIT")}
+    assert shown == {
+        "NICKLEN": f"{LIMITS.nick_chars}",
+        "CHANNELLEN": f"{LIMITS.room_chars + 1}",
+        "TOPICLEN": f"{LIMITS.topic_chars}",
+        "CHANLIMIT": f"#:{LIMITS.rooms_per_person}",
+    }
+    assert tokens["NETWORK"] == "the\\x20chat"
+    assert tokens["CASEMAPPING"] == "ascii"
+    assert tokens["PREFIX"] == "(qo)~@"
+
+
+def test_a_server_that_names_no_limits_claims_none() -> None:
+    assert not {"NICKLEN", "CHANLIMIT"} & _tokens(Welcome("ada", "1f")).keys()
+    assert _tokens(Welcome("ada", "1f"))["NETWORK"] == "tcpchat"
+
+
+# ── Refusals ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_reason_has_a_number() -> None:
+    assert tuple(REFUSALS) == get_args(Reason)
+
+
+SAY, TELL = events.Say("lobby", "hi"), events.Tell("bob", "psst")
+JOIN, OUT, NICK = events.Join("#lobby"), events.Out("lobby"), events.Nick("bob")
+KICK = events.Kick("lobby", "bob")
+
+
+@pytest.mark.parametrize(
+    ("reason", "request_", "told_"),
+    [
+        ("bad-line", None, "417 ada"),
+        ("bad-request", SAY, "400 ada PRIVMSG"),
+        ("password-needed", None, "464 ada"),
+        ("wrong-password", None, "464 ada"),
+        ("unknown-command", How("BLUB"), "421 ada BLUB"),
+        ("unknown-command", How("HELP", "blub"), "524 ada blub"),
+        ("bad-usage", How("KICK"), "461 ada KICK"),
+        ("bad-name", NICK, "432 ada bob"),
+        ("bad-name", JOIN, "403 ada #lobby"),
+        ("reserved-name", NICK, "432 ada bob"),
+        ("nick-in-use", NICK, "433 ada bob"),
+        ("nick-owned", NICK, "433 ada bob"),
+        ("no-such-nick", TELL, "401 ada bob"),
+        ("no-such-nick", KICK, "441 ada bob #lobby"),
+        ("no-current-room", None, "403 ada *"),
+        ("not-in-room", SAY, "404 ada #lobby"),
+        ("not-in-room", OUT, "442 ada #lobby"),
+        ("not-in-room", How("MODE", "#Lobby"), "442 ada #Lobby"),
+        ("not-in-room", How("NAMES", "#Lobby"), "366 ada #Lobby"),
+        ("not-in-room", How("WHO", "#Lobby"), "315 ada #Lobby"),
+        ("bad-name", How("WHO", "*"), "315 ada *"),
+        ("too-many-rooms", JOIN, "405 ada #lobby"),
+        ("rooms-full", JOIN, "437 ada #lobby"),
+        ("empty-text", SAY, "412 ada"),
+        ("too-long", SAY, "417 ada"),
+        ("unavailable", JOIN, "263 ada JOIN"),
+        ("no-right", KICK, "482 ada #lobby"),
+        ("no-right", How("LIST"), "481 ada"),
+        ("banned", JOIN, "474 ada #lobby"),
+        ("banned", None, "465 ada"),
+        ("muted", SAY, "404 ada #lobby"),
+        ("muted", TELL, "404 ada bob"),
+        ("slow", SAY, "404 ada #lobby"),
+        ("private", JOIN, "473 ada #lobby"),
+        ("no-such-message", events.Redact("lobby"), "400 ada REDACT"),
+        ("too-many", events.Invite("lobby", "bob"), "400 ada INVITE"),
+        ("too-many", events.Restrict("lobby", "bob", "ban"), "478 ada #lobby"),
+        ("wrong-code", events.Claim("x"), "464 ada"),
+        ("unknown-device", events.Login("x"), "464 ada"),
+        ("too-fast", events.Login("x"), "263 ada LOGIN"),
+        ("newer-than-this", OUT, "400 ada PART"),
+    ],
+)
+def test_a_refusal_has_the_number_that_clients_know(
+    reason: str, request_: Request | How | None, told_: str
+) -> None:
+    tags = {"HELP": "help", "LIST": "rooms"}
+    tag = tags.get(request_.command, "") if isinstance(request_, How) else _tag(request_)
+    [line] = lines_of(refusal("ada", Rejected(reason, "for a reason", tag), request_))
+    head, _, text = line.decode().partition(" :")
+    assert head == f":tcpchat {told_}"
+    assert text == "for a reason" or text.startswith("End of ")
+
+
+def _tag(request: Request | None) -> str:
+    return "" if request is None else str(request.__struct_config__.tag)
+
+
+@given(
+    rejected=strategies.structs(Rejected, NASTY_TEXT | WORDS),
+    request=strategies.requests(NASTY_TEXT | WORDS),
+)
+def test_any_refusal_is_one_line_that_nobody_can_forge(
+    rejected: notices.Rejected, request: Request
+) -> None:
+    [read] = told(refusal("ada", rejected, request))
+    assert isinstance(read, Line)
+    assert (read.source, read.params[0]) == ("tcpchat", "ada")
+    assert read.command.isdigit()
