@@ -71,11 +71,27 @@ class Hangup(NamedTuple):
     last_words: bytes = b""
 
 
+class Asked(NamedTuple):
+    """A request, or the refusal of what would have been one, and how it was asked.
+
+    `how` is the dialect's own, and what `encode_for` is given as `request` when it is answered.
+    """
+
+    request: Request | Rejected
+    how: object
+
+
+class Wait(NamedTuple):
+    """What comes next is not looked at before all that was asked so far is answered, since the
+    answers say how it is to be read. A reader gives nothing behind it in one go.
+    """
+
+
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.
 CLOSED_THE_PAGE: Final = "closed the page"
 
 # What comes of what a peer sent.
-Item: TypeAlias = Request | Open | Rejected | Reply | Hangup
+Item: TypeAlias = Request | Open | Rejected | Reply | Hangup | Asked | Wait
 
 
 class Reader(Protocol):
@@ -83,6 +99,9 @@ class Reader(Protocol):
 
     Call order: `begin`, then `receive_data` with what was read, `requests` for as long as there is
     something `waiting`, and `receive_eof` when no more comes. `admitted` when the peer may talk.
+
+    What its peer alone is told passes through it, in the order of telling: it may know by that
+    where the peer stands, and write it in another way than the flavour does.
     """
 
     @property
@@ -104,6 +123,16 @@ class Reader(Protocol):
         """How long it may take from the connection to the first request, in milliseconds; None for
         what the server allows programs.
         """
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the peer is told that its message was taken in."""
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """What the peer alone is told, as in `Flavour`; `request` may be the `how` of `Asked`."""
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
+        """What the peer is told in the place of the `notice` that all others are, as an author."""
 
     def begin(self, *, password_needed: bool) -> list[Item]:
         """The peer is known: what comes of that alone."""
@@ -136,6 +165,12 @@ class Dialect(Protocol):
     def flavour(self) -> Flavour:
         """In which a peer is told things that has not said anything yet."""
 
+    @property
+    def comes_late(self) -> bool:
+        """Whether a peer that speaks it may be silent at first for so long that it is taken for a
+        person: then its first line still tells.
+        """
+
     def recognises(self, first: bytes) -> bool | None:
         """Whether a peer that begins so speaks it; None when more has to be seen to tell."""
 
@@ -155,3 +190,11 @@ def choose(dialects: Sequence[Dialect], first: bytes, *, silent: bool = False) -
         if recognised is None and not silent and len(first) < MAX_FIRST_BYTES:
             return None
     return dialects[-1]
+
+
+def choose_late(
+    dialects: Sequence[Dialect], first: bytes, *, silent: bool = False
+) -> Dialect | None:
+    """The same for a peer that got the fallback because it was silent, and speaks now."""
+    late = [dialect for dialect in dialects[:-1] if dialect.comes_late]
+    return choose((*late, dialects[-1]), first, silent=silent)

@@ -62,6 +62,7 @@ class JsonLines:
 
     name = "jsonl"
     flavour = JSON
+    comes_late = False
 
     def recognises(self, first: bytes) -> bool | None:
         """A program speaks first, and begins with an object."""

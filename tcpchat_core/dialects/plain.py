@@ -119,6 +119,7 @@ class PlainText:
 
     name = "plain"
     flavour = PLAIN
+    comes_late = False
 
     def recognises(self, first: bytes) -> bool | None:
         """Anything can be typed."""

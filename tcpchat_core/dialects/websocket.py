@@ -73,6 +73,19 @@ class WebSocketReader:
         # A tuple when there is none: thousands of readers have none, and share it.
         self._received: Sequence[_Received] = ()
 
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the peer is told that its message was taken in."""
+        return self.flavour.acknowledges
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """What the peer alone is told: nothing but the flavour says how."""
+        return self.flavour.encode_for(nick, notice, request)
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
+        """What the peer is told as an author."""
+        return self.flavour.encode_receipt(receipt, notice)
+
     def begin(self, *, password_needed: bool) -> list[Item]:  # noqa: ARG002 # whoever speaks first does not ask
         """A browser speaks first."""
         return []
@@ -140,6 +153,7 @@ class WebSocket:
 
     name = "websocket"
     flavour: Flavour = BEFORE_UPGRADE
+    comes_late = False  # behind a greeting, no answer of ours would be one of HTTP
 
     def __init__(self, site: Site) -> None:
         self._site = site

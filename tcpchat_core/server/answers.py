@@ -32,40 +32,54 @@ class Answers:
         self._delivery = delivery
         self._rate = rate
 
-    def give(self, connection: Connection, answer: Answer, now: int, effects: list[Effect]) -> None:
-        """Give an answer: now, or when what was proposed before is committed."""
+    def give(
+        self,
+        connection: Connection,
+        answer: Answer,
+        now: int,
+        effects: list[Effect],
+        how: object = None,
+    ) -> None:
+        """Give an answer: now, or when what was proposed before is committed.
+
+        `how` is what it answers, where it is none to a query, or to one that was asked in a way of
+        its own.
+        """
+        waiting = Waiting(connection.proposed, answer, how)
         if connection.is_settled:
-            self._tell(connection, answer, now, effects)
+            self._tell(connection, waiting, now, effects)
         else:
-            connection.answers.append(Waiting(connection.proposed, answer))
+            connection.answers.append(waiting)
 
     def give_waiting(self, connection: Connection, now: int, effects: list[Effect]) -> None:
         """Give those whose turn it is."""
         answers = connection.answers
         ready = 0
-        for number, answer in answers:
-            if number > connection.committed or connection.looking is not None:
+        for waiting in answers:
+            if waiting.number > connection.committed or connection.looking is not None:
                 break
             ready += 1
-            self._tell(connection, answer, now, effects)
+            self._tell(connection, waiting, now, effects)
         del answers[:ready]
 
     def _tell(
-        self, connection: Connection, answer: Answer, now: int, effects: list[Effect]
+        self, connection: Connection, waiting: Waiting, now: int, effects: list[Effect]
     ) -> None:
+        _, answer, how = waiting
         match answer:
             case Reply(data):
                 if connection.can_be_told:  # pragma: no branch # else its end has come meanwhile
                     effects.append(Send(connection.conn, data))
             case Rejected() | Closing():
-                self._delivery.tell(connection, answer, None, effects)
+                self._delivery.tell(connection, answer, how, effects)
             case query:
                 found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
                 self._rate.charge_lines(connection, found.cost, now)
                 if isinstance(found, Found):
-                    self._delivery.tell(connection, found.notice, query, effects)
+                    request = query if how is None else how
+                    self._delivery.tell(connection, found.notice, request, effects)
                 else:
-                    connection.looking = looking = Looking(next(self._tickets), found)
+                    connection.looking = looking = Looking(next(self._tickets), found, how)
                     effects.append(Look(connection.conn, looking.ticket, found.inquiry))
 
     def found(
@@ -81,10 +95,7 @@ class Answers:
         if looking is None or looking.ticket != ticket:
             return
         connection.looking = None
-        self._delivery.tell(
-            connection,
-            with_found(self._state, connection.conn, looking.wanted, messages),
-            looking.wanted.query,
-            effects,
-        )
+        request = looking.wanted.query if looking.how is None else looking.how
+        notice = with_found(self._state, connection.conn, looking.wanted, messages)
+        self._delivery.tell(connection, notice, request, effects)
         self.give_waiting(connection, now, effects)

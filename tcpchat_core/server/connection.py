@@ -61,17 +61,23 @@ Answer: TypeAlias = Query | Rejected | Closing | Reply
 
 
 class Waiting(NamedTuple):
-    """An answer that has to wait until the connection's event with a number is committed."""
+    """An answer that has to wait until the connection's event with a number is committed.
+
+    `how` is what it answers, where that is not the query itself: a request that is refused, or what
+    a dialect has said of it (`Asked`).
+    """
 
     number: int
     answer: Answer
+    how: object = None
 
 
 class Looking(NamedTuple):
-    """What the archive was asked for a connection."""
+    """What the archive was asked for a connection, and `how` as in `Waiting`."""
 
     ticket: int
     wanted: Wanted
+    how: object = None
 
 
 class Wanted(NamedTuple):
@@ -90,12 +96,14 @@ class Wanted(NamedTuple):
 
 class Deriving(NamedTuple):
     """What has to be done with a password before a connection goes on: a log-in as the account
-    with `key`, checked against a hash; or (`key` is "") the making of one.
+    with `key`, checked against a hash; or (`key` is "") the making of one. `request` is what the
+    answer is told to answer.
     """
 
     ticket: int
     key: str
     against: str
+    request: object
 
 
 class Connection:
@@ -114,13 +122,16 @@ class Connection:
         "flavour",
         "guesses",
         "heard_at",
+        "hows",
         "is_admitted",
+        "is_held",
         "is_listened_to",
         "is_owed",
         "is_paused",
         "is_pinged",
         "is_safe",
         "is_timed",
+        "is_unheard",
         "looking",
         "made_at",
         "origin",
@@ -157,7 +168,8 @@ class Connection:
         self.phase = Phase.UNKNOWN
         self.is_listened_to = True  # what the peer sends still counts
         self.can_be_told = False  # something can be sent to it, in a dialect that it knows
-        self.first = b""  # what it said before its dialect was known
+        self.first = b""  # what it said before its dialect was known for sure
+        self.is_unheard = False  # has its dialect for its silence: its first line may tell another
         self.reader: Reader | None = None  # from OPENING on
         self.flavour = flavour  # in which it is told things
         self.is_safe = is_safe  # nobody reads along, so that a password can be said
@@ -169,6 +181,7 @@ class Connection:
         self.is_paused = False  # nothing is read from it, because what it has said has to wait
         self.is_owed = False  # nothing is read from it, because it does not take its answers
         self.is_timed = False  # a timer will have its next line looked at
+        self.is_held = False  # what it asked so far has to be answered before more is read
         self.words_us = 0  # when what it said so far was due at the allowed rate, in microseconds
         self.unpaid_bytes = 0  # that were read, and that no line has paid for yet
         self.proposed = 0  # the numbers of its last event that was proposed, …
@@ -178,6 +191,7 @@ class Connection:
         self.deriving: Deriving | None = None  # the password that something has to be made of
         self.guesses: dict[int, str] = {}  # by number of an event: at what it tries a code
         self.unread: tuple[Item, ...] = ()  # what was read with it and comes after it
+        self.hows: dict[int, object] = {}  # by number of an event: how it was asked, if it matters
         self.current: Name | None = None  # the room that text goes to
         self.rooms: tuple[Audience, ...] = ()  # that it is in here
         self.secrets: dict[str, str] = {}  # that were made for it, by hash, until it is told

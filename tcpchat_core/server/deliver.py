@@ -17,7 +17,7 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Flavour
+from tcpchat_core.dialects import Flavour, Reader
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Send, Stream
 from tcpchat_core.events import Entry, Request
 from tcpchat_core.notices import Notice, Said
@@ -97,8 +97,11 @@ class Delivery:
             if isinstance(action, Send):
                 connection = self._connections.get(action.conn)
                 if connection is not None:
-                    request = entry.event if entry.conn == action.conn else None
-                    self.tell(connection, action.payload, request, effects)
+                    if entry.conn != action.conn:
+                        self.tell(connection, action.payload, None, effects)
+                        continue
+                    how = connection.hows.get(entry.number)
+                    self.tell(connection, action.payload, entry.event, effects, how)
             else:
                 self._carry_out(action, effects)
 
@@ -136,12 +139,15 @@ class Delivery:
         lanes: _Lanes = audience.derived  # there are some, or it would not have been held back
         author = self._author
         own = self._connections.get(author)
-        own_flavour = own.flavour if own is not None else None
+        own_flavour: Flavour | None = None
+        reader: Reader | None = None  # the author's, where it is told that it was taken in
+        if own is not None and own.reader is not None and own.reader.acknowledges:
+            reader, own_flavour = own.reader, own.flavour
         for flavour, lane in lanes.items():
             encode, receipts = flavour.encode, b""
             payload = b"".join([encode(action.payload) for action in row])
-            if flavour.acknowledges and (flavour is own_flavour or flavour == own_flavour):
-                receipts = b"".join([_receipt(flavour, action) for action in row])
+            if reader is not None and (flavour is own_flavour or flavour == own_flavour):
+                receipts = b"".join([_receipt(reader, action) for action in row])
             effects.append(Broadcast(lane, payload, author, receipts))
 
     def _tell_all(self, action: Broadcast[Notice], effects: list[Effect]) -> None:
@@ -153,8 +159,9 @@ class Delivery:
                 by_flavour.setdefault(flavour, []).append(lane)
         own = self._connections.get(action.author)
         for flavour, (first, *more) in by_flavour.items():
-            is_own = own is not None and own.flavour == flavour
-            receipt = _receipt(flavour, action) if is_own else b""
+            receipt = b""
+            if own is not None and own.flavour == flavour:
+                receipt = _receipt(_reader(own), action)
             payload = flavour.encode(action.payload)
             effects.append(Broadcast(first, payload, action.author, receipt, tuple(more)))
 
@@ -166,19 +173,31 @@ class Delivery:
         notice: Notice,
         request: object,
         effects: list[Effect],
+        how: object = None,
     ) -> None:
-        """Tell one connection something, as a rule the answer to its request."""
+        """Tell one connection something, as a rule the answer to its request, and to `how` that was
+        asked where the dialect has said so.
+        """
         if not connection.can_be_told:
             return
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
         elif connection.secrets:
             notice = _with_secret(connection, request, notice)
-        flavour, nick = connection.flavour, self._nick(connection)
+        if how is not None:
+            request = how
         if type(notice) in _LONG:
             effects.append(Stream(connection.conn, self._encoded(connection, [notice], request)))
-        elif payload := flavour.encode_for(nick, notice, request):
+        elif payload := _reader(connection).encode_for(self._nick(connection), notice, request):
             effects.append(Send(connection.conn, payload))
+
+    def welcome_again(self, connection: Connection, effects: list[Effect]) -> None:
+        """Tell who is in the chat already, and turns out to speak another dialect, that it is."""
+        person = self._state.person(connection.conn)
+        if person is not None:
+            account = person.account.nick if person.account is not None else ""
+            welcome = notices.Welcome(person.nick, self._state.epoch, account=account)
+            self.tell(connection, welcome, None, effects)
 
     def refresh_flavour(self, connection: Connection, effects: list[Effect]) -> None:
         """A connection's reader may have changed its flavour: then it changes its lanes."""
@@ -198,18 +217,24 @@ class Delivery:
 
         Who has been put out of a room by then is told nothing of it any more.
         """
-        flavour, nick = connection.flavour, self._nick(connection)
+        reader, nick = _reader(connection), self._nick(connection)
         # The same person, also when it speaks on another connection by then.
         person = self._state.person(connection.conn)
-        return _pieces(flavour, nick, told, request, person)
+        return _pieces(reader, nick, told, request, person)
 
     def _nick(self, connection: Connection) -> str:
         person = self._state.person(connection.conn)
         return person.nick if person is not None else ""
 
 
+def _reader(connection: Connection) -> Reader:
+    reader = connection.reader
+    assert reader is not None, "it can be told something in a dialect"
+    return reader
+
+
 def _pieces(
-    flavour: Flavour,
+    reader: Reader,
     nick: str,
     told: Iterable[Notice],
     request: Request | object,
@@ -219,10 +244,10 @@ def _pieces(
     size = 0
     for notice in told:
         if person is None or person.put_out is None or not _is_of(notice, person.put_out):
-            data = flavour.encode_for(nick, notice, request)
+            data = reader.encode_for(nick, notice, request)
         elif isinstance(notice, _OF_ROOM):
             refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
-            data = flavour.encode_for(nick, refused, request)
+            data = reader.encode_for(nick, refused, request)
         else:
             continue
         piece.append(data)
@@ -292,7 +317,7 @@ def _leave(audience: Audience, connection: Connection, effects: list[Effect]) ->
     effects.append(asked.Leave(lane, connection.conn))
 
 
-def _receipt(flavour: Flavour, action: Broadcast[Notice]) -> bytes:
+def _receipt(reader: Reader, action: Broadcast[Notice]) -> bytes:
     """What a broadcast tells its author."""
     receipt = action.receipt
-    return flavour.encode_receipt(receipt, action.payload) if receipt is not None else b""
+    return reader.encode_receipt(receipt, action.payload) if receipt is not None else b""

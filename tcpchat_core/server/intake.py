@@ -16,7 +16,7 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Hangup, Item, Reader, Reply
+from tcpchat_core.dialects import Asked, Hangup, Item, Reader, Reply, Wait
 from tcpchat_core.effects import Close, Effect, Propose
 from tcpchat_core.events import Event, Say
 from tcpchat_core.names import Name, room_name
@@ -84,12 +84,19 @@ class Intake:
     def begin(
         self, connection: Connection, reader: Reader, now: int, effects: list[Effect]
     ) -> None:
-        """The dialect is known now. A person is greeted, a program has spoken first."""
-        connection.reader = reader
-        connection.move(Step.RECOGNISED)
-        self._delivery.refresh_flavour(connection, effects)
-        items = reader.begin(password_needed=not connection.is_admitted)
-        if connection.first:
+        """The dialect is known now. A person is greeted, a program has spoken first.
+
+        Or it is known at last: who was silent, and so began as a person, has its first line now.
+        """
+        items: Sequence[Item] = ()
+        if connection.phase is Phase.UNKNOWN:
+            connection.move(Step.RECOGNISED)
+        if reader is not connection.reader:
+            connection.reader = reader
+            self._delivery.refresh_flavour(connection, effects)
+            items = reader.begin(password_needed=not connection.is_admitted)
+            self._delivery.welcome_again(connection, effects)
+        if connection.first and not connection.is_unheard:
             reader.receive_data(connection.first)
             connection.first = b""
         self.proceed(connection, now, effects, items)
@@ -183,6 +190,10 @@ class Intake:
         """How many requests may be looked at now; if none, somebody will come back to it."""
         if connection.looking is not None or connection.deriving is not None:
             return 0
+        if connection.is_held:
+            if not connection.is_settled:
+                return 0
+            connection.is_held = False
         if not connection.is_admitted and (until := self._access.next_try_at(connection)) > now:
             self._wait(connection, until)
             return 0
@@ -243,91 +254,111 @@ class Intake:
         proposals: _Proposals,
         effects: list[Effect],
     ) -> None:
+        how: object = None
+        if isinstance(item, Asked):
+            item, how = item
         match item:
             case Rejected() | Reply():
-                self._answers.give(connection, item, now, effects)
+                self._answers.give(connection, item, now, effects, how)
                 return
             case Hangup():
                 self._hang_up(connection, item, now, proposals, effects)
                 return
+            case Wait():
+                connection.is_held = True
+                return
             case events.Open():
                 return  # it is open
         event = checked(item, connection.current)
+        request = item if how is None else how
         may_guess = False  # a code, or a token
         match event:
             case None:
                 return
             case Rejected():
-                self._answers.give(connection, event, now, effects)
+                self._answers.give(connection, event, now, effects, request)
                 return
             case Lookup(query):
-                self._answers.give(connection, query, now, effects)
+                self._answers.give(connection, query, now, effects, how)
                 return
             case events.Join(room, key, code=code):
                 # Current from now on, also if the join will be refused: what was typed for
                 # this room must not be said to another.
                 connection.current = Name(room, key)
                 may_guess = bool(code)
-                if may_guess and self._is_too_soon(connection, event, now, effects):
+                if may_guess and self._is_too_soon(connection, event, request, now, effects):
                     return
             case events.Out(key=key) if connection.current and key == connection.current.key:
                 connection.current = None
             case _ if type(event) in _OF_SECRETS:
                 may_guess = True
-                made = self._made(connection, event, now, effects)
+                made = self._made(connection, event, request, now, effects)
                 if made is None:
                     return
                 event = made
         self._propose(connection, event, proposals)
+        if how is not None:
+            connection.hows[connection.proposed] = how
         if may_guess:
             self._passwords.proposed(connection, event)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
 
     def _made(
-        self, connection: Connection, event: Event, now: int, effects: list[Effect]
+        self,
+        connection: Connection,
+        event: Event,
+        request: object,
+        now: int,
+        effects: list[Effect],
     ) -> Event | None:
         """What is to be proposed of what is said, or made, in secret; None if nothing is, yet."""
         match event:
             case events.Login(account=account) if account:
-                self._derive(connection, event, now, effects)
+                self._derive(connection, event, request, now, effects)
                 return None
             case events.Password(password) if password:
-                self._derive(connection, event, now, effects)
+                self._derive(connection, event, request, now, effects)
                 return None
             case events.Claim() | events.Login() if self._is_too_soon(
-                connection, event, now, effects
+                connection, event, request, now, effects
             ):
                 return None
             case events.Invite(nick="") | events.Offer() | events.Claim(device=""):
                 if not connection.token:
                     text = "this server cannot make codes"
                     refused = Rejected("unavailable", text, _tag(event))
-                    self._answers.give(connection, refused, now, effects)
+                    self._answers.give(connection, refused, now, effects, request)
                     return None
                 return _with_secret(connection, event)
         return event
 
     def _is_too_soon(
-        self, connection: Connection, event: Event, now: int, effects: list[Effect]
+        self,
+        connection: Connection,
+        event: Event,
+        request: object,
+        now: int,
+        effects: list[Effect],
     ) -> bool:
         """Whether a code may not be tried yet; if so, that is told."""
         refused = self._passwords.may_not_try(connection, event, now)
         if refused is None:
             return False
-        self._answers.give(connection, refused, now, effects)
+        self._answers.give(connection, refused, now, effects, request)
         return True
 
     def _derive(
         self,
         connection: Connection,
         event: events.Login | events.Password,
+        request: object,
         now: int,
         effects: list[Effect],
     ) -> None:
-        found = self._passwords.begin(connection, event, now)
+        found = self._passwords.begin(connection, event, request, now)
         if isinstance(found, Rejected):
-            self._answers.give(connection, found, now, effects)
+            self._answers.give(connection, found, now, effects, request)
         else:
             self._rate.charge_lines(connection, PASSWORD_LINES, now)
             effects.append(found)
@@ -341,16 +372,18 @@ class Intake:
         effects: list[Effect],
     ) -> None:
         """Go on when something was made of a password."""
-        if connection.deriving is None or connection.deriving.ticket != ticket:
+        deriving = connection.deriving
+        if deriving is None or deriving.ticket != ticket:
             return
         found = self._passwords.end(connection, made)
         if not connection.is_listened_to:
             return
         if isinstance(found, Rejected):
-            self._answers.give(connection, found, now, effects)
+            self._answers.give(connection, found, now, effects, deriving.request)
         else:
             first = connection.proposed + 1
             connection.proposed = first
+            connection.hows[first] = deriving.request
             effects.append(Propose(connection.conn, first, (found,)))
         self.proceed(connection, now, effects)
 

@@ -106,15 +106,19 @@ class Passwords:
     # ── Passwords ────────────────────────────────────────────────────────────────────────────
 
     def begin(
-        self, connection: Connection, event: events.Login | events.Password, now: int
+        self,
+        connection: Connection,
+        event: events.Login | events.Password,
+        request: object,
+        now: int,
     ) -> Derive | Rejected:
         """What to do with a password that was said, or why nothing is."""
-        request = _tag(event)
+        tag = _tag(event)
         if not self._nobodys:
-            return Rejected("unavailable", "this server has no passwords", request)
+            return Rejected("unavailable", "this server has no passwords", tag)
         if not connection.is_safe:
             text = "others could read it on the way: say a password only where there is TLS"
-            return Rejected("unavailable", text, request)
+            return Rejected("unavailable", text, tag)
         key = against = ""
         why_not = self._by_peer.why_not(connection.peer, now)
         if isinstance(event, events.Login):
@@ -123,13 +127,13 @@ class Passwords:
             account = self._state.account(key)
             against = (account.password if account else "") or self._nobodys
         if why_not:
-            return Rejected("too-fast", why_not, request)
+            return Rejected("too-fast", why_not, tag)
         ticket = next(self._tickets)
         self._pending[ticket] = _Try(connection.peer, key)
         self._by_peer.begin(connection.peer)
         if key:
             self._by_account.begin(key)
-        connection.deriving = Deriving(ticket, key, against)
+        connection.deriving = Deriving(ticket, key, against, request)
         return Derive(connection.conn, ticket, event.password, against)
 
     def derived(self, ticket: int, made: str | None, now: int) -> None:
@@ -150,7 +154,7 @@ class Passwords:
         deriving = connection.deriving
         assert deriving is not None, "something was to be made of a password"
         connection.deriving = None
-        _, key, against = deriving
+        _, key, against, _ = deriving
         if made is None:
             text = "too many passwords are said at once; try again"
             return Rejected("unavailable", text, "login" if key else "password")

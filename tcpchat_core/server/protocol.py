@@ -39,7 +39,7 @@ import msgspec
 
 from tcpchat_core import events, notices
 from tcpchat_core.archive import Archived
-from tcpchat_core.dialects import CLOSED_THE_PAGE, Dialect, choose
+from tcpchat_core.dialects import CLOSED_THE_PAGE, Dialect, choose, choose_late
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_core.effects import Action, Broadcast, Close, Effect, Propose, Send
@@ -202,7 +202,7 @@ class ServerProtocol:
         connection.unpaid_bytes += len(data)
         effects: list[Effect] = []
         reader = connection.reader
-        if reader is None:
+        if reader is None or connection.is_unheard:
             connection.first += data
             self._recognise(connection, now, effects)
         else:
@@ -217,7 +217,7 @@ class ServerProtocol:
             return []
         effects: list[Effect] = []
         if connection.first:
-            self._recognise(connection, now, effects, silent=True)
+            self._recognise(connection, now, effects, is_last=True)
         reader = connection.reader
         if reader is None:
             self._intake.hang_up(connection, "", now, effects)
@@ -250,15 +250,30 @@ class ServerProtocol:
             connection.heard_at = now
 
     def _recognise(
-        self, connection: Connection, now: int, effects: list[Effect], *, silent: bool = False
+        self,
+        connection: Connection,
+        now: int,
+        effects: list[Effect],
+        *,
+        silent: bool = False,
+        is_last: bool = False,
     ) -> None:
-        """Find out by its first bytes, or its silence, which dialect a peer speaks; begin then."""
-        dialect = choose(self._dialects, connection.first, silent=silent)
-        if dialect is not None:
+        """Find out by its first bytes, or its silence, which dialect a peer speaks; begin then.
+
+        One that was silent has begun with the fallback, and its first line may yet tell another.
+        `is_last` when nothing more comes.
+        """
+        find = choose if connection.reader is None else choose_late
+        dialect = find(self._dialects, connection.first, silent=silent or is_last)
+        if dialect is None:
+            return
+        reader = connection.reader
+        if reader is None or dialect is not self._dialects[-1]:
             reader = dialect.reader()
-            if reader.opens_ahead:
-                self._greetings.opens_ahead(connection.peer)
-            self._intake.begin(connection, reader, now, effects)
+        if reader.opens_ahead:
+            self._greetings.opens_ahead(connection.peer)
+        connection.is_unheard = silent
+        self._intake.begin(connection, reader, now, effects)
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────
 
@@ -322,6 +337,8 @@ class ServerProtocol:
                 connection = find(conn)
             if connection is not None and entry.number > connection.committed:
                 connection.committed = entry.number
+                if connection.hows:
+                    connection.hows.pop(entry.number, None)
                 if connection.answers or connection.is_paused or connection.phase is not _OPEN:
                     self._delivery.flush(effects)
                     self._follow_up(connection, event, now, effects)

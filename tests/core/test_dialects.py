@@ -78,6 +78,18 @@ def test_a_flavour_that_changes_while_its_room_talks_changes_what_is_told_from_t
     assert [frame.partition(" {")[0] for frame in frames(memory, 1)] == ["0 *", "7 marked", "7 *"]
 
 
+def test_a_reader_hears_all_that_its_peer_alone_is_told() -> None:
+    memory = talking()
+    memory.send(2, b"hello\n")
+    memory.read(1)
+    memory.send(1, netstring(b".count") + netstring(b"/who"))
+    memory.send(1, netstring(b"/nick ada"))
+    memory.send(1, netstring(b"hello"))
+    memory.send(1, netstring(b".count"))
+    first, *_, second = frames(memory, 1)
+    assert (first, second) == ("2 told", "5 told")
+
+
 @given(cuts=CUTS, marks=st.lists(st.integers(0, 3), max_size=5))
 def test_whatever_the_flavours_in_a_room_everybody_is_told_everything_once(
     cuts: list[int], marks: list[int]
@@ -138,6 +150,83 @@ def test_what_is_no_frame_ends_the_connection_with_the_reason() -> None:
     assert (
         frames(memory, 1)[-1] == '0 * {"type":"closing","reason":"a frame begins with its length"}'
     )
+
+
+# ── How it was asked, and what is read when ──────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"/who", '"type":"who"'),
+        (b"/history", '"type":"history"'),
+        (b"/nick ada", '"type":"renamed"'),
+        (b"/nick guest-7", '"type":"rejected","reason":"reserved-name"'),
+        (b"/nick guest-2", '"type":"rejected","reason":"reserved-name"'),
+        (b"/who nowhere", '"type":"rejected","reason":"not-in-room"'),
+        (b"/out", '"type":"left"'),
+        (b"/join lobby", '"type":"entered"'),
+        (b"/join lobby WORD", '"type":"entered"'),
+        (b"/tell nobody hello", '"type":"rejected","reason":"no-such-nick"'),
+        (b"/nonsense", '"type":"rejected","reason":"unknown-command"'),
+    ],
+)
+@pytest.mark.parametrize("delayed", [False, True])
+def test_an_answer_is_told_how_it_was_asked_for(line: bytes, told: str, delayed: bool) -> None:
+    memory = talking()
+    memory.delayed = delayed
+    memory.send(1, netstring(b"/who") + netstring(b".how WORD " + line) + netstring(b"/who"))
+    memory.commit_all()
+    _, answer, last = frames(memory, 1)
+    assert told in answer
+    if '"left"' not in told and '"renamed"' not in told:  # these are for everybody who hears of it
+        assert answer.startswith("0 WORD {")
+    assert not last.startswith("0 WORD {")
+
+
+def test_what_nobody_asked_for_is_told_to_nobody_in_particular() -> None:
+    memory = talking()
+    memory.send(1, netstring(b".how WORD /nick ada"))
+    memory.read(1)
+    memory.send(2, b"/tell ada hello\n")
+    (frame,) = frames(memory, 1)
+    assert frame.startswith('0 ada {"type":"told"')
+
+
+def test_what_comes_behind_a_wait_is_read_when_all_before_it_is_answered() -> None:
+    memory = talking()
+    memory.delayed = True
+    memory.send(1, netstring(b"/nick ada") + netstring(b".wait") + netstring(b".count"))
+    memory.send(1, netstring(b".mark 3"))
+    assert frames(memory, 1) == []
+    assert memory.paused == {1}
+    memory.commit_all()
+    told = [frame.partition(" {")[0] for frame in frames(memory, 1)]
+    assert told == ["0 *", "3 told", "3 marked"]
+    assert memory.paused == set()
+
+
+def test_nothing_is_waited_for_where_all_is_answered() -> None:
+    memory = talking()
+    memory.delayed = True
+    memory.send(1, netstring(b".wait") + netstring(b".count") + netstring(b"/nick ada"))
+    assert frames(memory, 1) == ["2 told"]
+    memory.commit_all()
+
+
+def test_a_wait_lasts_until_the_archive_has_answered() -> None:
+    memory = talking()
+    memory.protocol = ServerProtocol(
+        ChatState(), dialects=(Netstrings(), *DIALECTS), archive=lambda _: None
+    )
+    memory.connect(5)
+    memory.send(5, netstring(b"/join tea") + netstring(b"/search hello"))
+    memory.send(5, netstring(b".wait") + netstring(b".count"))
+    assert "told" not in frames(memory, 5)[-1]
+    memory.find()
+    found, count = frames(memory, 5)
+    assert '"type":"found"' in found
+    assert count.endswith(" told")
 
 
 # ── Which dialect it is ──────────────────────────────────────────────────────────────────────
@@ -223,6 +312,86 @@ def test_the_end_of_first_bytes_that_tell_nothing_is_an_end() -> None:
     memory.eof(1)
     assert memory.closed == [1]
     assert memory.lines(1)[-1] == "! bad-line: the last line had no end, so it was not taken in"
+
+
+# ── Who comes late ───────────────────────────────────────────────────────────────────────────
+
+
+class Late(Shouting):
+    """One that may be silent at first."""
+
+    comes_late = True
+
+
+def silent(*, password: str = "", delayed: bool = False) -> MemoryServer:
+    """A server where somebody was greeted for its silence."""
+    dialects = (Late(), Shouting(), *DIALECTS)
+    protocol = ServerProtocol(ChatState(), dialects=dialects, password=password, motd=["moin"])
+    memory = MemoryServer(protocol, delayed=delayed)
+    memory.connect(1)
+    memory.wait(500)
+    return memory
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+def test_a_peer_that_was_greeted_for_its_silence_may_yet_speak_another_dialect(
+    delayed: bool,
+) -> None:
+    memory = silent(delayed=delayed)
+    for piece in (b"SHO", b"UT"):
+        memory.send(1, piece)
+    memory.commit_all()
+    data = memory.read(1)
+    greeting, welcome = data[: data.rindex(b"0 guest-1")], data[data.rindex(b"0 guest-1") :]
+    assert greeting.startswith(b"* Welcome") is not delayed
+    assert b'"welcome","nick":"guest-1"' in welcome
+    assert b'"motd":["moin"]' in welcome
+    (person,) = memory.protocol.state.connected()
+    assert person.nick == "guest-1"
+
+
+def test_a_late_peer_is_asked_for_the_password_as_a_person_and_says_it_in_its_dialect() -> None:
+    memory = silent(password="sesame")
+    assert memory.lines(1)[0].startswith("! password-needed")
+    memory.send(1, b"SHOUTING")
+    assert b"0 * " in memory.read(1)
+    assert memory.closed == [1]
+
+
+@pytest.mark.parametrize("pieces", [[b"SHUT up\n"], [b"SH", b"", b"UT up\n"], [b"/who\n"]])
+def test_a_first_line_that_tells_nothing_is_the_persons_who_was_greeted(
+    pieces: list[bytes],
+) -> None:
+    memory = silent()
+    assert memory.lines(1)[0].startswith("* Welcome")
+    for piece in pieces:
+        memory.send(1, piece)
+    (refused,) = memory.lines(1)
+    assert refused.startswith("! no-current-room")
+    memory.send(1, b"SHOUT\n")
+    assert memory.lines(1)[-1].startswith("! no-current-room")
+
+
+def test_a_late_peer_that_goes_in_mid_word_has_not_said_it() -> None:
+    memory = silent()
+    memory.read(1)
+    memory.send(1, b"SHOU")
+    memory.eof(1)
+    assert memory.lines(1) == ["! bad-line: the last line had no end, so it was not taken in"]
+    assert memory.closed == [1]
+
+
+def test_who_was_greeted_and_goes_without_a_word_is_gone() -> None:
+    memory = silent()
+    memory.eof(1)
+    assert memory.closed == [1]
+
+
+def test_a_dialect_that_does_not_come_late_is_not_recognised_behind_a_greeting() -> None:
+    memory = silent()
+    memory.read(1)
+    memory.send(1, b'{"type":"ping"}\n')
+    assert memory.lines(1)[0].startswith("! no-current-room")
 
 
 @pytest.mark.parametrize("acknowledges", [True, False])

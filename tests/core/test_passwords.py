@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
 import pytest
 
 from tcpchat_core import ChatState, Notice, Propose, ServerProtocol, events
+from tcpchat_core.dialects import Dialect
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import Claimed, Closing, PasswordSet, Rejected, Said
+from tcpchat_core.server import DIALECTS
 from tcpchat_core.server.access import MAX_PASSWORD_DELAY_MS, code_hash
 from tcpchat_core.server.passwords import MAX_ACCOUNT_AT_ONCE, MAX_ACCOUNT_DELAY_MS, MAX_AT_ONCE
 from tcpchat_core.server.propose import MAX_PASSWORD_CHARS
 from tests.core.harness import NO_FLOOD_LIMIT, START_MS, MemoryServer
 from tests.core.test_accounts import grant, refusals
+from tests.core.third_dialect import Netstrings, netstring
 
 NOBODYS = "hash of what nobody has"
 SECRET = "correct horse"
@@ -24,8 +28,10 @@ SECRET = "correct horse"
 class Owner(MemoryServer):
     """ada is here on 1, by a device, and has a password."""
 
-    def __init__(self) -> None:
-        protocol = ServerProtocol(ChatState(), limits=NO_FLOOD_LIMIT, nobodys_password=NOBODYS)
+    def __init__(self, dialects: Sequence[Dialect] = DIALECTS) -> None:
+        protocol = ServerProtocol(
+            ChatState(), limits=NO_FLOOD_LIMIT, nobodys_password=NOBODYS, dialects=dialects
+        )
         super().__init__(protocol)
         self.happens(grant("ada", code_hash("code")))
         self.join(1)
@@ -506,3 +512,38 @@ def test_of_two_who_say_one_code_in_one_turn_one_has_it() -> None:
     eve = server.protocol.state.account("eve")
     assert eve is not None
     assert (len(eve.devices), len(eve.present)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "made", "told"),
+    [
+        ("/login ada correct horse", "right", '{"type":"claimed"'),
+        ("/login ada correct horse", "wrong", '{"type":"rejected","reason":"wrong-password"'),
+        ("/login ada correct horse", "busy", '{"type":"rejected","reason":"unavailable"'),
+        ("/login ada short", "", '{"type":"rejected","reason":"bad-usage"'),
+        ("/password another horse", "right", '{"type":"rejected","reason":"no-right"'),
+        ("/claim nonsense", "", '{"type":"rejected","reason":"wrong-code"'),
+    ],
+)
+def test_a_password_or_a_code_is_answered_with_how_it_was_said(
+    line: str, made: str, told: str
+) -> None:
+    server = Owner((Netstrings(), *DIALECTS))
+    server.connect(2, token="token 2")
+    server.send(2, netstring(b".open "))
+    server.read(2)
+    server.send(2, netstring(b".how WORD " + line.encode()))
+    if made:
+        server.derive("" if made == "wrong" else None, busy=made == "busy")
+    assert f" WORD {told}".encode() in server.read(2)
+
+
+def test_a_code_that_may_not_be_tried_yet_is_refused_with_how_it_was_said() -> None:
+    server = Owner((Netstrings(), *DIALECTS))
+    server.connect(2, token="token 2", peer="somewhere")
+    server.send(2, netstring(b"/claim wrong"))
+    server.send(2, netstring(b".how WORD /claim right"))
+    server.send(2, netstring(b".how JOIN /join tea code"))
+    told = server.read(2).decode()
+    assert 'WORD {"type":"rejected","reason":"too-fast"' in told
+    assert 'JOIN {"type":"rejected","reason":"too-fast"' in told

@@ -1,16 +1,19 @@
 """A third dialect, to see that a server needs to know of none: netstrings.
 
 A frame is `<bytes>:<payload>,` (https://cr.yp.to/proto/netstrings.txt). What a peer sends are typed
-lines, and two more: `.open PASSWORD` and `.mark N`. What it is told begins with its mark, then
-names the reader of an answer (`*` stands for everybody), then comes the notice as JSON. So the
-flavour changes when a peer asks for another mark, in mid-connection.
+lines, and more: `.open PASSWORD`, `.mark N`, `.how WORD LINE`, `.count`, `.wait`. What it is told
+begins with its mark, then names the reader of an answer (`*` stands for everybody), then comes the
+notice as JSON. So the flavour changes when a peer asks for another mark, in mid-connection.
+
+What answers a line that was asked with a word has that word in the place of the reader's name; and
+the reader counts what its peer alone was told.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from tcpchat_core.dialects import Flavour, Hangup, Item, Reply
+from tcpchat_core.dialects import Asked, Flavour, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.dialects.plain import decode_line
 from tcpchat_core.events import Open
@@ -56,9 +59,11 @@ class Marked(Flavour, frozen=True):
         """What everybody is told is for nobody in particular."""
         return self.encode_for("*", notice, None)
 
-    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:  # noqa: ARG002 # it is not repeated
-        """An answer names its reader."""
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """An answer names its reader, or how it was asked for."""
         told = JSON.encode(notice).rstrip(b"\n")
+        if isinstance(request, str):
+            nick = request
         return netstring(b"%d %s %s" % (self.mark, nick.encode() or b"*", told))
 
 
@@ -73,6 +78,22 @@ class NetstringReader:
         self.flavour = Marked()
         self._data = bytearray()
         self._frames: deque[bytes | Hangup] = deque()
+        self.told = 0
+
+    @property
+    def acknowledges(self) -> bool:
+        """A peer is sent receipts."""
+        return self.flavour.acknowledges
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """The flavour says how."""
+        self.told += 1
+        return self.flavour.encode_for(nick, notice, request)
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
+        """The flavour says how."""
+        self.told += 1
+        return self.flavour.encode_receipt(receipt, notice)
 
     def begin(self, *, password_needed: bool) -> list[Item]:
         """Who needs no password is in."""
@@ -111,6 +132,8 @@ class NetstringReader:
         while self._frames and len(items) < limit:
             if (item := self._item(self._frames.popleft())) is not None:
                 items.append(item)
+            if isinstance(item, Wait):
+                break
         return items
 
     def _item(self, frame: bytes | Hangup) -> Item | None:
@@ -121,6 +144,14 @@ class NetstringReader:
         if frame.startswith(b".mark ") and (digits := frame.removeprefix(b".mark ")).isdigit():
             self.flavour = Marked(int(digits[:9]))
             return Reply(netstring(b"%d marked" % self.flavour.mark))
+        if frame == b".count":
+            return Reply(netstring(b"%d told" % self.told))
+        if frame == b".wait":
+            return Wait()
+        if frame.startswith(b".how "):
+            word, _, line = frame.removeprefix(b".how ").partition(b" ")
+            asked = decode_line(line)
+            return None if asked is None else Asked(asked, word.decode(errors="replace"))
         return decode_line(frame)
 
 
@@ -129,6 +160,7 @@ class Netstrings:
 
     name = "netstrings"
     flavour = Marked()
+    comes_late = False
 
     def recognises(self, first: bytes) -> bool | None:
         """A program speaks first, and begins with a length."""

@@ -63,7 +63,7 @@ from tcpchat_core.notices import (
 from tcpchat_core.server import propose
 from tcpchat_core.server import protocol as server_module
 from tcpchat_core.server.answers import Answers
-from tcpchat_core.server.connection import Connection
+from tcpchat_core.server.connection import Connection, Waiting
 from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
@@ -587,10 +587,15 @@ def answers_name_who_asked_first(patch: Patch) -> Parts:
 
     class Naming(Delivery):
         def tell(
-            self, connection: Connection, notice: Notice, request: object, effects: list[Effect]
+            self,
+            connection: Connection,
+            notice: Notice,
+            request: object,
+            effects: list[Effect],
+            how: object = None,
         ) -> None:
             told: list[Effect] = []
-            super().tell(connection, notice, request, told)
+            super().tell(connection, notice, request, told, how)
             for effect in told:
                 if isinstance(effect, Send) and b" mark" in effect.payload:
                     frame = effect.payload.partition(b":")[2]
@@ -697,14 +702,19 @@ def the_last_words_do_not_wait(patch: Patch) -> Parts:
     give = Answers.give
 
     def at_once(
-        self: Answers, connection: Connection, answer: Any, now: int, effects: list[Effect]
+        self: Answers,
+        connection: Connection,
+        answer: Any,
+        now: int,
+        effects: list[Effect],
+        *how: object,
     ) -> None:
         if isinstance(answer, Closing) or (
             isinstance(answer, Reply) and answer.data.startswith(b"\x88")
         ):
-            self._tell(connection, answer, now, effects)
+            self._tell(connection, Waiting(0, answer), now, effects)
         else:
-            give(self, connection, answer, now, effects)
+            give(self, connection, answer, now, effects, *how)
 
     patch.setattr(Answers, "give", at_once)
     return Parts()
