@@ -104,7 +104,8 @@ class LineReader:
                 items.append(Hangup("three lines in a row were too long"))
         return items
 
-    def _too_long(self) -> Rejected | Hangup:
+    def _too_long(self) -> Item:
+        """What there is to say of a line that was too long."""
         self._long_lines += 1
         text = f"a line has at most {MAX_LINE_BYTES:,} bytes; this one was thrown away"
         return Rejected("bad-line", text)

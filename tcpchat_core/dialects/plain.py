@@ -107,7 +107,7 @@ class PlainReader(LineReader):
             return Open(line) if line else None
         return decode_line(line)
 
-    def _too_long(self) -> Rejected | Hangup:
+    def _too_long(self) -> Item:
         if self._is_first:  # whose end may be a web browser's
             self._is_first = False
             return _NO_WEB_SERVER

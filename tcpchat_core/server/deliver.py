@@ -188,8 +188,12 @@ class Delivery:
             request = how
         if type(notice) in _LONG:
             effects.append(Stream(connection.conn, self._encoded(connection, [notice], request)))
-        elif payload := _reader(connection).encode_for(self._nick(connection), notice, request):
+            return
+        reader = _reader(connection)
+        if payload := reader.encode_for(self._nick(connection), notice, request):
             effects.append(Send(connection.conn, payload))
+        if reader.flavour is not connection.flavour:  # it may have learnt something by that
+            self.refresh_flavour(connection, effects)
 
     def welcome_again(self, connection: Connection, effects: list[Effect]) -> None:
         """Tell who is in the chat already, and turns out to speak another dialect, that it is."""

@@ -40,6 +40,7 @@ import msgspec
 from tcpchat_core import events, notices
 from tcpchat_core.archive import Archived
 from tcpchat_core.dialects import CLOSED_THE_PAGE, Dialect, choose, choose_late
+from tcpchat_core.dialects.irc.reader import IrcLines
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_core.effects import Action, Broadcast, Close, Effect, Propose, Send
@@ -73,7 +74,7 @@ PAGE_GRACE_MS: Final = 5_000
 LAPSE_AT_ONCE: Final = 500
 
 # The fallback, for those whom nobody else recognises, is the last.
-DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), PlainText())
+DIALECTS: Final[tuple[Dialect, ...]] = (JsonLines(), IrcLines(), PlainText())
 
 # What a code that is none is refused with.
 _WRONG: Final = ("wrong-code", "unknown-device", "private")

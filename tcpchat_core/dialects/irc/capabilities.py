@@ -1,0 +1,103 @@
+"""What an IRC client can take beside the lines of RFC 1459, as it says by CAP (IRCv3)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from tcpchat_core.dialects.irc.encode import (
+    NO_TAGS,
+    TIME,
+    TIME_AND_MSGID,
+    Irc,
+    Options,
+)
+from tcpchat_core.dialects.irc.numerics import Code, numeric
+from tcpchat_core.dialects.irc.wire import SERVER, line
+
+# In the order in which they are offered.
+OFFERED: Final = (
+    "cap-notify",
+    "echo-message",
+    "extended-join",
+    "message-tags",
+    "multi-prefix",
+    "no-implicit-names",
+    "server-time",
+    "userhost-in-names",
+)
+
+# The version from which a client is told of capabilities that come and go, whether it asked or not.
+_VERSION_NOTIFIED: Final = 302
+
+
+# One object for all that can take the same: lanes are found by it.
+@lru_cache(maxsize=64)
+def _flavour(tags: int, *, extended_join: bool, epoch: str) -> Irc:
+    return Irc(tags, extended_join, epoch)
+
+
+class Capabilities:
+    """Those of one client. While it negotiates, its registration waits."""
+
+    __slots__ = ("_enabled", "is_negotiating")
+
+    def __init__(self) -> None:
+        self._enabled: frozenset[str] = frozenset()
+        self.is_negotiating = False
+
+    def hear(self, nick: str, params: list[str]) -> bytes:
+        """What a CAP is answered; b"" for the end of it."""
+        subcommand, argument = params[0].upper(), params[1] if len(params) > 1 else ""
+        match subcommand:
+            case "LS":
+                self.is_negotiating = True
+                if argument.isdecimal() and int(argument[:4]) >= _VERSION_NOTIFIED:
+                    self._enabled |= {"cap-notify"}
+                return _told(nick, "LS", " ".join(OFFERED))
+            case "LIST":
+                return _told(nick, "LIST", " ".join(sorted(self._enabled)))
+            case "REQ":
+                self.is_negotiating = True
+                return _told(nick, "ACK" if self._request(argument) else "NAK", argument.strip())
+            case "END":
+                self.is_negotiating = False
+                return b""
+            case _:
+                text = "there is LS, LIST, REQ and END"
+                return numeric(Code.INVALIDCAPCMD, nick, subcommand, text=text)
+
+    def _request(self, asked: str) -> bool:
+        """Take on, or off (`-name`), all that is asked for, or nothing of it."""
+        names = asked.split()
+        if not all(name.removeprefix("-") in OFFERED for name in names):
+            return False
+        for name in names:
+            off = name.removeprefix("-")
+            self._enabled = self._enabled - {off} if name != off else self._enabled | {name}
+        return True
+
+    def flavour(self, epoch: str) -> Irc:
+        """In which the client is told what all others are."""
+        tags = TIME if "server-time" in self._enabled else NO_TAGS
+        if "message-tags" in self._enabled:
+            tags = TIME_AND_MSGID
+        is_extended = "extended-join" in self._enabled
+        return _flavour(
+            tags, extended_join=is_extended, epoch=epoch if tags == TIME_AND_MSGID else ""
+        )
+
+    @property
+    def options(self) -> Options:
+        """What changes its own answers."""
+        enabled = self._enabled
+        return Options(
+            multi_prefix="multi-prefix" in enabled,
+            userhost_in_names="userhost-in-names" in enabled,
+            implicit_names="no-implicit-names" not in enabled,
+            echo_message="echo-message" in enabled,
+        )
+
+
+def _told(nick: str, subcommand: str, text: str) -> bytes:
+    return line(SERVER, "CAP", nick, subcommand, text=text)

@@ -1,0 +1,417 @@
+"""What a registered IRC client can say, and what it asks for by that: one table, `COMMANDS`.
+
+What chat is about becomes a request, and no rule of it stands here. Where the answer has to repeat
+the command, or the target as it was written, the request is `Asked` with that. What the server can
+say by itself is answered at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from tcpchat_core import events
+from tcpchat_core.dialects import Asked, Item, Reply, Wait
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.numerics import Code, isupport, lusers, motd, numeric
+from tcpchat_core.dialects.irc.parse import Message
+from tcpchat_core.dialects.irc.wire import SERVER, person, said_lines
+from tcpchat_core.events import Request
+from tcpchat_core.names import is_same_nick
+from tcpchat_core.notices import Welcome
+from tcpchat_core.version import VERSION
+
+# How much one line may be about. A client that comes into more rooms says so in several lines.
+MAX_ROOMS: Final = 50
+MAX_TARGETS: Final = 4
+MAX_MODES: Final = 4
+
+# What a text looks like is not said here: bold, italic, underlined, struck, monospaced, reversed,
+# and back to none; colours by number and by RGB (https://modern.ircdocs.horse/formatting).
+_FORMATTING: Final = re.compile(
+    "[\x02\x0f\x11\x16\x1d\x1e\x1f]"
+    "|\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?"
+    "|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?"
+)
+
+# A message to a program and not to a person (CTCP); only `ACTION` is one that people read.
+_CTCP: Final = re.compile("\x01([^ \x01]*) ?([^\x01]*)\x01?")
+
+# What an extended WHO asks for: `WHO #hall %tcn,42`.
+_WHOX: Final = re.compile(r"[^%]*%([A-Za-z]*)(?:,([0-9]{1,3}))?")
+
+
+class Client:
+    """Who says it."""
+
+    __slots__ = ("nick", "rooms", "welcome")
+
+    def __init__(self) -> None:
+        self.nick = ""
+        self.rooms: dict[str, None] = {}  # that it is in, by name
+        self.welcome = Welcome("", "")
+
+    def reply(self, code: str, *words: str, text: str) -> Reply:
+        """An answer of the server alone."""
+        return Reply(numeric(code, self.nick, *words, text=text))
+
+
+class Command(NamedTuple):
+    """What is made of a command, and how many words it takes at least."""
+
+    items: Callable[[Client, list[str]], list[Item]]
+    least: int = 0
+
+
+def items_of(client: Client, message: Message) -> list[Item]:
+    """What a line of a registered client asks for."""
+    command = COMMANDS.get(message.command)
+    if command is None:
+        return [client.reply(Code.UNKNOWNCOMMAND, message.command, text="there is no such command")]
+    if len(message.params) < command.least or "" in message.params[: min(command.least, 1)]:
+        text = f"{message.command} needs more"
+        return [client.reply(Code.NEEDMOREPARAMS, message.command, text=text)]
+    return command.items(client, message.params)
+
+
+def without_formatting(text: str) -> str:
+    """A text without the codes that say how it looks."""
+    return _FORMATTING.sub("", text)
+
+
+def _listed(words: str, most: int) -> tuple[list[str], bool]:
+    """The parts of a word with commas, at most so many, and whether there were more."""
+    parts = [part for part in words.split(",") if part]
+    return parts[:most], len(parts) > most
+
+
+def _is_room(target: str) -> bool:
+    return target.startswith("#")
+
+
+def _no_room(client: Client, target: str) -> Reply:
+    return client.reply(Code.NOSUCHCHANNEL, target, text="a room is called #name here")
+
+
+def _too_many(client: Client, target: str) -> Reply:
+    return client.reply(Code.TOOMANYTARGETS, target, text="that is too many at once")
+
+
+def _nick_of(mask: str) -> str:
+    """Whom `nick!user@host` means: only nicks tell people apart here."""
+    return mask.partition("!")[0]
+
+
+def _of_rooms(
+    client: Client, words: str, items: Callable[[str], Item], most: int = MAX_ROOMS
+) -> list[Item]:
+    """One request for each room that is named."""
+    targets, has_more = _listed(words, most)
+    found = [items(each) if _is_room(each) else _no_room(client, each) for each in targets]
+    return [*found, _too_many(client, targets[-1])] if has_more else found
+
+
+# ── Rooms ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _join(client: Client, params: list[str]) -> list[Item]:
+    if params[0] == "0":
+        return [events.Out(room) for room in client.rooms]
+    keys = iter(params[1].split(",") if len(params) > 1 else ())
+    return _of_rooms(client, params[0], lambda room: events.Join(room, code=next(keys, "")))
+
+
+def _part(client: Client, params: list[str]) -> list[Item]:
+    return _of_rooms(client, params[0], events.Out)
+
+
+def _topic(client: Client, params: list[str]) -> list[Item]:
+    room = params[0]
+    if not _is_room(room):
+        return [_no_room(client, room)]
+    if len(params) == 1:
+        return [Asked(events.Topic(room), How("TOPIC", room))]
+    return [events.Topic(room, without_formatting(params[1]))]
+
+
+def _names(client: Client, params: list[str]) -> list[Item]:
+    if not params:
+        return [client.reply(Code.ENDOFNAMES, "*", text="End of NAMES")]
+    rooms, _ = _listed(params[0], MAX_TARGETS)
+    return [
+        Asked(events.Who(room), How("NAMES", room))
+        if _is_room(room)
+        else client.reply(Code.ENDOFNAMES, room, text="End of NAMES")
+        for room in rooms
+    ]
+
+
+def _who(client: Client, params: list[str]) -> list[Item]:
+    target = params[0] if params else "*"
+    if not _is_room(target):
+        return [client.reply(Code.ENDOFWHO, target, text="End of WHO")]
+    extended = _WHOX.fullmatch(params[1]) if len(params) > 1 else None
+    fields, token = extended.groups("") if extended else ("", "")
+    return [Asked(events.Who(target), How("WHO", target, fields, token))]
+
+
+def _list(_client: Client, params: list[str]) -> list[Item]:
+    # Other words are conditions on what is listed, which a server may leave to the client.
+    target = params[0] if params and _is_room(params[0]) else ""
+    return [Asked(events.Rooms(), How("LIST", target))]
+
+
+def _kick(client: Client, params: list[str]) -> list[Item]:
+    room, reason = params[0], without_formatting(" ".join(params[2:3]))
+    if not _is_room(room):
+        return [_no_room(client, room)]
+    nicks, has_more = _listed(params[1], MAX_TARGETS)
+    items: list[Item] = [events.Kick(room, _nick_of(nick), reason) for nick in nicks]
+    return [*items, _too_many(client, nicks[-1])] if has_more else items
+
+
+def _invite(client: Client, params: list[str]) -> list[Item]:
+    nick, room = params[:2]
+    if not _is_room(room):
+        return [_no_room(client, room)]
+    return [events.Invite(room, nick)]
+
+
+# ── Modes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mode(client: Client, params: list[str]) -> list[Item]:
+    target = params[0]
+    if not _is_room(target):
+        return _own_mode(client, params)
+    if len(params) == 1:
+        return [Asked(events.Who(target), How("MODE", target))]
+    items: list[Item] = []
+    words = iter(params[2:])
+    sign = True
+    for letter in params[1]:
+        if letter in "+-":
+            sign = letter == "+"
+            continue
+        item = _room_mode(client, target, letter, words, is_on=sign)
+        if item is not None and len(items) < MAX_MODES:
+            items.append(item)
+    return items
+
+
+def _own_mode(client: Client, params: list[str]) -> list[Item]:
+    if not is_same_nick(params[0], client.nick):
+        return [client.reply(Code.USERSDONTMATCH, text="the modes of others are theirs")]
+    if len(params) > 1 and not set(params[1]) <= set("+-i"):
+        return [client.reply(Code.UMODEUNKNOWNFLAG, text="there is only the mode i")]
+    # Nobody is seen by who shares no room with them: that is so, whatever is asked for.
+    return [Reply(numeric(Code.UMODEIS, client.nick, "+i"))]
+
+
+def _room_mode(
+    client: Client, room: str, letter: str, words: Iterator[str], *, is_on: bool
+) -> Item | None:
+    """What one letter asks for; None for what is so, or not so, in all rooms."""
+    if letter in _ALWAYS:
+        return None
+    if letter in _FLAGS:
+        return _FLAGS[letter](room, is_on)
+    if letter not in _OF_PEOPLE:
+        return client.reply(Code.UNKNOWNMODE, letter, text="there is no such mode of a room")
+    nick = _nick_of(next(words, ""))
+    if nick:
+        return _OF_PEOPLE[letter](room, nick, is_on)
+    if letter == "b":
+        return Asked(events.Restrictions(room), How("MODE", room))
+    return client.reply(Code.NEEDMOREPARAMS, "MODE", text=f"{letter} is of somebody: say of whom")
+
+
+# Nobody speaks into a room from outside, and all who may speak in it may set its topic.
+_ALWAYS: Final = "nt"
+
+
+def _private(room: str, is_on: bool) -> Request:
+    return events.RoomMode(room, private=is_on)
+
+
+def _moderated(room: str, is_on: bool) -> Request:
+    return events.RoomMode(room, moderated=is_on)
+
+
+def _operator(room: str, nick: str, is_on: bool) -> Request:
+    return events.Role(room, nick, "moderator" if is_on else "member")
+
+
+def _owner(room: str, nick: str, is_on: bool) -> Request:
+    return events.Role(room, nick, "owner" if is_on else "moderator")
+
+
+def _ban(room: str, nick: str, is_on: bool) -> Request:
+    return events.Restrict(room, nick, "ban") if is_on else events.Lift(room, nick, "ban")
+
+
+# A room that is private is not listed either.
+_FLAGS: Final[dict[str, Callable[[str, bool], Request]]] = {
+    "i": _private,
+    "s": _private,
+    "m": _moderated,
+}
+
+_OF_PEOPLE: Final[dict[str, Callable[[str, str, bool], Request]]] = {
+    "b": _ban,
+    "o": _operator,
+    "q": _owner,
+}
+
+
+# ── What is said ─────────────────────────────────────────────────────────────────────────────
+
+
+def _privmsg(client: Client, params: list[str]) -> list[Item]:
+    if not params or not params[0]:
+        return [client.reply(Code.NORECIPIENT, text="say to whom (PRIVMSG)")]
+    if len(params) == 1 or not params[1]:
+        return [client.reply(Code.NOTEXTTOSEND, text="there is nothing to say in it")]
+    targets, has_more = _listed(params[0], MAX_TARGETS)
+    items = [item for each in targets if (item := _say(client, each, params[1])) is not None]
+    return [*items, _too_many(client, targets[-1])] if has_more else items
+
+
+def _notice(client: Client, params: list[str]) -> list[Item]:
+    """What a program answers must not be answered, or two of them would go on for ever."""
+    targets, _ = _listed(params[0], MAX_TARGETS) if len(params) > 1 else ([], False)
+    items: list[Item] = []
+    for target in targets:
+        item = _say(client, target, params[1])
+        if isinstance(item, events.Say | events.Tell):
+            items.append(Asked(item, How("NOTICE", target)))
+    return items
+
+
+def _say(client: Client, target: str, text: str) -> Item | None:
+    """What is said to one target; None for a message to somebody's program, which gets none."""
+    ctcp = _CTCP.fullmatch(text)
+    is_emote = ctcp is not None and ctcp[1].upper() == "ACTION"
+    if ctcp is not None and not is_emote:
+        return _ctcp_of_server(client, ctcp[1].upper()) if target == SERVER else None
+    text = without_formatting(ctcp[2] if ctcp is not None else text)
+    if _is_room(target):
+        return events.Say(target, text, emote=is_emote)
+    # Who is told something alone is not told that it is an emote.
+    return events.Tell(_nick_of(target), f"* {client.nick} {text}" if is_emote else text)
+
+
+def _ctcp_of_server(client: Client, asked: str) -> Reply | None:
+    if asked != "VERSION":
+        return None
+    text = f"\x01VERSION tcpchat {VERSION}\x01"
+    return Reply(said_lines("", "NOTICE", client.nick, text))
+
+
+# ── Oneself ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _nick(client: Client, params: list[str]) -> list[Item]:
+    if not params or not params[0]:
+        return [client.reply(Code.NONICKNAMEGIVEN, text="say which nickname")]
+    # Behind it, what the server says by itself names the new one.
+    return [events.Nick(params[0]), Wait()]
+
+
+def _quit(_client: Client, params: list[str]) -> list[Item]:
+    reason = without_formatting(" ".join(params[:1])).strip()
+    # One who goes is not kept for having said too much: the second counts where the first does not.
+    return [events.Quit(reason), events.Quit()] if reason else [events.Quit()]
+
+
+def _registered(client: Client, _params: list[str]) -> list[Item]:
+    return [client.reply(Code.ALREADYREGISTERED, text="you are registered")]
+
+
+def _userhost(client: Client, params: list[str]) -> list[Item]:
+    own = [f"{client.nick}=+{person(client.nick).partition('!')[2]}"]
+    found = own if any(is_same_nick(each, client.nick) for each in params) else []
+    return [client.reply(Code.USERHOST, text=" ".join(found))]
+
+
+def _ison(client: Client, params: list[str]) -> list[Item]:
+    asked = [nick for each in params for nick in each.split()]
+    found = [client.nick] if any(is_same_nick(each, client.nick) for each in asked) else []
+    return [client.reply(Code.ISON, text=" ".join(found))]
+
+
+# ── The server ───────────────────────────────────────────────────────────────────────────────
+
+
+def _ping(_client: Client, params: list[str]) -> list[Item]:
+    return [events.Ping(params[0])]
+
+
+def _nothing(_client: Client, _params: list[str]) -> list[Item]:
+    return []
+
+
+def _motd(client: Client, _params: list[str]) -> list[Item]:
+    return [Reply(motd(client.nick, client.welcome.motd))]
+
+
+def _lusers(client: Client, _params: list[str]) -> list[Item]:
+    return [Reply(lusers(client.nick))]
+
+
+def _version(client: Client, _params: list[str]) -> list[Item]:
+    version = f"tcpchat-{VERSION}"
+    return [
+        client.reply(Code.VERSION, version, SERVER, text="one order, to all, once"),
+        Reply(isupport(client.nick, client.welcome)),
+    ]
+
+
+def _time(client: Client, _params: list[str]) -> list[Item]:
+    return [client.reply(Code.TIME, SERVER, text="take server-time: each message tells its own")]
+
+
+def _info(client: Client, _params: list[str]) -> list[Item]:
+    return [
+        client.reply(Code.INFO, text=f"tcpchat {VERSION}: a chat, and any IRC client joins it"),
+        client.reply(Code.ENDOFINFO, text="End of INFO"),
+    ]
+
+
+def _help(_client: Client, params: list[str]) -> list[Item]:
+    subject = params[0] if params else ""
+    return [Asked(events.Help(subject), How("HELP", subject))]
+
+
+# What the dialect has nothing for is no command. TAGMSG is one, as who takes tags may send it: what
+# stands in it is for clients alone, and nothing of that is passed on.
+COMMANDS: Final = {
+    "HELP": Command(_help),
+    "HELPOP": Command(_help),
+    "INFO": Command(_info),
+    "INVITE": Command(_invite, 2),
+    "ISON": Command(_ison, 1),
+    "JOIN": Command(_join, 1),
+    "KICK": Command(_kick, 2),
+    "LIST": Command(_list),
+    "LUSERS": Command(_lusers),
+    "MODE": Command(_mode, 1),
+    "MOTD": Command(_motd),
+    "NAMES": Command(_names),
+    "NICK": Command(_nick),
+    "NOTICE": Command(_notice),
+    "PART": Command(_part, 1),
+    "PASS": Command(_registered),
+    "PING": Command(_ping, 1),
+    "PONG": Command(_nothing),
+    "PRIVMSG": Command(_privmsg),
+    "QUIT": Command(_quit),
+    "TAGMSG": Command(_nothing),
+    "TIME": Command(_time),
+    "TOPIC": Command(_topic, 1),
+    "USER": Command(_registered),
+    "USERHOST": Command(_userhost, 1),
+    "VERSION": Command(_version),
+    "WHO": Command(_who),
+}

@@ -1,0 +1,52 @@
+"""One line of IRC, as it comes in: `[@tags] [:source] COMMAND params [:last param]`.
+
+The grammar is that of RFC 1459 and of the IRCv3 message tags. What is not in it is not refused but
+read as far as it can be: there is a command, or there is nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+# How what would end a tag's value is written in one; any other character stands for itself.
+_ESCAPED: Final = {":": ";", "s": " ", "r": "\r", "n": "\n"}
+_ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
+
+
+class Message(NamedTuple):
+    """What a line says; the command is in upper case. Who a client says it is counts for nothing,
+    so its source is left out.
+    """
+
+    tags: dict[str, str]
+    command: str
+    params: list[str]
+
+
+def parse(text: str) -> Message | None:
+    """What a line without its end says; None when there is no command in it. Never raises."""
+    tags: dict[str, str] = {}
+    if text.startswith("@"):
+        written, _, text = text[1:].partition(" ")
+        tags = _tags(written)
+    text = text.lstrip(" ")
+    if text.startswith(":"):
+        text = text.partition(" ")[2]
+    words, has_last, last = f" {text}".partition(" :")
+    params = [word for word in words.split(" ") if word]
+    if not params:
+        return None
+    command = params.pop(0).upper()
+    if has_last:
+        params.append(last)
+    return Message(tags, command, params)
+
+
+def _tags(written: str) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for tag in written.split(";"):
+        key, _, value = tag.partition("=")
+        if key:
+            tags[key] = _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), value)
+    return tags

@@ -1,0 +1,215 @@
+"""The server's side of one IRC connection, and the dialect as a server is given it.
+
+What a line is stands in `parse.py`, what it asks for in `registration.py` for who is not registered
+yet and in `commands.py` for all others, how it is answered in `encode.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from tcpchat_core import notices
+from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Wait
+from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.commands import Client, items_of
+from tcpchat_core.dialects.irc.encode import Irc, encode_answer
+from tcpchat_core.dialects.irc.numerics import Code
+from tcpchat_core.dialects.irc.parse import Message, parse
+from tcpchat_core.dialects.irc.registration import Registration, Stage
+from tcpchat_core.dialects.irc.wire import SERVER, line
+from tcpchat_core.dialects.lines import LineReader
+from tcpchat_core.notices import Notice, Sent
+
+# What a client may put in front of a line, its @ and its blank not counted (IRCv3 message-tags).
+MAX_TAG_BYTES: Final = 4_094
+
+# The words by which a client begins.
+_FIRST: Final = (b"NICK", b"USER", b"CAP", b"PASS", b"AUTHENTICATE", b"QUIT")
+_BLANK_OR_END: Final = re.compile(rb"[ \r\n]")
+
+
+class IrcReader(LineReader):
+    """The server's side of one connection."""
+
+    opens_within_ms = 60_000  # a client looks up names, and asks for capabilities first
+
+    __slots__ = ("_client", "_queue", "_registration", "flavour")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._client = client = Client()
+        self._registration = Registration(client)
+        self._queue: list[Item] = []  # what lines have asked for and was not given yet
+        self.flavour: Flavour = self._registration.capabilities.flavour("")
+
+    # ── What comes ───────────────────────────────────────────────────────────────────────────
+
+    def begin(self, *, password_needed: bool) -> list[Item]:
+        """A client speaks first."""
+        self._registration.needs_password = password_needed
+        return []
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what was read. A line may end in CR alone, too; an empty one says nothing."""
+        LineReader.receive_data(self, data.replace(b"\r", b"\n"))
+
+    def requests(self, limit: int) -> list[Item]:
+        """What the next lines ask for, up to one whose answers say how to read on."""
+        registration = self._registration
+        is_asked = registration.stage is Stage.ASKED and not self._queue  # and all is answered
+        if is_asked or registration.stage is Stage.REFUSED:
+            self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
+        self._decode_some(limit)
+        items, self._queue = self._queue[:limit], self._queue[limit:]
+        self.waiting = (
+            bool(self._queue or self._lines)
+            or self._eof
+            or registration.stage is Stage.ASKED  # what comes of that may be the end
+        )
+        return items
+
+    def _decode_some(self, limit: int) -> None:
+        """Have so many items in the queue, where there are lines for them."""
+        lines, self._lines = self._lines, ()
+        queue = self._queue
+        for place, each in enumerate(lines):
+            if len(queue) >= limit or (queue and isinstance(queue[-1], Wait)):
+                self._lines = lines[place:]
+                return
+            queue += self._items([each])
+        if self._eof and not (queue and isinstance(queue[-1], Wait)):
+            self._eof = False
+            queue.append(Hangup(""))
+
+    def decode_all(self, lines: Sequence[bytes]) -> list[Item]:
+        """What lines ask for."""
+        return [item for each in lines for item in self._line(each)]
+
+    def _line(self, data: bytes) -> list[Item]:
+        if data.startswith(b"@") and data.find(b" ") > MAX_TAG_BYTES:
+            return [self._is_too_long()]
+        try:
+            message = parse(data.decode())
+        except UnicodeDecodeError:
+            return [_no_utf8(data)]
+        if message is None:
+            return []
+        if message.command == "CAP":
+            items = self._registration.hear(message)
+            self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
+            return items
+        if self._registration.stage is Stage.REGISTERED:
+            return items_of(self._client, message)
+        return self._registration.hear(message)
+
+    def _too_long(self) -> Item:
+        super()._too_long()  # which counts them
+        return self._is_too_long()
+
+    def _is_too_long(self) -> Item:
+        return self._client.reply(Code.INPUTTOOLONG, text="that was too long, and was thrown away")
+
+    # ── What is told ─────────────────────────────────────────────────────────────────────────
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the peer is told what it has said itself."""
+        return self._registration.capabilities.options.echo_message
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """What the peer alone is told. Until it is registered, that has an order of its own."""
+        self._note(notice)
+        registration = self._registration
+        if _is_refused_notice(notice, request):
+            return b""
+        options = registration.capabilities.options
+        assert isinstance(self.flavour, Irc), "it is one of the capabilities"
+        written = encode_answer(self.flavour, options, nick, notice, request)
+        if registration.stage is Stage.REGISTERED:
+            return written
+        return registration.told(nick, notice, written)
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
+        """What the peer is told as an author: its message, where it wants that."""
+        if isinstance(receipt, Sent):
+            return self.flavour.encode(notice) if self.acknowledges else b""
+        nick = receipt.new if isinstance(receipt, notices.Renamed) else self._client.nick
+        return self.encode_for(nick, receipt, None)
+
+    def _note(self, notice: Notice) -> None:
+        """Remember what later lines are about."""
+        client = self._client
+        match notice:
+            case notices.Welcome():
+                client.welcome = notice
+                self.flavour = self._registration.capabilities.flavour(notice.epoch)
+            case notices.Diverged(epoch):
+                client.welcome = msgspec.structs.replace(client.welcome, epoch=epoch)
+                self.flavour = self._registration.capabilities.flavour(epoch)
+            case notices.Renamed(new=new, own=True) if client.nick:
+                client.nick = new
+            case notices.Entered(room):
+                client.rooms[room] = None
+            case notices.Left(room, own=True):
+                client.rooms.pop(room, None)
+
+
+def _is_refused_notice(notice: Notice, request: object) -> bool:
+    """Whether it refuses what must not be answered."""
+    is_notice = isinstance(request, How) and request.command == "NOTICE"
+    return is_notice and isinstance(notice, notices.Rejected)
+
+
+def _no_utf8(data: bytes) -> Reply:
+    """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
+    message = parse(data.decode(errors="replace"))
+    command = message.command if message is not None and message.command.isascii() else "*"
+    return Reply(line(SERVER, "FAIL", command, "INVALID_UTF8", text="a line must be UTF-8 text"))
+
+
+class IrcLines:
+    """The dialect, as a server is given it."""
+
+    name = "irc"
+    flavour = Irc()
+    comes_late = True  # a client may look up the names of addresses before it says anything
+
+    def recognises(self, first: bytes) -> bool | None:
+        """A client begins with one of a few words. People may, too, but hardly in capitals; in
+        small letters the whole line has to be what a client says.
+        """
+        end = _BLANK_OR_END.search(first)
+        if end is None:
+            begun = first.upper()
+            return None if any(word.startswith(begun) for word in _FIRST) else False
+        word = first[: end.start()]
+        if word in _FIRST:
+            return True
+        if word.upper() not in _FIRST:
+            return False
+        line, found, _ = first.replace(b"\r", b"\n").partition(b"\n")
+        return _is_clients(line) if found else None
+
+    def reader(self) -> IrcReader:
+        """A reader for one more connection."""
+        return IrcReader()
+
+
+def _is_clients(line: bytes) -> bool:
+    """Whether a line in small letters is what an IRC client begins with, and no person would say in
+    a chat: `nick ada`, `user ada 0 * :Ada`, `cap ls 302`.
+    """
+    message = parse(line.decode(errors="replace"))
+    match message:
+        case Message(_, "NICK", [_]):
+            return True
+        case Message(_, "CAP", [subcommand, *_]):
+            return subcommand.upper() in {"LS", "LIST", "REQ", "END"}
+        case Message(_, "USER", [_, _, _, _, *_]):
+            return True
+        case _:
+            return False

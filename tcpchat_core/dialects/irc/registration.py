@@ -1,0 +1,238 @@
+"""How an IRC client comes to be somebody: from its first line to its welcome.
+
+Rules:
+
+1. The client says NICK, USER and, where it negotiates capabilities, CAP END, in any order; then it
+   is in the chat, as any guest, and takes its nick there. Only when that is decided it is welcome:
+   all that it is told meanwhile comes behind its welcome.
+2. A nick that is somebody else's is 433, and another is awaited. One that cannot be is made so that
+   it can, or the guest's is kept: clients take the name in their welcome for theirs, and some give
+   up for ever after a 432.
+3. PASS is the server's password, where it has one. Else it is `ACCOUNT:PASSWORD`, or the token of a
+   device. Who is refused for it is sent away.
+
+What is heard in which stage is the table `_HEARD`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, TypeAlias
+
+from tcpchat_core import notices
+from tcpchat_core.dialects import Hangup, Item, Reply, Wait
+from tcpchat_core.dialects.irc.capabilities import Capabilities
+from tcpchat_core.dialects.irc.commands import Client
+from tcpchat_core.dialects.irc.numerics import Code, numeric, refusal, welcome
+from tcpchat_core.dialects.irc.parse import Message
+from tcpchat_core.dialects.irc.wire import SERVER, line
+from tcpchat_core.events import Login, Nick, Open
+from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_name
+from tcpchat_core.notices import Notice, Rejected, Welcome
+
+# A device's token, as the server makes them.
+_TOKEN: Final = re.compile("[0-9a-f]{64}")
+
+# Why a nick is awaited that is not somebody's.
+_TAKEN: Final = ("nick-in-use", "nick-owned")
+
+
+class Stage(Enum):
+    """Where a client stands."""
+
+    INTRODUCING = auto()  # it says who it is, and what it can take
+    ASKED = auto()  # the chat was asked for its nick, or to let it in: nothing is read
+    CHOOSING = auto()  # its nick was somebody's; it has to say another
+    REFUSED = auto()  # it is not let in
+    REGISTERED = auto()
+
+
+class Registration:
+    """One client's. Call `hear` with what it says and `told` with what it is told, until `stage` is
+    REGISTERED.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_client",
+        "_has_user",
+        "_held",
+        "_is_in",
+        "_nick",
+        "_password",
+        "capabilities",
+        "needs_password",
+        "stage",
+        "why_refused",
+    )
+
+    def __init__(self, client: Client) -> None:
+        self.stage = Stage.INTRODUCING
+        self.capabilities = Capabilities()
+        self.needs_password = False
+        self._client = client
+        self._is_in = False  # in the chat: its welcome has come
+        self.why_refused = "you were not let in"
+        self._nick = ""  # as it was typed last
+        self._has_user = False
+        self._password = ""
+        self._awaited = ""  # which request decides: "nick", "login" or, where it is in as it is, ""
+        self._held: list[bytes] = []  # what it is told behind its welcome
+
+    # ── What the client says ─────────────────────────────────────────────────────────────────
+
+    def hear(self, message: Message) -> list[Item]:
+        """What comes of a line of a client that is not registered."""
+        command = message.command
+        heard = _HEARD.get(command)
+        if heard is None or self.stage not in heard[2]:
+            return [self._client.reply(Code.NOTREGISTERED, text="say NICK and USER first")]
+        hear, least, _ = heard
+        if len(message.params) < least:
+            return [self._client.reply(Code.NEEDMOREPARAMS, command, text=f"{command} needs more")]
+        return hear(self, message.params)
+
+    def hear_pass(self, params: list[str]) -> list[Item]:
+        """What is secret is looked at when all is said."""
+        self._password = params[0]
+        return []
+
+    def hear_nick(self, params: list[str]) -> list[Item]:
+        """The first nick, or another where that was taken."""
+        if not params or not params[0]:
+            return [self._client.reply(Code.NONICKNAMEGIVEN, text="say which nickname")]
+        self._nick = params[0]
+        return self._go_on()
+
+    def hear_user(self, _params: list[str]) -> list[Item]:
+        """Nothing of it is shown to anybody; but it is said when all is said."""
+        self._has_user = True
+        return self._go_on()
+
+    def hear_cap(self, params: list[str]) -> list[Item]:
+        """What the client can take."""
+        answer = self.capabilities.hear(self._client.nick, params)
+        return [Reply(answer)] if answer else self._go_on()
+
+    def hear_quit(self, _params: list[str]) -> list[Item]:
+        """It does not come in."""
+        return [Hangup("bye")]
+
+    def hear_ping(self, params: list[str]) -> list[Item]:
+        """Some ask before they are in."""
+        return [Reply(line(SERVER, "PONG", SERVER, text=params[0]))]
+
+    def hear_pong(self, _params: list[str]) -> list[Item]:
+        """To hear of it was all."""
+        return []
+
+    def _go_on(self) -> list[Item]:
+        """Ask the chat when all is said that has to be."""
+        is_ready = self._nick and self._has_user and not self.capabilities.is_negotiating
+        if not is_ready or self.stage is Stage.REGISTERED:
+            return []
+        opens = self.stage is Stage.INTRODUCING
+        items: list[Item] = []
+        if opens:
+            items.append(Open(self._password.encode() if self.needs_password else b""))
+            if not self.needs_password and (login := _login(self._password)) is not None:
+                self._awaited = "login"
+                items.append(login)
+        if not self._awaited or not opens:
+            nick = possible_nick(self._nick)
+            self._awaited = "nick" if nick else ""
+            items += [Nick(nick)] if nick else []
+        self.stage = Stage.ASKED
+        if not self._awaited and self._is_in:  # as a person, before it spoke IRC, or as another
+            return [*items, Reply(self._register(self._client.welcome.nick))]
+        return [*items, Wait()]
+
+    # ── What the client is told ──────────────────────────────────────────────────────────────
+
+    def told(self, nick: str, notice: Notice, written: bytes) -> bytes:
+        """What is sent of what the client is told, whose nick in the chat this is. `written` is how
+        one who is registered reads it.
+        """
+        if isinstance(notice, Welcome):
+            self._is_in = True
+            is_all = self.stage is Stage.ASKED and not self._awaited
+            return self._register(nick) if is_all else b""
+        if self.stage is not Stage.ASKED:
+            return written
+        match notice:
+            case Rejected(request="nick", reason=reason) if self._awaited == "nick":
+                return self._keep_or_choose(nick, reason, notice)
+            case Rejected():
+                self.stage = Stage.REFUSED
+                self.why_refused = notice.text
+                return refusal("", notice, None)
+            case notices.Renamed(own=True) if self._awaited == "nick":
+                return self._register(notice.new)
+            case notices.Renamed(own=True):
+                return b""  # it is not called anything yet
+            case notices.Closing():
+                return written
+            case notices.Claimed():
+                self._held.append(written)
+                return self._register(nick)
+            case _:
+                self._held.append(written)
+                return b""
+
+    def _keep_or_choose(self, nick: str, reason: str, notice: Rejected) -> bytes:
+        if reason not in _TAKEN:
+            return self._register(nick)
+        self.stage = Stage.CHOOSING
+        return numeric(Code.NICKNAMEINUSE, "", self._nick, text=notice.text)
+
+    def _register(self, nick: str) -> bytes:
+        self.stage = Stage.REGISTERED
+        self._client.nick = nick
+        held, self._held = self._held, []
+        return b"".join([welcome(nick, self._client.welcome), *held])
+
+
+def possible_nick(typed: str) -> str:
+    """The nick that comes closest to what was typed; "" when there is none that a guest can have.
+
+    What cannot stand in a nick becomes an underscore.
+    """
+    if isinstance(nick_name(typed), Name):
+        return typed
+    first = _or_underscore("", typed[:1])
+    rest = [_or_underscore(first, each) for each in typed[1:MAX_NICK_CHARS]]
+    made = "".join([first, *rest])
+    return made if isinstance(nick_name(made), Name) and made.strip("_") else ""
+
+
+def _or_underscore(before: str, char: str) -> str:
+    return char if isinstance(nick_name(before + char), Name) else "_"
+
+
+def _login(password: str) -> Login | None:
+    """What a PASS asks for that is not the server's password; None for what can be no secret of
+    ours, as clients may be set up to say one everywhere.
+    """
+    account, is_pair, secret = password.partition(":")
+    if is_pair:
+        return Login(account=account, password=secret)
+    return Login(device=password) if _TOKEN.fullmatch(password) else None
+
+
+_Heard: TypeAlias = tuple[Callable[[Registration, list[str]], list[Item]], int, tuple[Stage, ...]]
+
+_UNREGISTERED: Final = (Stage.INTRODUCING, Stage.CHOOSING)
+
+# What is made of a command, how many words it takes, and in which stages it is heard. These are all
+# that who is not registered can say.
+_HEARD: Final[dict[str, _Heard]] = {
+    "CAP": (Registration.hear_cap, 1, (*_UNREGISTERED, Stage.REGISTERED)),
+    "PASS": (Registration.hear_pass, 1, (Stage.INTRODUCING,)),
+    "NICK": (Registration.hear_nick, 0, _UNREGISTERED),
+    "USER": (Registration.hear_user, 4, (Stage.INTRODUCING,)),
+    "PING": (Registration.hear_ping, 1, _UNREGISTERED),
+    "PONG": (Registration.hear_pong, 0, _UNREGISTERED),
+    "QUIT": (Registration.hear_quit, 0, _UNREGISTERED),
+}
