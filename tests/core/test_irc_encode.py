@@ -17,7 +17,6 @@ from tcpchat_core.dialects.irc.encode import (
     Irc,
     Options,
     encode_answer,
-    encode_receipt,
 )
 from tcpchat_core.notices import RestrictionInfo, RoomInfo, Said
 from tests.core import strategies
@@ -409,20 +408,6 @@ def test_what_one_tells_somebody_is_echoed_to_who_wants_it(
 ) -> None:
     sent = notices.Sent(AT, None, None, "bob")
     assert _answer(sent, request_, options) == lines
-
-
-def test_a_message_is_echoed_as_the_others_are_told_it() -> None:
-    sent = notices.Sent(AT, None, "lobby", None, 7)
-    flavour, echo = Irc(TIME_AND_MSGID, epoch="1"), Options(echo_message=True)
-    assert encode_receipt(flavour, echo, "bob", sent, HELLO) == flavour.encode(HELLO)
-    assert encode_receipt(flavour, Options(), "bob", sent, HELLO) == b""
-
-
-def test_who_joins_is_told_more_than_the_others() -> None:
-    joined = notices.Joined("lobby", "ada", 7, AT)
-    entered = notices.Entered("lobby", ("ada",), 1, 8, AT)
-    data = encode_receipt(Irc(), Options(), "ada", entered, joined)
-    assert [read.command for read in told(data)] == ["JOIN", "353", "366"]
 
 
 # ── Nobody forges a line ─────────────────────────────────────────────────────────────────────

@@ -80,6 +80,7 @@ def test_what_is_supported_is_as_the_servers_limits_are() -> None:
         "CHANLIMIT": f"#:{LIMITS.rooms_per_person}",
     }
     assert tokens["NETWORK"] == "the\\x20chat"
+    assert tokens["TARGMAX"] == "JOIN:50,KICK:4,NAMES:4,NOTICE:4,PART:50,PRIVMSG:4"
     assert tokens["CASEMAPPING"] == "ascii"
     assert tokens["PREFIX"] == "(qo)~@"
 
@@ -140,7 +141,7 @@ KICK = events.Kick("lobby", "bob")
         ("private", JOIN, "473 ada #lobby"),
         ("no-such-message", events.Redact("lobby"), "400 ada REDACT"),
         ("too-many", events.Invite("lobby", "bob"), "400 ada INVITE"),
-        ("too-many", events.Restrict("lobby", "bob", "ban"), "478 ada #lobby"),
+        ("no-such-nick", events.Role("lobby", "bob", "member"), "441 ada bob #lobby"),
         ("wrong-code", events.Claim("x"), "464 ada"),
         ("unknown-device", events.Login("x"), "464 ada"),
         ("too-fast", events.Login("x"), "263 ada LOGIN"),
@@ -150,8 +151,7 @@ KICK = events.Kick("lobby", "bob")
 def test_a_refusal_has_the_number_that_clients_know(
     reason: str, request_: Request | How | None, told_: str
 ) -> None:
-    tags = {"HELP": "help", "LIST": "rooms"}
-    tag = tags.get(request_.command, "") if isinstance(request_, How) else _tag(request_)
+    tag = "" if isinstance(request_, How) else _tag(request_)
     [line] = lines_of(refusal("ada", Rejected(reason, "for a reason", tag), request_))
     head, _, text = line.decode().partition(" :")
     assert head == f":tcpchat {told_}"

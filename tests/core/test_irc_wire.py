@@ -134,7 +134,8 @@ def test_what_is_not_said_by_a_person_is_cut_short(text: str, size: int, short: 
         (":a b", "a_b"),
         ("a\r\nQUIT", "a__QUIT"),
         ("a\0b", "ab"),
-        ("x" * 99, "x" * 33),
+        ("x" * 999, "x" * 129),
+        ("日" * 50, "日" * 43),
     ],
 )
 def test_what_is_no_word_is_made_one(text: str, made: str) -> None:

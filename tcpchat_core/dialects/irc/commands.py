@@ -14,18 +14,22 @@ from typing import Final, NamedTuple
 from tcpchat_core import events
 from tcpchat_core.dialects import Asked, Item, Reply, Wait
 from tcpchat_core.dialects.irc.asked import How
-from tcpchat_core.dialects.irc.numerics import Code, isupport, lusers, motd, numeric
+from tcpchat_core.dialects.irc.numerics import (
+    MAX_MODES,
+    MAX_ROOMS,
+    MAX_TARGETS,
+    Code,
+    isupport,
+    lusers,
+    motd,
+    numeric,
+)
 from tcpchat_core.dialects.irc.parse import Message
 from tcpchat_core.dialects.irc.wire import SERVER, person, said_lines
 from tcpchat_core.events import Request
 from tcpchat_core.names import is_same_nick
 from tcpchat_core.notices import Welcome
 from tcpchat_core.version import VERSION
-
-# How much one line may be about. A client that comes into more rooms says so in several lines.
-MAX_ROOMS: Final = 50
-MAX_TARGETS: Final = 4
-MAX_MODES: Final = 4
 
 # What a text looks like is not said here: bold, italic, underlined, struck, monospaced, reversed,
 # and back to none; colours by number and by RGB (https://modern.ircdocs.horse/formatting).

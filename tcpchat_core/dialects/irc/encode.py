@@ -56,7 +56,6 @@ __all__ = [
     "Irc",
     "Options",
     "encode_answer",
-    "encode_receipt",
     "isupport",
     "lusers",
     "motd",
@@ -102,15 +101,6 @@ _NOBODYS_OPTIONS: Final = Options()
 
 # As which the others are told of somebody who has no account, or may have one.
 _NO_ACCOUNT: Final = "*"
-
-
-def encode_receipt(
-    flavour: Irc, options: Options, nick: str, receipt: Notice, notice: Notice
-) -> bytes:
-    """What an author is told in the place of the `notice` that all others are."""
-    if not isinstance(receipt, notices.Sent):
-        return encode_answer(flavour, options, nick, receipt, None)
-    return flavour.encode(notice) if options.echo_message else b""
 
 
 def encode_answer(

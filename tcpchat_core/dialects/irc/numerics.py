@@ -16,8 +16,10 @@ from tcpchat_core.notices import Limits, Rejected, Welcome
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
 _MAX_TOKENS: Final = 13
 
-# As much of a MOTD as any client shows in a line.
-_MOTD_HEAD: Final = "- "
+# How much one line may be about. A client that comes into more rooms says so in several lines.
+MAX_ROOMS: Final = 50
+MAX_TARGETS: Final = 4
+MAX_MODES: Final = 4
 
 
 class Code(StrEnum):
@@ -163,16 +165,26 @@ def _tokens(welcome: Welcome) -> list[str]:
         "CASEMAPPING=ascii",
         "CHANMODES=b,,,imnstS",
         "CHANTYPES=#",
-        "MODES=1",
+        f"MODES={MAX_MODES}",
         f"NETWORK={network}",
         "PREFIX=(qo)~@",
         "SAFELIST",
-        "TARGMAX=KICK:1,NAMES:1,WHOIS:1",
+        f"TARGMAX={','.join(f'{command}:{most}' for command, most in _MOST.items())}",
         "UTF8MAPPING=rfc8265",
         "UTF8ONLY",
         "WHOX",
         *(_limit_tokens(welcome.limits) if welcome.limits else ()),
     ]
+
+
+_MOST: Final = {
+    "JOIN": MAX_ROOMS,
+    "KICK": MAX_TARGETS,
+    "NAMES": MAX_TARGETS,
+    "NOTICE": MAX_TARGETS,
+    "PART": MAX_ROOMS,
+    "PRIVMSG": MAX_TARGETS,
+}
 
 
 def _limit_tokens(limits: Limits) -> tuple[str, ...]:
@@ -198,7 +210,7 @@ def motd(nick: str, lines: tuple[str, ...]) -> bytes:
     return b"".join(
         [
             numeric(Code.MOTDSTART, nick, text=f"- {SERVER} Message of the day -"),
-            *[numeric(Code.MOTD, nick, text=f"{_MOTD_HEAD}{each}") for each in lines],
+            *[numeric(Code.MOTD, nick, text=f"- {each}") for each in lines],
             numeric(Code.ENDOFMOTD, nick, text="End of the message of the day"),
         ]
     )
@@ -269,15 +281,14 @@ REFUSALS: Final[Mapping[str, _Form]] = {
 
 _UNKNOWN: Final = _Form(Code.UNKNOWNERROR, _COMMAND)
 
-# What is another number for one command; the question is that of the core.
+# What is another number for one command of IRC.
 _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
-    ("bad-name", "nick"): _Form(Code.ERRONEUSNICKNAME, _NICK),
-    ("bad-usage", "nick"): _Form(Code.ERRONEUSNICKNAME, _NICK),
-    ("not-in-room", "say"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
-    ("no-such-nick", "kick"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
-    ("no-such-nick", "role"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
-    ("unknown-command", "help"): _Form(Code.HELPNOTFOUND, _TARGET),
-    ("too-many", "restrict"): _Form(Code.BANLISTFULL, _ROOM),
+    ("bad-name", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    ("bad-usage", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    ("not-in-room", "PRIVMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
+    ("no-such-nick", "KICK"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
+    ("no-such-nick", "MODE"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
+    ("unknown-command", "HELP"): _Form(Code.HELPNOTFOUND, _TARGET),
 }
 
 # What is another number where no room is meant: it is all of the server.
@@ -299,16 +310,16 @@ def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
     if rejected.reason in {"not-in-room", "bad-name"} and about["command"] in _EMPTY:
         code, text = _EMPTY[about["command"]]
         return numeric(code, nick, about["target"], text=text)
-    form = _form(rejected, about["room"])
+    form = _form(rejected.reason, about)
     return numeric(form.code, nick, *[about[name] for name in form.names], text=rejected.text)
 
 
-def _form(rejected: Rejected, room: str) -> _Form:
-    if form := _OF_COMMAND.get((rejected.reason, rejected.request)):
+def _form(reason: str, about: dict[str, str]) -> _Form:
+    if form := _OF_COMMAND.get((reason, about["command"])):
         return form
-    if not room and rejected.reason in _OF_SERVER:
-        return _OF_SERVER[rejected.reason]
-    return REFUSALS.get(rejected.reason, _UNKNOWN)
+    if not about["room"] and reason in _OF_SERVER:
+        return _OF_SERVER[reason]
+    return REFUSALS.get(reason, _UNKNOWN)
 
 
 def _named(rejected: Rejected, request: object) -> dict[str, str]:

@@ -28,8 +28,9 @@ SERVER: Final = "tcpchat"
 MAX_LINE_BYTES: Final = 512
 _END_BYTES: Final = 2
 
-# A room with its #. Whatever else stands as a word is shorter, or was typed by who is answered.
-_MAX_WORD_CHARS: Final = MAX_ROOM_CHARS + 1
+# A room with its #, in UTF-8. Whatever else stands as a word is shorter, or was typed by who is
+# answered.
+_MAX_WORD_BYTES: Final = 4 * MAX_ROOM_CHARS + len("#")
 
 # Names are few and come again with every message, and seconds with many.
 _CACHE_NAMES: Final = 4_096
@@ -45,11 +46,15 @@ _MARKS: Final = ("Mn", "Mc", "Me")
 # ── Words ────────────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(maxsize=_CACHE_NAMES)
 def word(text: str) -> str:
     """A text that can stand before others in a line; the same, if it is a name."""
-    made = sanitize(text[:_MAX_WORD_CHARS]).replace(" ", "_").lstrip(":")
-    return made or "*"
+    return _word(text[:_MAX_WORD_BYTES])  # what is kept is not as long as somebody likes
+
+
+@lru_cache(maxsize=_CACHE_NAMES)
+def _word(text: str) -> str:
+    made = sanitize(text).replace(" ", "_").lstrip(":")
+    return made.encode()[:_MAX_WORD_BYTES].decode(errors="ignore") or "*"
 
 
 @lru_cache(maxsize=_CACHE_NAMES)
@@ -58,7 +63,6 @@ def person(nick: str) -> str:
     return f"{word(nick)}!~u@{SERVER}" if nick else SERVER
 
 
-@lru_cache(maxsize=_CACHE_NAMES)
 def channel(room: str) -> str:
     """A room, as IRC names it."""
     return word(f"#{room.removeprefix('#')}")
