@@ -58,7 +58,7 @@ class Liveness:
             end_at = max(end_at, self._access.next_try_at(connection) + _AFTER_PASSWORD_MS)
         if now < end_at:
             return end_at
-        what = "request" if reader.opens_within_ms is None else "password"
+        what = "request" if connection.is_admitted else "password"
         self._intake.hang_up(connection, f"there was no {what} in time", now, effects)
         return None
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from tcpchat_core import notices
 from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.irc.asked import How
@@ -147,9 +145,6 @@ class IrcReader(LineReader):
             case notices.Welcome():
                 client.welcome = notice
                 self.flavour = self._registration.capabilities.flavour(notice.epoch)
-            case notices.Diverged(epoch):
-                client.welcome = msgspec.structs.replace(client.welcome, epoch=epoch)
-                self.flavour = self._registration.capabilities.flavour(epoch)
             case notices.Renamed(new=new, own=True) if client.nick:
                 client.nick = new
             case notices.Entered(room):
