@@ -9,12 +9,18 @@ from tcpchat_core.dialects.irc.capabilities import OFFERED
 from tcpchat_core.dialects.irc.commands import COMMANDS
 from tcpchat_core.dialects.irc.numerics import MAX_ROOMS, isupport
 from tests.core.irc import told
-from tests.docs.pages import read, sections, table
+from tests.docs.chat_room import play
+from tests.docs.pages import code_blocks, read, sections, table
 
 PAGE = sections(read("docs/irc.md"), 2)
 
 # As a client of a server without limits is told them.
 [TOKENS] = told(isupport("ada", notices.Welcome("ada", "0")))
+
+
+def test_the_conversation_is_what_happens() -> None:
+    [conversation] = code_blocks(PAGE["A conversation"], "text")
+    play(conversation.replace("\\x01", "\x01"))
 
 
 def test_the_table_of_commands_is_the_dialects_own() -> None:
