@@ -160,11 +160,11 @@ def test_what_is_said_at_once_with_the_names_is_heard_behind_the_welcome() -> No
         ("nonsense", ":tcpchat 451 * :say NICK and USER first"),
         ("NICK", ":tcpchat 431 * :say which nickname"),
         ("NICK :", ":tcpchat 431 * :say which nickname"),
-        ("USER ada", ":tcpchat 461 * USER :USER needs more"),
-        ("PASS", ":tcpchat 461 * PASS :PASS needs more"),
-        ("CAP", ":tcpchat 461 * CAP :CAP needs more"),
+        ("USER ada", ":tcpchat 461 * USER :USER needs more parameters"),
+        ("PASS", ":tcpchat 461 * PASS :PASS needs more parameters"),
+        ("CAP", ":tcpchat 461 * CAP :CAP needs more parameters"),
         ("CAP EAT", ":tcpchat 410 * EAT :there is LS, LIST, REQ and END"),
-        ("PING", ":tcpchat 461 * PING :PING needs more"),
+        ("PING", ":tcpchat 461 * PING :PING needs more parameters"),
         ("PING x", ":tcpchat PONG tcpchat :x"),
     ],
 )
@@ -396,6 +396,16 @@ def test_who_is_banned_from_the_server_is_told_so() -> None:
     assert memory.lines(1)[-1].startswith("ERROR :")
 
 
+def test_who_is_put_out_while_its_password_is_looked_at_is_told_so() -> None:
+    memory = Accounts()
+    memory.happens(events.Grant("ada", "ada", admin=True))
+    memory.connect(1)
+    memory.say(1, "PASS :ada:right password", "NICK x", "USER x 0 * :x")
+    memory.ask(9, events.Kick("", nick_of(memory, 1), server=True))
+    assert numerics(memory.lines(1)) == ["ERROR"]
+    assert memory.closed == [1]
+
+
 def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
     memory = Accounts()
     memory.happens(events.Grant("ada", "ada", admin=True))
@@ -473,7 +483,7 @@ def test_capabilities_are_taken_on_and_off_at_any_time() -> None:
         told.append(memory.lines(1)[0].partition(":bob")[0])
     kinds = [[tag.partition("=")[0] for tag in tags[1:].split(";") if tag] for tags in told]
     assert kinds == [[], ["time"], ["msgid", "time"], ["msgid", "time"], []]
-    assert memory.say(1, "CAP END", "CAP") == [":tcpchat 461 ada CAP :CAP needs more"]
+    assert memory.say(1, "CAP END", "CAP") == [":tcpchat 461 ada CAP :CAP needs more parameters"]
 
 
 def test_an_id_of_a_message_names_the_epoch_also_where_it_is_asked_for_before_the_welcome() -> None:

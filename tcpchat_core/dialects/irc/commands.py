@@ -25,7 +25,7 @@ from tcpchat_core.dialects.irc.numerics import (
     numeric,
 )
 from tcpchat_core.dialects.irc.parse import Message
-from tcpchat_core.dialects.irc.wire import SERVER, person, said_lines
+from tcpchat_core.dialects.irc.wire import SERVER, opening, person
 from tcpchat_core.events import Request
 from tcpchat_core.names import is_same_nick
 from tcpchat_core.notices import Welcome
@@ -73,10 +73,11 @@ def items_of(client: Client, message: Message) -> list[Item]:
     command = COMMANDS.get(message.command)
     if command is None:
         return [client.reply(Code.UNKNOWNCOMMAND, message.command, text="there is no such command")]
-    if len(message.params) < command.least or "" in message.params[: min(command.least, 1)]:
-        text = f"{message.command} needs more"
+    params = message.params
+    if len(params) < command.least or (command.least and not params[0]):
+        text = f"{message.command} needs more parameters"
         return [client.reply(Code.NEEDMOREPARAMS, message.command, text=text)]
-    return command.items(client, message.params)
+    return command.items(client, params)
 
 
 def without_formatting(text: str) -> str:
@@ -309,8 +310,8 @@ def _say(client: Client, target: str, text: str) -> Item | None:
 def _ctcp_of_server(client: Client, asked: str) -> Reply | None:
     if asked != "VERSION":
         return None
-    text = f"\x01VERSION tcpchat {VERSION}\x01"
-    return Reply(said_lines("", "NOTICE", client.nick, text))
+    head, _ = opening("", "NOTICE", client.nick)
+    return Reply(f"{head}\x01VERSION tcpchat {VERSION}\x01\r\n".encode())
 
 
 # ── Oneself ──────────────────────────────────────────────────────────────────────────────────

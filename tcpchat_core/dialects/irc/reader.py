@@ -78,7 +78,7 @@ class IrcReader(LineReader):
             if len(queue) >= limit or (queue and isinstance(queue[-1], Wait)):
                 self._lines = lines[place:]
                 return
-            queue += self._items([each])
+            queue += self._items([each]) if each else ()
         if self._eof and not (queue and isinstance(queue[-1], Wait)):
             self._eof = False
             queue.append(Hangup(""))

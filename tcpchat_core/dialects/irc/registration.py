@@ -91,7 +91,8 @@ class Registration:
             return [self._client.reply(Code.NOTREGISTERED, text="say NICK and USER first")]
         hear, least, _ = heard
         if len(message.params) < least:
-            return [self._client.reply(Code.NEEDMOREPARAMS, command, text=f"{command} needs more")]
+            text = f"{command} needs more parameters"
+            return [self._client.reply(Code.NEEDMOREPARAMS, command, text=text)]
         return hear(self, message.params)
 
     def hear_pass(self, params: list[str]) -> list[Item]:
