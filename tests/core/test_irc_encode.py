@@ -339,8 +339,8 @@ def test_names_that_nobody_wants_are_not_told_to_who_joins() -> None:
 
 def test_who_is_told_row_by_row() -> None:
     assert _answer(MEMBERS, How("WHO", "#LOBBY"), Options(multi_prefix=True)) == [
-        ":tcpchat 352 ada #Lobby ~u tcpchat tcpchat bob H~@ :0 bob",
-        ":tcpchat 352 ada #Lobby ~u tcpchat tcpchat ada H :0 ada",
+        ":tcpchat 352 ada #Lobby ~u tcpchat * bob H~@ :0 bob",
+        ":tcpchat 352 ada #Lobby ~u tcpchat * ada H :0 ada",
         ":tcpchat 315 ada #LOBBY :End of WHO",
     ]
 
@@ -350,7 +350,7 @@ def test_who_is_told_row_by_row() -> None:
     [
         ("n", "bob"),
         ("nct", "7 #Lobby bob"),
-        ("tcuihsnfdlaor", "7 #Lobby ~u 0.0.0.0 tcpchat tcpchat bob H~ 0 0 0 n/a :bob"),
+        ("tcuihsnfdlaor", "7 #Lobby ~u 0.0.0.0 tcpchat * bob H~ 0 0 0 n/a :bob"),
         ("rn", "bob :bob"),
     ],
 )

@@ -20,6 +20,9 @@ _USER: Final = "~u"
 _NOBODYS_ADDRESS: Final = "0.0.0.0"  # noqa: S104 # nothing is bound to it
 _NO_ACCOUNT: Final = "0"
 
+# On which server somebody is: they are one.
+_ANY_SERVER: Final = "*"
+
 
 class Options(NamedTuple):
     """What a client has asked for that changes nothing but its own answers."""
@@ -75,7 +78,7 @@ def _who(nick: str, how: How, room: str, nicks: Iterable[str], ranks: Ranks) -> 
     else:
         rows = [
             numeric(
-                Code.WHOREPLY, nick, room, _USER, SERVER, SERVER, each, f"H{ranks.of(each)}",
+                Code.WHOREPLY, nick, room, _USER, SERVER, _ANY_SERVER, each, f"H{ranks.of(each)}",
                 text=f"0 {each}",
             )
             for each in nicks
@@ -91,7 +94,7 @@ def _extended(nick: str, how: How, room: str, of: str, flags: str) -> bytes:
         "u": _USER,
         "i": _NOBODYS_ADDRESS,
         "h": SERVER,
-        "s": SERVER,
+        "s": _ANY_SERVER,
         "n": of,
         "f": flags,
         "d": "0",

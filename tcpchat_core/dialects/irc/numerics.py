@@ -166,7 +166,7 @@ def _tokens(welcome: Welcome) -> list[str]:
 _MOST: Final = {
     "JOIN": MAX_ROOMS,
     "KICK": MAX_TARGETS,
-    "NAMES": MAX_TARGETS,
+    "NAMES": 1,  # more are answered, each by its own end, where clients wait for one end of all
     "NOTICE": MAX_TARGETS,
     "PART": MAX_ROOMS,
     "PRIVMSG": MAX_TARGETS,
