@@ -107,7 +107,8 @@ class Join(EventBase, frozen=True):
 class Say(EventBase, frozen=True):
     """Say one line to a room. `id` is the client's own name for it and comes back in `Sent`.
 
-    An empty `room` means the connection's current one.
+    An empty `room` means the connection's current one. A `notice` is what no program answers by
+    itself, so that two of them never answer each other for ever: the words of bots.
     """
 
     room: str
@@ -115,15 +116,17 @@ class Say(EventBase, frozen=True):
     id: str | None = None
     emote: bool = False
     key: str = ""
+    notice: bool = False
 
 
 class Tell(EventBase, frozen=True):
-    """Say one line to one person."""
+    """Say one line to one person. `notice` is as in `Say`."""
 
     nick: str
     text: str
     id: str | None = None
     key: str = ""
+    notice: bool = False
 
 
 class Topic(EventBase, frozen=True):

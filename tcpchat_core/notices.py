@@ -154,7 +154,8 @@ class Said(NoticeBase, frozen=True):
 
     `id` stands only in the copy that a resumed session is sent of its own message. What was taken
     back is `redacted`: it has its number still, but no text. (It is an `emote`, too, so that an
-    older client shows no more than that there was something.)
+    older client shows no more than that there was something.) A `notice` is what no program answers
+    by itself.
     """
 
     room: str
@@ -165,6 +166,7 @@ class Said(NoticeBase, frozen=True):
     emote: bool = False
     id: str | None = None
     redacted: bool = False
+    notice: bool = False
 
 
 class Entered(NoticeBase, frozen=True):
@@ -204,7 +206,8 @@ class Sent(NoticeBase, frozen=True):
 class Told(NoticeBase, frozen=True):
     """Somebody said a line to you alone. `seq` counts what your session was told, from 1.
 
-    With `to` it was you who said it, to somebody of that nick, on another device of yours.
+    With `to` it was you who said it, to somebody of that nick, on another device of yours. `notice`
+    is as in `Said`.
     """
 
     nick: str
@@ -212,6 +215,7 @@ class Told(NoticeBase, frozen=True):
     seq: int
     at: int
     to: str = ""
+    notice: bool = False
 
 
 class TopicSet(NoticeBase, frozen=True, tag="topic"):

@@ -170,13 +170,15 @@ class ChatClient:
         """Leave a room."""
         return self._ask(events.Out(room), notices.Left)
 
-    def say(self, room: str, text: str, *, emote: bool = False) -> notices.Sent:
-        """Say a line to a room; returns its receipt."""
-        return self._ask(events.Say(room, text, emote=emote), notices.Sent)
+    def say(
+        self, room: str, text: str, *, emote: bool = False, notice: bool = False
+    ) -> notices.Sent:
+        """Say a line to a room; returns its receipt. A bot says a `notice`."""
+        return self._ask(events.Say(room, text, emote=emote, notice=notice), notices.Sent)
 
-    def tell(self, nick: str, text: str) -> notices.Sent:
+    def tell(self, nick: str, text: str, *, notice: bool = False) -> notices.Sent:
         """Say a line to one person; returns its receipt."""
-        return self._ask(events.Tell(nick, text), notices.Sent)
+        return self._ask(events.Tell(nick, text, notice=notice), notices.Sent)
 
     def set_topic(self, room: str, topic: str) -> notices.TopicSet:
         """Set a room's topic; "" clears it."""

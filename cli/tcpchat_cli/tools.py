@@ -192,7 +192,8 @@ def _export(program: str, argv: Sequence[str]) -> None:
                     if given.format == "jsonl":
                         line = msgspec.json.encode(said).decode()
                     else:
-                        who = f"* {said.nick}" if said.emote else f"{said.nick}:"
+                        who = f"-{said.nick}-" if said.notice else f"{said.nick}:"
+                        who = f"* {said.nick}" if said.emote else who
                         line = f"{_shown_time(said.at)} {who} {said.text}"
                     print(line)
                 after = messages[-1].seq

@@ -161,13 +161,13 @@ class ClientProtocol:
         """
         self._open = False
 
-    def say(self, room: str, text: str, *, emote: bool = False) -> bytes:
+    def say(self, room: str, text: str, *, emote: bool = False, notice: bool = False) -> bytes:
         """Say a line to a room; its receipt comes as `Sent`."""
-        return self.request(Say(room, text, emote=emote))
+        return self.request(Say(room, text, emote=emote, notice=notice))
 
-    def tell(self, nick: str, text: str) -> bytes:
+    def tell(self, nick: str, text: str, *, notice: bool = False) -> bytes:
         """Say a line to one person; its receipt comes as `Sent`."""
-        return self.request(Tell(nick, text))
+        return self.request(Tell(nick, text, notice=notice))
 
     def request(self, request: Request) -> bytes:
         """Ask for anything. What is said without an id is given one; the rest goes out at once.

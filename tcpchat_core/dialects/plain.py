@@ -1,7 +1,7 @@
 """The plain dialect: lines a person reads and types, with nc or telnet.
 
 No message can forge a line: a message begins with its room in brackets, a line of the server
-with `* ` or `! `, and neither brackets nor blanks can stand in a name.
+with `* ` or `! `, and neither brackets nor blanks can stand in a name, nor `-` at its beginning.
 """
 
 from __future__ import annotations
@@ -177,6 +177,8 @@ def _said(said: Said, end: str = "") -> str:
         if said.redacted:
             return f"[{said.room}] * {said.nick} {TAKEN_BACK}{end}"
         return f"[{said.room}] * {said.nick} {said.text}{end}"
+    if said.notice:
+        return f"[{said.room}] -{said.nick}- {said.text}{end}"
     return f"[{said.room}] {said.nick}: {said.text}{end}"
 
 
@@ -210,8 +212,9 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
-        case notices.Told(nick, text, to=to):
-            return [f"[you → {to}] {text}" if to else f"[{nick} → you] {text}"]
+        case notices.Told(nick, text, to=to, notice=is_notice):
+            who = "you" if to else nick
+            return [f"[{f'-{who}-' if is_notice else who} → {to or 'you'}] {text}"]
         case notices.Ponged():
             return ["* pong"]
         case notices.Entered(room, members, count, topic=topic, history=history, again=again):

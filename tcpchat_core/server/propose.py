@@ -75,7 +75,7 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
         if isinstance(request, Say):  # by far the most frequent
             text = _text(request.text, MAX_TEXT_CHARS, "a message")
             name = _room(current, request.room) if request.room or current is None else current
-            return Say(name.text, text, request.id, request.emote, name.key)
+            return Say(name.text, text, request.id, request.emote, name.key, request.notice)
         return _checked(request, current)
     except _Refused as refused:
         tag, id = request.__struct_config__.tag, getattr(request, "id", None)
@@ -85,9 +85,9 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
 def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
     assert not isinstance(request, Say), "dealt with above"
     match request:
-        case events.Tell(nick, text, id):
+        case events.Tell(nick, text, id, notice=notice):
             text = _text(text, MAX_TEXT_CHARS, "a message")
-            return events.Tell(_shown(nick), text, id, _nick_key(nick))
+            return events.Tell(_shown(nick), text, id, _nick_key(nick), notice)
         case events.Nick(nick):
             new = nick_name(nick)
             if isinstance(new, Rejected):

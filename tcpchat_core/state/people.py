@@ -89,11 +89,12 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
         return [rejected(person, "no-such-nick", text, "tell", id)]
     actions: list[Action] = []
     for each in other.everywhere:
-        actions += _given(tables, each, Told(person.nick, event.text, each.told + 1, at))
+        told = Told(person.nick, event.text, each.told + 1, at, "", event.notice)
+        actions += _given(tables, each, told)
     if other.id != person.id:
         for each in person.everywhere:  # its other devices know what it has said
             if each is not person:
-                told = Told(person.nick, event.text, each.told + 1, at, other.nick)
+                told = Told(person.nick, event.text, each.told + 1, at, other.nick, event.notice)
                 actions += _given(tables, each, told)
     receipt = Sent(at, id, None, other.nick)
     if id is not None:

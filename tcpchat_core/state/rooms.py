@@ -31,7 +31,7 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
     ):
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
-    said = Said(room.name, person.nick, event.text, seq, at, event.emote)
+    said = Said(room.name, person.nick, event.text, seq, at, event.emote, None, False, event.notice)
     room.keep(said, tables.limits)
     receipt = Sent(at, id, room.name, None, seq)
     if id is not None:

@@ -88,6 +88,10 @@ _ENTRIES_WITH_POINTS: Final = 400_000
 # What is in the index, too.
 _INDEXED: Final = "id, key, author, text"
 
+# What the column `emote` is made of: it was there first.
+_EMOTE: Final = 1
+_NOTICE: Final = 2
+
 _COLUMNS: Final = "message.room, message.nick, message.text, message.seq, message.at, message.emote"
 
 
@@ -276,7 +280,7 @@ class ArchiveStore:
                 kept.said.nick,
                 kept.author,
                 kept.said.text,
-                int(kept.said.emote),
+                kept.said.emote * _EMOTE | kept.said.notice * _NOTICE,
             )
             for kept in messages
             if not kept.said.redacted
@@ -302,7 +306,8 @@ class ArchiveStore:
             add = "INSERT INTO words (words, rowid, names, text) VALUES ('delete', ?, ?, ?)"
             db.execute(add, (id, names, text))
             db.execute("INSERT INTO words (rowid, names, text) VALUES (?, ?, '')", (id, names))
-            db.execute("UPDATE message SET text = '', emote = 1 WHERE id = ?", (id,))
+            redact = "UPDATE message SET text = '', emote = ? WHERE id = ?"
+            db.execute(redact, (_EMOTE, id))
 
     def find(self, inquiry: Inquiry) -> list[Said]:
         """The newest messages that match, newest first: one more than were asked for, if any."""
@@ -475,7 +480,8 @@ class ArchiveStore:
 
 def _said(row: tuple[str, str, str, int, int, int]) -> Said:
     room, nick, text, seq, at, emote = row
-    return Said(room, nick, text, seq, at, bool(emote), redacted=not text)
+    is_emote, is_notice = bool(emote & _EMOTE), bool(emote & _NOTICE)
+    return Said(room, nick, text, seq, at, is_emote, redacted=not text, notice=is_notice)
 
 
 def _phrase(text: str) -> str:

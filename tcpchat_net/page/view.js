@@ -90,9 +90,9 @@ export function textElement(text) {
 /**
  * A room, or what is said between two people: what was said in it, oldest first.
  *
- * `items` are `{kind: "said", seq, at, nick, text, emote, own, mention}`; `{kind: "note", at, parts,
- * error}`, where parts are the page's own words, nicks as `{nick}`, and others' words as `{text}`;
- * `{kind: "presence", at, first, kinds, version}`, where version is the number of changes, of which
+ * `items` are `{kind: "said", seq, at, nick, text, emote, notice, own, mention}`; `{kind: "note",
+ * at, parts, error}`, where parts are the page's own words, nicks as `{nick}`, and others' words as
+ * `{text}`; `{kind: "presence", at, first, kinds, version}`, where version is the number of changes, of which
  * it has the first ones and how many there are of a kind; and `{kind: "gap", at, parts}`. A place is
  * an item's number for as long as it is kept; `start` is that of the first one.
  */
@@ -223,6 +223,7 @@ function saidRow(item, before) {
     before.nick === item.nick &&
     !item.emote &&
     !before.emote &&
+    !item.notice === !before.notice &&
     (item.seq === 0 || item.seq % GROUP_ROWS !== 0) &&
     item.at - before.at < GROUP_MS &&
     date(item.at) === date(before.at);
@@ -230,7 +231,7 @@ function saidRow(item, before) {
     isGoingOn ? "more" : "first",
     item.own ? "own" : "",
     item.mention ? "mention" : "",
-    item.emote ? "emote" : "",
+    item.emote ? "emote" : item.notice ? "notice" : "",
     item.redacted ? "redacted" : "",
   ];
   const who = element("span", "who", nickElement(item.nick));

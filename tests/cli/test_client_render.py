@@ -20,8 +20,17 @@ from tcpchat_core.notices import Said
 
 TEXT = st.text(max_size=300) | st.text("x ", min_size=200, max_size=6_000)
 ANY_NOTICE = st.one_of(
-    st.builds(notices.Said, TEXT, TEXT, TEXT, st.integers(), st.integers(), st.booleans()),
-    st.builds(notices.Told, TEXT, TEXT, st.integers(), st.integers()),
+    st.builds(
+        notices.Said,
+        TEXT,
+        TEXT,
+        TEXT,
+        st.integers(),
+        st.integers(),
+        st.booleans(),
+        notice=st.booleans(),
+    ),
+    st.builds(notices.Told, TEXT, TEXT, st.integers(), st.integers(), notice=st.booleans()),
     st.builds(notices.Welcome, TEXT, TEXT, TEXT, motd=st.lists(TEXT, max_size=3).map(tuple)),
     st.builds(notices.Joined, TEXT, TEXT, st.integers(), st.integers()),
     st.builds(notices.Gone, TEXT, TEXT),
@@ -311,6 +320,19 @@ def test_who_comes_into_a_room_is_told_how_one_talks_there() -> None:
         "-- lobby is for moderators to speak in",
         "-- topic of lobby: tea",
     ]
+
+
+@pytest.mark.parametrize(
+    ("notice", "line"),
+    [
+        (Said("lobby", "bob", "it rains", 7, 0, notice=True), "-bob- it rains"),
+        (Said("lobby", "bob", "waves", 7, 0, emote=True, notice=True), "* bob waves"),
+        (notices.Told("bob", "it rains", 7, 0, notice=True), "[-bob- → you] it rains"),
+        (notices.Told("me", "it rains", 7, 0, "bob", notice=True), "[-you- → bob] it rains"),
+    ],
+)
+def test_what_no_program_answers_has_its_author_between_dashes(notice: Notice, line: str) -> None:
+    assert shown(notice) == [line]
 
 
 def test_what_was_taken_back_is_shown_as_that() -> None:

@@ -444,6 +444,7 @@ class Model:
             return rejected(person.conn, refused, "say", event.id)
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
+        said = msgspec.structs.replace(said, notice=event.notice)
         room.said.append(said)
         self._drop(room)
         for each in person.everywhere:
@@ -466,13 +467,15 @@ class Model:
             return rejected(person.conn, "no-such-nick", "tell", event.id)
         told: Told = {}
         for each in other.everywhere:
-            news = notices.Told(person.name.text, event.text, len(each.told) + 1, at)
+            number = len(each.told) + 1
+            news = notices.Told(person.name.text, event.text, number, at, "", event.notice)
             each.told.append(news)
             told |= told_to([each], news)
         for each in person.everywhere:
             if each is not person and each not in other.everywhere:
                 to = other.name.text
-                echo = notices.Told(person.name.text, event.text, len(each.told) + 1, at, to)
+                number = len(each.told) + 1
+                echo = notices.Told(person.name.text, event.text, number, at, to, event.notice)
                 each.told.append(echo)
                 told |= told_to([each], echo)
         receipt = Sent(at, event.id, None, other.name.text)
@@ -994,7 +997,9 @@ class Model:
         seq, author = event.seq, ""
         if found:
             seq, author = found[-1].seq, found[-1].nick
-            gone = msgspec.structs.replace(found[-1], text="", emote=True, redacted=True)
+            gone = msgspec.structs.replace(
+                found[-1], text="", emote=True, redacted=True, notice=False
+            )
             room.said[seq - room.base - 1] = gone
         told = notices.Redacted(room.name, seq, person.name.text, at, author)
         return told_to(room.devices, told)

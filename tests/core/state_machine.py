@@ -101,18 +101,30 @@ class StateMachine(RuleBasedStateMachine):
     def join(self, place: int, room: events.Join) -> None:
         self.happens(self.places[place], room)
 
-    @rule(place=PLACES, room=ROOMS, text=TEXTS, id=IDS, emote=st.booleans())
-    def say(self, place: int, room: events.Join, text: str, id: str | None, emote: bool) -> None:
-        self.happens(self.places[place], events.Say(room.room, text, id, emote, room.key))
+    @rule(place=PLACES, room=ROOMS, text=TEXTS, id=IDS, emote=st.booleans(), notice=st.booleans())
+    def say(
+        self,
+        place: int,
+        room: events.Join,
+        text: str,
+        id: str | None,
+        *,
+        emote: bool = False,
+        notice: bool = False,
+    ) -> None:
+        said = events.Say(room.room, text, id, emote, room.key, notice)
+        self.happens(self.places[place], said)
 
     @rule(place=PLACES, room=ROOMS, count=st.integers(2, 6))
     def talk(self, place: int, room: events.Join, count: int) -> None:
         for _ in range(count):
-            self.say(place, room, "a", None, emote=False)
+            self.say(place, room, "a", None)
 
-    @rule(place=PLACES, nick=NICKS, text=TEXTS, id=IDS)
-    def tell(self, place: int, nick: events.Nick, text: str, id: str | None) -> None:
-        self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key))
+    @rule(place=PLACES, nick=NICKS, text=TEXTS, id=IDS, notice=st.booleans())
+    def tell(
+        self, place: int, nick: events.Nick, text: str, id: str | None, *, notice: bool = False
+    ) -> None:
+        self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key, notice))
 
     @rule(place=PLACES, number=st.integers(1, 4), id=IDS)
     def tell_a_guest(self, place: int, number: int, id: str | None) -> None:
@@ -213,7 +225,7 @@ class StateMachine(RuleBasedStateMachine):
         self.nick(place, nick("cleo"))
         self.tell(place, nick("ada"), text, None)
         for key in ("lobby", "tea"):
-            self.say(place, joins(key), text, None, emote=False)
+            self.say(place, joins(key), text, None)
             self.topic(place, joins(key), text)
         if len(text) % 2:
             self.depart(place, events.Quit(text))
@@ -272,7 +284,7 @@ class StateMachine(RuleBasedStateMachine):
         place = (alike or [6])[-1]
         self.sits_down(place)
         self.connect(place, room)
-        self.say(place, room, "a", None, emote=False)
+        self.say(place, room, "a", None)
 
     @rule(place=PLACES, room=ROOMS, lot=LOTS, what=RESTRAINTS)
     def restrict_and_somebody_comes_from_there(

@@ -72,6 +72,8 @@ def test_what_it_asks_is_what_a_server_understands() -> None:
         (client.say("lobby", "hi"), events.Say("lobby", "hi", "1")),
         (client.say("lobby", "waves", emote=True), events.Say("lobby", "waves", "2", emote=True)),
         (client.tell("bob", "psst"), events.Tell("bob", "psst", "3")),
+        (client.say("tea", "rain", notice=True), events.Say("tea", "rain", "4", notice=True)),
+        (client.tell("bob", "psst", notice=True), events.Tell("bob", "psst", "5", notice=True)),
         (client.request(events.Say("tea", "x", "mine")), events.Say("tea", "x", "mine")),
         (client.request(events.Join("tea")), events.Join("tea")),
     ]

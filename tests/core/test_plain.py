@@ -54,8 +54,15 @@ TOLD: list[tuple[Notice, list[str]]] = [
     ),
     (HELLO, ["[lobby] ada: hello"]),
     (WAVES, ["[lobby] * ada waves"]),
+    (Said("lobby", "ada-", "it rains", 8, 0, notice=True), ["[lobby] -ada-- it rains"]),
+    (
+        Said("lobby", "ada", "waves", 8, 0, emote=True, notice=True),
+        ["[lobby] * ada waves"],
+    ),
     (notices.Sent(0, "1", "lobby", None, 7), []),
     (notices.Told("ada", "psst", 1, 0), ["[ada → you] psst"]),
+    (notices.Told("ada", "psst", 1, 0, notice=True), ["[-ada- → you] psst"]),
+    (notices.Told("ada", "psst", 1, 0, "bob", notice=True), ["[-you- → bob] psst"]),
     (
         notices.TopicSet("lobby", "tea at four", "ada", 7, 0),
         ["* The topic of lobby, set by ada: tea at four"],

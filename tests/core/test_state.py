@@ -279,6 +279,27 @@ def test_a_message_goes_to_every_other_member_and_its_author_gets_the_receipt() 
     }
 
 
+def test_what_no_program_answers_is_said_told_kept_and_taken_back_as_that() -> None:
+    talk = Talk()
+    talk.people("ada", "bob", "cleo")
+    for conn in (1, 2):
+        talk.do(conn, events.Join("lobby", "lobby", roles=True))
+    seq = talk.began["lobby"] + 1
+    talk.do(1, events.Say("lobby", "it rains", key="lobby", notice=True))
+    said = notices.Said("lobby", "ada", "it rains", seq, at(talk), notice=True)
+    told = talk.do(1, events.Tell("cleo", "psst", key="cleo", notice=True))
+    assert told[3] == [notices.Told("ada", "psst", 1, at(talk), notice=True)]
+    talk.state = restored(talk.state.snapshot())
+    (entered,) = talk.do(3, join("lobby"))[3]
+    assert isinstance(entered, notices.Entered)
+    assert entered.history == (said,)
+    talk.do(1, events.Redact("lobby", seq, key="lobby"))
+    room = talk.state.room("lobby")
+    assert room is not None
+    (left,) = room.history
+    assert left == notices.Said("lobby", "ada", "", seq, said.at, emote=True, redacted=True)
+
+
 def test_a_message_and_its_receipt_are_one_broadcast() -> None:
     talk = Talk()
     talk.people("ada")

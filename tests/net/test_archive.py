@@ -186,6 +186,21 @@ def test_an_archive_of_a_version_without_points_is_gone_on_with(tmp_path: Path) 
     newer.close()
 
 
+@pytest.mark.parametrize(("emote", "notice"), [(False, True), (True, False), (True, True)])
+def test_how_something_was_said_is_kept_until_it_is_taken_back(
+    emote: bool, notice: bool, tmp_path: Path
+) -> None:
+    store = ArchiveStore(tmp_path)
+    store.open()
+    said = Said("lobby", "ada", "tea", 1, 1_000, emote, notice=notice)
+    store.add([Archived(1, "lobby", "ada", said)], 1)
+    assert store.find(Page(Place("lobby", 0), 9, 9)) == [said]
+    gone = Said("lobby", "ada", "", 1, 1_000, emote=True, redacted=True)
+    store.add([Archived(2, "lobby", "", gone)], 2)
+    assert store.find(Page(Place("lobby", 0), 9, 9)) == [gone]
+    store.close()
+
+
 def test_what_was_taken_back_keeps_its_place_and_is_found_no_more(tmp_path: Path) -> None:
     store = ArchiveStore(tmp_path)
     store.open()

@@ -69,18 +69,25 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert receipt.room == "lobby"
     assert receipt.seq is not None
     assert ada.say("lobby", "waves", emote=True).seq == receipt.seq + 1
+    assert ada.say("lobby", "it rains", notice=True).seq == receipt.seq + 2
     assert ada.tell("bob", "psst").nick == "bob"
+    assert ada.tell("bob", "it rains", notice=True).nick == "bob"
     assert ada.set_topic("lobby", "tea").topic == "tea"
     assert ada.list_rooms().rooms == (notices.RoomInfo("lobby", 2, "tea"),)
     assert ada.who("lobby").nicks == ("ada", "bob")
-    assert [said.text for said in ada.history("lobby").messages] == ["hello", "waves"]
+    said = [(each.text, each.emote, each.notice) for each in ada.history("lobby").messages]
+    assert said == [
+        ("hello", False, False),
+        ("waves", True, False),
+        ("it rains", False, True),
+    ]
     assert ada.history("lobby", before=receipt.seq, limit=5).messages == ()
     assert ada.set_nick("countess").new == ada.nick == "countess"
     assert ada.out("lobby").own
     assert dict(ada.rooms) == {}
     bob.ping()
-    tags = [bob.next_notice(timeout=0).__struct_config__.tag for _ in range(6)]
-    assert tags == ["said", "said", "told", "topic", "renamed", "left"]
+    tags = [bob.next_notice(timeout=0).__struct_config__.tag for _ in range(8)]
+    assert tags == ["said", "said", "said", "told", "told", "topic", "renamed", "left"]
 
 
 def test_what_is_refused_raises_with_the_reason(server: Serving) -> None:

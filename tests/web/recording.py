@@ -251,8 +251,10 @@ class Lots:
         draw = self.chance.choice
         kinds: tuple[Callable[[], Request], ...] = (
             lambda: events.Say(self.room(), self.text(), emote=draw((False, True))),
+            lambda: events.Say(self.room(), self.text(), notice=draw((False, True))),
             lambda: events.Say(self.room(), self.text(), self.id()),
             lambda: events.Tell(self.nick(), self.text()),
+            lambda: events.Tell(self.nick(), self.text(), notice=draw((False, True))),
             lambda: events.Nick(self.nick()),
             lambda: events.Join(self.room()),
             lambda: events.Out(self.room()),
@@ -663,7 +665,7 @@ def _texts() -> dict[str, Any]:
             key: value
             for key, value in fields.items()
             if value not in ("", None)
-            and not (key == "emote" and value is False)
+            and not (key in ("emote", "notice") and value is False)
             and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
             and not (asked.__struct_config__.tag == "search" and key == "limit")
             and not (asked.__struct_config__.tag == "redact" and key == "seq")

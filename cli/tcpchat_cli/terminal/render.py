@@ -1,8 +1,8 @@
 """What a person sees: notices as styled lines.
 
 Every line begins with the time, and what stands after it cannot be forged: a message has its
-nick and a colon, an action begins with `*`, the program's own voice with `--`, and a long text
-is wrapped under its first line.
+nick and a colon, an action begins with `*`, what no program answers has its nick between two `-`,
+the program's own voice begins with `--`, and a long text is wrapped under its first line.
 """
 
 from __future__ import annotations
@@ -81,11 +81,12 @@ class Renderer:
     def own(self, request: events.Say | events.Tell, sent: notices.Sent) -> list[Line]:
         """One's own message, once its receipt has come."""
         match request:
-            case events.Say(room, text, emote=emote):
-                said = Said(sent.room or room, self.me, text, sent.seq or 0, sent.at, emote)
+            case events.Say(room, text, emote=emote, notice=notice):
+                seq = sent.seq or 0
+                said = Said(sent.room or room, self.me, text, seq, sent.at, emote, notice=notice)
                 lines = self._said(said)
-            case events.Tell(nick, text):
-                lines = self._told_to(sent.nick or nick, text, sent.at)
+            case events.Tell(nick, text, notice=notice):
+                lines = self._told_to(sent.nick or nick, text, sent.at, notice)
         return [self._timed(line) for line in lines]
 
     def older(self, page: notices.HistoryPage) -> list[Line]:
@@ -198,8 +199,7 @@ class Renderer:
     def _said(self, said: Said) -> Iterator[Line]:
         yield from self._new_day(said.at)
         room = [("class:room", f"[{_name(said.room)}] ")] if self.several_rooms else []
-        nick = _nick(said.nick)
-        who = [("", "* "), nick, ("", " ")] if said.emote else [nick, ("", ": ")]
+        who = _who(said)
         called = said.nick != self.me and self.mentions_me(said.text)
         body = [("class:mention" if called else "", _bounded(said.text))]
         if said.redacted:
@@ -208,16 +208,17 @@ class Renderer:
 
     def _told(self, told: notices.Told) -> Iterator[Line]:
         if told.to:  # by oneself, on another device
-            yield from self._told_to(told.to, told.text, told.at)
+            yield from self._told_to(told.to, told.text, told.at, told.notice)
             return
         yield from self._new_day(told.at)
-        head = [_time(told.at), ("class:told", f"[{_name(told.nick)} → you] ")]
+        who = _between_dashes(_name(told.nick), told.notice)
+        head = [_time(told.at), ("class:told", f"[{who} → you] ")]
         yield Line(head, [("class:mention", _bounded(told.text))])
 
-    def _told_to(self, nick: str, text: str, at: int) -> Iterator[Line]:
+    def _told_to(self, nick: str, text: str, at: int, notice: bool) -> Iterator[Line]:
         """What one has said to one person."""
         yield from self._new_day(at)
-        head = [_time(at), ("class:told", f"[you → {_name(nick)}] ")]
+        head = [_time(at), ("class:told", f"[{_between_dashes('you', notice)} → {_name(nick)}] ")]
         yield Line(head, _plain(text))
 
     def _entered(self, entered: notices.Entered) -> Iterator[Line]:
@@ -256,8 +257,7 @@ class Renderer:
             head = [
                 ("class:system", f"{when:%Y-%m-%d %H:%M} " if when else "---- "),
                 ("class:room", f"[{_name(said.room)}] "),
-                *([("", "* "), _nick(said.nick)] if said.emote else [_nick(said.nick), ("", ":")]),
-                ("", " "),
+                *_who(said),
             ]
             yield Line(head, _plain(said.text), (said.room, said.seq))
         if found.more:
@@ -496,6 +496,18 @@ def _nick(nick: str) -> tuple[str, str]:
 
 def _name(name: str) -> str:
     return name[:MAX_NAME_CHARS]
+
+
+def _who(said: Said) -> Fragments:
+    """Who said it, and how, before the text."""
+    nick = _nick(said.nick)
+    if said.emote:
+        return [("", "* "), nick, ("", " ")]
+    return [("", "-"), nick, ("", "- ")] if said.notice else [nick, ("", ": ")]
+
+
+def _between_dashes(who: str, notice: bool) -> str:
+    return f"-{who}-" if notice else who
 
 
 def _plain(text: str) -> Fragments:
