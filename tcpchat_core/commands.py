@@ -69,6 +69,12 @@ def _join(rest: str) -> Request:
     return events.Join(words[0], code=words[1] if len(words) > 1 else "")
 
 
+def _out(rest: str) -> Request:
+    """`[ROOM [REASON]]`: the first word is always a room, and so no reason is taken for one."""
+    room, _, reason = rest.partition(" ")
+    return events.Out(room, reason=reason.strip())
+
+
 def _tell(rest: str) -> Request:
     nick, _, text = rest.partition(" ")
     if not text.strip():
@@ -251,9 +257,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("out", "leave", "part"),
-        "[ROOM]",
-        "leave the current room, or the one you name",
-        lambda rest: events.Out(_at_most_one_word(rest)),
+        "[ROOM [REASON]]",
+        "leave the current room, or the one you name, and say why",
+        _out,
         "/out",
     ),
     Command(

@@ -142,6 +142,7 @@ class Out(EventBase, frozen=True):
 
     room: str
     key: str = ""
+    reason: str = ""
 
 
 class Kick(EventBase, frozen=True):

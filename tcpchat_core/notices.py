@@ -237,10 +237,11 @@ class Renamed(NoticeBase, frozen=True):
 
 
 class Left(NoticeBase, frozen=True):
-    """Somebody left a room and is still connected; `own` in the copy for that person.
+    """Somebody left a room and is still connected; `own` in the copy for that person. `reason` is
+    why, if that was said.
 
-    Where it was a moderator's doing, `by` is who and `at` when, and `reason` why, if that was said;
-    with `until` the person was banned, and cannot come in again before.
+    Where it was a moderator's doing, `by` is who and `at` when; with `until` the person was banned,
+    and cannot come in again before.
     """
 
     room: str

@@ -166,9 +166,9 @@ class ChatClient:
         """Enter a room."""
         return self._ask(events.Join(room), notices.Entered)
 
-    def out(self, room: str) -> notices.Left:
+    def out(self, room: str, reason: str = "") -> notices.Left:
         """Leave a room."""
-        return self._ask(events.Out(room), notices.Left)
+        return self._ask(events.Out(room, reason=reason), notices.Left)
 
     def say(
         self, room: str, text: str, *, emote: bool = False, notice: bool = False

@@ -204,10 +204,10 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
     match notice:
         case notices.Joined(room, nick):
             return [f"* {nick} joined {room}"]
-        case notices.Left(room, nick, own, by):
+        case notices.Left(room, nick, own, by, reason):
             if by:
                 return [f"* {put_out_text(notice)}"]
-            return [f"* You left {room}" if own else f"* {nick} left {room}"]
+            return [f"* {'You' if own else nick} left {room}{_why(reason)}"]
         case notices.Gone(nick, reason):
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):

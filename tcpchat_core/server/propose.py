@@ -96,8 +96,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
         case events.Join(room, code=code):
             name = _room(current, room)
             return events.Join(*name, roles=True, code=code_hash(code) if code else "")
-        case events.Out(room):
-            return events.Out(*_room(current, room))
+        case events.Out(room, reason=reason):
+            return events.Out(*_room(current, room), _reason(reason))
         case events.Topic(room, topic):
             name = _room(current, room)
             if topic:

@@ -94,14 +94,21 @@ def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[
     return [Broadcast(room.audience, told, person.conn, told)]
 
 
-def out(tables: Tables, person: Person, event: events.Out, _at: int) -> list[Action]:
+def out(tables: Tables, person: Person, event: events.Out, at: int) -> list[Action]:
     """Leave a room: all who were there hear of it, the leaver too."""
     room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("out", event.room))]
+    # Last words are words, and count as a line: who may not say one has none.
+    reason = event.reason
+    if reason and (
+        rights.is_guest_where_none_talk(tables, person)
+        or rights.may_not_speak(tables, room, person, at)
+    ):
+        reason = ""
     tables.leave(person, room)
-    left = notices.Left(room.name, person.nick)
-    own = notices.Left(room.name, person.nick, own=True)
+    left = notices.Left(room.name, person.nick, reason=reason)
+    own = notices.Left(room.name, person.nick, own=True, reason=reason)
     here = [each.conn for each in person.everywhere if not each.away]
     return [
         *naming.to_room(room, person, left, own),

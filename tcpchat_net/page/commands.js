@@ -181,7 +181,13 @@ const REQUESTED = new Map([
     },
   ],
   ["nick", (rest) => ({ type: "nick", nick: oneWord(rest) })],
-  ["out", (rest) => ({ type: "out", room: atMostOneWord(rest) })],
+  [
+    "out",
+    (rest) => {
+      const [room, reason] = partition(rest);
+      return { type: "out", room, reason: strip(reason) };
+    },
+  ],
   ["quit", (rest) => ({ type: "quit", reason: rest })],
   ["rooms", (rest) => (need(rest === ""), { type: "rooms" })],
   ["who", (rest) => ({ type: "who", room: atMostOneWord(rest) })],

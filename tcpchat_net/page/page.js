@@ -373,7 +373,7 @@ function heard({ notice, rooms, answers }) {
         note(conversation("room", notice.room), putOut(notice));
         return draw("people");
       }
-      return changed(rooms, { what: "left", nick: notice.nick });
+      return changed(rooms, { what: "left", nick: notice.nick, reason: notice.reason });
     case "joined":
       return changed(rooms, { what: "joined", nick: notice.nick }, notice.at);
     case "gone":

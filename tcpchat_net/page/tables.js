@@ -60,7 +60,7 @@ export const REQUESTS = new Map([
   ["say", new Map([["room",["str"]],["text",["str"]],["id",["str?",null]],["emote",["bool",false]],["notice",["bool",false]]])],
   ["tell", new Map([["nick",["str"]],["text",["str"]],["id",["str?",null]],["notice",["bool",false]]])],
   ["topic", new Map([["room",["str"]],["topic",["str?",null]]])],
-  ["out", new Map([["room",["str"]]])],
+  ["out", new Map([["room",["str"]],["reason",["str",""]]])],
   ["kick", new Map([["room",["str"]],["nick",["str"]],["reason",["str",""]],["server",["bool",false]]])],
   ["restrict", new Map([["room",["str"]],["nick",["str"]],["what",["Literal"]],["ms",["int",0]],["reason",["str",""]],["server",["bool",false]]])],
   ["lift", new Map([["room",["str"]],["nick",["str"]],["what",["Literal"]],["server",["bool",false]]])],
@@ -91,7 +91,7 @@ export const REQUESTS = new Map([
 export const COMMANDS = [
   {"names":["join","room"],"usage":"/join ROOM [CODE]","summary":"join a room, or make one you are in the current one; a private one by a code","example":"/join lobby"},
   {"names":["nick","nickname","nicknames"],"usage":"/nick NAME","summary":"change your nickname","example":"/nick ada"},
-  {"names":["out","leave","part"],"usage":"/out [ROOM]","summary":"leave the current room, or the one you name","example":"/out"},
+  {"names":["out","leave","part"],"usage":"/out [ROOM [REASON]]","summary":"leave the current room, or the one you name, and say why","example":"/out"},
   {"names":["quit","exit"],"usage":"/quit [REASON]","summary":"say goodbye and disconnect","example":"/quit tea time"},
   {"names":["rooms","list"],"usage":"/rooms","summary":"list the rooms, how many people are in each, and the topics","example":"/rooms"},
   {"names":["who","names"],"usage":"/who [ROOM]","summary":"list the people in a room you are in","example":"/who"},

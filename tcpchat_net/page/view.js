@@ -180,8 +180,7 @@ function changeParts({ first, kinds, version }) {
 
 function single({ what, nick, to, reason }) {
   if (what === "renamed") return [{ nick }, " is now ", { nick: to }];
-  if (what === "gone") return [{ nick }, reason ? ` is gone (${reason})` : " is gone"];
-  return [{ nick }, ` ${what}`];
+  return [{ nick }, ` ${what === "gone" ? "is gone" : what}${reason ? ` (${reason})` : ""}`];
 }
 
 function named(nicks, count) {

@@ -288,6 +288,8 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
             ),
             "bob is muted on this server for another 1 min, by ada",
         ),
+        (notices.Left("lobby", "bob", reason="tea time"), "bob left lobby (tea time)"),
+        (notices.Left("lobby", "me", own=True, reason="tea"), "you left lobby (tea)"),
         (notices.ActList(()), "nothing was done yet"),
         (notices.Claimed("ada", 2, token="secret"), "this is device 2 of ada"),
         (notices.Claimed("ada", 0), "you are here as ada"),

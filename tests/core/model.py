@@ -257,8 +257,8 @@ class Model:
                 return self._tell(person, entry.event, at)
             case events.Topic(_, topic, key):
                 return self._topic(person, key, topic or "", at)
-            case events.Out(_, key):
-                return self._out(person, key)
+            case events.Out(_, key, reason):
+                return self._out(person, key, reason, at)
             case events.Kick() | events.Restrict() | events.Lift() | events.Role():
                 return self._moderate(person, entry.event, at)
             case events.RoomMode():
@@ -493,13 +493,16 @@ class Model:
         room.topic, room.topic_nick, room.topic_at = topic, nick, at
         return told_to(room.devices, notices.TopicSet(room.name, topic, nick, room.seq, at))
 
-    def _out(self, person: ModelPerson, key: str) -> Told:
+    def _out(self, person: ModelPerson, key: str, reason: str = "", at: int = 0) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "out")
         room, nick = self.rooms[key], person.name.text
-        told = told_to(room.devices, notices.Left(room.name, nick))
+        if reason and self._speaks(person, key, at):
+            reason = ""
+        told = told_to(room.devices, notices.Left(room.name, nick, reason=reason))
         self._leave(person, key)
-        told |= told_to(person.everywhere, notices.Left(room.name, nick, own=True))
+        own = notices.Left(room.name, nick, own=True, reason=reason)
+        told |= told_to(person.everywhere, own)
         return joined(told, self._unattended([room]))
 
     def _unattended(self, rooms: list[ModelRoom]) -> Told:

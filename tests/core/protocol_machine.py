@@ -47,8 +47,8 @@ def written(request: Request, *, plain: bool) -> bytes:
             line = f"/nick {to}"
         case events.Topic(_, topic):
             line = f"/topic {topic}" if topic else "/topic"
-        case events.Out(room):
-            line = f"/out {room}".rstrip()
+        case events.Out(room, reason=reason):
+            line = f"/out {room} {reason}".rstrip()
         case events.Quit(reason):
             line = f"/quit {reason}"
         case events.Who(room):
@@ -252,12 +252,12 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.asks(conn, events.Topic(about.room, topic, about.key), cuts)
 
     @precondition(lambda self: self.model.names)
-    @rule(lot=st.integers(0, 5), room=ROOMS, cuts=CUTS)
-    def out(self, lot: int, room: events.Join, cuts: list[int]) -> None:
+    @rule(lot=st.integers(0, 5), room=ROOMS, reason=st.sampled_from(["", "tea time"]), cuts=CUTS)
+    def out(self, lot: int, room: events.Join, reason: str, cuts: list[int]) -> None:
         conn = self.anybody(lot)
         if conn in self.current and self.current[conn].key == room.key:
             del self.current[conn]
-        self.asks(conn, events.Out(room.room, room.key), cuts)
+        self.asks(conn, events.Out(room.room, room.key, reason), cuts)
 
     @precondition(lambda self: self.current)
     @rule(lot=st.integers(0, 5), text=TEXTS)

@@ -139,9 +139,9 @@ class StateMachine(RuleBasedStateMachine):
     def topic(self, place: int, room: events.Join, topic: str | None) -> None:
         self.happens(self.places[place], events.Topic(room.room, topic, room.key))
 
-    @rule(place=PLACES, room=ROOMS)
-    def out(self, place: int, room: events.Join) -> None:
-        self.happens(self.places[place], events.Out(room.room, room.key))
+    @rule(place=PLACES, room=ROOMS, reason=st.sampled_from(["", "tea time"]))
+    def out(self, place: int, room: events.Join, reason: str) -> None:
+        self.happens(self.places[place], events.Out(room.room, room.key, reason))
 
     @rule(place=PLACES, how=st.sampled_from([events.Quit("bye"), events.Disconnect("lost")]))
     def depart(self, place: int, how: events.Quit | events.Disconnect) -> None:

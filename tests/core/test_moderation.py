@@ -478,6 +478,29 @@ def test_who_is_muted_has_no_last_words() -> None:
     assert talk.do(3, events.Quit("so there"))[1] == [notices.Gone("eve", "so there")]
 
 
+def test_who_may_say_nothing_in_a_room_leaves_it_without_a_reason() -> None:
+    talk = Lobby()
+    out = events.Out("lobby", "lobby", "so there")
+    talk.do(1, restrict("mute", "bob"))
+    assert talk.do(2, out)[1] == [notices.Left("lobby", "bob")]
+    own = notices.Left("lobby", "eve", own=True, reason="so there")
+    assert talk.do(3, out) == {1: [notices.Left("lobby", "eve", reason="so there")], 3: [own]}
+    talk.do(3, joins("lobby"))
+    talk.do(0, events.Configure({"guests": 0}))
+    assert talk.do(3, out)[1] == [notices.Left("lobby", "eve")]
+
+
+def test_a_reason_to_leave_is_a_line_where_one_speaks_once_in_a_while() -> None:
+    talk = Lobby()
+    talk.do(1, mode(slow_ms=5_000))
+    out = events.Out("lobby", "lobby", "so there")
+    assert talk.do(2, out)[1] == [notices.Left("lobby", "bob", reason="so there")]
+    talk.do(2, joins("lobby"))
+    assert talk.do(2, out)[1] == [notices.Left("lobby", "bob")]
+    talk.do(2, joins("lobby"))
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == ["slow"]
+
+
 def test_a_mute_is_lifted_and_all_are_told_also_when_its_nick_is_another() -> None:
     talk = Lobby()
     talk.do(1, restrict("mute", "bob"))

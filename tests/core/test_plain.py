@@ -73,6 +73,8 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Renamed("ada", "countess", own=True), ["* You are now countess"]),
     (notices.Left("lobby", "bob"), ["* bob left lobby"]),
     (notices.Left("lobby", "bob", own=True), ["* You left lobby"]),
+    (notices.Left("lobby", "bob", reason="tea time"), ["* bob left lobby (tea time)"]),
+    (notices.Left("lobby", "bob", own=True, reason="tea"), ["* You left lobby (tea)"]),
     (
         notices.Left("lobby", "bob", by="ada", at=1_000),
         ["* bob was put out of lobby by ada"],

@@ -202,6 +202,17 @@ def test_a_room_vanishes_with_its_last_member_and_goes_on_above_its_numbers() ->
     assert entered == {1: [notices.Entered("LOBBY", ("ada",), 1, talk.began["lobby"], at(talk))]}
 
 
+def test_why_somebody_leaves_is_told_to_all_who_were_there() -> None:
+    talk = Talk()
+    talk.people("ada", "bob", "cleo")
+    for conn in (1, 2):
+        talk.do(conn, join("lobby"))
+    assert talk.do(1, events.Out("lobby", "lobby", "tea time")) == {
+        1: [notices.Left("lobby", "ada", own=True, reason="tea time")],
+        2: [notices.Left("lobby", "ada", reason="tea time")],
+    }
+
+
 def test_a_departure_removes_the_rooms_that_it_empties_and_no_others() -> None:
     talk = Talk()
     talk.people("ada", "bob")

@@ -257,7 +257,7 @@ class Lots:
             lambda: events.Tell(self.nick(), self.text(), notice=draw((False, True))),
             lambda: events.Nick(self.nick()),
             lambda: events.Join(self.room()),
-            lambda: events.Out(self.room()),
+            lambda: events.Out(self.room(), reason=draw(("", "tea time"))),
             lambda: events.Topic(self.room(), draw((None, "", "tea"))),
             events.Rooms,
             lambda: events.Who(self.room()),
@@ -557,7 +557,7 @@ def _reconnects() -> list[dict[str, Any]]:
 
 _TYPED: Final = (
     "", "  ", "hello", " /x", "//help", "/", "/join lobby", "/JOIN #lobby", "/join", "/join a b",
-    "/nick ada ", "/out", "/out den", "/part a b", "/quit tea time", "/exit", "/rooms", "/list x",
+    "/nick ada ", "/out", "/out den", "/part a  b c ", "/quit tea time", "/exit", "/rooms", "/list x",
     "/who", "/names den", "/msg ada psst  psst", "/msg ada", "/msg  ada", "/tell ada  x ", "/me waves",
     "/me", "/topic", "/topic tea at four", "/history", "/history 50", "/history 0", "/history x",
     "/history 1_0", "/history 1234567", "/search tea", "/search", "/search tea from ada since 2026-01-31",

@@ -133,9 +133,9 @@ class Renderer:
                 yield from self._told(notice)
             case notices.Joined(room, nick, at=at):
                 yield system([_nick(nick), ("", f" joined {_name(room)}")], at)
-            case notices.Left(room, nick, own, by=""):
+            case notices.Left(room, nick, own, by="", reason=reason):
                 who = ("", "you") if own else _nick(nick)
-                yield system([who, ("", f" left {_name(room)}")])
+                yield system([who, ("", f" left {_name(room)}"), *_why(reason)])
             case notices.Gone(nick, reason):
                 yield system([_nick(nick), ("", f" is gone ({reason})" if reason else " is gone")])
             case notices.Renamed(old, new, own):
