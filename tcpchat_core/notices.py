@@ -415,14 +415,18 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 
 
 class Members(NoticeBase, frozen=True, tag="who"):
-    """Who is in a room, in the order of coming, and who of them moderates it; and the accounts
-    whose room it is, be they there or not.
+    """Who is in a room, in the order of coming, and who of them moderates it; the accounts whose
+    room it is, be they there or not; and how one talks there.
     """
 
     room: str
     nicks: tuple[str, ...]
     moderators: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
+    slow_ms: int = 0
+    moderated: bool = False
+    private: bool = False
+    kept: bool = False
 
 
 class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):

@@ -247,6 +247,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             here = f"* {len(nicks)} in {room}: {', '.join(nicks)}"
             roles = (("Owners", owners), ("Moderators", moderators))
             told = [f"{role}: {', '.join(of)}" for role, of in roles if of]
+            if (mode := mode_text(notice)) != OPEN:
+                told.append(f"It is {mode}")
             return [". ".join([here, *told])]
         case notices.RestrictionList(room, restrictions, at):
             return [
@@ -354,7 +356,7 @@ OPEN: Final = "open"
 NOBODYS_DOING: Final = ": somebody who looked after it is gone"
 
 
-def mode_text(mode: notices.ModeSet | notices.Entered) -> str:
+def mode_text(mode: notices.ModeSet | notices.Entered | notices.Members) -> str:
     """How one talks in a room and who may come in, as what follows "is"."""
     slow = f"slow (one line in {shown_duration(mode.slow_ms)})" if mode.slow_ms else ""
     moderated = "for moderators to speak in" if mode.moderated else ""

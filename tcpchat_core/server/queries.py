@@ -15,6 +15,7 @@ from tcpchat_core.server.connection import Wanted
 from tcpchat_core.server.rate import ITEMS_A_LINE
 from tcpchat_core.state import ChatState, Person, Room
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room
+from tcpchat_core.state.rights import mode_fields
 
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED: Final = 500
@@ -157,7 +158,11 @@ def _about_room(
         case events.Who():
             return Found(
                 notices.Members(
-                    room.name, room.nicks(), room.moderator_nicks(), state.owners(room)
+                    room.name,
+                    room.nicks(),
+                    room.moderator_nicks(),
+                    state.owners(room),
+                    *mode_fields(room),
                 ),
                 len(room.members) // ITEMS_A_LINE,
             )

@@ -114,12 +114,14 @@ const LINES = new Map([
   ["revoked", ({ number }) => [[`device ${number} is none of yours any more`]]],
   [
     "who",
-    ({ room, nicks: here, owners, moderators }) => {
+    (notice) => {
+      const { room, nicks: here, owners, moderators } = notice;
       const parts = [`${here.length} in ${room}: `, ...nicks(here)];
       for (const [role, all] of [["Owners", owners], ["Moderators", moderators]]) {
         if (all.length > 0) parts.push(`. ${role}: `, ...nicks(all));
       }
-      return [parts];
+      const how = mode(notice);
+      return [how === "open" ? parts : [...parts, `. It is ${how}`]];
     },
   ],
   [

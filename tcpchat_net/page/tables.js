@@ -25,7 +25,7 @@ export const NOTICES = new Map([
   ["revoked", new Map([["number",["int"]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
   ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]]])],
-  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]]])],
+  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]]])],
   ["restrictions", new Map([["room",["str"]],["restrictions",["[RestrictionInfo]"]],["at",["int"]]])],
   ["audit", new Map([["acts",["[Act]"]]])],
   ["read", new Map([["room",["str"]],["seq",["int"]]])],

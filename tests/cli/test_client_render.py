@@ -263,6 +263,7 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
         ),
         (notices.Members("lobby", ("ada", "bob"), ("ada",)), "lobby is moderated by ada"),
         (notices.Members("lobby", ("ada",), owners=("ada", "eve")), "lobby belongs to ada, eve"),
+        (notices.Members("lobby", ("ada",), kept=True, private=True), "lobby is private, kept"),
         (
             notices.Restricted("", "bob", "mute", 600_000, "ada", 0, "spam"),
             "bob is muted on this server for 10 min, by ada (spam)",

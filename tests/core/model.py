@@ -1273,7 +1273,8 @@ class Model:
         match query:
             case events.Who():
                 owners = tuple(called(who) for who in room.owners)
-                return notices.Members(room.name, room.nicks, room.moderating, owners)
+                how = (room.slow_ms, room.moderated, room.private, bool(room.owners))
+                return notices.Members(room.name, room.nicks, room.moderating, owners, *how)
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []

@@ -965,6 +965,17 @@ def test_who_was_put_out_of_a_room_is_answered_about_all_else() -> None:
     assert [type(notice) for notice in server.told(2)] == kinds
 
 
+def test_who_asks_who_is_in_a_room_is_told_how_one_talks_there() -> None:
+    server = served()
+    server.ask(2, events.Who("lobby"))
+    server.send(1, b"/slow 5s\n/moderated on\n/private on\n")
+    server.ask(2, events.Who("lobby"))
+    first, *_, then = [each for each in server.told(2) if isinstance(each, notices.Members)]
+    assert first == notices.Members("lobby", ("ada", "bob"), ("ada",))
+    how = {"slow_ms": 5_000, "moderated": True, "private": True}
+    assert then == msgspec.structs.replace(first, **how)
+
+
 def test_a_server_without_secrets_makes_no_codes() -> None:
     server = MemoryServer()
     server.connect(1)

@@ -223,6 +223,10 @@ TOLD: list[tuple[Notice, list[str]]] = [
         notices.Members("lobby", ("ada", "bob", "eve"), ("ada", "eve")),
         ["* 3 in lobby: ada, bob, eve. Moderators: ada, eve"],
     ),
+    (
+        notices.Members("lobby", ("ada",), ("ada",), slow_ms=5_000, private=True),
+        ["* 1 in lobby: ada. Moderators: ada. It is private, slow (one line in 5 s)"],
+    ),
     (notices.HistoryPage("lobby", ()), ["* Nothing was said in lobby yet"]),
     (
         notices.HistoryPage("lobby", (HELLO, WAVES)),

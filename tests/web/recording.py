@@ -618,6 +618,9 @@ _TOLD: Final[tuple[Notice, ...]] = (
     notices.Revoked(2),
     notices.Members("lobby", ("ada", "bob")),
     notices.Members("lobby", ("ada", "bob"), ("ada",), ("eve", "ada")),
+    notices.Members(
+        "lobby", ("ada", "bob"), (), (), 5_000, moderated=True, private=True, kept=True
+    ),
     notices.RestrictionList("lobby", (), _AT),
     notices.RestrictionList("", (), _AT),
     *(

@@ -334,6 +334,8 @@ def _members(members: notices.Members) -> Iterator[Line]:
     if moderators := members.moderators:
         some = nick_list(moderators, len(moderators))
         yield system([("", f"{room} is moderated by "), *some])
+    if (mode := mode_text(members)) != OPEN:
+        yield system([("", f"{room} is {mode}")])
 
 
 _Moderation: TypeAlias = (
