@@ -284,6 +284,13 @@ COMMANDS: tuple[Command, ...] = (
         "/who",
     ),
     Command(
+        ("whois",),
+        "NICK",
+        "tell who somebody is, and in which of your rooms",
+        lambda rest: events.Whois(_one_word(rest)),
+        "/whois ada",
+    ),
+    Command(
         ("msg", "tell"),
         "NICK TEXT",
         "say something to one person only",

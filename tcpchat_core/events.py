@@ -452,6 +452,13 @@ class Who(EventBase, frozen=True):
     key: str = ""
 
 
+class Whois(EventBase, frozen=True):
+    """Who is somebody?"""
+
+    nick: str
+    nick_key: str = ""
+
+
 class History(EventBase, frozen=True):
     """What was said in a room that I am in: the last `limit` messages before `before`."""
 
@@ -542,7 +549,7 @@ Event: TypeAlias = (
 )
 
 # Every request that only reads.
-Query: TypeAlias = Rooms | Who | History | Search | Topic | Devices | Audit | Ping | Help
+Query: TypeAlias = Rooms | Who | Whois | History | Search | Topic | Devices | Audit | Ping | Help
 
 # Every request that a peer may send, in any dialect.
 Request: TypeAlias = (
@@ -572,6 +579,7 @@ Request: TypeAlias = (
     | Devices
     | Audit
     | Who
+    | Whois
     | History
     | Search
     | Ping

@@ -429,6 +429,19 @@ class Members(NoticeBase, frozen=True, tag="who"):
     kept: bool = False
 
 
+class PersonInfo(NoticeBase, frozen=True, tag="person"):
+    """Who somebody is: its account ("" for a guest), whether it looks after the server, and which
+    of your rooms it is in (if it is you, all). `lost` is whether its connection is, and it may come
+    back to its session.
+    """
+
+    nick: str
+    account: str = ""
+    admin: bool = False
+    rooms: tuple[str, ...] = ()
+    lost: bool = False
+
+
 class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):
     """The restrictions of a room ("" for the server) that are in force at a time: bans, then mutes,
     oldest first.
@@ -575,6 +588,7 @@ Notice: TypeAlias = (
     | Gone
     | RoomList
     | Members
+    | PersonInfo
     | RestrictionList
     | ActList
     | ReadUpTo

@@ -192,6 +192,10 @@ class ChatClient:
         """Who is in a room that this client is in."""
         return self._ask(events.Who(room), notices.Members)
 
+    def whois(self, nick: str) -> notices.PersonInfo:
+        """Who somebody is, and in which of the rooms that this client is in."""
+        return self._ask(events.Whois(nick), notices.PersonInfo)
+
     def history(
         self, room: str, *, before: int | None = None, limit: int = 20
     ) -> notices.HistoryPage:

@@ -58,6 +58,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Quit: notices.Closing,
     events.Rooms: notices.RoomList,
     events.Who: notices.Members,
+    events.Whois: notices.PersonInfo,
     events.History: notices.HistoryPage,
     events.Search: notices.SearchResults,
     events.Ping: notices.Ponged,

@@ -250,6 +250,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             if (mode := mode_text(notice)) != OPEN:
                 told.append(f"It is {mode}")
             return [". ".join([here, *told])]
+        case notices.PersonInfo(nick):
+            return [f"* {nick} {person_text(notice)}"]
         case notices.RestrictionList(room, restrictions, at):
             return [
                 f"* {row.nick} is {restrained(row.what, room)} for another"
@@ -363,6 +365,17 @@ def mode_text(mode: notices.ModeSet | notices.Entered | notices.Members) -> str:
     private = "private" if mode.private else ""
     kept = "kept" if mode.kept else ""
     return ", ".join(filter(None, (private, kept, moderated, slow))) or OPEN
+
+
+def person_text(person: notices.PersonInfo) -> str:
+    """Who somebody is, as what follows the nick."""
+    words = (
+        "has an account" if person.account else "is a guest",
+        "looks after this server" if person.admin else "",
+        f"is in {', '.join(person.rooms)}" if person.rooms else "",
+        "has lost the connection" if person.lost else "",
+    )
+    return "; ".join(filter(None, words))
 
 
 def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_time) -> str:

@@ -117,15 +117,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             | events.Restrictions()
         ):
             return _of_moderators(request, current)
-        case events.Claim(code, label, token):
-            if not code:
-                raise _refused("bad-usage", "say the code that you were given")
-            if token and not _TOKEN.fullmatch(token):
-                raise _refused("bad-usage", "a token has 64 hexadecimal digits")
-            label = sanitize(label).strip()
-            if label:
-                label = _text(label, MAX_DEVICE_CHARS, "a device's name")
-            return events.Claim(code_hash(code), label, session_of(token) if token else "")
+        case events.Claim():
+            return _claim(request)
         case events.Login(device, account, password):
             if not account:
                 return events.Login(session_of(device))
@@ -138,6 +131,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return events.Revoke(number)
         case events.Who(room):
             return Lookup(events.Who(*_room(current, room)))
+        case events.Whois(nick):
+            return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
         case events.History(room, before, limit):
             name = _room(current, room)
             return Lookup(events.History(name.text, before, limit, name.key))
@@ -163,6 +158,20 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             raise _refused("bad-request", "hello can only be the first request")
         case _:
             assert_never(request)
+
+
+def _claim(claim: events.Claim) -> events.Claim:
+    """Becoming a device of an account."""
+    if not claim.code:
+        raise _refused("bad-usage", "say the code that you were given")
+    if claim.device and not _TOKEN.fullmatch(claim.device):
+        raise _refused("bad-usage", "a token has 64 hexadecimal digits")
+    name = sanitize(claim.name).strip()
+    if name:
+        name = _text(name, MAX_DEVICE_CHARS, "a device's name")
+    return events.Claim(
+        code_hash(claim.code), name, session_of(claim.device) if claim.device else ""
+    )
 
 
 def _of_moderators(request: _OfModerators, current: Name | None) -> Event:

@@ -48,6 +48,8 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
             return Found(listed, (len(listed.rooms) + listed.more) // ITEMS_A_LINE)
+        case events.Whois():
+            return Found(_person(state, conn, query))
         case events.Devices():
             return Found(_devices(state.person(conn)))
         case events.Audit(limit):
@@ -99,6 +101,25 @@ def _may_look(state: ChatState, conn: int) -> bool:
     """Whether somebody may see which rooms there are."""
     person = state.person(conn)
     return bool(state.limits.guests) or (person is not None and person.account is not None)
+
+
+def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
+    """Who somebody is, as far as the one who asks may know: nothing of rooms that only one of them
+    is in.
+    """
+    if not _may_look(state, conn):
+        return Rejected("no-right", ACCOUNTS_ONLY, "whois")
+    person, asks = state.named(query.nick_key), state.person(conn)
+    if person is None:
+        return Rejected("no-such-nick", f"there is nobody called {query.nick}", "whois")
+    mine = asks.rooms if asks is not None else {}
+    return notices.PersonInfo(
+        person.nick,
+        person.account.nick if person.account is not None else "",
+        person.is_admin,
+        tuple([room.name for key, room in person.rooms.items() if key in mine]),
+        all(each.away for each in person.everywhere),
+    )
 
 
 def _devices(person: Person | None) -> Notice:

@@ -122,6 +122,12 @@ class ChatState:
         """Who speaks on a connection."""
         return self._tables.people.get(conn)
 
+    def named(self, key: str) -> Person | None:
+        """Who has a nick, by its key, here or away; of an account that is there several times, the
+        device that came first.
+        """
+        return self._tables.nicks.get(key)
+
     def connected(self) -> Iterable[Person]:
         """All who are connected."""
         return self._tables.people.values()

@@ -190,6 +190,7 @@ const REQUESTED = new Map([
   ],
   ["quit", (rest) => ({ type: "quit", reason: rest })],
   ["rooms", (rest) => (need(rest === ""), { type: "rooms" })],
+  ["whois", (rest) => ({ type: "whois", nick: oneWord(rest) })],
   ["who", (rest) => ({ type: "who", room: atMostOneWord(rest) })],
   [
     "msg",

@@ -125,6 +125,18 @@ const LINES = new Map([
     },
   ],
   [
+    "person",
+    ({ nick, account, admin, rooms, lost }) => {
+      const words = [
+        account ? "has an account" : "is a guest",
+        admin && "looks after this server",
+        rooms.length > 0 && `is in ${rooms.join(", ")}`,
+        lost && "has lost the connection",
+      ];
+      return [[{ nick }, ` ${words.filter(Boolean).join("; ")}`]];
+    },
+  ],
+  [
     "restrictions",
     ({ room, restrictions: rows, at }) => {
       if (rows.length === 0) return [[`nobody is banned from ${where(room)}, or muted there`]];

@@ -628,6 +628,7 @@ const ANSWERS = new Map([
   ["quit", "closing"],
   ["rooms", "rooms"],
   ["who", "who"],
+  ["whois", "person"],
   ["history", "history"],
   ["search", "found"],
   ["ping", "pong"],

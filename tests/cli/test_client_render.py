@@ -62,6 +62,9 @@ ANY_NOTICE = st.one_of(
             st.builds(notices.Act, st.integers(), TEXT, TEXT, TEXT, TEXT, st.integers(), TEXT)
         ).map(tuple),
     ),
+    st.builds(
+        notices.PersonInfo, TEXT, TEXT, st.booleans(), st.lists(TEXT).map(tuple), st.booleans()
+    ),
     st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
     st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
     st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
@@ -264,6 +267,7 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
         (notices.Members("lobby", ("ada", "bob"), ("ada",)), "lobby is moderated by ada"),
         (notices.Members("lobby", ("ada",), owners=("ada", "eve")), "lobby belongs to ada, eve"),
         (notices.Members("lobby", ("ada",), kept=True, private=True), "lobby is private, kept"),
+        (notices.PersonInfo("bob", rooms=("lobby",)), "bob is a guest; is in lobby"),
         (
             notices.Restricted("", "bob", "mute", 600_000, "ada", 0, "spam"),
             "bob is muted on this server for 10 min, by ada (spam)",

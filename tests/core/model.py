@@ -1251,6 +1251,8 @@ class Model:
                         for room in map(self.rooms.__getitem__, order)
                     )
                 )
+            case events.Whois(_, key):
+                return self._whois(conn, key)
             case events.Search():
                 return NO_ARCHIVE
             case events.Devices():
@@ -1267,6 +1269,20 @@ class Model:
                 return self._about_room(key, query)
             case events.Help():
                 raise AssertionError("help is not part of the model")
+
+    def _whois(self, conn: int, key: str) -> Notice:
+        asks, person = self.connected(conn), self.holder(key)
+        if asks is None or self._only_accounts_talk(asks):
+            return Rejected("no-right", "", "whois")
+        if person is None:
+            return Rejected("no-such-nick", "", "whois")
+        return notices.PersonInfo(
+            nick=person.name.text,
+            account=person.name.text if person.account else "",
+            admin=is_admin(person.who),
+            rooms=tuple(self.rooms[each].name for each in person.rooms if each in asks.rooms),
+            lost=all(each.away for each in person.everywhere),
+        )
 
     def _about_room(self, key: str, query: events.Who | events.History | events.Topic) -> Notice:
         room = self.rooms[key]

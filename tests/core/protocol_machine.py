@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tcpchat_core import (
     ChatState,
     Event,
+    Name,
     Notice,
     Propose,
     Request,
@@ -53,6 +54,8 @@ def written(request: Request, *, plain: bool) -> bytes:
             line = f"/quit {reason}"
         case events.Who(room):
             line = f"/who {room}"
+        case events.Whois(of):
+            line = f"/whois {of}"
         case events.History(_, _, limit):
             line = f"/history {limit}"
         case events.Rooms():
@@ -109,7 +112,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         for piece in split_at(written(request, plain=self.plain(conn)), cuts):
             self.server.send(conn, piece)
         match request:
-            case events.Topic(topic=None) | events.Rooms() | events.Who() | events.History():
+            case (
+                events.Topic(topic=None)
+                | events.Rooms()
+                | events.Who()
+                | events.Whois()
+                | events.History()
+            ):
                 self.answered(conn, self.model.answer(conn, request))
             case events.Join(room, key):
                 self.logged((conn, events.Join(room, key, roles=True)))
@@ -276,6 +285,12 @@ class ProtocolMachine(RuleBasedStateMachine):
         conn = self.anybody(lot)
         self.asks(conn, events.Rooms(), cuts)
         self.asks(conn, events.Who(room.room, room.key), cuts)
+
+    @precondition(lambda self: self.model.names)
+    @rule(lot=st.integers(0, 5), other=st.integers(0, 5), cuts=CUTS)
+    def ask_who_somebody_is(self, lot: int, other: int, cuts: list[int]) -> None:
+        called = [*(person.name for person in self.model.people), Name("nobody", "nobody")]
+        self.asks(self.anybody(lot), events.Whois(*called[other % len(called)]), cuts)
 
     @precondition(lambda self: self.model.names)
     @rule(

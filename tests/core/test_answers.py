@@ -106,6 +106,8 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Quit(), notices.Closing("bye")),
         (events.Rooms(), notices.RoomList(())),
         (events.Who("lobby"), notices.Members("lobby", ("ada",))),
+        (events.Whois("bob"), notices.PersonInfo("bob")),
+        (events.Whois("bob"), Rejected("no-such-nick", "", "whois")),
         (events.History("lobby"), notices.HistoryPage("lobby", ())),
         (events.Ping("7"), notices.Ponged("7")),
         (events.Ping(), notices.Ponged()),

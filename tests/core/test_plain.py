@@ -227,6 +227,11 @@ TOLD: list[tuple[Notice, list[str]]] = [
         notices.Members("lobby", ("ada",), ("ada",), slow_ms=5_000, private=True),
         ["* 1 in lobby: ada. Moderators: ada. It is private, slow (one line in 5 s)"],
     ),
+    (notices.PersonInfo("bob"), ["* bob is a guest"]),
+    (
+        notices.PersonInfo("ada", "ada", admin=True, rooms=("lobby", "t"), lost=True),
+        ["* ada has an account; looks after this server; is in lobby, t; has lost the connection"],
+    ),
     (notices.HistoryPage("lobby", ()), ["* Nothing was said in lobby yet"]),
     (
         notices.HistoryPage("lobby", (HELLO, WAVES)),

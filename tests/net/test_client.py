@@ -75,6 +75,7 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert ada.set_topic("lobby", "tea").topic == "tea"
     assert ada.list_rooms().rooms == (notices.RoomInfo("lobby", 2, "tea"),)
     assert ada.who("lobby").nicks == ("ada", "bob")
+    assert ada.whois("bob") == notices.PersonInfo("bob", rooms=("lobby",))
     said = [(each.text, each.emote, each.notice) for each in ada.history("lobby").messages]
     assert said == [
         ("hello", False, False),

@@ -261,6 +261,7 @@ class Lots:
             lambda: events.Topic(self.room(), draw((None, "", "tea"))),
             events.Rooms,
             lambda: events.Who(self.room()),
+            lambda: events.Whois(self.nick()),
             lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
             lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
             lambda: events.Kick(self.room(), self.nick(), server=draw((True, False))),
@@ -348,6 +349,7 @@ class Lots:
             lambda: notices.Ponged(draw((None, "7"))),
             lambda: notices.RoomList((notices.RoomInfo(room, 2, "x\x9by"),)),
             lambda: notices.Members(room, (nick,)),
+            lambda: notices.PersonInfo(nick, draw(("", nick)), rooms=(room, "x\x9by")),
             lambda: notices.HistoryPage(room, (self.said([]),), draw((False, True))),
             lambda: notices.SearchResults(()),
             lambda: notices.HelpText(("a\nb",)),
@@ -621,6 +623,8 @@ _TOLD: Final[tuple[Notice, ...]] = (
     notices.Members(
         "lobby", ("ada", "bob"), (), (), 5_000, moderated=True, private=True, kept=True
     ),
+    notices.PersonInfo("ada"),
+    notices.PersonInfo("ada", "ada", admin=True, rooms=("lobby", "den"), lost=True),
     notices.RestrictionList("lobby", (), _AT),
     notices.RestrictionList("", (), _AT),
     *(

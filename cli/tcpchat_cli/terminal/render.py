@@ -22,6 +22,7 @@ from tcpchat_core.dialects.plain import (
     act_text,
     device_text,
     mode_text,
+    person_text,
     restrained,
     where,
 )
@@ -155,6 +156,8 @@ class Renderer:
                 yield from _room_list(notice)
             case notices.Members():
                 yield from _members(notice)
+            case notices.PersonInfo(nick):
+                yield system([_nick(nick), ("", f" {person_text(notice)}")])
             case notices.HistoryPage():
                 yield from self._history(notice)
             case notices.SearchResults():
