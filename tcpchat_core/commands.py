@@ -305,6 +305,13 @@ COMMANDS: tuple[Command, ...] = (
         "/me waves",
     ),
     Command(
+        ("away",),
+        "[TEXT]",
+        "say that you are away, and why; without a text, that you are back",
+        events.Away,
+        "/away tea time",
+    ),
+    Command(
         ("topic",),
         "[TEXT]",
         "show the topic of the current room, or set it",

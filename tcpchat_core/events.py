@@ -90,6 +90,12 @@ class Nick(EventBase, frozen=True):
     key: str = ""
 
 
+class Away(EventBase, frozen=True):
+    """I am not at my keyboard, and this is why; with "" I am again."""
+
+    text: str = ""
+
+
 class Join(EventBase, frozen=True):
     """Enter a room, creating it when it is new.
 
@@ -523,6 +529,7 @@ Event: TypeAlias = (
     | Forget
     | Diverge
     | Nick
+    | Away
     | Join
     | Say
     | Tell
@@ -555,6 +562,7 @@ Query: TypeAlias = Rooms | Who | Whois | History | Search | Topic | Devices | Au
 Request: TypeAlias = (
     Hello
     | Nick
+    | Away
     | Join
     | Say
     | Tell

@@ -194,13 +194,16 @@ class Entered(NoticeBase, frozen=True):
 
 
 class Sent(NoticeBase, frozen=True):
-    """The receipt: your message has its place. `room` and `seq` for a room, `nick` for a person."""
+    """The receipt: your message has its place. `room` and `seq` for a room; for a person `nick`,
+    and `away`: why that person is away, if it is.
+    """
 
     at: int
     id: str | None = None
     room: str | None = None
     nick: str | None = None
     seq: int | None = None
+    away: str = ""
 
 
 class Told(NoticeBase, frozen=True):
@@ -233,6 +236,16 @@ class Renamed(NoticeBase, frozen=True):
 
     old: str
     new: str
+    own: bool = False
+
+
+class AwaySet(NoticeBase, frozen=True, tag="away"):
+    """Somebody you share a room with is away, for this reason, or with "" is back; `own` in the
+    copy for that person.
+    """
+
+    nick: str
+    text: str = ""
     own: bool = False
 
 
@@ -416,7 +429,7 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 
 class Members(NoticeBase, frozen=True, tag="who"):
     """Who is in a room, in the order of coming, and who of them moderates it; the accounts whose
-    room it is, be they there or not; and how one talks there.
+    room it is, be they there or not; how one talks there; and which of the people are away.
     """
 
     room: str
@@ -427,12 +440,13 @@ class Members(NoticeBase, frozen=True, tag="who"):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    away: tuple[str, ...] = ()
 
 
 class PersonInfo(NoticeBase, frozen=True, tag="person"):
     """Who somebody is: its account ("" for a guest), whether it looks after the server, and which
     of your rooms it is in (if it is you, all). `lost` is whether its connection is, and it may come
-    back to its session.
+    back to its session; `away` is why it is away, if it has said so.
     """
 
     nick: str
@@ -440,6 +454,7 @@ class PersonInfo(NoticeBase, frozen=True, tag="person"):
     admin: bool = False
     rooms: tuple[str, ...] = ()
     lost: bool = False
+    away: str = ""
 
 
 class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):
@@ -528,13 +543,15 @@ class Ponged(NoticeBase, frozen=True, tag="pong"):
 class Resumed(NoticeBase, frozen=True):
     """Your session goes on, on this connection. What was missed follows, in order.
 
-    `common` is for direct messages what it is for those of a room (`RoomState`).
+    `common` is for direct messages what it is for those of a room (`RoomState`). `away` is why you
+    are away, as far as you have said so.
     """
 
     nick: str
     rooms: tuple[RoomState, ...]
     epoch: str
     common: int | None = None
+    away: str = ""
 
 
 class Gap(NoticeBase, frozen=True):
@@ -572,6 +589,7 @@ Notice: TypeAlias = (
     | Told
     | TopicSet
     | Renamed
+    | AwaySet
     | Left
     | Restricted
     | Lifted

@@ -192,6 +192,10 @@ class ChatClient:
         """Who is in a room that this client is in."""
         return self._ask(events.Who(room), notices.Members)
 
+    def set_away(self, text: str) -> notices.AwaySet:
+        """Be away, and say why; "" to be back."""
+        return self._ask(events.Away(text), notices.AwaySet)
+
     def whois(self, nick: str) -> notices.PersonInfo:
         """Who somebody is, and in which of the rooms that this client is in."""
         return self._ask(events.Whois(nick), notices.PersonInfo)

@@ -37,6 +37,7 @@ MAX_PENDING: Final = 1_000
 # notices can be the answer, it is the most frequent one.
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
+    events.Away: notices.AwaySet,
     events.Join: notices.Entered,
     events.Out: notices.Left,
     events.Topic: notices.TopicSet,
@@ -191,6 +192,9 @@ class Requests:
                 return by == self._nick and _puts_out(request, until, server=True)
             case notices.Renamed(new=new, own=True):
                 return isinstance(request, events.Nick) and is_same_nick(request.nick, new)
+            case notices.AwaySet(text=text, own=own):
+                # Another device may have said something else.
+                return own and isinstance(request, events.Away) and bool(request.text) == bool(text)
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
             case notices.Renamed() | notices.Left():

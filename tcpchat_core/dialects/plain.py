@@ -38,11 +38,13 @@ class Plain(Flavour, frozen=True):
     acknowledges = False
 
     def encode(self, notice: Notice) -> bytes:
-        """The lines that tell the notice; none for a receipt, since one sees what one types."""
+        """The lines that tell the notice; for a receipt at most that somebody is away, since one
+        sees what one types.
+        """
         if isinstance(notice, Said):  # by far the most frequent, and its receipt
             return _said(notice, "\n").encode()
         if isinstance(notice, Sent):
-            return b""
+            return f"* {notice.nick} is {away_text(notice.away)}\n".encode() if notice.away else b""
         lines = told_lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
@@ -212,6 +214,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {nick} quit ({reason})" if reason else f"* {nick} quit"]
         case notices.Renamed(old, new, own):
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
+        case notices.AwaySet(nick, text, own):
+            return [f"* {'You are' if own else f'{nick} is'} {away_text(text)}"]
         case notices.Told(nick, text, to=to, notice=is_notice):
             who = "you" if to else nick
             return [f"[{f'-{who}-' if is_notice else who} → {to or 'you'}] {text}"]
@@ -243,9 +247,9 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
                 *(_room_line(info) for info in rooms),
                 *([f"* … and {more} more"] if more else []),
             ] or ["* There are no rooms yet. /join ROOM makes one."]
-        case notices.Members(room, nicks, moderators, owners):
+        case notices.Members(room, nicks, moderators, owners, away=away):
             here = f"* {len(nicks)} in {room}: {', '.join(nicks)}"
-            roles = (("Owners", owners), ("Moderators", moderators))
+            roles = (("Owners", owners), ("Moderators", moderators), ("Away", away))
             told = [f"{role}: {', '.join(of)}" for role, of in roles if of]
             if (mode := mode_text(notice)) != OPEN:
                 told.append(f"It is {mode}")
@@ -367,6 +371,11 @@ def mode_text(mode: notices.ModeSet | notices.Entered | notices.Members) -> str:
     return ", ".join(filter(None, (private, kept, moderated, slow))) or OPEN
 
 
+def away_text(text: str) -> str:
+    """Whether somebody is away, as what follows "is"."""
+    return f"away ({text})" if text else "back"
+
+
 def person_text(person: notices.PersonInfo) -> str:
     """Who somebody is, as what follows the nick."""
     words = (
@@ -374,6 +383,7 @@ def person_text(person: notices.PersonInfo) -> str:
         "looks after this server" if person.admin else "",
         f"is in {', '.join(person.rooms)}" if person.rooms else "",
         "has lost the connection" if person.lost else "",
+        f"is {away_text(person.away)}" if person.away else "",
     )
     return "; ".join(filter(None, words))
 

@@ -93,6 +93,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             if isinstance(new, Rejected):
                 raise _Refused(new)
             return events.Nick(*new)
+        case events.Away(text):
+            return events.Away(_text(text, MAX_REASON_CHARS, "a reason") if text else "")
         case events.Join(room, code=code):
             name = _room(current, room)
             return events.Join(*name, roles=True, code=code_hash(code) if code else "")

@@ -119,6 +119,7 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
         person.is_admin,
         tuple([room.name for key, room in person.rooms.items() if key in mine]),
         all(each.away for each in person.everywhere),
+        person.away_text,
     )
 
 
@@ -184,6 +185,7 @@ def _about_room(
                     room.moderator_nicks(),
                     state.owners(room),
                     *mode_fields(room),
+                    tuple([each.nick for each in room.members.values() if each.away_text]),
                 ),
                 len(room.members) // ITEMS_A_LINE,
             )

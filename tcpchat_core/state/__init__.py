@@ -227,6 +227,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Join: rooms.join,
     events.Tell: people.tell,
     events.Nick: people.nick,
+    events.Away: people.away,
     events.Topic: rooms.topic,
     events.Out: rooms.out,
     events.Read: rooms.read,

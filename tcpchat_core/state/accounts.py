@@ -128,12 +128,19 @@ def come(tables: Tables, person: Person, account: Account, device: str) -> list[
         person.nick = account.nick
     person.key, person.id = account.key, account.id
     person.account, person.device = account, device
+    person.away_text = here[0].away_text if here else ""
     here.append(person)
     for key, room in here[0].rooms.items():
         room.admit(person)
         if key in here[0].speaks:  # what its other devices said there is its own, too
             person.speaks[key] = here[0].speaks[key]
     return actions
+
+
+def is_away(person: Person, before: str = "") -> list[Action]:
+    """Tell a device that has come to its account, and knew `before`, whether that is away."""
+    own = notices.AwaySet(person.nick, person.away_text, own=True)
+    return [Send(person.conn, own)] if person.away_text != before else []
 
 
 def arrive(tables: Tables, person: Person, at: int) -> list[Action]:
@@ -238,7 +245,7 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
     Where the account is here already the guest leaves them, and comes into those of the account.
     What is said of either, in these rooms and on the server, is of the account from now on.
     """
-    rooms_then, bearer = [*person.rooms.values()], person.bearer
+    rooms_then, bearer, away = [*person.rooms.values()], person.bearer, person.away_text
     is_here = bool(account.present)
     actions = [
         action
@@ -266,6 +273,7 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
         if any(is_muted) and each is not person and not each.away:
             actions += _told_of_mutes(tables, each, at)
     actions.append(Send(person.conn, notices.Renamed(old, person.nick, own=True)))
+    actions += is_away(person, away)
     if told := rights.own_mute(tables, None, person, at):
         actions.append(Send(person.conn, told))
     return [*actions, *arrive(tables, person, at)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tcpchat_core import notices
 from tcpchat_core.effects import Action, Audience, Broadcast, Enter, Leave, Send
 from tcpchat_core.notices import Notice
@@ -30,9 +32,13 @@ def rename(tables: Tables, person: Person, nick: str, key: str) -> list[Action]:
     return to_neighbours(person, notices.Renamed(old, nick), own)
 
 
-def to_neighbours(person: Person, notice: Notice, own: Notice | None) -> list[Action]:
-    """Tell everybody who shares a room with a person once, and each of its devices `own`."""
-    rooms = [*person.rooms.values()]
+def to_neighbours(
+    person: Person, notice: Notice, own: Notice | None, among: Iterable[Room] | None = None
+) -> list[Action]:
+    """Tell everybody who shares a room with a person once, and each of its devices `own`. `among`
+    are the rooms that hear it, where that is not all.
+    """
+    rooms = [*(person.rooms.values() if among is None else among)]
     first, *more = [room.audience for room in rooms] or [_NOBODY]
     aside = _others(person)
     return [

@@ -39,6 +39,7 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
         return [
             *accounts.come(tables, person, account, device),
             Send(conn, notices.Welcome(person.nick, tables.epoch, account=account.nick)),
+            *accounts.is_away(person),
             *rights.taken_for_another(tables, None, person, entry.at),
             *accounts.arrive(tables, person, entry.at),
         ]
@@ -74,6 +75,27 @@ def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[A
     return naming.rename(tables, person, event.nick, event.key)
 
 
+def away(tables: Tables, person: Person, event: events.Away, at: int) -> list[Action]:
+    """Be away, or back. Why somebody is away is a line that its rooms hear: not those where it
+    could not say one.
+    """
+    if rights.is_guest_where_none_talk(tables, person):
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "away")]
+    if event.text and (refused := rights.may_not_say_anything(tables, person, at)):
+        return [rejected(person, *refused, "away")]
+    own = notices.AwaySet(person.nick, event.text, own=True)
+    if event.text == person.away_text:
+        return [Send(person.conn, own)]
+    for each in person.everywhere:
+        each.away_text = event.text
+    heard = [
+        room for room in person.rooms.values() if rights.hears_of_away(tables, room, person, at)
+    ]
+    if not heard:
+        return [Send(each.conn, own) for each in person.everywhere if not each.away]
+    return naming.to_neighbours(person, notices.AwaySet(person.nick, event.text), own, heard)
+
+
 def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Action]:
     """Say something to one person; who has a session is sent it again when it may be lost."""
     id = event.id
@@ -96,7 +118,7 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
             if each is not person:
                 told = Told(person.nick, event.text, each.told + 1, at, other.nick, event.notice)
                 actions += _given(tables, each, told)
-    receipt = Sent(at, id, None, other.nick)
+    receipt = Sent(at, id, None, other.nick, None, other.away_text)
     if id is not None:
         person.remember(id, receipt, tables.limits)
     return [*actions, Send(person.conn, receipt)]

@@ -60,6 +60,15 @@ def may_not_say_anything(tables: Tables, person: Person, at: int) -> Refusal | N
     return None if mute is None else ("muted", _refused("muted on", "this server", mute, at))
 
 
+def hears_of_away(tables: Tables, room: Room, person: Person, at: int) -> bool:
+    """Whether a room hears that somebody is away, and why: where it may say a line, which this is.
+    That it is back is no line.
+    """
+    if not person.away_text or (room.rules is None and tables.rules is None):
+        return True
+    return may_not_speak(tables, room, person, at) is None
+
+
 def is_silenced(tables: Tables, person: Person, at: int) -> bool:
     """Whether somebody may say nothing in a room that it is in, and that would hear it."""
     if is_guest_where_none_talk(tables, person):

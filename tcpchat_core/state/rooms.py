@@ -71,6 +71,9 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         Broadcast(room.audience, joined, person.conn, told),
         *more,
     ]
+    if person.away_text and rights.hears_of_away(tables, room, person, at):
+        away = notices.AwaySet(person.nick, person.away_text)
+        actions.append(Broadcast(room.audience, away, person.conn, None))
     if person.account is not None:
         for each in person.account.present:
             if each is not person and not each.away:

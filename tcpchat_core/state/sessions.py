@@ -87,12 +87,13 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
     states = tuple(_room_state(tables, room, person, seen.common_in(room)) for room in rooms)
-    actions.append(Send(conn, notices.Resumed(person.nick, states, tables.epoch, seen.common)))
-    actions += [Send(conn, told) for told in _untold(tables, person, event, entry.at)]
-    told, is_lost = _cut(event.told, seen.common)
-    person.seen(told)
+    told = notices.Resumed(person.nick, states, tables.epoch, seen.common, person.away_text)
+    actions.append(Send(conn, told))
+    actions += [Send(conn, untold) for untold in _untold(tables, person, event, entry.at)]
+    number, is_lost = _cut(event.told, seen.common)
+    person.seen(number)
     replay = [
-        *_missed("", person.told, told, person.inbox or (), is_lost=is_lost),
+        *_missed("", person.told, number, person.inbox or (), is_lost=is_lost),
         *(notice for room in rooms for notice in _missed_in_room(person, room, seen)),
     ]
     if replay:

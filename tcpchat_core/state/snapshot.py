@@ -77,6 +77,7 @@ class _PersonModeration(msgspec.Struct, omit_defaults=True):
     origin: str = ""
     put_out: tuple[tuple[str, Left], ...] = ()
     speaks: dict[str, int] = {}
+    away: str = ""
 
 
 class _AccountRecord(msgspec.Struct, array_like=True):
@@ -212,10 +213,11 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
 
 
 def _person_moderation(person: Person) -> _PersonModeration | None:
-    if not (person.origin or person.put_out or person.speaks):
+    if not (person.origin or person.put_out or person.speaks or person.away_text):
         return None
     put_out = tuple((person.put_out or {}).items())
-    return _PersonModeration(person.seat, person.origin, put_out, person.speaks)
+    speaks, away = person.speaks, person.away_text
+    return _PersonModeration(person.seat, person.origin, put_out, speaks, away)
 
 
 def _account_record(account: Account) -> _AccountRecord:
@@ -346,5 +348,5 @@ def _loaded(record: _Snapshot) -> Tables:
         person = people[moderated.seat]
         person.origin = moderated.origin
         person.put_out = dict(moderated.put_out) or None
-        person.speaks = dict(moderated.speaks)
+        person.speaks, person.away_text = dict(moderated.speaks), moderated.away
     return tables

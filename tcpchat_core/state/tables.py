@@ -144,6 +144,7 @@ class Person:
     __slots__ = (
         "account",
         "away",
+        "away_text",
         "conn",
         "device",
         "id",
@@ -169,6 +170,8 @@ class Person:
         self.number = 0
         self.away = False
         self.lost = ""  # why the connection was lost, while away
+        # Why it has said that it is away, the same on all of its devices; "" where it has not.
+        self.away_text = ""
         self.session = session  # the hash of its token; "" when it cannot be resumed
         self.origin = origin  # where its connection comes from; "" when that tells nothing
         self.account: Account | None = None

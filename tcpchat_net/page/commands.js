@@ -200,6 +200,7 @@ const REQUESTED = new Map([
       return { type: "tell", nick, text: strip(text) };
     },
   ],
+  ["away", (rest) => ({ type: "away", text: rest })],
   ["me", (rest) => (need(rest !== ""), { type: "say", room: "", text: rest, emote: true })],
   ["topic", (rest) => ({ type: "topic", room: "", topic: rest === "" ? null : rest })],
   [

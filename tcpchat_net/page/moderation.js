@@ -32,6 +32,9 @@ export function putOut(notice) {
   return [...who, how, { nick: by }, why(reason)];
 }
 
+/** Whether somebody is away, as what follows "is". */
+export const away = (text) => (text ? `away (${text})` : "back");
+
 const isOrAre = ({ own, nick }) => (own ? ["you are "] : [{ nick }, " is "]);
 
 // By type, the line for what was done; or several, where it is an answer to a question.
@@ -44,6 +47,7 @@ const LINES = new Map([
       return [[...isOrAre(notice), how, { nick: by }, why(reason)]];
     },
   ],
+  ["away", (notice) => [[...isOrAre(notice), away(notice.text)]]],
   [
     "lifted",
     (notice) => {
@@ -115,9 +119,9 @@ const LINES = new Map([
   [
     "who",
     (notice) => {
-      const { room, nicks: here, owners, moderators } = notice;
+      const { room, nicks: here, owners, moderators, away: gone } = notice;
       const parts = [`${here.length} in ${room}: `, ...nicks(here)];
-      for (const [role, all] of [["Owners", owners], ["Moderators", moderators]]) {
+      for (const [role, all] of [["Owners", owners], ["Moderators", moderators], ["Away", gone]]) {
         if (all.length > 0) parts.push(`. ${role}: `, ...nicks(all));
       }
       const how = mode(notice);
@@ -126,12 +130,13 @@ const LINES = new Map([
   ],
   [
     "person",
-    ({ nick, account, admin, rooms, lost }) => {
+    ({ nick, account, admin, rooms, lost, away: text }) => {
       const words = [
         account ? "has an account" : "is a guest",
         admin && "looks after this server",
         rooms.length > 0 && `is in ${rooms.join(", ")}`,
         lost && "has lost the connection",
+        text && `is ${away(text)}`,
       ];
       return [[{ nick }, ` ${words.filter(Boolean).join("; ")}`]];
     },

@@ -25,7 +25,7 @@ import {
   stringsOf,
   takeCode,
 } from "./entrance.js";
-import { linesOf, putOut } from "./moderation.js";
+import { away, linesOf, putOut } from "./moderation.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
@@ -380,6 +380,14 @@ function heard({ notice, rooms, answers }) {
       return changed(rooms, { what: "gone", nick: notice.nick, reason: notice.reason });
     case "renamed":
       return renamed(notice, rooms);
+    case "away":
+      if (notice.own) break;
+      return changed(
+        [...connection.protocol.rooms.values()]
+          .filter(({ members }) => members.has(notice.nick))
+          .map(({ name }) => name),
+        { what: notice.text ? "away" : "back", nick: notice.nick, reason: notice.text },
+      );
     case "topic":
       return topicSet(notice);
     case "gap":
@@ -742,6 +750,7 @@ function ownReceived(notice) {
   if (isToMe) return continuePaste(notice.id); // one is told it, too
   const item = { nick: me(), at: notice.at, seq: notice.seq ?? 0, ...message };
   addSaid(where, item);
+  if (notice.away) note(where, [{ nick: where.name }, ` is ${away(notice.away)}`]);
   if (where.kind === "direct") keepDirects();
   continuePaste(notice.id);
 }

@@ -607,6 +607,7 @@ export class ClientProtocol {
 // notices can be the answer, it is the most frequent one.
 const ANSWERS = new Map([
   ["nick", "renamed"],
+  ["away", "away"],
   ["join", "entered"],
   ["out", "left"],
   ["topic", "topic"],
@@ -766,6 +767,8 @@ export class Requests {
         return isOfKind && notice.by === this._nick;
       case "role":
         return isOfKind && notice.by === this._nick && notice.role === request.role;
+      case "away":
+        return notice.own && isOfKind && !request.text === !notice.text;
       case "renamed":
         return notice.own && isOfKind && nameKey(request.nick) === nameKey(notice.new);
       case "topic":

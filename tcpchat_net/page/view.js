@@ -180,7 +180,8 @@ function changeParts({ first, kinds, version }) {
 
 function single({ what, nick, to, reason }) {
   if (what === "renamed") return [{ nick }, " is now ", { nick: to }];
-  return [{ nick }, ` ${what === "gone" ? "is gone" : what}${reason ? ` (${reason})` : ""}`];
+  const is = ["gone", "away", "back"].includes(what) ? "is " : "";
+  return [{ nick }, ` ${is}${what}${reason ? ` (${reason})` : ""}`];
 }
 
 function named(nicks, count) {

@@ -65,6 +65,7 @@ ANY_NOTICE = st.one_of(
     st.builds(
         notices.PersonInfo, TEXT, TEXT, st.booleans(), st.lists(TEXT).map(tuple), st.booleans()
     ),
+    st.builds(notices.AwaySet, TEXT, TEXT, st.booleans()),
     st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
     st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
     st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
@@ -268,6 +269,11 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
         (notices.Members("lobby", ("ada",), owners=("ada", "eve")), "lobby belongs to ada, eve"),
         (notices.Members("lobby", ("ada",), kept=True, private=True), "lobby is private, kept"),
         (notices.PersonInfo("bob", rooms=("lobby",)), "bob is a guest; is in lobby"),
+        (notices.Members("lobby", ("ada", "bob"), away=("bob",)), "away: bob"),
+        (notices.AwaySet("bob", "tea time"), "bob is away (tea time)"),
+        (notices.AwaySet("bob"), "bob is back"),
+        (notices.AwaySet("me", "tea time", own=True), "you are away (tea time)"),
+        (notices.AwaySet("me", own=True), "you are back"),
         (
             notices.Restricted("", "bob", "mute", 600_000, "ada", 0, "spam"),
             "bob is muted on this server for 10 min, by ada (spam)",
@@ -340,6 +346,14 @@ def test_who_comes_into_a_room_is_told_how_one_talks_there() -> None:
 )
 def test_what_no_program_answers_has_its_author_between_dashes(notice: Notice, line: str) -> None:
     assert shown(notice) == [line]
+
+
+def test_a_receipt_tells_that_the_other_one_is_away() -> None:
+    renderer = Renderer(date(1970, 1, 1))
+    renderer.timestamps = False
+    sent = notices.Sent(0, "1", None, "bob", away="tea time")
+    lines = [line.text for line in renderer.own(events.Tell("bob", "psst"), sent)]
+    assert lines == ["[you → bob] psst", "-- bob is away (tea time)"]
 
 
 def test_what_was_taken_back_is_shown_as_that() -> None:

@@ -49,6 +49,7 @@ class ModelPerson:
     seen: int = 0  # of these, by what it said when it came back
     receipts: list[Sent] = field(default_factory=list)
     put_out: dict[str, notices.Left] = field(default_factory=dict)  # by room key, the last
+    absent: str = ""  # why it has said that it is away
     # By room key: the numbers of what it has said there since it came, or has its nick.
     mine: dict[str, list[int]] = field(default_factory=dict)
 
@@ -249,6 +250,8 @@ class Model:
                 return {}
             case events.Nick(nick, key):
                 return self._nick(person, Name(nick, key))
+            case events.Away(text):
+                return self._away(person, text, at)
             case events.Join(room, key):
                 return self._join(person, Name(room, key), entry, entry.event.code)
             case events.Say():
@@ -310,7 +313,8 @@ class Model:
         self.people.append(person)
         welcome = notices.Welcome(person.name.text, "0", account=account.name.text)
         muted = self._own_mutes(person, self.server, at)
-        return joined(told, {conn: [welcome, *muted, *self._arrives(person, at)]})
+        heard = [welcome, *self._own_away(person, ""), *muted, *self._arrives(person, at)]
+        return joined(told, {conn: heard})
 
     def _turned_away(
         self, account: ModelAccount | None, origin: str, earlier: str, at: int
@@ -360,6 +364,21 @@ class Model:
             person.account.name = new
         return self._renamed(person, new)
 
+    def _away(self, person: ModelPerson, text: str, at: int) -> Told:
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "away")
+        if text and self._is_muted(person, self.server, at) and not is_admin(person.who):
+            return rejected(person.conn, "muted", "away")
+        own = notices.AwaySet(person.name.text, text, own=True)
+        if text == person.absent:
+            return {person.conn: [own]}
+        heard = [key for key in person.rooms if not text or not self._speaks(person, key, at)]
+        for each in person.everywhere:
+            each.absent = text
+        told = notices.AwaySet(person.name.text, text)
+        others = [device for key in heard for device in self.rooms[key].devices]
+        return {**told_to(others, told), **told_to(person.everywhere, own)}
+
     def _join(self, person: ModelPerson, room: Name, entry: Entry, code: str) -> Told:
         if self._only_accounts_talk(person):
             return rejected(person.conn, "no-right", "join")
@@ -390,7 +409,11 @@ class Model:
         if again:
             return {person.conn: [entered]}
         news = notices.Joined(there.name, person.name.text, there.seq, entry.at)
-        told = {**told_to(there.devices, news), **told_to(person.everywhere, entered)}
+        others = told_to(there.devices, news)
+        if person.absent and not self._speaks(person, room.key, entry.at):
+            away = notices.AwaySet(person.name.text, person.absent)
+            others = joined(others, told_to(there.devices, away))
+        told = {**others, **told_to(person.everywhere, entered)}
         return {**told, person.conn: [entered, *more]}
 
     def _entered(
@@ -478,7 +501,7 @@ class Model:
                 echo = notices.Told(person.name.text, event.text, number, at, to, event.notice)
                 each.told.append(echo)
                 told |= told_to([each], echo)
-        receipt = Sent(at, event.id, None, other.name.text)
+        receipt = Sent(at, event.id, None, other.name.text, None, other.absent)
         if event.id is not None:
             person.receipts.append(receipt)
         told.setdefault(person.conn, []).append(receipt)
@@ -650,9 +673,10 @@ class Model:
         if account.present:
             for key in tuple(person.rooms):
                 told = joined(told, self._out(person, key))
-            old = person.name.text
+            old, absent = person.name.text, person.absent
             told = joined(told, self._comes_to(person, account, device))
             renamed = notices.Renamed(old, person.name.text, own=True)
+            away = self._own_away(person, absent)
             is_more = [self._goes_by(place, person, at) for place in (self.server, *rooms)]
             if any(is_more):
                 for each in account.present:
@@ -660,7 +684,8 @@ class Model:
                     if each is not person and not each.away and muted:
                         told = joined(told, {each.conn: muted})
             muted = self._own_mutes(person, self.server, at)
-            return joined(told, {person.conn: [renamed, *muted, *self._arrives(person, at)]})
+            heard = [renamed, *away, *muted, *self._arrives(person, at)]
+            return joined(told, {person.conn: heard})
         for key in tuple(person.rooms):  # where it cannot be, being who it is
             bans = self.rooms[key].in_force("ban", at)
             if any(ban.who is account for ban in bans) and not account.is_admin:
@@ -677,6 +702,12 @@ class Model:
         for place in (self.server, *rooms):
             self._goes_by(place, person, at)
         return joined(told, {person.conn: self._all_own_mutes(person, at)})
+
+    def _own_away(self, person: ModelPerson, before: str) -> list[Notice]:
+        """What a device is told of being away, that was so or not before it came."""
+        if person.absent == before:
+            return []
+        return [notices.AwaySet(person.name.text, person.absent, own=True)]
 
     def _goes_by(self, place: ModelRoom, person: ModelPerson, at: int) -> bool:
         """What holds for somebody who was a guest holds for its account, if that is more."""
@@ -709,6 +740,7 @@ class Model:
         if account.present:
             first = account.present[0]
             person.name = first.name
+            person.absent = first.absent
             person.rooms = {key: self.rooms[key].seq for key in first.rooms}
             person.mine = {key: [*numbers] for key, numbers in first.mine.items()}
             for key in person.rooms:
@@ -1194,7 +1226,8 @@ class Model:
         person.conn, person.away, person.origin = conn, False, event.origin
         rooms = {key: self.rooms[key] for key in person.rooms}
         states = tuple(self._room_state(person, key) for key in rooms)
-        heard: list[Notice] = [notices.Resumed(person.name.text, states, "0")]
+        resumed = notices.Resumed(person.name.text, states, "0", away=person.absent)
+        heard: list[Notice] = [resumed]
         heard += [left for key, left in person.put_out.items() if key in event.seen]
         heard += self._all_own_mutes(person, at)
         person.seen = max(person.seen, min(event.told, len(person.told)))
@@ -1282,6 +1315,7 @@ class Model:
             admin=is_admin(person.who),
             rooms=tuple(self.rooms[each].name for each in person.rooms if each in asks.rooms),
             lost=all(each.away for each in person.everywhere),
+            away=person.absent,
         )
 
     def _about_room(self, key: str, query: events.Who | events.History | events.Topic) -> Notice:
@@ -1290,7 +1324,8 @@ class Model:
             case events.Who():
                 owners = tuple(called(who) for who in room.owners)
                 how = (room.slow_ms, room.moderated, room.private, bool(room.owners))
-                return notices.Members(room.name, room.nicks, room.moderating, owners, *how)
+                away = tuple(called(who) for who in room.members if devices(who)[0].absent)
+                return notices.Members(room.name, room.nicks, room.moderating, owners, *how, away)
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []

@@ -54,6 +54,8 @@ def written(request: Request, *, plain: bool) -> bytes:
             line = f"/quit {reason}"
         case events.Who(room):
             line = f"/who {room}"
+        case events.Away(text):
+            line = f"/away {text}".rstrip()
         case events.Whois(of):
             line = f"/whois {of}"
         case events.History(_, _, limit):
@@ -259,6 +261,11 @@ class ProtocolMachine(RuleBasedStateMachine):
         conn = self.anybody(lot)
         if about := self.room_of(conn, room):
             self.asks(conn, events.Topic(about.room, topic, about.key), cuts)
+
+    @precondition(lambda self: self.model.names)
+    @rule(lot=st.integers(0, 5), text=st.sampled_from(["", "tea time"]), cuts=CUTS)
+    def away(self, lot: int, text: str, cuts: list[int]) -> None:
+        self.asks(self.anybody(lot), events.Away(text), cuts)
 
     @precondition(lambda self: self.model.names)
     @rule(lot=st.integers(0, 5), room=ROOMS, reason=st.sampled_from(["", "tea time"]), cuts=CUTS)

@@ -139,6 +139,10 @@ class StateMachine(RuleBasedStateMachine):
     def topic(self, place: int, room: events.Join, topic: str | None) -> None:
         self.happens(self.places[place], events.Topic(room.room, topic, room.key))
 
+    @rule(place=PLACES, text=st.sampled_from(["", "tea time", "gone"]))
+    def away(self, place: int, text: str) -> None:
+        self.happens(self.places[place], events.Away(text))
+
     @rule(place=PLACES, room=ROOMS, reason=st.sampled_from(["", "tea time"]))
     def out(self, place: int, room: events.Join, reason: str) -> None:
         self.happens(self.places[place], events.Out(room.room, room.key, reason))

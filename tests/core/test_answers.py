@@ -107,6 +107,8 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Rooms(), notices.RoomList(())),
         (events.Who("lobby"), notices.Members("lobby", ("ada",))),
         (events.Whois("bob"), notices.PersonInfo("bob")),
+        (events.Away("tea time"), notices.AwaySet("ada", "tea time", own=True)),
+        (events.Away(), notices.AwaySet("ada", own=True)),
         (events.Whois("bob"), Rejected("no-such-nick", "", "whois")),
         (events.History("lobby"), notices.HistoryPage("lobby", ())),
         (events.Ping("7"), notices.Ponged("7")),

@@ -34,6 +34,8 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/nickname ada", events.Nick("ada")),
     ("/nicknames ada", events.Nick("ada")),
     ("/whois Ada ", events.Whois("Ada")),
+    ("/away  tea time ", events.Away("tea time")),
+    ("/away", events.Away()),
     ("/out", events.Out("")),
     ("/leave tea", events.Out("tea")),
     ("/part tea", events.Out("tea")),

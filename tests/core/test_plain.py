@@ -228,6 +228,16 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* 1 in lobby: ada. Moderators: ada. It is private, slow (one line in 5 s)"],
     ),
     (notices.PersonInfo("bob"), ["* bob is a guest"]),
+    (notices.PersonInfo("bob", away="tea"), ["* bob is a guest; is away (tea)"]),
+    (notices.AwaySet("bob", "tea time"), ["* bob is away (tea time)"]),
+    (notices.AwaySet("bob"), ["* bob is back"]),
+    (notices.AwaySet("bob", "tea time", own=True), ["* You are away (tea time)"]),
+    (notices.AwaySet("bob", own=True), ["* You are back"]),
+    (notices.Sent(0, "1", None, "bob", away="tea time"), ["* bob is away (tea time)"]),
+    (
+        notices.Members("lobby", ("ada", "bob"), ("ada",), away=("bob",), kept=True),
+        ["* 2 in lobby: ada, bob. Moderators: ada. Away: bob. It is kept"],
+    ),
     (
         notices.PersonInfo("ada", "ada", admin=True, rooms=("lobby", "t"), lost=True),
         ["* ada has an account; looks after this server; is in lobby, t; has lost the connection"],

@@ -76,6 +76,8 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert ada.list_rooms().rooms == (notices.RoomInfo("lobby", 2, "tea"),)
     assert ada.who("lobby").nicks == ("ada", "bob")
     assert ada.whois("bob") == notices.PersonInfo("bob", rooms=("lobby",))
+    assert bob.set_away("tea time") == notices.AwaySet("bob", "tea time", own=True)
+    assert ada.tell("bob", "psst").away == ada.whois("bob").away == "tea time"
     said = [(each.text, each.emote, each.notice) for each in ada.history("lobby").messages]
     assert said == [
         ("hello", False, False),
@@ -87,8 +89,8 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert ada.out("lobby").own
     assert dict(ada.rooms) == {}
     bob.ping()
-    tags = [bob.next_notice(timeout=0).__struct_config__.tag for _ in range(8)]
-    assert tags == ["said", "said", "said", "told", "told", "topic", "renamed", "left"]
+    tags = [bob.next_notice(timeout=0).__struct_config__.tag for _ in range(9)]
+    assert tags == ["said", "said", "said", "told", "told", "topic", "told", "renamed", "left"]
 
 
 def test_what_is_refused_raises_with_the_reason(server: Serving) -> None:

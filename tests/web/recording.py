@@ -262,6 +262,7 @@ class Lots:
             events.Rooms,
             lambda: events.Who(self.room()),
             lambda: events.Whois(self.nick()),
+            lambda: events.Away(draw(("", "tea time"))),
             lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
             lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
             lambda: events.Kick(self.room(), self.nick(), server=draw((True, False))),
@@ -350,6 +351,7 @@ class Lots:
             lambda: notices.RoomList((notices.RoomInfo(room, 2, "x\x9by"),)),
             lambda: notices.Members(room, (nick,)),
             lambda: notices.PersonInfo(nick, draw(("", nick)), rooms=(room, "x\x9by")),
+            lambda: notices.AwaySet(nick, draw(("", "x\x9by")), own=draw((False, True))),
             lambda: notices.HistoryPage(room, (self.said([]),), draw((False, True))),
             lambda: notices.SearchResults(()),
             lambda: notices.HelpText(("a\nb",)),
@@ -505,6 +507,19 @@ def _odd_sessions() -> list[dict[str, Any]]:
         notices.Left("den", "zoe"),
     )
     sessions.append(den.session())
+    kick = Recorder()
+    kick.hello()
+    kick.hear(notices.Welcome("ada", "0", token="secret"))
+    kick.ask(events.Kick("", "bob", server=True))
+    kick.ask(events.Away("tea time"))
+    kick.hear(
+        notices.Left("den", "eve", by="ada", at=1),  # on another device
+        notices.Expelled("bob", "ada", 1),
+        notices.AwaySet("bob", "tea time"),
+        notices.AwaySet("ada", own=True),  # on another device, too
+        notices.AwaySet("ada", "tea time", own=True),
+    )
+    sessions.append(kick.session())
     return [*sessions, *(_lost_session(is_told=is_told) for is_told in (True, False))]
 
 
@@ -559,7 +574,7 @@ def _reconnects() -> list[dict[str, Any]]:
 
 _TYPED: Final = (
     "", "  ", "hello", " /x", "//help", "/", "/join lobby", "/JOIN #lobby", "/join", "/join a b",
-    "/nick ada ", "/out", "/out den", "/part a  b c ", "/quit tea time", "/exit", "/rooms", "/list x",
+    "/nick ada ", "/out", "/out den", "/part a  b c ", "/away", "/away  x y", "/quit tea time", "/exit", "/rooms", "/list x",
     "/who", "/names den", "/msg ada psst  psst", "/msg ada", "/msg  ada", "/tell ada  x ", "/me waves",
     "/me", "/topic", "/topic tea at four", "/history", "/history 50", "/history 0", "/history x",
     "/history 1_0", "/history 1234567", "/search tea", "/search", "/search tea from ada since 2026-01-31",
@@ -623,6 +638,12 @@ _TOLD: Final[tuple[Notice, ...]] = (
     notices.Members(
         "lobby", ("ada", "bob"), (), (), 5_000, moderated=True, private=True, kept=True
     ),
+    notices.AwaySet("ada", "tea time"),
+    notices.AwaySet("ada"),
+    notices.AwaySet("ada", "tea time", own=True),
+    notices.AwaySet("ada", own=True),
+    notices.PersonInfo("ada", away="tea time"),
+    notices.Members("lobby", ("ada", "bob"), away=("bob",)),
     notices.PersonInfo("ada"),
     notices.PersonInfo("ada", "ada", admin=True, rooms=("lobby", "den"), lost=True),
     notices.RestrictionList("lobby", (), _AT),

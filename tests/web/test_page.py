@@ -130,6 +130,25 @@ def test_what_is_for_one_alone_is_a_conversation_of_its_own(serve: Serve, people
         assert texts(pia) == ["psst", "what?"]
 
 
+def test_the_words_of_a_bot_are_marked_and_who_is_away_is_told(
+    serve: Serve, people: People
+) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "ada", "lobby") as ada:
+        pia = people.comes(site, "pia")
+        ada.ask(type="say", room="lobby", text="it rains", notice=True)
+        expect(pia.locator(".row.notice .text")).to_have_text("it rains")
+        ada.ask(type="away", text="tea time")
+        expect(pia.locator(".row.presence").last).to_contain_text("ada is away (tea time)")
+        say(pia, "/msg ada psst")
+        expect(pia.locator(".row.note").last).to_contain_text("ada is away (tea time)")
+        say(pia, "/away gone")
+        expect(pia.locator(".row.note").last).to_contain_text("you are away (gone)")
+        assert ada.wait(type="away", nick="pia")["text"] == "gone"
+        say(pia, "/whois ada")
+        expect(pia.locator(".row.note").last).to_contain_text("ada is a guest; is in lobby")
+
+
 def test_another_room_counts_what_is_unread_and_marks_where_it_begins(
     serve: Serve, people: People
 ) -> None:

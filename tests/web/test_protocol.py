@@ -71,6 +71,10 @@ MUTANTS = {
         "if (server !== isOfServer) return false;",
         "",
     ),
+    "to be away on another device is thought an answer": (
+        "return notice.own && isOfKind && !request.text === !notice.text;",
+        "return isOfKind;",
+    ),
     "ids begin anew after a reload": ("protocol._lastId = saved.lastId;", ""),
 }  # fmt: skip
 

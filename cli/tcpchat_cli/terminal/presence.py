@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, nick_list, system
-from tcpchat_core.notices import Gone, Joined, Left, Notice, Renamed
+from tcpchat_core.notices import AwaySet, Gone, Joined, Left, Notice, Renamed
 
 # Up to so many in a row are told one by one …
 MAX_SINGLY: Final = 3
@@ -13,12 +13,12 @@ MAX_SINGLY: Final = 3
 # … and so many names stand in the one line for all.
 MAX_NAMES: Final = 3
 
-Change: TypeAlias = Joined | Left | Gone | Renamed
+Change: TypeAlias = Joined | Left | Gone | Renamed | AwaySet
 
 
 def is_change(notice: Notice) -> bool:
-    """Whether a notice only tells that somebody else came, went or took another name."""
-    return isinstance(notice, Joined | Left | Gone | Renamed) and not getattr(notice, "own", False)
+    """Whether a notice only tells that somebody else came, went, is away or has another name."""
+    return isinstance(notice, Change) and not getattr(notice, "own", False)
 
 
 def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
@@ -34,6 +34,8 @@ def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
                 groups.setdefault(f"left {room}", []).append(nick)
             case Gone(nick):
                 groups.setdefault("gone", []).append(nick)
+            case AwaySet(nick, why):
+                groups.setdefault("away" if why else "back", []).append(nick)
             case Renamed(_, new):
                 groups.setdefault("renamed", []).append(new)
     text: Fragments = []

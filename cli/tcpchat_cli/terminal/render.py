@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from wcwidth import wcswidth
@@ -20,6 +21,7 @@ from tcpchat_core.dialects.plain import (
     NOBODYS_DOING,
     OPEN,
     act_text,
+    away_text,
     device_text,
     mode_text,
     person_text,
@@ -88,6 +90,9 @@ class Renderer:
                 lines = self._said(said)
             case events.Tell(nick, text, notice=notice):
                 lines = self._told_to(sent.nick or nick, text, sent.at, notice)
+                if sent.away:
+                    is_away = ("", f" is {away_text(sent.away)}")
+                    lines = chain(lines, [system([_nick(sent.nick or nick), is_away], sent.at)])
         return [self._timed(line) for line in lines]
 
     def older(self, page: notices.HistoryPage) -> list[Line]:
@@ -142,6 +147,9 @@ class Renderer:
             case notices.Renamed(old, new, own):
                 who = ("", "you are") if own else _nick(old)
                 yield system([who, ("", " now " if own else " is now "), _nick(new)])
+            case notices.AwaySet(nick, text, own):
+                who = ("", "you are ") if own else _nick(nick)
+                yield system([who, ("", f"{'' if own else ' is '}{away_text(text)}")])
             case notices.Entered():
                 yield from self._entered(notice)
             case notices.TopicSet():
@@ -337,6 +345,8 @@ def _members(members: notices.Members) -> Iterator[Line]:
     if moderators := members.moderators:
         some = nick_list(moderators, len(moderators))
         yield system([("", f"{room} is moderated by "), *some])
+    if away := members.away:
+        yield system([("", "away: "), *nick_list(away, len(away))])
     if (mode := mode_text(members)) != OPEN:
         yield system([("", f"{room} is {mode}")])
 
