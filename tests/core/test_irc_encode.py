@@ -36,16 +36,46 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (HELLO, [f":{BOB} PRIVMSG #lobby :hello"]),
     (WAVES, [f":{BOB} PRIVMSG #lobby :\x01ACTION waves\x01"]),
     (TAKEN_BACK, [f":{BOB} PRIVMSG #lobby :\x01ACTION (taken back)\x01"]),
+    (Said("lobby", "bob", "beep", 7, AT, notice=True), [f":{BOB} NOTICE #lobby :beep"]),
+    (
+        Said("lobby", "bob", "waves", 7, AT, emote=True, notice=True),
+        [f":{BOB} PRIVMSG #lobby :\x01ACTION waves\x01"],
+    ),
     (notices.Sent(AT, None, "lobby", None, 7), []),
+    (notices.Told("bob", "beep", 1, AT, notice=True), [f":{BOB} NOTICE ada :beep"]),
+    (
+        notices.PersonInfo("bob"),
+        [
+            ":tcpchat 311 ada bob ~u tcpchat * :bob",
+            ":tcpchat 312 ada bob tcpchat :all of its servers are one",
+            ":tcpchat 318 ada bob :End of WHOIS",
+        ],
+    ),
+    (
+        notices.PersonInfo("bob", "bob", True, ("den", "hall"), lost=True),
+        [
+            ":tcpchat 311 ada bob ~u tcpchat * :bob",
+            ":tcpchat 319 ada bob :#den #hall",
+            ":tcpchat 312 ada bob tcpchat :all of its servers are one",
+            ":tcpchat 313 ada bob :looks after this server",
+            ":tcpchat 330 ada bob bob :is logged in as",
+            ":tcpchat 301 ada bob :the connection is lost, and may come back",
+            ":tcpchat 318 ada bob :End of WHOIS",
+        ],
+    ),
     (notices.Told("bob", "psst", 1, AT), [f":{BOB} PRIVMSG ada :psst"]),
     (notices.Told("ada", "psst", 1, AT, to="bob"), [f":{ADA} PRIVMSG bob :psst"]),
     (notices.Joined("lobby", "bob", 7, AT), [f":{BOB} JOIN #lobby"]),
+    (notices.AwaySet("bob", "tea"), []),
+    (notices.AwaySet("ada", "tea", own=True), [":tcpchat 306 ada :You are away"]),
+    (notices.AwaySet("ada", own=True), [":tcpchat 305 ada :You are back"]),
     (notices.Renamed("bob", "rob"), [f":{BOB} NICK rob"]),
     (notices.Renamed("ada", "countess", own=True), [f":{ADA} NICK countess"]),
     (notices.Gone("bob"), [f":{BOB} QUIT :"]),
     (notices.Gone("bob", "bye"), [f":{BOB} QUIT :bye"]),
     (notices.Left("lobby", "bob"), [f":{BOB} PART #lobby"]),
     (notices.Left("lobby", "ada", own=True), [f":{ADA} PART #lobby"]),
+    (notices.Left("lobby", "bob", reason="tea"), [f":{BOB} PART #lobby :tea"]),
     (notices.Left("lobby", "bob", by="ada", at=1_000), [f":{ADA} KICK #lobby bob :ada"]),
     (
         notices.Left("lobby", "bob", by="ada", reason="spam", at=1_000),
@@ -295,6 +325,12 @@ def test_an_extended_join_says_the_account_and_the_name() -> None:
     ]
 
 
+def test_who_wants_it_is_told_who_is_away() -> None:
+    flavour = Irc(away_notify=True)
+    assert _lines(flavour.encode(notices.AwaySet("bob", "tea"))) == [f":{BOB} AWAY :tea"]
+    assert _lines(flavour.encode(notices.AwaySet("bob"))) == [f":{BOB} AWAY"]
+
+
 def test_flavours_that_are_the_same_share_a_lane() -> None:
     assert len({Irc(), Irc(), Irc(TIME), Irc(TIME, extended_join=True), Irc(TIME)}) == 3
 
@@ -360,12 +396,54 @@ def test_an_extended_who_tells_the_fields_in_their_order(fields: str, row: str) 
     assert lines[2:] == [":tcpchat 315 ada #lobby :End of WHO"]
 
 
+def test_who_shows_who_is_away() -> None:
+    members = notices.Members("den", ("ada", "bob"), ("bob",), away=("bob",))
+    rows = _answer(members, How("WHO", "#den", "nf"))[:-1]
+    assert rows == [":tcpchat 354 ada ada H", ":tcpchat 354 ada bob G@"]
+
+
+@pytest.mark.parametrize(
+    ("notice", "fields", "row"),
+    [
+        (notices.PersonInfo("bob"), "", "352 ada * ~u tcpchat * bob H :0 bob"),
+        (notices.PersonInfo("bob", away="tea"), "", "352 ada * ~u tcpchat * bob G :0 bob"),
+        (notices.PersonInfo("bob", "bob"), "na", "354 ada bob bob"),
+        (notices.PersonInfo("bob"), "na", "354 ada bob 0"),
+    ],
+)
+def test_who_is_answered_about_somebody(notice: notices.PersonInfo, fields: str, row: str) -> None:
+    assert _answer(notice, How("WHO", "Bob", fields)) == [
+        f":tcpchat {row}",
+        ":tcpchat 315 ada Bob :End of WHO",
+    ]
+
+
+def test_who_is_asked_for_and_is_away_is_told_so() -> None:
+    lines = _answer(notices.PersonInfo("bob", away="tea"), How("WHOIS", "Bob"))
+    assert lines[2:] == [":tcpchat 301 ada bob :tea", ":tcpchat 318 ada Bob :End of WHOIS"]
+
+
+def test_who_writes_to_somebody_who_is_away_is_told_so_unless_by_a_notice() -> None:
+    sent = notices.Sent(AT, None, None, "bob", away="tea")
+    assert _answer(sent, TELL) == [":tcpchat 301 ada bob :tea"]
+    assert _answer(sent, events.Tell("bob", "beep", notice=True)) == []
+
+
 def test_an_extended_who_without_a_token_has_0() -> None:
     assert _answer(MEMBERS, How("WHO", "#lobby", "t"))[0] == ":tcpchat 354 ada 0"
 
 
 def test_the_modes_of_a_room_are_told() -> None:
     assert _answer(MEMBERS, How("MODE", "#lobby")) == [":tcpchat 324 ada #Lobby +n"]
+    quiet = notices.Members("den", ("ada",), slow_ms=1, moderated=True, private=True)
+    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nismS"]
+
+
+def test_the_names_of_a_private_room_are_those_of_a_secret_one() -> None:
+    members = notices.Members("den", ("ada",), private=True)
+    assert _answer(members, How("NAMES", "#den"))[0] == ":tcpchat 353 ada @ #den :ada"
+    entered = notices.Entered("den", ("ada",), 1, 8, AT, private=True)
+    assert _answer(entered, None)[1] == ":tcpchat 353 ada @ #den :ada"
 
 
 def test_list_tells_the_rooms_that_it_has_named() -> None:
@@ -399,6 +477,11 @@ TELL = events.Tell("Bob", "psst", key="bob")
     ("options", "request_", "lines"),
     [
         (Options(echo_message=True), TELL, [f":{ADA} PRIVMSG bob :psst"]),
+        (
+            Options(echo_message=True),
+            events.Tell("Bob", "beep", key="bob", notice=True),
+            [f":{ADA} NOTICE bob :beep"],
+        ),
         (Options(echo_message=True), None, []),
         (Options(), TELL, []),
     ],
@@ -412,21 +495,36 @@ def test_what_one_tells_somebody_is_echoed_to_who_wants_it(
 
 # ── Nobody forges a line ─────────────────────────────────────────────────────────────────────
 
-FLAVOURS = st.builds(Irc, st.integers(0, 2), st.booleans(), st.sampled_from(["", "1f", "a;b c"]))
+EPOCHS = st.sampled_from(["", "1f", "a;b c"])
+FLAVOURS = st.builds(Irc, st.integers(0, 2), st.booleans(), EPOCHS, st.booleans())
 OPTIONS = st.builds(Options, *[st.booleans()] * len(Options._fields))
 HOWS = st.builds(
     How,
-    st.sampled_from(["NAMES", "WHO", "MODE", "TOPIC", "LIST", "HELP"]),
+    st.sampled_from(["NAMES", "WHO", "WHOIS", "MODE", "TOPIC", "LIST", "HELP"]),
     NASTY_TEXT | WORDS,
     st.text(st.sampled_from("tcuihsnfdlaor"), max_size=14),
     NASTY_TEXT,
 )
 
 SOURCES = ("", "tcpchat")
-COMMANDS = {
-    "ERROR", "INVITE", "JOIN", "KICK", "MODE", "NICK", "NOTICE", "PART", "PING", "PONG", "PRIVMSG",
-    "QUIT", "TOPIC",
-}  # fmt: skip # a set of words
+COMMANDS = set(
+    [
+        "AWAY",
+        "ERROR",
+        "INVITE",
+        "JOIN",
+        "KICK",
+        "MODE",
+        "NICK",
+        "NOTICE",
+        "PART",
+        "PING",
+        "PONG",
+        "PRIVMSG",
+        "QUIT",
+        "TOPIC",
+    ]
+)
 
 
 @given(

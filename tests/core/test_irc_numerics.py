@@ -14,7 +14,7 @@ from tcpchat_core.dialects.irc.numerics import REFUSALS, isupport, motd, numeric
 from tcpchat_core.events import Request
 from tcpchat_core.notices import Limits, Reason, Rejected, Welcome
 from tests.core import strategies
-from tests.core.irc import Line, lines_of, told
+from tests.core.irc import lines_of, told
 from tests.core.strategies import NASTY_TEXT, WORDS
 
 LIMITS = Limits(16_384, 2_000, 8_000, 24, 32, 300, 50, 128)
@@ -162,14 +162,28 @@ def _tag(request: Request | None) -> str:
     return "" if request is None else str(request.__struct_config__.tag)
 
 
+def test_who_asks_for_somebody_who_is_not_there_is_told_the_end_of_the_answer() -> None:
+    rejected = Rejected("no-such-nick", "there is nobody called eve", "whois")
+    assert lines_of(refusal("ada", rejected, How("WHOIS", "eve"))) == [
+        b":tcpchat 401 ada eve :there is nobody called eve",
+        b":tcpchat 318 ada eve :End of WHOIS",
+    ]
+
+
+@pytest.mark.parametrize(
+    "request_", [events.Say("lobby", "beep", notice=True), events.Tell("bob", "beep", notice=True)]
+)
+def test_a_notice_is_never_answered(request_: Request) -> None:
+    assert refusal("ada", Rejected("not-in-room", "no", "say"), request_) == b""
+
+
 @given(
     rejected=strategies.structs(Rejected, NASTY_TEXT | WORDS),
     request=strategies.requests(NASTY_TEXT | WORDS),
 )
-def test_any_refusal_is_one_line_that_nobody_can_forge(
+def test_any_refusal_is_told_in_lines_that_nobody_can_forge(
     rejected: notices.Rejected, request: Request
 ) -> None:
-    [read] = told(refusal("ada", rejected, request))
-    assert isinstance(read, Line)
-    assert (read.source, read.params[0]) == ("tcpchat", "ada")
-    assert read.command.isdigit()
+    for read in told(refusal("ada", rejected, request)):
+        assert (read.source, read.params[0]) == ("tcpchat", "ada")
+        assert read.command.isdigit()

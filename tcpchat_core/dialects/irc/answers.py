@@ -47,15 +47,32 @@ class Ranks(NamedTuple):
 
 
 def names(
-    nick: str, options: Options, room: str, nicks: Iterable[str], ranks: Ranks
+    nick: str,
+    options: Options,
+    room: str,
+    nicks: Iterable[str],
+    ranks: Ranks,
+    *,
+    is_private: bool,
 ) -> list[bytes]:
     """The 353s and the 366 of a room; the room is as the client is told of it."""
     shown: Callable[[str], str] = person if options.userhost_in_names else word
     entries = [f"{ranks.of(each)}{shown(each)}" for each in nicks]
+    kind = "@" if is_private else "="
     return [
-        *listed(SERVER, Code.NAMREPLY, nick, "=", room, entries=entries),
+        *listed(SERVER, Code.NAMREPLY, nick, kind, room, entries=entries),
         numeric(Code.ENDOFNAMES, nick, room, text="End of NAMES"),
     ]
+
+
+def modes(mode: notices.ModeSet | notices.Members) -> dict[str, bool]:
+    """What is so in a room and what is not, by the letters of IRC."""
+    return {
+        "i": mode.private,
+        "s": mode.private,
+        "m": mode.moderated,
+        "S": bool(mode.slow_ms),
+    }
 
 
 def members(nick: str, options: Options, told: notices.Members, how: How) -> bytes:
@@ -64,30 +81,26 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
     ranks = Ranks(frozenset(told.owners), frozenset(told.moderators), options.multi_prefix)
     match how.command:
         case "WHO":
-            return _who(nick, how, room, told.nicks, ranks)
+            away = frozenset(told.away)
+            rows = [
+                _who(nick, how, room, each, f"{'G' if each in away else 'H'}{ranks.of(each)}")
+                for each in told.nicks
+            ]
+            end = numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
+            return b"".join([*rows, end])
         case "MODE":
-            return numeric(Code.CHANNELMODEIS, nick, room, "+n")
+            letters = "".join([letter for letter, is_so in modes(told).items() if is_so])
+            return numeric(Code.CHANNELMODEIS, nick, room, f"+n{letters}")
         case _:
-            return b"".join(names(nick, options, room, told.nicks, ranks))
+            is_private = told.private
+            return b"".join(names(nick, options, room, told.nicks, ranks, is_private=is_private))
 
 
-def _who(nick: str, how: How, room: str, nicks: Iterable[str], ranks: Ranks) -> bytes:
-    end = numeric(Code.ENDOFWHO, nick, how.target or room, text="End of WHO")
-    if how.fields:
-        rows = [_extended(nick, how, room, each, f"H{ranks.of(each)}") for each in nicks]
-    else:
-        rows = [
-            numeric(
-                Code.WHOREPLY, nick, room, _USER, SERVER, _ANY_SERVER, each, f"H{ranks.of(each)}",
-                text=f"0 {each}",
-            )
-            for each in nicks
-        ]  # fmt: skip # one row of the list
-    return b"".join([*rows, end])
-
-
-def _extended(nick: str, how: How, room: str, of: str, flags: str) -> bytes:
-    """One row of an extended WHO: the fields that were asked for, in their own order."""
+def _who(nick: str, how: How, room: str, of: str, flags: str, *, account: str = "") -> bytes:
+    """One row of a WHO; of an extended one, the fields that were asked for in their own order."""
+    if not how.fields:
+        words = (room, _USER, SERVER, _ANY_SERVER, of, flags)
+        return numeric(Code.WHOREPLY, nick, *words, text=f"0 {of}")
     values = {
         "t": how.token or "0",
         "c": room,
@@ -99,7 +112,7 @@ def _extended(nick: str, how: How, room: str, of: str, flags: str) -> bytes:
         "f": flags,
         "d": "0",
         "l": "0",
-        "a": _NO_ACCOUNT,
+        "a": account or _NO_ACCOUNT,
         "o": "n/a",
     }
     row = [value for field, value in values.items() if field in how.fields]
@@ -146,6 +159,32 @@ def topic(nick: str, told: notices.TopicSet) -> bytes:
     return numeric(Code.TOPIC, nick, room, text=told.topic) + numeric(
         Code.TOPICWHOTIME, nick, room, told.nick, f"{max(told.at, 0) // 1_000}"
     )
+
+
+def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
+    """Who somebody is, as WHOIS is answered, or WHO about somebody."""
+    of = told.nick
+    if how.command == "WHO":
+        row = _who(nick, how, "*", of, "G" if told.away else "H", account=told.account)
+        return row + numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
+    rooms = [channel(room) for room in told.rooms]
+    rows = [
+        numeric(Code.WHOISUSER, nick, of, _USER, SERVER, "*", text=of),
+        *listed(SERVER, Code.WHOISCHANNELS, nick, of, entries=rooms),
+        numeric(Code.WHOISSERVER, nick, of, SERVER, text="all of its servers are one"),
+    ]
+    if told.admin:
+        rows.append(numeric(Code.WHOISOPERATOR, nick, of, text="looks after this server"))
+    if told.account:
+        rows.append(numeric(Code.WHOISACCOUNT, nick, of, told.account, text="is logged in as"))
+    if told.away or told.lost:
+        rows.append(numeric(Code.AWAY, nick, of, text=told.away or _LOST))
+    end = numeric(Code.ENDOFWHOIS, nick, how.target or of, text="End of WHOIS")
+    return b"".join([*rows, end])
+
+
+# Why somebody is away who has not said so.
+_LOST: Final = "the connection is lost, and may come back"
 
 
 def help_lines(nick: str, told: notices.HelpText, how: How) -> bytes:

@@ -76,13 +76,14 @@ class Irc(Flavour, frozen=True):
     tags: int = NO_TAGS
     extended_join: bool = False
     epoch: str = ""
+    away_notify: bool = False
 
     acknowledges = False
 
     def encode(self, notice: Notice) -> bytes:
         """What everybody is told."""
         # By far the most frequent, and nearly always one line that needs no care.
-        if isinstance(notice, Said) and not notice.emote:
+        if isinstance(notice, Said) and not (notice.emote or notice.notice):
             text = notice.text
             head, size = said_opening(notice.nick, notice.room)
             most = len(text) if text.isascii() else 4 * len(text)  # of UTF-8
@@ -116,7 +117,7 @@ def encode_answer(
         case notices.Told():
             return _told(flavour, nick, notice)
         case notices.Sent():
-            return _echo(flavour, options, nick, notice, request)
+            return _sent(flavour, options, nick, notice, request)
         case notices.Entered():
             return _entered(flavour, options, nick, notice)
         case notices.Welcome():
@@ -130,6 +131,7 @@ def encode_answer(
             | notices.RoomList()
             | notices.RestrictionList()
             | notices.TopicSet()
+            | notices.PersonInfo()
             | notices.HelpText()
         ):
             return _answer(flavour, options, nick, notice, request)
@@ -147,6 +149,8 @@ def encode_answer(
             return _of_connection(notice)
         case notices.Joined() | notices.Left() | notices.Gone() | notices.Renamed():
             return _came_or_went(flavour, notice)
+        case notices.AwaySet():
+            return _away(flavour, notice)
         case (
             notices.Announced()
             | notices.HistoryPage()
@@ -169,19 +173,22 @@ def encode_answer(
 # ── What is said ─────────────────────────────────────────────────────────────────────────────
 
 
-def _said(flavour: Irc, said: Said) -> bytes:
+def _command(*, is_notice: bool) -> str:
+    """How something is said. What is a NOTICE no program answers."""
+    return "NOTICE" if is_notice else "PRIVMSG"
+
+
+def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
+    """A message; `when` stands in front of its text."""
+    command = _command(is_notice=said.notice and not said.emote)
     id, tags = _id(flavour, said), time_tag(said.at) if flavour.tags else ""
-    text = TAKEN_BACK if said.redacted else said.text
+    text = when + (TAKEN_BACK if said.redacted else said.text)
     room = f"#{said.room}"
-    return said_lines(said.nick, "PRIVMSG", room, text, tags=tags, id=id, emote=said.emote)
+    return said_lines(said.nick, command, room, text, tags=tags, id=id, emote=said.emote)
 
 
 def _said_before(flavour: Irc, said: Said) -> bytes:
-    if flavour.tags:
-        return _said(flavour, said)
-    text = TAKEN_BACK if said.redacted else said.text
-    text = f"[{utc_time(said.at)}] {text}"
-    return said_lines(said.nick, "PRIVMSG", f"#{said.room}", text, emote=said.emote)
+    return _said(flavour, said, "" if flavour.tags else f"[{utc_time(said.at)}] ")
 
 
 def _tags(flavour: Irc, said: Said) -> str:
@@ -210,15 +217,23 @@ def _id_parts(epoch: str, room: str) -> tuple[str, str]:
 def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
     author, target = (nick, told.to) if told.to else (told.nick, nick)
     tags = time_tag(told.at) if flavour.tags else ""
-    return said_lines(author, "PRIVMSG", target, told.text, tags=tags)
+    return said_lines(author, _command(is_notice=told.notice), target, told.text, tags=tags)
 
 
-def _echo(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request: object) -> bytes:
-    """What one has said to somebody alone, if one wants to hear it oneself."""
-    if not (options.echo_message and isinstance(request, events.Tell)):
+def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request: object) -> bytes:
+    """What one has said to somebody alone, if one wants to hear it oneself; and that that person is
+    away, unless it was a NOTICE, which is not answered.
+    """
+    if not isinstance(request, events.Tell):
         return b""
-    tags = time_tag(sent.at) if flavour.tags else ""
-    return said_lines(nick, "PRIVMSG", sent.nick or request.nick, request.text, tags=tags)
+    other, said = sent.nick or request.nick, b""
+    if options.echo_message:
+        command = _command(is_notice=request.notice)
+        tags = time_tag(sent.at) if flavour.tags else ""
+        said = said_lines(nick, command, other, request.text, tags=tags)
+    if not sent.away or request.notice:
+        return said
+    return said + numeric(Code.AWAY, nick, other, text=sent.away)
 
 
 # ── Coming and going ─────────────────────────────────────────────────────────────────────────
@@ -240,7 +255,8 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
         lines.append(numeric(Code.TOPIC, nick, room, text=entered.topic))
     if options.implicit_names:
         ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
-        lines += answers.names(nick, options, room, entered.members, ranks)
+        is_private = entered.private
+        lines += answers.names(nick, options, room, entered.members, ranks, is_private=is_private)
         if (more := entered.count - len(entered.members)) > 0:
             text = f"… and {more} more; NAMES lists them all"
             lines.append(line(SERVER, "NOTICE", room, text=text))
@@ -259,8 +275,8 @@ def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
             return line(person(old), "NICK", new)
         case notices.Gone(nick, reason):
             return line(person(nick), "QUIT", text=reason)
-        case notices.Left(room, nick, by=""):
-            return line(person(nick), "PART", channel(room))
+        case notices.Left(room, nick, by="", reason=reason):
+            return line(person(nick), "PART", channel(room), text=reason or None)
         case notices.Left(room, nick, by=by, reason=reason, until=until):
             name = channel(room)
             if not until:
@@ -272,6 +288,16 @@ def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
             assert_never(notice)
 
 
+def _away(flavour: Irc, away: notices.AwaySet) -> bytes:
+    if away.own and away.text:
+        return numeric(Code.NOWAWAY, away.nick, text="You are away")
+    if away.own:
+        return numeric(Code.UNAWAY, away.nick, text="You are back")
+    if not flavour.away_notify:
+        return b""
+    return line(person(away.nick), "AWAY", text=away.text or None)
+
+
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -280,6 +306,7 @@ _Answer = (
     | notices.RoomList
     | notices.RestrictionList
     | notices.TopicSet
+    | notices.PersonInfo
     | notices.HelpText
 )
 
@@ -297,6 +324,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
         case notices.RestrictionList():
             rows, words, end = answers.ban_list(nick, notice)
             return b"".join([*rows, _in_words(nick, words), end])
+        case notices.PersonInfo():
+            return answers.person_info(nick, notice, how or _USUAL)
         case notices.HelpText():
             return answers.help_lines(nick, notice, how or _USUAL)
         case notices.TopicSet() if how is not None:
@@ -364,7 +393,6 @@ def _mode(by: str, room: str, *words: str) -> bytes:
 
 def mode_letters(mode: notices.ModeSet) -> str:
     """How one talks in a room, as modes: those that are so, then those that are not."""
-    letters = {"i": mode.private, "s": mode.private, "m": mode.moderated, "S": mode.slow_ms}
-    plus = "".join([letter for letter, is_so in letters.items() if is_so])
-    minus = "".join([letter for letter, is_so in letters.items() if not is_so])
+    plus = "".join([letter for letter, is_so in answers.modes(mode).items() if is_so])
+    minus = "".join([letter for letter, is_so in answers.modes(mode).items() if not is_so])
     return f"{'+' if plus else ''}{plus}{'-' if minus else ''}{minus}"

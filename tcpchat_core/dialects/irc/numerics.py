@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
+from tcpchat_core.events import Say, Tell
 from tcpchat_core.notices import Limits, Rejected, Welcome
 
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
@@ -34,13 +35,22 @@ class Code(StrEnum):
     LUSERCLIENT = "251"
     LUSERME = "255"
     TRYAGAIN = "263"
+    AWAY = "301"
     USERHOST = "302"
     ISON = "303"
+    UNAWAY = "305"
+    NOWAWAY = "306"
+    WHOISUSER = "311"
+    WHOISSERVER = "312"
+    WHOISOPERATOR = "313"
     ENDOFWHO = "315"
+    ENDOFWHOIS = "318"
+    WHOISCHANNELS = "319"
     LISTSTART = "321"
     LIST = "322"
     LISTEND = "323"
     CHANNELMODEIS = "324"
+    WHOISACCOUNT = "330"
     NOTOPIC = "331"
     TOPIC = "332"
     TOPICWHOTIME = "333"
@@ -283,21 +293,39 @@ _OF_SERVER: Final[dict[str, _Form]] = {
     "banned": _Form(Code.YOUREBANNEDCREEP),
 }
 
-# Questions to which a list is the answer: nothing is in it for who may not see it.
-_EMPTY: Final = {
+# How an answer ends, which an empty one is, too.
+_ENDS: Final = {
     "NAMES": (Code.ENDOFNAMES, "End of NAMES"),
     "WHO": (Code.ENDOFWHO, "End of WHO"),
+    "WHOIS": (Code.ENDOFWHOIS, "End of WHOIS"),
+}
+
+# Questions to which a list is the answer: nothing is in it for who may not see it.
+_EMPTY: Final = {
+    ("not-in-room", "NAMES"),
+    ("not-in-room", "WHO"),
+    ("bad-name", "NAMES"),
+    ("bad-name", "WHO"),
+    ("no-such-nick", "WHO"),
 }
 
 
 def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
-    """Why something was not done; `request` is what was asked, or a `How`, or None."""
+    """Why something was not done; `request` is what was asked, or a `How`, or None.
+
+    What was a NOTICE is not answered, whatever has become of it.
+    """
+    if isinstance(request, Say | Tell) and request.notice:
+        return b""
     about = _named(rejected, request)
-    if rejected.reason in {"not-in-room", "bad-name"} and about["command"] in _EMPTY:
-        code, text = _EMPTY[about["command"]]
-        return numeric(code, nick, about["target"], text=text)
+    command, end = about["command"], b""
+    if ends := _ENDS.get(command):
+        end = numeric(ends[0], nick, about["target"], text=ends[1])
+    if (rejected.reason, command) in _EMPTY:
+        return end
     form = _form(rejected.reason, about)
-    return numeric(form.code, nick, *[about[name] for name in form.names], text=rejected.text)
+    words = [about[name] for name in form.names]
+    return numeric(form.code, nick, *words, text=rejected.text) + end
 
 
 def _form(reason: str, about: dict[str, str]) -> _Form:
