@@ -68,6 +68,12 @@ def talking() -> IrcServer:
         ),
         ("PART #hall", [":ada!~u@tcpchat PART #hall"], ["* ada left hall"], ["left"]),
         (
+            "PART #hall :\x02tea",
+            [":ada!~u@tcpchat PART #hall :tea"],
+            ["* ada left hall (tea)"],
+            ["left"],
+        ),
+        (
             "QUIT :good \x02night",
             [":ada!~u@tcpchat QUIT :good night"],
             ["* ada quit (good night)"],
@@ -82,8 +88,8 @@ def talking() -> IrcServer:
         ),
         (
             "NOTICE #hall :beep",
-            [":ada!~u@tcpchat PRIVMSG #hall :beep"],
-            ["[hall] ada: beep"],
+            [":ada!~u@tcpchat NOTICE #hall :beep"],
+            ["[hall] -ada- beep"],
             ["said"],
         ),
     ],
@@ -131,7 +137,7 @@ def test_an_irc_client_sees_what_others_do(conn: int, said: bytes, told: str) ->
             [":ada!~u@tcpchat PRIVMSG bob :hello", ":ada!~u@tcpchat PRIVMSG #hall :hello"],
         ),
         ("PRIVMSG bob :\x01ACTION waves\x01", [":ada!~u@tcpchat PRIVMSG bob :* ada waves"]),
-        ("NOTICE bob :beep", [":ada!~u@tcpchat PRIVMSG bob :beep"]),
+        ("NOTICE bob :beep", [":ada!~u@tcpchat NOTICE bob :beep"]),
         # What is for programs alone reaches none.
         ("PRIVMSG bob :\x01VERSION\x01", []),
         ("PRIVMSG bob :\x01PING 1 2", []),
@@ -218,7 +224,40 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("NAMES hall", [":tcpchat 366 ada hall :End of NAMES"]),
         ("NAMES #hall,#tea", [NAMES, END_OF_NAMES, ":tcpchat 366 ada #tea :End of NAMES"]),
         ("WHO", [":tcpchat 315 ada * :End of WHO"]),
-        ("WHO bob", [":tcpchat 315 ada bob :End of WHO"]),
+        (
+            "WHO bob!*@*",
+            [
+                ":tcpchat 352 ada * ~u tcpchat * bob H :0 bob",
+                ":tcpchat 315 ada bob!*@* :End of WHO",
+            ],
+        ),
+        ("WHO nobody", [":tcpchat 315 ada nobody :End of WHO"]),
+        ("WHO b*", [":tcpchat 315 ada b* :End of WHO"]),
+        (
+            "WHOIS tcpchat bob",
+            [
+                ":tcpchat 311 ada bob ~u tcpchat * :bob",
+                ":tcpchat 319 ada bob :#hall",
+                ":tcpchat 312 ada bob tcpchat :all of its servers are one",
+                ":tcpchat 318 ada bob :End of WHOIS",
+            ],
+        ),
+        (
+            "WHOIS nobody",
+            [
+                ":tcpchat 401 ada nobody :there is nobody called nobody",
+                ":tcpchat 318 ada nobody :End of WHOIS",
+            ],
+        ),
+        (
+            "WHOWAS bob",
+            [
+                ":tcpchat 406 ada bob :nobody remembers who was called so",
+                ":tcpchat 369 ada bob :End of WHOWAS",
+            ],
+        ),
+        ("AWAY :tea", [":tcpchat 306 ada :You are away"]),
+        ("AWAY", [":tcpchat 305 ada :You are back"]),
         ("WHO #tea", [":tcpchat 315 ada #tea :End of WHO"]),
         ("MODE #hall +b", [":tcpchat 368 ada #hall :End of the list of bans"]),
         ("MODE #hall b", [":tcpchat 368 ada #hall :End of the list of bans"]),

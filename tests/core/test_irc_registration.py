@@ -425,7 +425,7 @@ def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
 
 
 OFFER = (
-    ":tcpchat CAP * LS :cap-notify echo-message extended-join message-tags multi-prefix"
+    ":tcpchat CAP * LS :away-notify cap-notify echo-message extended-join message-tags multi-prefix"
     " no-implicit-names server-time userhost-in-names"
 )
 

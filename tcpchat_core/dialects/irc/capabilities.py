@@ -17,6 +17,7 @@ from tcpchat_core.dialects.irc.wire import SERVER, line
 
 # In the order in which they are offered.
 OFFERED: Final = (
+    "away-notify",
     "cap-notify",
     "echo-message",
     "extended-join",
@@ -33,8 +34,8 @@ _VERSION_NOTIFIED: Final = 302
 
 # One object for all that can take the same: lanes are found by it.
 @lru_cache(maxsize=64)
-def _flavour(tags: int, *, extended_join: bool, epoch: str) -> Irc:
-    return Irc(tags, extended_join, epoch)
+def _flavour(tags: int, *, extended_join: bool, epoch: str, away_notify: bool) -> Irc:
+    return Irc(tags, extended_join, epoch, away_notify)
 
 
 class Capabilities:
@@ -82,9 +83,11 @@ class Capabilities:
         tags = TIME if "server-time" in self._enabled else NO_TAGS
         if "message-tags" in self._enabled:
             tags = TIME_AND_MSGID
-        is_extended = "extended-join" in self._enabled
         return _flavour(
-            tags, extended_join=is_extended, epoch=epoch if tags == TIME_AND_MSGID else ""
+            tags,
+            extended_join="extended-join" in self._enabled,
+            epoch=epoch if tags == TIME_AND_MSGID else "",
+            away_notify="away-notify" in self._enabled,
         )
 
     @property

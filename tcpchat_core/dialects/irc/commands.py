@@ -128,7 +128,8 @@ def _join(client: Client, params: list[str]) -> list[Item]:
 
 
 def _part(client: Client, params: list[str]) -> list[Item]:
-    return _of_rooms(client, params[0], events.Out)
+    reason = without_formatting(" ".join(params[1:2])).strip()
+    return _of_rooms(client, params[0], lambda room: events.Out(room, reason=reason))
 
 
 def _topic(client: Client, params: list[str]) -> list[Item]:
@@ -154,11 +155,30 @@ def _names(client: Client, params: list[str]) -> list[Item]:
 
 def _who(client: Client, params: list[str]) -> list[Item]:
     target = params[0] if params else "*"
-    if not _is_room(target):
+    nick = _nick_of(target)
+    if any(wild in nick for wild in _WILD):  # the same for a room: there are no masks here
         return [client.reply(Code.ENDOFWHO, target, text="End of WHO")]
     extended = _WHOX.fullmatch(params[1]) if len(params) > 1 else None
     fields, token = extended.groups("") if extended else ("", "")
-    return [Asked(events.Who(target), How("WHO", target, fields, token))]
+    query = events.Who(target) if _is_room(target) else events.Whois(nick)
+    return [Asked(query, How("WHO", target, fields, token))]
+
+
+# What stands for any characters in a mask.
+_WILD: Final = "*?"
+
+
+def _whois(_client: Client, params: list[str]) -> list[Item]:
+    nick = params[-1]  # before it may stand a server, of which there is one
+    return [Asked(events.Whois(nick), How("WHOIS", nick))]
+
+
+def _whowas(client: Client, params: list[str]) -> list[Item]:
+    nick = params[0]
+    return [
+        client.reply(Code.WASNOSUCHNICK, nick, text="nobody remembers who was called so"),
+        client.reply(Code.ENDOFWHOWAS, nick, text="End of WHOWAS"),
+    ]
 
 
 def _list(_client: Client, params: list[str]) -> list[Item]:
@@ -286,15 +306,11 @@ def _privmsg(client: Client, params: list[str]) -> list[Item]:
 def _notice(client: Client, params: list[str]) -> list[Item]:
     """What a program answers must not be answered, or two of them would go on for ever."""
     targets, _ = _listed(params[0], MAX_TARGETS) if len(params) > 1 else ([], False)
-    items: list[Item] = []
-    for target in targets:
-        item = _say(client, target, params[1])
-        if isinstance(item, events.Say | events.Tell):
-            items.append(Asked(item, How("NOTICE", target)))
-    return items
+    said = [_say(client, each, params[1], is_notice=True) for each in targets]
+    return [item for item in said if isinstance(item, events.Say | events.Tell)]
 
 
-def _say(client: Client, target: str, text: str) -> Item | None:
+def _say(client: Client, target: str, text: str, *, is_notice: bool = False) -> Item | None:
     """What is said to one target; None for a message to somebody's program, which gets none."""
     ctcp = _CTCP.fullmatch(text)
     is_emote = ctcp is not None and ctcp[1].upper() == "ACTION"
@@ -302,9 +318,10 @@ def _say(client: Client, target: str, text: str) -> Item | None:
         return _ctcp_of_server(client, ctcp[1].upper()) if target == SERVER else None
     text = without_formatting(ctcp[2] if ctcp is not None else text)
     if _is_room(target):
-        return events.Say(target, text, emote=is_emote)
+        return events.Say(target, text, emote=is_emote, notice=is_notice)
     # Who is told something alone is not told that it is an emote.
-    return events.Tell(_nick_of(target), f"* {client.nick} {text}" if is_emote else text)
+    text = f"* {client.nick} {text}" if is_emote else text
+    return events.Tell(_nick_of(target), text, notice=is_notice)
 
 
 def _ctcp_of_server(client: Client, asked: str) -> Reply | None:
@@ -328,6 +345,10 @@ def _quit(_client: Client, params: list[str]) -> list[Item]:
     reason = without_formatting(" ".join(params[:1])).strip()
     # One who goes is not kept for having said too much: the second counts where the first does not.
     return [events.Quit(reason), events.Quit()] if reason else [events.Quit()]
+
+
+def _away(_client: Client, params: list[str]) -> list[Item]:
+    return [events.Away(without_formatting(" ".join(params[:1])).strip())]
 
 
 def _registered(client: Client, _params: list[str]) -> list[Item]:
@@ -392,6 +413,7 @@ def _help(_client: Client, params: list[str]) -> list[Item]:
 # What the dialect has nothing for is no command. TAGMSG is one, as who takes tags may send it: what
 # stands in it is for clients alone, and nothing of that is passed on.
 COMMANDS: Final = {
+    "AWAY": Command(_away),
     "HELP": Command(_help),
     "HELPOP": Command(_help),
     "INFO": Command(_info),
@@ -419,4 +441,6 @@ COMMANDS: Final = {
     "USERHOST": Command(_userhost, 1),
     "VERSION": Command(_version),
     "WHO": Command(_who),
+    "WHOIS": Command(_whois, 1),
+    "WHOWAS": Command(_whowas, 1),
 }

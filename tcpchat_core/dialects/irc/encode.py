@@ -150,7 +150,7 @@ def encode_answer(
         case notices.Joined() | notices.Left() | notices.Gone() | notices.Renamed():
             return _came_or_went(flavour, notice)
         case notices.AwaySet():
-            return _away(flavour, notice)
+            return _away(flavour, nick, notice)
         case (
             notices.Announced()
             | notices.HistoryPage()
@@ -288,11 +288,11 @@ def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
             assert_never(notice)
 
 
-def _away(flavour: Irc, away: notices.AwaySet) -> bytes:
+def _away(flavour: Irc, nick: str, away: notices.AwaySet) -> bytes:
     if away.own and away.text:
-        return numeric(Code.NOWAWAY, away.nick, text="You are away")
+        return numeric(Code.NOWAWAY, nick, text="You are away")
     if away.own:
-        return numeric(Code.UNAWAY, away.nick, text="You are back")
+        return numeric(Code.UNAWAY, nick, text="You are back")
     if not flavour.away_notify:
         return b""
     return line(person(away.nick), "AWAY", text=away.text or None)

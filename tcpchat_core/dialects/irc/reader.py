@@ -12,7 +12,6 @@ from typing import Final
 
 from tcpchat_core import notices
 from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Wait
-from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.commands import Client, items_of
 from tcpchat_core.dialects.irc.encode import Irc, encode_answer
 from tcpchat_core.dialects.irc.numerics import Code
@@ -122,8 +121,6 @@ class IrcReader(LineReader):
         """What the peer alone is told. Until it is registered, that has an order of its own."""
         self._note(notice)
         registration = self._registration
-        if _is_refused_notice(notice, request):
-            return b""
         options = registration.capabilities.options
         assert isinstance(self.flavour, Irc), "it is one of the capabilities"
         written = encode_answer(self.flavour, options, nick, notice, request)
@@ -151,12 +148,6 @@ class IrcReader(LineReader):
                 client.rooms[room] = None
             case notices.Left(room, own=True):
                 client.rooms.pop(room, None)
-
-
-def _is_refused_notice(notice: Notice, request: object) -> bool:
-    """Whether it refuses what must not be answered."""
-    is_notice = isinstance(request, How) and request.command == "NOTICE"
-    return is_notice and isinstance(notice, notices.Rejected)
 
 
 def _no_utf8(data: bytes) -> Reply:
