@@ -27,4 +27,5 @@ class IrcServer(MemoryServer):
 
 def numerics(lines: list[str]) -> list[str]:
     """The numerics among some lines, and the commands of the others."""
-    return [line.removeprefix("@").split(" ")[1 if line[:1] in ":@" else 0] for line in lines]
+    bare = [line.partition(" ")[2] if line.startswith("@") else line for line in lines]
+    return [line.split(" ")[1 if line.startswith(":") else 0] for line in bare]

@@ -369,6 +369,22 @@ def test_the_message_of_the_day_can_be_asked_for() -> None:
     assert numerics(memory.say(1, "MOTD")) == ["375", "372", "376"]
 
 
+def test_all_rooms_are_those_that_one_is_in_by_then() -> None:
+    memory = talking()
+    memory.delayed = True
+    memory.say(1, "JOIN #tea,#den", "PART #tea", "JOIN 0", "JOIN #tea")
+    memory.commit_all()
+    rooms = [line.split(" ")[1:] for line in memory.lines(1) if line.startswith(":ada!")]
+    assert rooms == [
+        ["JOIN", "#tea"],
+        ["JOIN", "#den"],
+        ["PART", "#tea"],
+        ["PART", "#hall"],
+        ["PART", "#den"],
+        ["JOIN", "#tea"],
+    ]
+
+
 def test_answers_name_the_nick_that_one_has_by_then() -> None:
     memory = talking()
     memory.delayed = True

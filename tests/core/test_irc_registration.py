@@ -486,6 +486,18 @@ def test_capabilities_are_taken_on_and_off_at_any_time() -> None:
     assert memory.say(1, "CAP END", "CAP") == [":tcpchat 461 ada CAP :CAP needs more parameters"]
 
 
+@pytest.mark.parametrize("delayed", [False, True])
+def test_what_was_asked_before_a_capability_is_answered_as_it_was_then(delayed: bool) -> None:
+    memory = IrcServer()
+    memory.register(1, "ada", "echo-message")
+    memory.delayed = delayed
+    told = memory.say(1, "JOIN #hall", "CAP REQ server-time", "PRIVMSG #hall :hello", "CAP LIST")
+    memory.commit_all()
+    told += memory.lines(1)
+    assert numerics(told) == ["JOIN", "353", "366", "CAP", "PRIVMSG", "CAP"]
+    assert [line[0] for line in told] == [":", ":", ":", ":", "@", ":"]
+
+
 def test_an_id_of_a_message_names_the_epoch_also_where_it_is_asked_for_before_the_welcome() -> None:
     memory = server()
     memory.protocol = ServerProtocol(ChatState(epoch="e"), limits=NO_FLOOD_LIMIT)
@@ -510,6 +522,9 @@ LINES = st.sampled_from(
         b"PASS :x:y",
         b"PASS secret",
         b"JOIN #hall,#tea",
+        b"JOIN #hall",
+        b"CAP REQ :message-tags",
+        b"CAP REQ :-echo-message",
         b"PRIVMSG #hall :hello",
         b"NOTICE ada :\xff",
         b"QUIT",

@@ -51,6 +51,18 @@ OPENINGS: Final = (
     b'{"type":"join","room":"lobby"}\n{"type":"tell","nick":"guest-1","text":"x","id":""}\n',
     b'{"type":"say","type":"quit","room":"lobby","text":"x"}\nnull\n[]\n""\n0\n',
     b'{\n{}\n{"type":"pong"}\n{"type":"who","room":"' + b"z" * 60_000 + b'"}\n',
+    b"NICK ada\r\nUSER ada 0 * :Ada\r\nJOIN #lobby,#tea key\r\nPRIVMSG #lobby :hi\r\nQUIT :bye\r\n",
+    (
+        b"CAP LS 302\r\nJOIN :\r\nCAP REQ :server-time message-tags echo-message\r\nCAP END\r\n"
+        b"NICK p|a\r\nUSER p 0 * p\r\nJOIN #lobby\r\n"
+        b"@+a=\\;b PRIVMSG #lobby :\x01ACTION \x0304,1hi\x01\r\n"
+    ),
+    (
+        b"USER a 0 * a\nNICK |\nJOIN #lobby\rCAP REQ :-server-time\rWHO #lobby %tcn,42\r"
+        b"MODE #lobby +o-b a b\nNOTICE a :\xff\n"
+    ),
+    b"PASS :a:b\r\nNICK a\r\nUSER a 0 * a\r\n",
+    b"NICK a\r\nUSER a 0 * a\r\nJOIN #" + b"a,#" * 9_000 + b"\r\n",
     # The tests' third dialect: netstrings.
     b"11:/join lobby,2:hi,7:.mark 3,4:/who,8:/history,",
     b"7:.mark 1,7:.mark 2,11:/join lobby,1:\xff,0:,8:/nick Ed,5:/quit,3:bye,",

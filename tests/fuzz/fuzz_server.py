@@ -40,6 +40,7 @@ with atheris.instrument_imports(include=["tcpchat_core", "tests.core.third_diale
         Stream,
     )
     from tcpchat_core.dialects.http import File, Site
+    from tcpchat_core.dialects.irc.reader import IrcLines
     from tcpchat_core.dialects.jsonl import JsonLines, decode_notice
     from tcpchat_core.dialects.plain import PlainText
     from tcpchat_core.dialects.websocket import WebSocket
@@ -52,7 +53,7 @@ STRANGER, PERSON, PROGRAM = 1, 2, 3
 
 NO_FLOOD_CONTROL: Final = ServerLimits(flood_rate=0)
 SITE: Final = Site({"/": File("text/html", "e1", b"page", b"gz")})
-DIALECTS: Final = (JsonLines(), WebSocket(SITE), Netstrings(), PlainText())
+DIALECTS: Final = (JsonLines(), IrcLines(), WebSocket(SITE), Netstrings(), PlainText())
 THE_END: Final = b'{"type":"pong","id":"the end"}\n'
 
 

@@ -39,13 +39,16 @@ def _flavour(tags: int, *, extended_join: bool, epoch: str, away_notify: bool) -
 
 
 class Capabilities:
-    """Those of one client. While it negotiates, its registration waits."""
+    """Those of one client: `options` are what changes its own answers. While it negotiates, its
+    registration waits.
+    """
 
-    __slots__ = ("_enabled", "is_negotiating")
+    __slots__ = ("_enabled", "is_negotiating", "options")
 
     def __init__(self) -> None:
         self._enabled: frozenset[str] = frozenset()
         self.is_negotiating = False
+        self.options = Options()
 
     def hear(self, nick: str, params: list[str]) -> bytes:
         """What a CAP is answered; b"" for the end of it."""
@@ -76,6 +79,12 @@ class Capabilities:
         for name in names:
             off = name.removeprefix("-")
             self._enabled = self._enabled - {off} if name != off else self._enabled | {name}
+        self.options = Options(
+            multi_prefix="multi-prefix" in self._enabled,
+            userhost_in_names="userhost-in-names" in self._enabled,
+            implicit_names="no-implicit-names" not in self._enabled,
+            echo_message="echo-message" in self._enabled,
+        )
         return True
 
     def flavour(self, epoch: str) -> Irc:
@@ -88,17 +97,6 @@ class Capabilities:
             extended_join="extended-join" in self._enabled,
             epoch=epoch if tags == TIME_AND_MSGID else "",
             away_notify="away-notify" in self._enabled,
-        )
-
-    @property
-    def options(self) -> Options:
-        """What changes its own answers."""
-        enabled = self._enabled
-        return Options(
-            multi_prefix="multi-prefix" in enabled,
-            userhost_in_names="userhost-in-names" in enabled,
-            implicit_names="no-implicit-names" not in enabled,
-            echo_message="echo-message" in enabled,
         )
 
 

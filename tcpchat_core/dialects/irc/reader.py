@@ -34,13 +34,14 @@ class IrcReader(LineReader):
 
     opens_within_ms = 60_000  # a client looks up names, and asks for capabilities first
 
-    __slots__ = ("_client", "_queue", "_registration", "flavour")
+    __slots__ = ("_client", "_is_put_off", "_queue", "_registration", "flavour")
 
     def __init__(self) -> None:
         super().__init__()
         self._client = client = Client()
         self._registration = Registration(client)
         self._queue: list[Item] = []  # what lines have asked for and was not given yet
+        self._is_put_off = False  # the next line waits until all before it is answered
         self.flavour: Flavour = self._registration.capabilities.flavour("")
 
     # ── What comes ───────────────────────────────────────────────────────────────────────────
@@ -78,6 +79,9 @@ class IrcReader(LineReader):
                 self._lines = lines[place:]
                 return
             queue += self._items([each]) if each else ()
+            if self._is_put_off:
+                self._lines = lines[place:]
+                return
         if self._eof and not (queue and isinstance(queue[-1], Wait)):
             self._eof = False
             queue.append(Hangup(""))
@@ -95,13 +99,15 @@ class IrcReader(LineReader):
             return [_no_utf8(data)]
         if message is None:
             return []
-        if message.command == "CAP":
-            items = self._registration.hear(message)
-            self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
-            return items
-        if self._registration.stage is Stage.REGISTERED:
+        is_registered = self._registration.stage is Stage.REGISTERED
+        self._is_put_off = is_registered and _must_wait(message) and not self._is_put_off
+        if self._is_put_off:
+            return [Wait()]
+        if is_registered and message.command != "CAP":
             return items_of(self._client, message)
-        return self._registration.hear(message)
+        items = self._registration.hear(message)
+        self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
+        return items
 
     def _too_long(self) -> Item:
         super()._too_long()  # which counts them
@@ -148,6 +154,13 @@ class IrcReader(LineReader):
                 client.rooms[room] = None
             case notices.Left(room, own=True):
                 client.rooms.pop(room, None)
+
+
+def _must_wait(message: Message) -> bool:
+    """Whether a line means something else when what was asked before it is answered: what that is
+    told in, or which rooms all rooms are.
+    """
+    return message.command == "CAP" or message[1:] == ("JOIN", ["0"])
 
 
 def _no_utf8(data: bytes) -> Reply:
