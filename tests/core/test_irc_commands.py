@@ -256,6 +256,23 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
                 ":tcpchat 369 ada bob :End of WHOWAS",
             ],
         ),
+        (
+            "HELP privmsg",
+            [
+                ":tcpchat 704 ada privmsg :/msg NICK TEXT: say something to one person only",
+                ":tcpchat 705 ada privmsg :for example: /msg ada psst",
+                ":tcpchat 705 ada privmsg :the same: /tell",
+                ":tcpchat 706 ada privmsg :End of HELP",
+            ],
+        ),
+        (
+            "KICK #hall,#hall eve,fay :enough",
+            [
+                ":ada!~u@tcpchat KICK #hall eve :enough",
+                ":ada!~u@tcpchat KICK #hall fay :enough",
+            ],
+        ),
+        ("KICK #hall,hall eve,fay", [":ada!~u@tcpchat KICK #hall eve :ada", NO_ROOM]),
         ("AWAY :tea", [":tcpchat 306 ada :You are away"]),
         ("AWAY", [":tcpchat 305 ada :You are back"]),
         ("WHO #tea", [":tcpchat 315 ada #tea :End of WHO"]),

@@ -188,11 +188,16 @@ def _list(_client: Client, params: list[str]) -> list[Item]:
 
 
 def _kick(client: Client, params: list[str]) -> list[Item]:
-    room, reason = params[0], without_formatting(" ".join(params[2:3]))
-    if not _is_room(room):
-        return [_no_room(client, room)]
+    """Several people out of one room, or each out of the room in the same place."""
+    reason = without_formatting(" ".join(params[2:3]))
+    rooms, _ = _listed(params[0], MAX_TARGETS)
     nicks, has_more = _listed(params[1], MAX_TARGETS)
-    items: list[Item] = [events.Kick(room, _nick_of(nick), reason) for nick in nicks]
+    if len(rooms) == 1:
+        rooms *= len(nicks)
+    items: list[Item] = [
+        events.Kick(room, _nick_of(nick), reason) if _is_room(room) else _no_room(client, room)
+        for room, nick in zip(rooms, nicks, strict=False)
+    ]
     return [*items, _too_many(client, nicks[-1])] if has_more else items
 
 
@@ -407,7 +412,18 @@ def _info(client: Client, _params: list[str]) -> list[Item]:
 
 def _help(_client: Client, params: list[str]) -> list[Item]:
     subject = params[0] if params else ""
-    return [Asked(events.Help(subject), How("HELP", subject))]
+    query = events.Help(_EXPLAINED.get(subject.upper(), subject))
+    return [Asked(query, How("HELP", subject))]
+
+
+# What is called otherwise by people who type.
+_EXPLAINED: Final = {
+    "LIST": "rooms",
+    "NAMES": "who",
+    "NOTICE": "msg",
+    "PART": "out",
+    "PRIVMSG": "msg",
+}
 
 
 # What the dialect has nothing for is no command. TAGMSG is one, as who takes tags may send it: what
