@@ -441,6 +441,19 @@ def test_all_that_was_said_in_a_room_can_be_exported(kept: Path) -> None:
     assert {message["nick"] for message in messages} == {"ada"}
 
 
+def test_an_export_tells_how_something_was_said(folder: Path) -> None:
+    with serving(folder) as (server, address):
+        with client(address, "ada") as ada:
+            ada.join("lobby")
+            ada.say("lobby", "one")
+            ada.say("lobby", "waves", emote=True)
+            ada.say("lobby", "it rains", notice=True)
+        stop(server)
+    lines = tool("export", folder, "--room", "lobby")[1].splitlines()
+    shown = [line.split(" ", 2)[2] for line in lines]  # without the day and the time
+    assert shown == ["ada: one", "* ada waves", "-ada- it rains"]
+
+
 def test_an_export_while_a_server_runs(folder: Path) -> None:
     with serving(folder) as (server, address):
         with client(address, "ada") as ada:
