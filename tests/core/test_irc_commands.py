@@ -311,8 +311,13 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("MODE Ada +i", [":tcpchat 221 ada +i"]),
         ("MODE ada +o", [":tcpchat 501 ada :there is only the mode i"]),
         ("MODE bob", [":tcpchat 502 ada :the modes of others are theirs"]),
-        ("USERHOST bob Ada", [":tcpchat 302 ada :ada=+~u@tcpchat"]),
-        ("USERHOST bob", [":tcpchat 302 ada :"]),
+        (
+            "USERHOST Bob ada",
+            [":tcpchat 302 ada :bob=+~u@tcpchat", ":tcpchat 302 ada :ada=+~u@tcpchat"],
+        ),
+        ("USERHOST zed", [":tcpchat 302 ada :"]),
+        ("NICK ada", []),
+        ("NICK Ada", [":ada!~u@tcpchat NICK Ada"]),
         ("ISON :bob Ada", [":tcpchat 303 ada :ada"]),
         ("ISON bob", [":tcpchat 303 ada :"]),
         ("USER x 0 * :x", [":tcpchat 462 ada :you are registered"]),
@@ -354,8 +359,9 @@ def test_a_command_is_answered_to_who_gave_it(line: str, told: list[str]) -> Non
         (f"TOPIC #hall :{'x' * 301}", ["417"]),
         (f"PRIVMSG #hall :{'x' * 2_001}", ["417"]),
         (f"QUIT :{'x' * 201}", ["417", "ERROR"]),
-        (f"@{'x' * 5_000} PING x", ["417"]),
-        (f"@{'x' * 4_000} PING x", ["PONG"]),
+        (f"@{'x' * 4_095} PING x", ["417"]),
+        (f"@{'x' * 4_094} PING x", ["PONG"]),
+        (f"USERHOST {'bob ' * (MAX_TARGETS + 1)}", ["302"] * MAX_TARGETS),
         (f"JOIN {'#hall,' * (MAX_ROOMS + 1)}", ["407"]),
         (f"PRIVMSG {'zed,' * (MAX_TARGETS + 1)} :x", ["401"] * MAX_TARGETS + ["407"]),
         (f"NOTICE {'zed,' * (MAX_TARGETS + 1)} :x", []),
@@ -400,6 +406,12 @@ def test_all_rooms_are_those_that_one_is_in_by_then() -> None:
         ["PART", "#den"],
         ["JOIN", "#tea"],
     ]
+
+
+def test_who_is_away_is_not_at_its_host() -> None:
+    memory = talking()
+    memory.say(2, "AWAY :at tea")
+    assert memory.say(1, "USERHOST bob") == [":tcpchat 302 ada :bob=-~u@tcpchat"]
 
 
 def test_answers_name_the_nick_that_one_has_by_then() -> None:

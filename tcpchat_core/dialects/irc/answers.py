@@ -162,8 +162,11 @@ def topic(nick: str, told: notices.TopicSet) -> bytes:
 
 
 def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
-    """Who somebody is, as WHOIS is answered, or WHO about somebody."""
+    """Who somebody is, as WHOIS is answered, or WHO or USERHOST about somebody."""
     of = told.nick
+    if how.command == "USERHOST":
+        here = "-" if told.away else "+"
+        return numeric(Code.USERHOST, nick, text=f"{of}={here}{_USER}@{SERVER}")
     if how.command == "WHO":
         row = _who(nick, how, "*", of, "G" if told.away else "H", account=told.account)
         return row + numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")

@@ -25,7 +25,7 @@ from tcpchat_core.dialects.irc.numerics import (
     numeric,
 )
 from tcpchat_core.dialects.irc.parse import Message
-from tcpchat_core.dialects.irc.wire import SERVER, opening, person
+from tcpchat_core.dialects.irc.wire import SERVER, opening
 from tcpchat_core.events import Request
 from tcpchat_core.names import is_same_nick
 from tcpchat_core.notices import Welcome
@@ -342,6 +342,8 @@ def _ctcp_of_server(client: Client, asked: str) -> Reply | None:
 def _nick(client: Client, params: list[str]) -> list[Item]:
     if not params or not params[0]:
         return [client.reply(Code.NONICKNAMEGIVEN, text="say which nickname")]
+    if params[0] == client.nick:
+        return []  # that is so, and a change is nothing to tell
     # Behind it, what the server says by itself names the new one.
     return [events.Nick(params[0]), Wait()]
 
@@ -360,10 +362,9 @@ def _registered(client: Client, _params: list[str]) -> list[Item]:
     return [client.reply(Code.ALREADYREGISTERED, text="you are registered")]
 
 
-def _userhost(client: Client, params: list[str]) -> list[Item]:
-    own = [f"{client.nick}=+{person(client.nick).partition('!')[2]}"]
-    found = own if any(is_same_nick(each, client.nick) for each in params) else []
-    return [client.reply(Code.USERHOST, text=" ".join(found))]
+def _userhost(_client: Client, params: list[str]) -> list[Item]:
+    """Each is answered in a line of its own."""
+    return [Asked(events.Whois(nick), How("USERHOST", nick)) for nick in params[:MAX_TARGETS]]
 
 
 def _ison(client: Client, params: list[str]) -> list[Item]:

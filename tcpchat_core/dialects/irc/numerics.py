@@ -163,6 +163,7 @@ def _tokens(welcome: Welcome) -> list[str]:
         "CASEMAPPING=ascii",
         "CHANMODES=b,,,imnstS",
         "CHANTYPES=#",
+        "CLIENTTAGDENY=*",
         f"MODES={MAX_MODES}",
         f"NETWORK={network}",
         "PREFIX=(qo)~@",
@@ -321,6 +322,8 @@ def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
         return b""
     about = _named(rejected, request)
     command, end = about["command"], b""
+    if command == "USERHOST":  # which tells nothing but whom there is
+        return numeric(Code.USERHOST, nick, text="")
     if ends := _ENDS.get(command):
         end = numeric(ends[0], nick, about["target"], text=ends[1])
     if (rejected.reason, command) in _EMPTY:

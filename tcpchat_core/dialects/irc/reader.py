@@ -21,8 +21,8 @@ from tcpchat_core.dialects.irc.wire import SERVER, line
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.notices import Notice, Sent
 
-# What a client may put in front of a line, its @ and its blank not counted (IRCv3 message-tags).
-MAX_TAG_BYTES: Final = 4_094
+# What a client may put in front of a line, its @ and its blank counted (IRCv3 message-tags).
+MAX_TAG_BYTES: Final = 4_096
 
 # The words by which a client begins.
 _FIRST: Final = (b"NICK", b"USER", b"CAP", b"PASS", b"AUTHENTICATE", b"QUIT")
@@ -91,7 +91,7 @@ class IrcReader(LineReader):
         return [item for each in lines for item in self._line(each)]
 
     def _line(self, data: bytes) -> list[Item]:
-        if data.startswith(b"@") and data.find(b" ") > MAX_TAG_BYTES:
+        if data.startswith(b"@") and data.find(b" ") >= MAX_TAG_BYTES:
             return [self._is_too_long()]
         try:
             message = parse(data.decode())
