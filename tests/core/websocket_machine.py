@@ -17,7 +17,7 @@ from tcpchat_core import ChatState, Request, ServerLimits, ServerProtocol, event
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.dialects.websocket import WebSocket
 from tcpchat_core.server import DIALECTS
-from tests.core.browser import SITE, ClientSocket
+from tests.core.browser import CLOSE, SITE, ClientSocket
 from tests.core.harness import MemoryServer, split_at
 from tests.core.protocol_machine import written
 from tests.core.state_machine import IDS, NICKS, ROOMS, TEXTS
@@ -55,9 +55,24 @@ class Peer:
     told: bytes = b""  # by the first server, as lines
 
     def sends(self, data: bytes, line: bytes) -> None:
-        """Have bytes go to the first server, and with the last of them a line to the second."""
+        """Have bytes go to the first server; when the message is whole, a line to the second."""
+        end = len(data) if self.socket is None else message_end(data)
+        self.lines.append((self.sent + len(self.up) + end, line))
         self.up += data
-        self.lines.append((self.sent + len(self.up), line))
+
+
+def message_end(frames: bytes) -> int:
+    """The place in a browser's frames where its message is whole: a ping may come behind it."""
+    at = end = 0
+    while at < len(frames):
+        size, start = frames[at + 1] & 0x7F, at + 2
+        if size >= 126:
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(frames[at + 2 : start], "big")
+        opcode, at = frames[at] & 0xF, start + 4 + size
+        if opcode < CLOSE:
+            end = at
+    return end
 
 
 class WebSocketMachine(RuleBasedStateMachine):
