@@ -1,7 +1,8 @@
 """What a server asks its archive: all that was said, of which the state holds the last only.
 
-The core decides what somebody may see; an archive finds it. Both answers are messages, the newest
-`limit + 1` of those that match, newest first: one more than are shown tells that there are more.
+The core decides what somebody may see; an archive finds it. The answers are messages, the newest
+`limit + 1` of those that match, newest first: one more than are shown tells that there are more. Of
+a page that begins with the `first` they are the oldest, oldest first; of a `Moment` there is one.
 """
 
 from __future__ import annotations
@@ -24,11 +25,27 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """The messages of a room whose numbers are below `before`."""
+    """The messages of a room whose numbers are below `before`, and above `after`: the last of
+    them, or the `first`.
+    """
 
     place: Place
     before: int
     limit: int
+    after: int = 0
+    first: bool = False
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """The first message of a room from the time `at` on (ms since the epoch), of those whose
+    numbers are below `before`; nothing when all of them are earlier.
+
+    What is said later has a higher number, and no earlier time.
+    """
+
+    place: Place
+    at: int
+    before: int
 
 
 class Matches(msgspec.Struct, frozen=True):
@@ -47,7 +64,7 @@ class Matches(msgspec.Struct, frozen=True):
     upto: int
 
 
-Inquiry: TypeAlias = Page | Matches
+Inquiry: TypeAlias = Page | Moment | Matches
 
 
 class Archived(msgspec.Struct, frozen=True, gc=False):

@@ -466,12 +466,24 @@ class Whois(EventBase, frozen=True):
 
 
 class History(EventBase, frozen=True):
-    """What was said in a room that I am in: the last `limit` messages before `before`."""
+    """What was said in a room that I am in: the last `limit` messages before `before`.
+
+    Or the first `limit` messages above `after`; with `latest`, the last ones. Between the two, if
+    there are both. Or those that have the number `around` in their midst. Times, in ms since the
+    epoch, do as well: the messages from `since` on, those before `until`, and those around the
+    first one from `around_at` on.
+    """
 
     room: str
     before: Number | None = None
     limit: Number = 20
     key: str = ""
+    after: Number | None = None
+    latest: bool = False
+    around: Number | None = None
+    since: Number | None = None
+    until: Number | None = None
+    around_at: Number | None = None
 
 
 class Search(EventBase, frozen=True):

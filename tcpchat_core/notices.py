@@ -496,7 +496,11 @@ class ReadUpTo(NoticeBase, frozen=True, tag="read"):
 
 
 class HistoryPage(NoticeBase, frozen=True, tag="history"):
-    """Messages of a room, oldest first; `more` when there are older ones."""
+    """Messages of a room, oldest first.
+
+    `more` when there are others of those that were asked for: later ones where the first were to be
+    given, else older ones.
+    """
 
     room: str
     messages: tuple[Said, ...]

@@ -201,14 +201,39 @@ class ChatClient:
         return self._ask(events.Whois(nick), notices.PersonInfo)
 
     def history(
-        self, room: str, *, before: int | None = None, limit: int = 20
+        self,
+        room: str,
+        *,
+        before: int | None = None,
+        limit: int = 20,
+        after: int | None = None,
+        latest: bool = False,
+        around: int | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        around_at: int | None = None,
     ) -> notices.HistoryPage:
         """What was said last in a room that this client is in, or before a message.
 
         As long as the page says `more`, there is one before it: ask for what was said before the
         `seq` of its first message.
+
+        What was said after a message begins with the first, and `more` says that there is a page
+        behind it; with `latest` it ends with the last. Around a message, it is in the midst. The
+        last three are times, in ms since the epoch: from one on, before one, around one.
         """
-        return self._ask(events.History(room, before, limit), notices.HistoryPage)
+        query = events.History(
+            room,
+            before,
+            limit,
+            after=after,
+            latest=latest,
+            around=around,
+            since=since,
+            until=until,
+            around_at=around_at,
+        )
+        return self._ask(query, notices.HistoryPage)
 
     def search(
         self, words: str, *, room: str = "", nick: str = "", since: int = 0, limit: int = 20

@@ -11,11 +11,12 @@ from itertools import count
 
 from tcpchat_core.dialects import Reply
 from tcpchat_core.effects import Effect, Look, Send
+from tcpchat_core.events import Query
 from tcpchat_core.notices import Closing, Rejected, Said
-from tcpchat_core.server.connection import Answer, Connection, Looking, Waiting
+from tcpchat_core.server.connection import Answer, Connection, Found, Looking, Waiting, Wanted
 from tcpchat_core.server.deliver import Delivery
-from tcpchat_core.server.queries import Found, with_found
 from tcpchat_core.server.queries import answer as look_up
+from tcpchat_core.server.queries import with_found
 from tcpchat_core.server.rate import Rate
 from tcpchat_core.state import ChatState
 
@@ -74,13 +75,25 @@ class Answers:
                 self._delivery.tell(connection, answer, how, effects)
             case query:
                 found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
-                self._rate.charge_lines(connection, found.cost, now)
-                if isinstance(found, Found):
-                    request = query if how is None else how
-                    self._delivery.tell(connection, found.notice, request, effects)
-                else:
-                    connection.looking = looking = Looking(next(self._tickets), found, how)
-                    effects.append(Look(connection.conn, looking.ticket, found.inquiry))
+                self._tell_found(connection, found, query, how, now, effects)
+
+    def _tell_found(
+        self,
+        connection: Connection,
+        found: Found | Wanted,
+        query: Query,
+        how: object,
+        now: int,
+        effects: list[Effect],
+    ) -> None:
+        """Tell what was found; or ask the archive, which tells later."""
+        self._rate.charge_lines(connection, found.cost, now)
+        if isinstance(found, Found):
+            request = query if how is None else how
+            self._delivery.tell(connection, found.notice, request, effects)
+        else:
+            connection.looking = looking = Looking(next(self._tickets), found, how)
+            effects.append(Look(connection.conn, looking.ticket, found.inquiry))
 
     def found(
         self,
@@ -95,7 +108,6 @@ class Answers:
         if looking is None or looking.ticket != ticket:
             return
         connection.looking = None
-        request = looking.wanted.query if looking.how is None else looking.how
-        notice = with_found(self._state, connection.conn, looking.wanted, messages)
-        self._delivery.tell(connection, notice, request, effects)
+        answer = with_found(self._state, connection.conn, looking.wanted, messages)
+        self._tell_found(connection, answer, looking.wanted.query, looking.how, now, effects)
         self.give_waiting(connection, now, effects)

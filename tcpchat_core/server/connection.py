@@ -14,7 +14,7 @@ from tcpchat_core.dialects import Flavour, Item, Reader, Reply
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import History, Query, Search
 from tcpchat_core.names import Name
-from tcpchat_core.notices import Closing, Rejected, Said
+from tcpchat_core.notices import Closing, Notice, Rejected, Said
 
 
 class Phase(Enum):
@@ -80,11 +80,18 @@ class Looking(NamedTuple):
     how: object = None
 
 
+class Found(NamedTuple):
+    """An answer, and how many lines of the asker's rate it has cost beyond its own."""
+
+    notice: Notice
+    cost: int = 0
+
+
 class Wanted(NamedTuple):
     """What the archive has to be asked for an answer.
 
     It costs so many lines of the asker's rate. `shown` are the messages that come behind it, which
-    are known already.
+    are known already; `numbers` those that the times of the query stand for, as far as is known.
     """
 
     inquiry: Inquiry
@@ -92,6 +99,7 @@ class Wanted(NamedTuple):
     query: History | Search
     room: str
     shown: tuple[Said, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 class Deriving(NamedTuple):

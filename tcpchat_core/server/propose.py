@@ -135,9 +135,9 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(events.Who(*_room(current, room)))
         case events.Whois(nick):
             return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
-        case events.History(room, before, limit):
+        case events.History(room):
             name = _room(current, room)
-            return Lookup(events.History(name.text, before, limit, name.key))
+            return Lookup(msgspec.structs.replace(request, room=name.text, key=name.key))
         case events.Search(words, room, nick, since, limit):
             words = sanitize(words).strip()
             if not any(map(str.isalnum, words)):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
 
 from tcpchat_core import events, notices
-from tcpchat_core.archive import Matches, Page, Place
+from tcpchat_core.archive import Matches, Moment, Place
 from tcpchat_core.commands import help_lines
 from tcpchat_core.events import Query
 from tcpchat_core.notices import Notice, Rejected, Said
-from tcpchat_core.server.connection import Wanted
-from tcpchat_core.server.rate import ITEMS_A_LINE
+from tcpchat_core.server.connection import Found, Wanted
+from tcpchat_core.server.pages import MAX_MESSAGES, page, with_moment, with_page
+from tcpchat_core.server.rate import ITEMS_A_LINE, LOOK_LINES
 from tcpchat_core.state import ChatState, Person, Room
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room
 from tcpchat_core.state.rights import mode_fields
@@ -20,22 +21,9 @@ from tcpchat_core.state.rights import mode_fields
 # The list of rooms is for reading; 500 are some ten screens and 200 KB at the very most.
 MAX_ROOMS_LISTED: Final = 500
 
-# How many messages are given at a time: a hundred screens are enough to begin with.
-MAX_MESSAGES: Final = 500
-
-# What the archive is asked costs so many lines: it is read from a disk, and for one at a time.
-_LOOK_LINES: Final = 2
-
 NO_ARCHIVE: Final = Rejected(
     "unavailable", "this server keeps no archive that could be searched", "search"
 )
-
-
-class Found(NamedTuple):
-    """An answer, and how many lines of the asker's rate it has cost beyond its own."""
-
-    notice: Notice
-    cost: int = 0
 
 
 def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> Found | Wanted:
@@ -72,29 +60,37 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
 
 def with_found(
     state: ChatState, conn: int, wanted: Wanted, messages: Sequence[Said] | None
-) -> Notice:
-    """The answer to what the archive was asked for, with what it has found, newest first.
+) -> Found | Wanted:
+    """The answer to what the archive was asked for, with what it has found; or what it has to be
+    asked next.
 
     Who asked may have been put out of a room since, and is shown nothing of it any more.
     """
-    query, limit = wanted.query, wanted.inquiry.limit
+    query, inquiry = wanted.query, wanted.inquiry
     person = state.person(conn)
     rooms = person.rooms if person else {}
     if messages is None:
         text = "what was said earlier cannot be read now; try again later"
-        return Rejected("unavailable", text, str(query.__struct_config__.tag))
-    shown, more = messages[:limit], len(messages) > limit
-    if isinstance(wanted.inquiry, Matches):
-        # By name: a message does not have the key of its room, and a life of it has one name.
-        asked = {place.key: place.born for place in wanted.inquiry.places}
-        still = {room.name for key, room in rooms.items() if asked.get(key) == room.floor}
-        return notices.SearchResults(tuple([each for each in shown if each.room in still]), more)
-    place = wanted.inquiry.place
-    if place.key not in rooms or rooms[place.key].floor != place.born:
-        return not_in_room("history", wanted.room)
-    # Of these some may have been taken back since.
-    known = [rooms[place.key].message(each.seq) or each for each in wanted.shown]
-    return notices.HistoryPage(wanted.room, (*reversed(shown), *known), more)
+        return Found(Rejected("unavailable", text, str(query.__struct_config__.tag)))
+    if isinstance(inquiry, Matches):
+        return Found(_results(rooms, inquiry, messages))
+    room = rooms.get(inquiry.place.key)
+    if room is None or room.floor != inquiry.place.born:
+        return Found(not_in_room("history", wanted.room))
+    assert isinstance(query, events.History), "only a search is for matches, and for nothing else"
+    if isinstance(inquiry, Moment):
+        return with_moment(room, query, wanted, inquiry, messages)
+    return with_page(room, query, wanted, messages)
+
+
+def _results(
+    rooms: Mapping[str, Room], sought: Matches, messages: Sequence[Said]
+) -> notices.SearchResults:
+    # By name: a message does not have the key of its room, and a life of it has one name.
+    asked = {place.key: place.born for place in sought.places}
+    still = {room.name for key, room in rooms.items() if asked.get(key) == room.floor}
+    shown, more = messages[: sought.limit], len(messages) > sought.limit
+    return notices.SearchResults(tuple([each for each in shown if each.room in still]), more)
 
 
 def _may_look(state: ChatState, conn: int) -> bool:
@@ -147,22 +143,7 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
     # What is punctuation alone is no word.
     words = tuple([word for word in query.words.split() if any(map(str.isalnum, word))])
     sought = Matches(places, words, query.nick_key, query.since, limit, state.seq)
-    return Wanted(sought, _LOOK_LINES, query, "")
-
-
-def _history(room: Room, query: events.History, *, has_archive: bool) -> Found | Wanted:
-    limit = max(0, min(query.limit, MAX_MESSAGES))
-    messages = room.messages(query.before, limit)
-    cost = len(messages) // ITEMS_A_LINE
-    asked = room.seq + 1 if query.before is None else query.before
-    before = messages[0].seq if messages else min(asked, room.seq + 1)
-    is_first = before <= room.floor + 1
-    if len(messages) == limit or is_first or not has_archive:
-        has_earlier = not is_first if has_archive else bool(room.messages(before, 1))
-        more = bool(messages) and has_earlier
-        return Found(notices.HistoryPage(room.name, messages, more), cost)
-    page = Page(Place(room.key, room.floor), before, limit - len(messages))
-    return Wanted(page, _LOOK_LINES, query, room.name, messages)
+    return Wanted(sought, LOOK_LINES, query, "")
 
 
 def _about_room(
@@ -194,7 +175,7 @@ def _about_room(
                 notices.TopicSet(room.name, room.topic, room.topic_nick, room.seq, room.topic_at)
             )
         case events.History():
-            return _history(room, query, has_archive=has_archive)
+            return page(room, query, has_archive=has_archive)
         case _:
             assert_never(query)
 

@@ -26,6 +26,9 @@ BYTES_A_LINE: Final = 1_024
 # list of ten thousand rooms, which takes some milliseconds, costs what may be said at once.
 ITEMS_A_LINE: Final = 500
 
+# What the archive is asked costs so many lines: it is read from a disk, and for one at a time.
+LOOK_LINES: Final = 2
+
 
 class ServerLimits(msgspec.Struct, frozen=True):
     """What one connection may do to the others: nothing, by these bounds.

@@ -399,15 +399,25 @@ class Room:
         """The number above which everybody who is in may see what was said."""
         return max(self.born, self.opened)
 
-    def messages(self, before: int | None, limit: int) -> tuple[Said, ...]:
-        """Of the history, the last `limit` messages whose number is below `before`: of those that
-        everybody who is in may see.
+    @property
+    def oldest(self) -> int:
+        """The number of the first message of the history that everybody who is in may see; that
+        of the next message when there is none.
         """
-        end = len(self.history)
-        first = max(0, end - (self.seq - self.opened)) if self.opened else 0
-        if before is not None:
-            end = min(end, max(0, end - (self.seq + 1 - before)))
-        return tuple(islice(self.history, max(first, end - max(0, limit)), max(first, end)))
+        return max(self.floor, self.seq - len(self.history)) + 1
+
+    def between(self, after: int, before: int) -> tuple[Said, ...]:
+        """Of the history, the messages whose numbers are between two: of those that everybody who
+        is in may see.
+        """
+        first = self.seq + 1 - len(self.history)
+        start, end = max(after + 1, self.oldest), max(before, first)
+        return tuple(islice(self.history, start - first, end - first))
+
+    def messages(self, before: int | None, limit: int) -> tuple[Said, ...]:
+        """The last `limit` of them whose number is below `before`."""
+        end = self.seq + 1 if before is None else min(before, self.seq + 1)
+        return self.between(end - max(0, limit) - 1, end)
 
     def add(self, person: Person, *, speaks: bool) -> None:
         """Make `person` a member, with all of its devices. `speaks` is whether it is remembered

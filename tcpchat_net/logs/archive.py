@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
-from tcpchat_core.archive import Archived, Inquiry, Matches, Page, Place
+from tcpchat_core.archive import Archived, Inquiry, Matches, Moment, Page
 from tcpchat_core.notices import Said
 from tcpchat_net.logs import Host, OnFound
 from tcpchat_net.logs.store import UNREADABLE, aside, sync_folder
@@ -310,23 +310,40 @@ class ArchiveStore:
             db.execute(redact, (_EMOTE, id))
 
     def find(self, inquiry: Inquiry) -> list[Said]:
-        """The newest messages that match, newest first: one more than were asked for, if any."""
+        """The messages that match: one more than were asked for, if there are so many."""
         with self._explained():
             match inquiry:
-                case Page(place, before, limit):
-                    return self._page(place, before, limit + 1)
+                case Page():
+                    return self._page(inquiry)
+                case Moment():
+                    return self._moment(inquiry)
                 case Matches():
                     return self._matches(inquiry, inquiry.limit + 1)
                 case _:
                     assert_never(inquiry)
 
-    def _page(self, place: Place, before: int, count: int) -> list[Said]:
+    def _page(self, page: Page) -> list[Said]:
+        order = "ASC" if page.first else "DESC"
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM message WHERE key = ? AND seq > ? AND seq < ?"
-            " ORDER BY seq DESC LIMIT ?",
-            (place.key, place.born, before, count),
+            f" ORDER BY seq {order} LIMIT ?",
+            (page.place.key, max(page.place.born, page.after), page.before, page.limit + 1),
         )
         return [_said(row) for row in rows]
+
+    def _moment(self, moment: Moment) -> list[Said]:
+        """By halves, as a later message has a higher number: so there is no index of times."""
+        low, high = moment.place.born, moment.before
+        first: list[Said] = []
+        while low + 1 < high:
+            middle = (low + high) // 2
+            # The first one from the middle on; those before it are in the lower half.
+            found = self._page(Page(moment.place, high, 0, after=middle - 1, first=True))
+            if found and found[0].at < moment.at:
+                low = found[0].seq
+            else:
+                first, high = found or first, middle
+        return first
 
     def _matches(self, sought: Matches, count: int) -> list[Said]:
         born = {place.key: place.born for place in sought.places}

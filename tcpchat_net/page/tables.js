@@ -84,7 +84,7 @@ export const REQUESTS = new Map([
   ["audit", new Map([["limit",["int",20]]])],
   ["who", new Map([["room",["str"]]])],
   ["whois", new Map([["nick",["str"]]])],
-  ["history", new Map([["room",["str"]],["before",["int?",null]],["limit",["int",20]]])],
+  ["history", new Map([["room",["str"]],["before",["int?",null]],["limit",["int",20]],["after",["int?",null]],["latest",["bool",false]],["around",["int?",null]],["since",["int?",null]],["until",["int?",null]],["around_at",["int?",null]]])],
   ["search", new Map([["words",["str"]],["room",["str",""]],["nick",["str",""]],["since",["int",0]],["limit",["int",20]]])],
   ["ping", new Map([["id",["str?",null]]])],
   ["pong", new Map([["id",["str?",null]]])],

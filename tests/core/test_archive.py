@@ -95,7 +95,7 @@ def test_the_rest_of_a_page_is_looked_up_and_told_with_what_is_remembered() -> N
     server.ask(1, events.History("lobby", limit=5), events.Ping())
     assert server.told(1) == []
     (look,) = server.looks
-    assert look.inquiry == Page(Place("lobby", born), born + 5, 2)
+    assert look.inquiry == Page(Place("lobby", born), born + 5, 2, after=born)
     server.find(*server.everything("lobby")[3:6])
     page, pong = server.told(1)
     assert texts(page) == ["c", "d", "e", "f", "g"]

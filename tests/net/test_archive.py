@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tcpchat_core.archive import Archived, Matches, Page, Place
+from tcpchat_core import events
+from tcpchat_core.archive import Archived, Matches, Moment, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_net.logs.archive import (
     ARCHIVE_NAME,
@@ -22,6 +23,7 @@ from tcpchat_net.logs.archive import (
     DamagedError,
     Point,
 )
+from tests.core.history import QUERIES, STEPS, Past, cut_out
 
 ROOMS = ("lobby", "tea", "кухня")
 PEOPLE = ("ada", "bob", "zoë")
@@ -128,6 +130,60 @@ def test_a_search_finds_what_a_look_at_everything_finds(
             if kept.key == place.key and place.born < kept.said.seq < 15 and kept.said.at >= trimmed
         ]
         assert page == before[: sought.limit + 1]
+    store.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    messages=MESSAGES,
+    place=st.builds(Place, st.sampled_from(ROOMS), st.integers(0, 9)),
+    after=st.integers(0, 30),
+    before=st.integers(0, 40),
+    at=st.integers(0, 32_000),
+    trimmed=st.integers(0, 15_000),
+)
+def test_an_archive_finds_the_first_messages_above_a_number_and_from_a_time_on(
+    *,
+    messages: list[tuple[int, int, list[int]]],
+    place: Place,
+    after: int,
+    before: int,
+    at: int,
+    trimmed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    everything = said(messages)
+    store = ArchiveStore(tmp_path_factory.mktemp("archive"))
+    store.open()
+    store.add(everything, len(everything))
+    while store.trim(trimmed):
+        pass
+    there = [
+        kept.said
+        for kept in everything
+        if kept.key == place.key and place.born < kept.said.seq < before and kept.said.at >= trimmed
+    ]
+    above = [each for each in there if each.seq > after]
+    assert store.find(Page(place, before, 2, after, first=True)) == above[:3]
+    assert store.find(Page(place, before, 2, after)) == above[::-1][:3]
+    assert store.find(Moment(place, at, before)) == [each for each in there if each.at >= at][:1]
+    store.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, remembers=st.integers(1, 6), query=QUERIES)
+def test_a_page_is_cut_out_of_all_that_was_said_whoever_remembers_it(
+    steps: list[int],
+    remembers: int,
+    query: events.History,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server = Past(steps, remembers=remembers, archive=True)
+    store = ArchiveStore(tmp_path_factory.mktemp("archive"))
+    store.open()
+    store.add(server.kept, server.kept[-1].id)
+    query = server.placed(query)
+    assert server.page(query, store.find) == cut_out(server.said, query)
     store.close()
 
 

@@ -93,6 +93,26 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert tags == ["said", "said", "said", "told", "told", "topic", "told", "renamed", "left"]
 
 
+def test_what_was_said_after_between_and_around_messages_and_times_can_be_asked_for(
+    server: Serving,
+) -> None:
+    ada = server.program("ada")
+    ada.join("lobby")
+    first, *_, last = [ada.say("lobby", text).seq or 0 for text in "abcde"]
+    at = ada.history("lobby").messages[-1].at
+
+    def told(page: notices.HistoryPage) -> tuple[str, bool]:
+        return "".join(said.text for said in page.messages), page.more
+
+    assert told(ada.history("lobby", after=first, limit=2)) == ("bc", True)
+    assert told(ada.history("lobby", after=first, limit=2, latest=True)) == ("de", True)
+    assert told(ada.history("lobby", after=first, before=last)) == ("bcd", False)
+    assert told(ada.history("lobby", around=last - 2, limit=3)) == ("bcd", True)
+    assert told(ada.history("lobby", since=at + 1)) == ("", False)
+    assert told(ada.history("lobby", until=at + 1)) == ("abcde", False)
+    assert told(ada.history("lobby", around_at=at + 1, limit=2)) == ("de", True)
+
+
 def test_what_is_refused_raises_with_the_reason(server: Serving) -> None:
     ada = server.program("ada")
     for ask, reason in (

@@ -693,7 +693,7 @@ def _texts() -> dict[str, Any]:
             key: value
             for key, value in fields.items()
             if value not in ("", None)
-            and not (key in ("emote", "notice") and value is False)
+            and not (key in ("emote", "notice", "latest") and value is False)
             and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
             and not (asked.__struct_config__.tag == "search" and key == "limit")
             and not (asked.__struct_config__.tag == "redact" and key == "seq")
