@@ -195,7 +195,7 @@ class Entered(NoticeBase, frozen=True):
 
 class Sent(NoticeBase, frozen=True):
     """The receipt: your message has its place. `room` and `seq` for a room; for a person `nick`,
-    and `away`: why that person is away, if it is.
+    `entry` as in `Told`, and `away`: why that person is away, if it is.
     """
 
     at: int
@@ -204,13 +204,15 @@ class Sent(NoticeBase, frozen=True):
     nick: str | None = None
     seq: int | None = None
     away: str = ""
+    entry: int = 0
 
 
 class Told(NoticeBase, frozen=True):
     """Somebody said a line to you alone. `seq` counts what your session was told, from 1.
 
     With `to` it was you who said it, to somebody of that nick, on another device of yours. `notice`
-    is as in `Said`.
+    is as in `Said`. `entry` is the number of its entry in the log, by which all who have it can
+    name it: who said it, who was told, and their devices; 0 from a server that did not say so yet.
     """
 
     nick: str
@@ -219,6 +221,7 @@ class Told(NoticeBase, frozen=True):
     at: int
     to: str = ""
     notice: bool = False
+    entry: int = 0
 
 
 class TopicSet(NoticeBase, frozen=True, tag="topic"):

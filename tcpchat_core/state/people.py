@@ -111,14 +111,15 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
         return [rejected(person, "no-such-nick", text, "tell", id)]
     actions: list[Action] = []
     for each in other.everywhere:
-        told = Told(person.nick, event.text, each.told + 1, at, "", event.notice)
+        told = Told(person.nick, event.text, each.told + 1, at, "", event.notice, tables.seq)
         actions += _given(tables, each, told)
     if other.id != person.id:
         for each in person.everywhere:  # its other devices know what it has said
             if each is not person:
-                told = Told(person.nick, event.text, each.told + 1, at, other.nick, event.notice)
+                nick, to, seq = person.nick, other.nick, each.told + 1
+                told = Told(nick, event.text, seq, at, to, event.notice, tables.seq)
                 actions += _given(tables, each, told)
-    receipt = Sent(at, id, None, other.nick, None, other.away_text)
+    receipt = Sent(at, id, None, other.nick, None, other.away_text, tables.seq)
     if id is not None:
         person.remember(id, receipt, tables.limits)
     return [*actions, Send(person.conn, receipt)]

@@ -257,7 +257,7 @@ class Model:
             case events.Say():
                 return self._say(person, entry.event, at)
             case events.Tell():
-                return self._tell(person, entry.event, at)
+                return self._tell(person, entry.event, entry)
             case events.Topic(_, topic, key):
                 return self._topic(person, key, topic or "", at)
             case events.Out(_, key, reason):
@@ -478,7 +478,8 @@ class Model:
             person.receipts.append(receipt)
         return {**told_to(room.devices, said), person.conn: [receipt]}
 
-    def _tell(self, person: ModelPerson, event: events.Tell, at: int) -> Told:
+    def _tell(self, person: ModelPerson, event: events.Tell, entry: Entry) -> Told:
+        at, place = entry.at, entry.seq
         if known := self.receipt(person, event.id):
             return {person.conn: [known]}
         if self._only_accounts_talk(person):
@@ -491,17 +492,16 @@ class Model:
         told: Told = {}
         for each in other.everywhere:
             number = len(each.told) + 1
-            news = notices.Told(person.name.text, event.text, number, at, "", event.notice)
+            news = notices.Told(person.name.text, event.text, number, at, "", event.notice, place)
             each.told.append(news)
             told |= told_to([each], news)
         for each in person.everywhere:
             if each is not person and each not in other.everywhere:
-                to = other.name.text
-                number = len(each.told) + 1
-                echo = notices.Told(person.name.text, event.text, number, at, to, event.notice)
+                nick, to, number = person.name.text, other.name.text, len(each.told) + 1
+                echo = notices.Told(nick, event.text, number, at, to, event.notice, place)
                 each.told.append(echo)
                 told |= told_to([each], echo)
-        receipt = Sent(at, event.id, None, other.name.text, None, other.absent)
+        receipt = Sent(at, event.id, None, other.name.text, None, other.absent, place)
         if event.id is not None:
             person.receipts.append(receipt)
         told.setdefault(person.conn, []).append(receipt)

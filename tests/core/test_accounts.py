@@ -275,13 +275,14 @@ def test_what_one_device_says_the_others_hear() -> None:
     assert [notice.text for notice in told[1] if isinstance(notice, Said)] == ["hi"]
     assert told[1] == told[3]
     told = talk.do(1, tell("bob", "psst"))
-    at = talk_at(talk)
-    assert told[3] == [Told("ada", "psst", 1, at)]
-    assert told[2] == [Told("ada", "psst", 1, at, "bob")]
-    assert [type(notice) for notice in told[1]] == [Sent]
+    at, entry = talk_at(talk), talk.state.seq
+    assert told[3] == [Told("ada", "psst", 1, at, entry=entry)]
+    assert told[2] == [Told("ada", "psst", 1, at, "bob", entry=entry)]
+    assert told[1] == [Sent(at, nick="bob", entry=entry)]
     told = talk.do(3, tell("ada", "yes"))
-    at = talk_at(talk)
-    assert (told[1], told[2]) == ([Told("bob", "yes", 1, at)], [Told("bob", "yes", 2, at)])
+    at, entry = talk_at(talk), talk.state.seq
+    assert told[1] == [Told("bob", "yes", 1, at, entry=entry)]
+    assert told[2] == [Told("bob", "yes", 2, at, entry=entry)]
     talk.same_again()
 
 
@@ -290,7 +291,8 @@ def test_others_are_told_only_of_the_first_device_and_of_the_last() -> None:
     told = talk.do(1, events.Quit())
     assert set(told) == {1}
     assert talk.members() == ("ada", "bob")
-    assert talk.do(3, tell("ada", "there?"))[2] == [Told("bob", "there?", 1, talk_at(talk))]
+    there = Told("bob", "there?", 1, talk_at(talk) + STEP_MS, entry=talk.state.seq + 1)
+    assert talk.do(3, tell("ada", "there?"))[2] == [there]
     talk.same_again()
     told = talk.do(4, events.Connect(session("again"), device="phone"))
     assert [type(notice) for notice in told[4]] == [Welcome, Entered]

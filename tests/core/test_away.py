@@ -65,7 +65,9 @@ def test_who_tells_somebody_who_is_away_is_told_why() -> None:
     talk = Lobby()
     talk.do(2, TEA)
     sent = talk.do(1, telling("bob", "psst"))[1][-1]
-    assert sent == notices.Sent(START_MS + STEP_MS * talk.state.seq, nick="bob", away="tea time")
+    seq = talk.state.seq
+    at = START_MS + STEP_MS * seq
+    assert sent == notices.Sent(at, nick="bob", away="tea time", entry=seq)
     talk.do(2, BACK)
     sent = talk.do(1, telling("bob", "psst"))[1][-1]
     assert isinstance(sent, notices.Sent)

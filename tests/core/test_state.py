@@ -299,7 +299,7 @@ def test_what_no_program_answers_is_said_told_kept_and_taken_back_as_that() -> N
     talk.do(1, events.Say("lobby", "it rains", key="lobby", notice=True))
     said = notices.Said("lobby", "ada", "it rains", seq, at(talk), notice=True)
     told = talk.do(1, events.Tell("cleo", "psst", key="cleo", notice=True))
-    assert told[3] == [notices.Told("ada", "psst", 1, at(talk), notice=True)]
+    assert told[3] == [notices.Told("ada", "psst", 1, at(talk), notice=True, entry=talk.state.seq)]
     talk.state = restored(talk.state.snapshot())
     (entered,) = talk.do(3, join("lobby"))[3]
     assert isinstance(entered, notices.Entered)
@@ -338,16 +338,54 @@ def test_a_direct_message_reaches_one_person_and_its_author_gets_the_receipt() -
     talk = Talk()
     talk.people("ada", "Bob", "cleo")
     assert talk.do(1, events.Tell("bob", "psst", "t1", "bob")) == {
-        2: [notices.Told("ada", "psst", 1, at(talk))],
-        1: [notices.Sent(at(talk), "t1", None, "Bob")],
+        2: [notices.Told("ada", "psst", 1, at(talk), entry=talk.state.seq)],
+        1: [notices.Sent(at(talk), "t1", None, "Bob", entry=talk.state.seq)],
     }
+
+
+def told_while_away() -> tuple[Talk, notices.Sent]:
+    """bob, whose connection was lost, is told something by ada, who has the receipt."""
+    talk = Talk()
+    for conn, called in ((1, "ada"), (2, "bob")):
+        talk.do(conn, events.Connect(called))
+        talk.do(conn, nick(called))
+    talk.do(2, events.Disconnect("lost"))
+    (sent,) = talk.do(1, events.Tell("bob", "psst", "t1", "bob"))[1]
+    assert isinstance(sent, notices.Sent)
+    return talk, sent
+
+
+def test_a_direct_message_keeps_its_name_over_a_snapshot_for_all_who_have_it() -> None:
+    talk, sent = told_while_away()
+    assert sent.entry == talk.state.seq
+    talk.state = restored(talk.state.snapshot())
+    _, told = talk.do(3, events.Resume("bob", "fresh"))[3]
+    assert isinstance(told, notices.Told)
+    assert told.entry == sent.entry
+    assert talk.do(1, events.Tell("bob", "psst", "t1", "bob")) == {1: [sent]}
+    other = talk.do(1, events.Tell("bob", "psst", "t2", "bob"))[1][0]
+    assert isinstance(other, notices.Sent)
+    assert other.entry > sent.entry
+
+
+def test_a_direct_message_of_an_older_snapshot_has_no_name() -> None:
+    talk, sent = told_while_away()
+    snapshot, named = talk.state.snapshot(), b',"entry":%d' % sent.entry
+    assert snapshot.count(named) == 2
+    talk.state = restored(snapshot.replace(named, b""))
+    _, told = talk.do(3, events.Resume("bob", "fresh"))[3]
+    assert isinstance(told, notices.Told)
+    assert (told.text, told.entry) == ("psst", 0)
 
 
 def test_a_direct_message_to_oneself_comes_before_its_receipt() -> None:
     talk = Talk()
     talk.people("ada")
     assert talk.do(1, events.Tell("ada", "note", None, "ada")) == {
-        1: [notices.Told("ada", "note", 1, at(talk)), notices.Sent(at(talk), nick="ada")]
+        1: [
+            notices.Told("ada", "note", 1, at(talk), entry=talk.state.seq),
+            notices.Sent(at(talk), nick="ada", entry=talk.state.seq),
+        ]
     }
 
 

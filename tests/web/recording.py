@@ -307,7 +307,7 @@ class Lots:
         kinds: tuple[Callable[[], Notice], ...] = (
             lambda: self.said(ids),
             lambda: notices.Sent(0, draw([None, *ids]), room, seq=self.number(room)),
-            lambda: notices.Sent(0, draw(ids), None, nick),
+            lambda: notices.Sent(0, draw(ids), None, nick, entry=draw((0, 7))),
             lambda: notices.Told(nick, "psst", draw((1, 2, 3, 9)), 0, draw(("", "ada"))),
             lambda: notices.Gap(draw(("", room)), self.number(room)),
             lambda: notices.Entered(
