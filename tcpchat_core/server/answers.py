@@ -11,7 +11,6 @@ from itertools import count
 
 from tcpchat_core.dialects import Reply
 from tcpchat_core.effects import Effect, Look, Send
-from tcpchat_core.events import Query
 from tcpchat_core.notices import Closing, Rejected, Said
 from tcpchat_core.server.connection import Answer, Connection, Found, Looking, Waiting, Wanted
 from tcpchat_core.server.deliver import Delivery
@@ -75,24 +74,23 @@ class Answers:
                 self._delivery.tell(connection, answer, how, effects)
             case query:
                 found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
-                self._tell_found(connection, found, query, how, now, effects)
+                request = query if how is None else how
+                self._tell_found(connection, found, request, now, effects)
 
     def _tell_found(
         self,
         connection: Connection,
         found: Found | Wanted,
-        query: Query,
-        how: object,
+        request: object,
         now: int,
         effects: list[Effect],
     ) -> None:
         """Tell what was found; or ask the archive, which tells later."""
         self._rate.charge_lines(connection, found.cost, now)
         if isinstance(found, Found):
-            request = query if how is None else how
             self._delivery.tell(connection, found.notice, request, effects)
         else:
-            connection.looking = looking = Looking(next(self._tickets), found, how)
+            connection.looking = looking = Looking(next(self._tickets), found, request)
             effects.append(Look(connection.conn, looking.ticket, found.inquiry))
 
     def found(
@@ -109,5 +107,5 @@ class Answers:
             return
         connection.looking = None
         answer = with_found(self._state, connection.conn, looking.wanted, messages)
-        self._tell_found(connection, answer, looking.wanted.query, looking.how, now, effects)
+        self._tell_found(connection, answer, looking.request, now, effects)
         self.give_waiting(connection, now, effects)

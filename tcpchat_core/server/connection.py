@@ -73,11 +73,11 @@ class Waiting(NamedTuple):
 
 
 class Looking(NamedTuple):
-    """What the archive was asked for a connection, and `how` as in `Waiting`."""
+    """What the archive was asked for a connection, and what the answer is told to answer."""
 
     ticket: int
     wanted: Wanted
-    how: object = None
+    request: object
 
 
 class Found(NamedTuple):
