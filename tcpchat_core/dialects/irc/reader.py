@@ -53,7 +53,7 @@ class IrcReader(LineReader):
 
     def receive_data(self, data: bytes) -> None:
         """Take in what was read. A line may end in CR alone, too; an empty one says nothing."""
-        LineReader.receive_data(self, data.replace(b"\r", b"\n"))
+        LineReader.receive_data(self, data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
 
     def requests(self, limit: int) -> list[Item]:
         """What the next lines ask for, up to one whose answers say how to read on."""

@@ -146,6 +146,7 @@ def _second(second: int) -> str:
     return f"{utc_second(second * 1_000):%Y-%m-%dT%H:%M:%S}"
 
 
+@lru_cache(maxsize=_CACHE_SECONDS)  # what came in one turn has one time
 def time_tag(at: int) -> str:
     """When something was, as a line's only tag (IRCv3 server-time)."""
     second, ms = divmod(at, 1_000)
