@@ -40,8 +40,8 @@ class Dialect:
     it is encrypted. `stalled` members of each room (none of them a talker) stop reading when the
     talk begins. `gone` is what stands before and after the number of somebody (u123) who is told of
     as gone; empty where nobody is told. `frames`: what is said is to be put into the frames of a
-    WebSocket; in what `login` sends they are. `every_other` is how every other member of a room
-    speaks, where not all speak alike.
+    WebSocket; in what `login` sends they are. `others` are how the next members of a room speak,
+    where not all speak alike: they take turns.
     """
 
     login: Callable[[str, str], list[tuple[bytes, bytes]]]
@@ -51,11 +51,11 @@ class Dialect:
     stalled: int = 0
     gone: tuple[bytes, bytes] = (b"", b"")
     frames: bool = False
-    every_other: Dialect | None = None
+    others: tuple[Dialect, ...] = ()
 
     def of(self, member: int) -> Dialect:
         """How a member of a room speaks."""
-        return self.every_other if self.every_other is not None and member % 2 else self
+        return (self, *self.others)[member % (1 + len(self.others))]
 
 
 def text_frame_head(size: int) -> bytes:

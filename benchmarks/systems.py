@@ -177,7 +177,7 @@ def _browser_frame(room: str) -> tuple[bytes, bytes]:
 BROWSERS = replace(JSON_LINES, login=_browser_login, frame=_browser_frame, frames=True)
 
 # A browser, somebody with nc, a browser, … Departures are told in two ways, and none is counted.
-MIXED = replace(BROWSERS, every_other=PLAIN, gone=(b"", b""))
+MIXED = replace(BROWSERS, others=(PLAIN,), gone=(b"", b""))
 
 # RFC 2812: 001 ends the registration, 366 the list of names that a JOIN is answered with. While a
 # room empties, only who quits is named as where a line comes from.
@@ -189,6 +189,19 @@ IRC = Dialect(
     frame=lambda room: (f"PRIVMSG #{room} :".encode(), b"\r\n"),
     gone=(b":u", b"!"),
 )
+
+
+def _irc_login_with_tags(nick: str, room: str) -> list[tuple[bytes, bytes]]:
+    (registration, welcomed), entry = IRC.login(nick, room)
+    asked = b"CAP LS 302\r\nCAP REQ :server-time message-tags\r\n"
+    return [(asked + registration + b"CAP END\r\n", welcomed), entry]
+
+
+# As most clients of today: each message comes with its time and its id.
+IRC_WITH_TAGS = replace(IRC, login=_irc_login_with_tags)
+
+# A quarter each; departures are told in three ways, and none is counted.
+FOUR_KINDS = replace(PLAIN, others=(JSON_LINES, IRC_WITH_TAGS, IRC), gone=(b"", b""))
 
 # RESP3, in which a connection that has subscribed may also publish. It gets its own messages.
 REDIS = Dialect(
@@ -437,6 +450,33 @@ SYSTEMS = {
             "tcpchat-mixed",
             "tcpchat-server, every other client in a browser, the others in the plain dialect",
             MIXED,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-irc",
+            "tcpchat-server, IRC without tags",
+            IRC,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-irc-tags",
+            "tcpchat-server, IRC with the time and the id of each message as tags",
+            IRC_WITH_TAGS,
+            _tcpchat,
+            "tcpchat-server",
+            "pip install -e .",
+            announces=True,
+        ),
+        System(
+            "tcpchat-irc-mixed",
+            "tcpchat-server, a quarter each in the plain dialect, JSON, IRC with tags and without",
+            FOUR_KINDS,
             _tcpchat,
             "tcpchat-server",
             "pip install -e .",

@@ -66,6 +66,9 @@ class Workload:
         return 0 if self.stay is None else self.rooms * (self.members - self.stay)
 
 
+# The servers of the protocol that most clients know.
+IRC_SERVERS = ("inspircd", "ngircd")
+
 HALL = Workload(
     "hall",
     "500 members of one room, 10 talk, 20 messages in flight each",
@@ -182,6 +185,48 @@ WORKLOADS = {
             subject="tcpchat-browsers",
             systems=("tcpchat", "tcpchat-jsonl", "tcpchat-browsers"),
             bound=8.0,
+        ),
+        Workload(
+            "irc-hall",
+            "the hall, with everybody speaking IRC without tags",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-irc",
+            systems=("tcpchat", "tcpchat-irc", *IRC_SERVERS),
+            targets={"tcpchat": 1.2, "inspircd": 0.25},
+        ),
+        Workload(
+            "irc-hall-tags",
+            "the hall, with everybody speaking IRC with tags",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-irc-tags",
+            systems=("tcpchat", "tcpchat-irc-tags", *IRC_SERVERS),
+            targets={"tcpchat": 1.2, "inspircd": 0.25},
+        ),
+        Workload(
+            "irc-hall-mixed",
+            "the hall, a quarter each speaking plainly, JSON, IRC with tags and without",
+            rooms=1,
+            members=500,
+            talkers=10,
+            subject="tcpchat-irc-mixed",
+            systems=("tcpchat", "tcpchat-irc-mixed", *IRC_SERVERS),
+            targets={"tcpchat": 1.6, "inspircd": 0.25},
+        ),
+        Workload(
+            "irc-join-storm",
+            "the join-storm, with everybody speaking IRC",
+            rooms=100,
+            members=50,
+            talkers=0,
+            figure=Figure.ADMISSION,
+            subject="tcpchat-irc",
+            systems=("tcpchat", "tcpchat-irc", "tcpchat-irc-tags", *IRC_SERVERS),
+            warmup_s=0,
+            window_s=0.1,
         ),
         Workload(
             "stalled",

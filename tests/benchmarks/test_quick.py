@@ -84,6 +84,23 @@ def test_the_quick_form_lets_browsers_in_alone_and_among_others(tmp_path: Path) 
             assert bool(one.delivered) != is_idle
 
 
+def test_the_quick_form_lets_irc_clients_in_alone_and_among_others(tmp_path: Path) -> None:
+    ours = {
+        "irc-hall": "tcpchat-irc",
+        "irc-hall-tags": "tcpchat-irc-tags",
+        "irc-hall-mixed": "tcpchat-irc-mixed",
+        "irc-join-storm": "tcpchat-irc",
+    }
+    done = run_suite(tmp_path, "--quick", *ours)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = report_in(tmp_path)
+    for workload in report.workloads:
+        assert [one.system for one in workload.systems] == ["tcpchat", ours[workload.name]]
+        for one in workload.systems:
+            assert (one.faults, one.trouble) == ({}, [])
+            assert bool(one.delivered) == (workload.name != "irc-join-storm")
+
+
 def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
     server = str(Path(sys.executable).with_name("tcpchat-server"))
     names = ["paced", "rush"]
@@ -97,7 +114,7 @@ def test_another_build_is_measured_beside_this_one(tmp_path: Path) -> None:
 
 
 def test_in_a_room_that_empties_each_who_stays_hears_of_each_who_leaves(tmp_path: Path) -> None:
-    others = ["tcpchat-jsonl", "tcpchat-browsers"]
+    others = ["tcpchat-jsonl", "tcpchat-browsers", "tcpchat-irc"]
     done = run_suite(tmp_path, "--quick", "exodus", "--against", *others)
     assert done.returncode == 0, done.stdout + done.stderr
     report = report_in(tmp_path)
