@@ -69,6 +69,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.AwaySet("bob", "tea"), []),
     (notices.AwaySet("ada", "tea", own=True), [":tcpchat 306 ada :You are away"]),
     (notices.AwaySet("ada", own=True), [":tcpchat 305 ada :You are back"]),
+    (notices.Renamed("ada", "ada", own=True), []),
     (notices.Renamed("bob", "rob"), [f":{BOB} NICK rob"]),
     (notices.Renamed("ada", "countess", own=True), [f":{ADA} NICK countess"]),
     (notices.Gone("bob"), [f":{BOB} QUIT :"]),

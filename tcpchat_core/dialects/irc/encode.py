@@ -271,8 +271,8 @@ def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
     match notice:
         case notices.Joined(room, nick, _, at):
             return _join(flavour, nick, room, at)
-        case notices.Renamed(old, new):
-            return line(person(old), "NICK", new)
+        case notices.Renamed(old, new):  # nothing is told of who asked for the nick it has
+            return line(person(old), "NICK", new) if old != new else b""
         case notices.Gone(nick, reason):
             return line(person(nick), "QUIT", text=reason)
         case notices.Left(room, nick, by="", reason=reason):
