@@ -523,6 +523,24 @@ def test_a_silent_client_is_asked_whether_it_is_there() -> None:
     assert memory.closed == [1]
 
 
+def test_who_is_away_is_told_to_who_has_asked_to_hear_of_it_and_to_nobody_else() -> None:
+    memory = talking()
+    memory.say(2, "CAP REQ away-notify")
+    memory.register(5, "gil")
+    memory.say(5, "JOIN #hall")
+    memory.register(6, "hal")
+    memory.say(6, "AWAY :at tea")
+    for conn in (1, 2, 5):
+        memory.read(conn)
+    memory.say(6, "JOIN #hall")  # who comes in may be away already
+    joined = ":hal!~u@tcpchat JOIN #hall"
+    assert memory.lines(2) == [joined, ":hal!~u@tcpchat AWAY :at tea"]
+    assert memory.say(6, "AWAY") == [":tcpchat 305 hal :You are back"]
+    assert memory.lines(2) == [":hal!~u@tcpchat AWAY"]
+    assert memory.say(2, "AWAY :me too") == [":tcpchat 306 bob :You are away"]
+    assert memory.lines(1) == memory.lines(5) == [joined]
+
+
 def test_a_client_that_hangs_up_is_gone() -> None:
     memory = talking()
     memory.send(1, b"PRIVMSG #hall :bye\r\nPRIVMSG #hall :half a li")
