@@ -426,17 +426,18 @@ def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
 
 OFFER = (
     ":tcpchat CAP * LS :away-notify cap-notify echo-message extended-join message-tags multi-prefix"
-    " no-implicit-names server-time userhost-in-names"
+    " no-implicit-names sasl server-time userhost-in-names"
 )
+OFFER_302 = OFFER.replace(" sasl ", " sasl=PLAIN ")
 
 
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
         (["CAP LS"], [OFFER]),
-        (["CAP ls 302"], [OFFER]),
+        (["CAP ls 302"], [OFFER_302]),
         (["CAP LIST"], [":tcpchat CAP * LIST :"]),
-        (["CAP LS 302", "CAP LIST"], [OFFER, ":tcpchat CAP * LIST :cap-notify"]),
+        (["CAP LS 302", "CAP LIST"], [OFFER_302, ":tcpchat CAP * LIST :cap-notify"]),
         (["CAP LS 301", "CAP LIST"], [OFFER, ":tcpchat CAP * LIST :"]),
         (
             ["CAP REQ :server-time  multi-prefix ", "CAP LIST"],
@@ -454,8 +455,8 @@ OFFER = (
             ],
         ),
         (
-            ["CAP REQ :server-time sasl", "CAP LIST"],
-            [":tcpchat CAP * NAK :server-time sasl", ":tcpchat CAP * LIST :"],
+            ["CAP REQ :server-time setname", "CAP LIST"],
+            [":tcpchat CAP * NAK :server-time setname", ":tcpchat CAP * LIST :"],
         ),
         (["CAP REQ"], [":tcpchat CAP * ACK :"]),
     ],

@@ -26,7 +26,7 @@ def test_the_conversation_is_what_happens() -> None:
 def test_the_table_of_commands_is_the_dialects_own() -> None:
     named = re.findall(r"`([A-Z]+)[^`]*`", " ".join(row[0] for row in table(PAGE["Commands"])))
     assert len(named) == len(set(named)) + 1  # MODE has two forms
-    assert set(named) == {"CAP", *COMMANDS}
+    assert set(named) == {"AUTHENTICATE", "CAP", *COMMANDS}
 
 
 def test_no_command_is_said_not_to_be_there_that_is() -> None:

@@ -13,6 +13,7 @@ from tcpchat_core.dialects.irc.encode import (
     Options,
 )
 from tcpchat_core.dialects.irc.numerics import Code, numeric
+from tcpchat_core.dialects.irc.sasl import MECHANISM
 from tcpchat_core.dialects.irc.wire import SERVER, line
 
 # In the order in which they are offered.
@@ -24,11 +25,16 @@ OFFERED: Final = (
     "message-tags",
     "multi-prefix",
     "no-implicit-names",
+    "sasl",
     "server-time",
     "userhost-in-names",
 )
 
-# The version from which a client is told of capabilities that come and go, whether it asked or not.
+# What is said of one beside its name, to clients that can read that.
+_VALUES: Final = {"sasl": MECHANISM}
+
+# The version from which a client reads values, and is told of capabilities that come and go,
+# whether it asked or not.
 _VERSION_NOTIFIED: Final = 302
 
 
@@ -58,6 +64,7 @@ class Capabilities:
                 self.is_negotiating = True
                 if argument.isdecimal() and int(argument[:4]) >= _VERSION_NOTIFIED:
                     self._enabled |= {"cap-notify"}
+                    return _told(nick, "LS", " ".join(map(_with_value, OFFERED)))
                 return _told(nick, "LS", " ".join(OFFERED))
             case "LIST":
                 return _told(nick, "LIST", " ".join(sorted(self._enabled)))
@@ -98,6 +105,10 @@ class Capabilities:
             epoch=epoch if tags == TIME_AND_MSGID else "",
             away_notify="away-notify" in self._enabled,
         )
+
+
+def _with_value(name: str) -> str:
+    return f"{name}={_VALUES[name]}" if name in _VALUES else name
 
 
 def _told(nick: str, subcommand: str, text: str) -> bytes:

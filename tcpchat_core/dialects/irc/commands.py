@@ -49,9 +49,10 @@ _WHOX: Final = re.compile(r"[^%]*%([A-Za-z]*)(?:,([0-9]{1,3}))?")
 class Client:
     """Who says it."""
 
-    __slots__ = ("nick", "rooms", "welcome")
+    __slots__ = ("account", "nick", "rooms", "welcome")
 
     def __init__(self) -> None:
+        self.account = ""  # whose it is; "" for a guest
         self.nick = ""
         self.rooms: dict[str, None] = {}  # that it is in, by name
         self.welcome = Welcome("", "")

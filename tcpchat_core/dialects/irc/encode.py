@@ -151,6 +151,8 @@ def encode_answer(
             return _came_or_went(flavour, notice)
         case notices.AwaySet():
             return _away(flavour, nick, notice)
+        case notices.Claimed(account) if isinstance(request, How):  # which is an AUTHENTICATE
+            return _signed_in(nick, account)
         case (
             notices.Announced()
             | notices.HistoryPage()
@@ -296,6 +298,13 @@ def _away(flavour: Irc, nick: str, away: notices.AwaySet) -> bytes:
     if not flavour.away_notify:
         return b""
     return line(person(away.nick), "AWAY", text=away.text or None)
+
+
+def _signed_in(nick: str, account: str) -> bytes:
+    text = f"You are signed in as {account}"
+    return numeric(Code.LOGGEDIN, nick, person(nick), account, text=text) + numeric(
+        Code.SASLSUCCESS, nick, text="That was right"
+    )
 
 
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────

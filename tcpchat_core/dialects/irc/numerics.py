@@ -104,6 +104,13 @@ class Code(StrEnum):
     HELPSTART = "704"
     HELPTXT = "705"
     ENDOFHELP = "706"
+    LOGGEDIN = "900"
+    SASLSUCCESS = "903"
+    SASLFAIL = "904"
+    SASLTOOLONG = "905"
+    SASLABORTED = "906"
+    SASLALREADY = "907"
+    SASLMECHS = "908"
 
 
 def numeric(code: str, nick: str, *words: str, text: str | None = None) -> bytes:
@@ -322,6 +329,8 @@ def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
         return b""
     about = _named(rejected, request)
     command, end = about["command"], b""
+    if command == "AUTHENTICATE":  # of which clients know one failure
+        return numeric(Code.SASLFAIL, nick, text=rejected.text)
     if command == "USERHOST":  # which tells nothing but whom there is
         return numeric(Code.USERHOST, nick, text="")
     if ends := _ENDS.get(command):

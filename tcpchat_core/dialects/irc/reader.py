@@ -58,7 +58,7 @@ class IrcReader(LineReader):
     def requests(self, limit: int) -> list[Item]:
         """What the next lines ask for, up to one whose answers say how to read on."""
         registration = self._registration
-        is_asked = registration.stage is Stage.ASKED and not self._queue  # and all is answered
+        is_asked = registration.is_asked and not self._queue  # and all is answered
         if is_asked or registration.stage is Stage.REFUSED:
             self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
         self._decode_some(limit)
@@ -66,7 +66,7 @@ class IrcReader(LineReader):
         self.waiting = (
             bool(self._queue or self._lines)
             or self._eof
-            or registration.stage is Stage.ASKED  # what comes of that may be the end
+            or registration.is_asked  # what comes of that may be the end
         )
         return items
 
@@ -103,7 +103,7 @@ class IrcReader(LineReader):
         self._is_put_off = is_registered and _must_wait(message) and not self._is_put_off
         if self._is_put_off:
             return [Wait()]
-        if is_registered and message.command != "CAP":
+        if is_registered and message.command not in _HEARD_ALWAYS:
             return items_of(self._client, message)
         items = self._registration.hear(message)
         self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
@@ -146,14 +146,20 @@ class IrcReader(LineReader):
         client = self._client
         match notice:
             case notices.Welcome():
-                client.welcome = notice
+                client.welcome, client.account = notice, notice.account
                 self.flavour = self._registration.capabilities.flavour(notice.epoch)
+            case notices.Claimed(account):
+                client.account = account
             case notices.Renamed(new=new, own=True) if client.nick:
                 client.nick = new
             case notices.Entered(room):
                 client.rooms[room] = None
             case notices.Left(room, own=True):
                 client.rooms.pop(room, None)
+
+
+# What is heard the same of who is registered and of who is not.
+_HEARD_ALWAYS: Final = ("AUTHENTICATE", "CAP")
 
 
 def _must_wait(message: Message) -> bool:

@@ -10,30 +10,30 @@ Rules:
    up for ever after a 432.
 3. PASS is the server's password, where it has one. Else it is `ACCOUNT:PASSWORD`, or the token of a
    device. Who is refused for it is sent away.
+4. AUTHENTICATE is answered before all is said, and so who says it is in the chat before it is
+   welcome. Who is refused for it may try again, or go on as a guest. Whose account it is has the
+   nick of that.
 
 What is heard in which stage is the table `_HEARD`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from tcpchat_core import notices
-from tcpchat_core.dialects import Hangup, Item, Reply, Wait
+from tcpchat_core.dialects import Asked, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.irc.capabilities import Capabilities
 from tcpchat_core.dialects.irc.commands import Client
 from tcpchat_core.dialects.irc.numerics import Code, numeric, refusal, welcome
 from tcpchat_core.dialects.irc.parse import Message
+from tcpchat_core.dialects.irc.sasl import AUTHENTICATE, Exchange, is_token, login
 from tcpchat_core.dialects.irc.wire import SERVER, line
 from tcpchat_core.events import Login, Nick, Open
 from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_name
-from tcpchat_core.notices import Notice, Rejected, Welcome
-
-# A device's token, as the server makes them.
-_TOKEN: Final = re.compile("[0-9a-f]{64}")
+from tcpchat_core.notices import Claimed, Notice, Rejected, Welcome, password_is_needed
 
 # Why a nick is awaited that is not somebody's.
 _TAKEN: Final = ("nick-in-use", "nick-owned")
@@ -45,6 +45,7 @@ class Stage(Enum):
     INTRODUCING = auto()  # it says who it is, and what it can take
     ASKED = auto()  # the chat was asked for its nick, or to let it in: nothing is read
     CHOOSING = auto()  # its nick was somebody's; it has to say another
+    SIGNING_IN = auto()  # the chat was asked for its account: nothing is read
     REFUSED = auto()  # it is not let in
     REGISTERED = auto()
 
@@ -56,7 +57,11 @@ class Registration:
 
     __slots__ = (
         "_awaited",
+        "_back_to",
+        "_called",
         "_client",
+        "_exchange",
+        "_has_opened",
         "_has_user",
         "_held",
         "_is_in",
@@ -73,13 +78,22 @@ class Registration:
         self.capabilities = Capabilities()
         self.needs_password = False
         self._client = client
+        self._exchange = Exchange()
+        self._back_to = self.stage  # when it has signed in, or not
+        self._has_opened = False  # the chat was asked to let it in
         self._is_in = False  # in the chat: its welcome has come
+        self._called = ""  # what it is called there
         self.why_refused = "you were not let in"
         self._nick = ""  # as it was typed last
         self._has_user = False
         self._password = ""
         self._awaited = ""  # which request decides: "nick", "login" or, where it is in as it is, ""
         self._held: list[bytes] = []  # what it is told behind its welcome
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether nothing is read before the chat has answered; no answer is the end."""
+        return self.stage in (Stage.ASKED, Stage.SIGNING_IN)
 
     # ── What the client says ─────────────────────────────────────────────────────────────────
 
@@ -117,6 +131,22 @@ class Registration:
         answer = self.capabilities.hear(self._client.nick, params)
         return [Reply(answer)] if answer else self._go_on()
 
+    def hear_authenticate(self, params: list[str]) -> list[Item]:
+        """Sign in, before it is welcome or after."""
+        nick = self._client.nick
+        if self._client.account:
+            text = f"you are {self._client.account} already"
+            return [Reply(numeric(Code.SASLALREADY, nick, text=text))]
+        if self.needs_password and not self._password and not self._is_in:
+            return [Reply(numeric(Code.SASLFAIL, nick, text=password_is_needed().text))]
+        items = self._exchange.hear(nick, params[0])
+        if not any(isinstance(each, Asked) for each in items):
+            return items
+        if self.stage is Stage.REGISTERED:
+            return [*items, Wait()]
+        self._back_to, self.stage, self._awaited = self.stage, Stage.SIGNING_IN, ""
+        return [*self._open(), *items, Wait()]
+
     def hear_quit(self, _params: list[str]) -> list[Item]:
         """It does not come in."""
         return [Hangup("bye")]
@@ -131,24 +161,36 @@ class Registration:
 
     def _go_on(self) -> list[Item]:
         """Ask the chat when all is said that has to be."""
-        is_ready = self._nick and self._has_user and not self.capabilities.is_negotiating
-        if not is_ready or self.stage is Stage.REGISTERED:
+        if not self._is_ready or self.stage is Stage.REGISTERED:
             return []
-        opens = self.stage is Stage.INTRODUCING
+        is_first = self.stage is Stage.INTRODUCING
         items: list[Item] = []
-        if opens:
-            items.append(Open(self._password.encode() if self.needs_password else b""))
-            if not self.needs_password and (login := _login(self._password)) is not None:
+        if self._exchange.is_begun:
+            items.append(self._exchange.abort(self._client.nick))
+        items += self._open()
+        self._awaited = ""
+        if not self._client.account:  # which has its own nick
+            if is_first and not self.needs_password and (asked := _login(self._password)):
                 self._awaited = "login"
-                items.append(login)
-        if not self._awaited or not opens:
-            nick = possible_nick(self._nick)
-            self._awaited = "nick" if nick else ""
-            items += [Nick(nick)] if nick else []
+                items.append(asked)
+            elif nick := possible_nick(self._nick):
+                self._awaited = "nick"
+                items.append(Nick(nick))
         self.stage = Stage.ASKED
         if not self._awaited and self._is_in:  # as a person, before it spoke IRC, or as another
-            return [*items, Reply(self._register(self._client.welcome.nick))]
+            return [*items, Reply(self._register(self._called))]
         return [*items, Wait()]
+
+    @property
+    def _is_ready(self) -> bool:
+        return bool(self._nick) and self._has_user and not self.capabilities.is_negotiating
+
+    def _open(self) -> list[Item]:
+        """Ask to be let in, once."""
+        if self._has_opened:
+            return []
+        self._has_opened = True
+        return [Open(self._password.encode() if self.needs_password else b"")]
 
     # ── What the client is told ──────────────────────────────────────────────────────────────
 
@@ -156,13 +198,16 @@ class Registration:
         """What is sent of what the client is told, whose nick in the chat this is. `written` is how
         one who is registered reads it.
         """
+        self._called = nick
         if isinstance(notice, Welcome):
             self._is_in = True
             is_all = self.stage is Stage.ASKED and not self._awaited
             return self._register(nick) if is_all else b""
-        if self.stage is not Stage.ASKED:
+        if not self.is_asked:
             return written
         match notice:
+            case Claimed() | Rejected() if self.stage is Stage.SIGNING_IN and self._is_in:
+                return self._signed_in(notice, written)
             case Rejected(request="nick", reason=reason) if self._awaited == "nick":
                 return self._keep_or_choose(nick, reason, notice)
             case Rejected():
@@ -175,12 +220,18 @@ class Registration:
                 return b""  # it is not called anything yet
             case notices.Closing():
                 return written
-            case notices.Claimed():
+            case Claimed():
                 self._held.append(written)
                 return self._register(nick)
             case _:
                 self._held.append(written)
                 return b""
+
+    def _signed_in(self, notice: Claimed | Rejected, written: bytes) -> bytes:
+        self.stage = self._back_to
+        if isinstance(notice, Rejected):  # it is not called what the chat calls it
+            return refusal("", notice, AUTHENTICATE)
+        return written + (self._register(self._called) if self._is_ready else b"")
 
     def _keep_or_choose(self, nick: str, reason: str, notice: Rejected) -> bytes:
         if reason not in _TAKEN:
@@ -218,8 +269,8 @@ def _login(password: str) -> Login | None:
     """
     account, is_pair, secret = password.partition(":")
     if is_pair:
-        return Login(account=account, password=secret)
-    return Login(device=password) if _TOKEN.fullmatch(password) else None
+        return login(account, secret)
+    return login("", password) if is_token(password) else None
 
 
 _Heard: TypeAlias = tuple[Callable[[Registration, list[str]], list[Item]], int, tuple[Stage, ...]]
@@ -229,6 +280,7 @@ _UNREGISTERED: Final = (Stage.INTRODUCING, Stage.CHOOSING)
 # What is made of a command, how many words it takes, and in which stages it is heard. These are all
 # that who is not registered can say.
 _HEARD: Final[dict[str, _Heard]] = {
+    "AUTHENTICATE": (Registration.hear_authenticate, 1, (*_UNREGISTERED, Stage.REGISTERED)),
     "CAP": (Registration.hear_cap, 1, (*_UNREGISTERED, Stage.REGISTERED)),
     "PASS": (Registration.hear_pass, 1, (Stage.INTRODUCING,)),
     "NICK": (Registration.hear_nick, 0, _UNREGISTERED),
