@@ -15,7 +15,7 @@ last one is the fallback, for peers that are silent or that nobody recognises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -87,11 +87,20 @@ class Wait(NamedTuple):
     """
 
 
+class Then(NamedTuple):
+    """What the dialect has to say when all that was asked so far is answered, in the order of
+    answers: `say` returns it then, and may take note that it is so. It costs nothing, and a reader
+    gives it together with what it is about.
+    """
+
+    say: Callable[[], bytes]
+
+
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.
 CLOSED_THE_PAGE: Final = "closed the page"
 
 # What comes of what a peer sent.
-Item: TypeAlias = Request | Open | Rejected | Reply | Hangup | Asked | Wait
+Item: TypeAlias = Request | Open | Rejected | Reply | Hangup | Asked | Wait | Then
 
 
 class Reader(Protocol):
@@ -151,7 +160,9 @@ class Reader(Protocol):
         """Whether there is something to look at."""
 
     def requests(self, limit: int) -> list[Item]:
-        """What the peer asks for, oldest first; at most `limit`, the rest stays waiting."""
+        """What the peer asks for, oldest first; at most `limit`, `Then` not counted, and the rest
+        stays waiting.
+        """
 
 
 class Dialect(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from tcpchat_core.dialects import Reply
+from tcpchat_core.dialects import Reply, Then
 from tcpchat_core.effects import Effect, Look, Send
 from tcpchat_core.notices import Closing, Rejected, Said
 from tcpchat_core.server.connection import Answer, Connection, Found, Looking, Waiting, Wanted
@@ -69,6 +69,9 @@ class Answers:
         match answer:
             case Reply(data):
                 if connection.can_be_told:  # pragma: no branch # else its end has come meanwhile
+                    effects.append(Send(connection.conn, data))
+            case Then(say):
+                if (data := say()) and connection.can_be_told:
                     effects.append(Send(connection.conn, data))
             case Rejected() | Closing():
                 self._delivery.tell(connection, answer, how, effects)

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
 from tcpchat_core.archive import Inquiry
-from tcpchat_core.dialects import Flavour, Item, Reader, Reply
+from tcpchat_core.dialects import Flavour, Item, Reader, Reply, Then
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import History, Query, Search
 from tcpchat_core.names import Name
@@ -57,7 +57,7 @@ _LISTENING: Final = (Phase.UNKNOWN, Phase.OPENING, Phase.OPEN)
 _SPEAKING: Final = (Phase.OPENING, Phase.OPEN, Phase.ENDING)
 
 # What waits its turn: something to look up, or something already known.
-Answer: TypeAlias = Query | Rejected | Closing | Reply
+Answer: TypeAlias = Query | Rejected | Closing | Reply | Then
 
 
 class Waiting(NamedTuple):

@@ -16,7 +16,7 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Asked, Hangup, Item, Reader, Reply, Wait
+from tcpchat_core.dialects import Asked, Hangup, Item, Reader, Reply, Then, Wait
 from tcpchat_core.effects import Close, Effect, Propose
 from tcpchat_core.events import Event, Say
 from tcpchat_core.names import Name, room_name
@@ -129,7 +129,7 @@ class Intake:
             if reader.flavour is not connection.flavour:
                 self._delivery.refresh_flavour(connection, effects)
             self._look_at(connection, items, now, proposals, effects)
-            in_debt = self._rate.charge(connection, len(items), now)
+            in_debt = self._rate.charge(connection, _cost(items), now)
         if proposals:
             effects.append(Propose(connection.conn, first, tuple(proposals)))
         if (
@@ -258,7 +258,7 @@ class Intake:
         if isinstance(item, Asked):
             item, how = item
         match item:
-            case Rejected() | Reply():
+            case Rejected() | Reply() | Then():
                 self._answers.give(connection, item, now, effects, how)
                 return
             case Hangup():
@@ -403,7 +403,7 @@ class Intake:
     ) -> None:
         """Who is not in the chat yet says hello, or something else: then it is in without."""
         match item:
-            case Reply():
+            case Reply() | Then():
                 self._answers.give(connection, item, now, effects)
             case Hangup():
                 self._hang_up(connection, item, now, proposals, effects)
@@ -496,6 +496,11 @@ class Intake:
         if not is_open:
             self._forget(connection)
             effects.append(Close(connection.conn))
+
+
+def _cost(items: Sequence[Item]) -> int:
+    """How many lines it is that a peer has asked for."""
+    return len(items) - [type(item) for item in items].count(Then)
 
 
 def _with_secret(

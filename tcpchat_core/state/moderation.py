@@ -93,7 +93,7 @@ def kick(tables: Tables, person: Person, event: events.Kick, at: int) -> list[Ac
         return [Send(person.conn, target)]
     tables.note(Act(at, person.nick, "kick", room.name, target.nick, reason=event.reason))
     left = notices.Left(room.name, target.nick, by=person.nick, reason=event.reason, at=at)
-    return _put_out(tables, room, target, left)
+    return _put_out(tables, room, target, left, person)
 
 
 def restrict(tables: Tables, person: Person, event: events.Restrict, at: int) -> list[Action]:
@@ -125,13 +125,14 @@ def restrict(tables: Tables, person: Person, event: events.Restrict, at: int) ->
         left = notices.Left(
             room.name, target.nick, by=person.nick, reason=event.reason, at=at, until=until
         )
-        return _put_out(tables, room, somebody, left)
+        return _put_out(tables, room, somebody, left, person)
     told = notices.Restricted(
         room.name, target.nick, event.what, until, person.nick, at, event.reason
     )
     if event.what == "ban" or somebody is None:
         return [Broadcast(room.audience, told, person.conn, told)]
-    return naming.to_room(room, somebody, told, msgspec.structs.replace(told, own=True))
+    own = msgspec.structs.replace(told, own=True)
+    return naming.to_room(room, somebody, told, own, person)
 
 
 def restriction_end(tables: Tables, event: events.Restrict, at: int) -> int:
@@ -170,7 +171,8 @@ def lift(tables: Tables, person: Person, event: events.Lift, at: int) -> list[Ac
     for member in room.members.values():
         if member.bearer in bearers:
             told = msgspec.structs.replace(told, nick=member.nick)
-            return naming.to_room(room, member, told, msgspec.structs.replace(told, own=True))
+            own = msgspec.structs.replace(told, own=True)
+            return naming.to_room(room, member, told, own, person)
     return [Broadcast(room.audience, told, person.conn, told)]
 
 
@@ -483,7 +485,9 @@ def _not_there(room: Room, event: _Aimed) -> str:
     return f"there is nobody called {event.nick} in {room.name}"
 
 
-def _put_out(tables: Tables, room: Room, target: Person, left: notices.Left) -> list[Action]:
+def _put_out(
+    tables: Tables, room: Room, target: Person, left: notices.Left, by: Person
+) -> list[Action]:
     """Somebody is no member any more: all who were there hear of it, and it hears nothing else."""
     own = msgspec.structs.replace(left, own=True)
     tables.leave(target, room)
@@ -493,6 +497,6 @@ def _put_out(tables: Tables, room: Room, target: Person, left: notices.Left) -> 
         each.remember_put_out(room, own, tables.limits)
     here = [each.conn for each in target.everywhere if not each.away]
     return [
-        *naming.to_room(room, target, left, own),
+        *naming.to_room(room, target, left, own, by),
         *(Leave(room.audience, conn) for conn in here),
     ]

@@ -49,13 +49,19 @@ def to_neighbours(
     ]
 
 
-def to_room(room: Room, target: Person, told: Notice, own: Notice) -> list[Action]:
-    """Tell a room something, and each device of whom it is about its own copy."""
-    aside = _others(target)
+def to_room(
+    room: Room, target: Person, told: Notice, own: Notice, by: Person | None = None
+) -> list[Action]:
+    """Tell a room something, and each device of whom it is about its own copy; and who has done it
+    to another, a member as well, what all are told, as an answer.
+    """
+    aside = dict.fromkeys(_others(target), own)
+    if by is not None and by.id != target.id:
+        aside[by.conn] = told
     return [
         *(Leave(room.audience, conn) for conn in aside),
         Broadcast(room.audience, told, target.conn, own),
-        *(Send(conn, own) for conn in aside),
+        *(Send(conn, notice) for conn, notice in aside.items()),
         *(Enter(room.audience, conn) for conn in aside),
     ]
 

@@ -1352,9 +1352,9 @@ def nobody_is_taken_for_who_came_from_there(patch: Patch) -> Parts:
 def only_one_device_is_put_out(patch: Patch) -> Parts:
     original = moderation._put_out
 
-    def put_out(tables: Tables, room: Room, target: Person, left: Any) -> list[Action]:
+    def put_out(tables: Tables, room: Room, target: Person, left: Any, by: Person) -> list[Action]:
         others = [each.conn for each in target.everywhere if each is not target]
-        actions = original(tables, room, target, left)
+        actions = original(tables, room, target, left, by)
         seen: list[Action] = []
         for action in actions:
             # Each of the others leaves, is told, enters again, and leaves for good.

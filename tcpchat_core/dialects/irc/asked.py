@@ -14,10 +14,12 @@ class How(NamedTuple):
     """The command, in upper case, and its target as the client wrote it.
 
     `fields` and `token` are those of an extended WHO (`WHO #hall %tcn,42`), in the order in which
-    they were asked for.
+    they were asked for. `label` and `batch` are those of `labels.py`.
     """
 
     command: str
     target: str = ""
     fields: str = ""
     token: str = ""
+    label: str = ""
+    batch: str = ""

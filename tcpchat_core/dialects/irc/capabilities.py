@@ -19,9 +19,11 @@ from tcpchat_core.dialects.irc.wire import SERVER, line
 # In the order in which they are offered.
 OFFERED: Final = (
     "away-notify",
+    "batch",
     "cap-notify",
     "echo-message",
     "extended-join",
+    "labeled-response",
     "message-tags",
     "multi-prefix",
     "no-implicit-names",
@@ -93,6 +95,11 @@ class Capabilities:
             echo_message="echo-message" in self._enabled,
         )
         return True
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a label of a line is one of its answer; which may be a batch."""
+        return {"batch", "labeled-response"} <= self._enabled
 
     def flavour(self, epoch: str) -> Irc:
         """In which the client is told what all others are."""

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tcpchat_core import notices
-from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Wait
+from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.commands import Client, items_of
 from tcpchat_core.dialects.irc.encode import Irc, encode_answer
+from tcpchat_core.dialects.irc.labels import Labels, label_of
 from tcpchat_core.dialects.irc.numerics import Code
 from tcpchat_core.dialects.irc.parse import Message, parse
 from tcpchat_core.dialects.irc.registration import Registration, Stage
@@ -34,12 +35,13 @@ class IrcReader(LineReader):
 
     opens_within_ms = 60_000  # a client looks up names, and asks for capabilities first
 
-    __slots__ = ("_client", "_is_put_off", "_queue", "_registration", "flavour")
+    __slots__ = ("_client", "_is_put_off", "_labels", "_queue", "_registration", "flavour")
 
     def __init__(self) -> None:
         super().__init__()
         self._client = client = Client()
         self._registration = Registration(client)
+        self._labels = Labels()
         self._queue: list[Item] = []  # what lines have asked for and was not given yet
         self._is_put_off = False  # the next line waits until all before it is answered
         self.flavour: Flavour = self._registration.capabilities.flavour("")
@@ -62,13 +64,24 @@ class IrcReader(LineReader):
         if is_asked or registration.stage is Stage.REFUSED:
             self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
         self._decode_some(limit)
-        items, self._queue = self._queue[:limit], self._queue[limit:]
+        items = self._taken(limit)
         self.waiting = (
             bool(self._queue or self._lines)
             or self._eof
             or registration.is_asked  # what comes of that may be the end
         )
         return items
+
+    def _taken(self, limit: int) -> list[Item]:
+        """So many of the items in the queue, and what is said when these are answered."""
+        queue, count = self._queue, 0
+        for place, item in enumerate(queue):
+            count += not isinstance(item, Then)
+            if count > limit:
+                self._queue = queue[place:]
+                return queue[:place]
+        self._queue = []
+        return queue
 
     def _decode_some(self, limit: int) -> None:
         """Have so many items in the queue, where there are lines for them."""
@@ -93,10 +106,12 @@ class IrcReader(LineReader):
     def _line(self, data: bytes) -> list[Item]:
         if data.startswith(b"@") and data.find(b" ") >= MAX_TAG_BYTES:
             return [self._is_too_long()]
-        try:
-            message = parse(data.decode())
-        except UnicodeDecodeError:
-            return [_no_utf8(data)]
+        text = data.decode(errors="replace")
+        message = parse(text)
+        label = self._label(message)
+        if text.encode() != data:
+            items: list[Item] = [_no_utf8(message)]
+            return self._labels.items(label, items) if label else items
         if message is None:
             return []
         is_registered = self._registration.stage is Stage.REGISTERED
@@ -104,10 +119,19 @@ class IrcReader(LineReader):
         if self._is_put_off:
             return [Wait()]
         if is_registered and message.command not in _HEARD_ALWAYS:
-            return items_of(self._client, message)
+            items = items_of(self._client, message)
+            return self._labels.items(label, items) if label else items
         items = self._registration.hear(message)
         self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
-        return items
+        if label and not is_registered and self._registration.stage in _WELCOMED:
+            return [*self._labels.items(label, []), *items]
+        return self._labels.items(label, items) if label else items
+
+    def _label(self, message: Message | None) -> str:
+        """The label of a line, where the client has said that it has some."""
+        if message is None or not self._registration.capabilities.has_labels:
+            return ""
+        return label_of(message.tags)
 
     def _too_long(self) -> Item:
         super()._too_long()  # which counts them
@@ -125,6 +149,9 @@ class IrcReader(LineReader):
 
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
         """What the peer alone is told. Until it is registered, that has an order of its own."""
+        return self._labels.told(notice, request, self._written(nick, notice, request))
+
+    def _written(self, nick: str, notice: Notice, request: object) -> bytes:
         self._note(notice)
         registration = self._registration
         options = registration.capabilities.options
@@ -137,9 +164,11 @@ class IrcReader(LineReader):
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """What the peer is told as an author: its message, where it wants that."""
         if isinstance(receipt, Sent):
-            return self.flavour.encode(notice) if self.acknowledges else b""
-        nick = receipt.new if isinstance(receipt, notices.Renamed) else self._client.nick
-        return self.encode_for(nick, receipt, None)
+            written = self.flavour.encode(notice) if self.acknowledges else b""
+        else:
+            nick = receipt.new if isinstance(receipt, notices.Renamed) else self._client.nick
+            written = self._written(nick, receipt, None)
+        return self._labels.told(receipt, notice, written)  # an answer to what was done
 
     def _note(self, notice: Notice) -> None:
         """Remember what later lines are about."""
@@ -158,6 +187,10 @@ class IrcReader(LineReader):
                 client.rooms.pop(room, None)
 
 
+# Where a client stands by what is its last line before its welcome, or was meant to be. That is no
+# answer to one line, but to all that it has said.
+_WELCOMED: Final = (Stage.ASKED, Stage.REGISTERED)
+
 # What is heard the same of who is registered and of who is not.
 _HEARD_ALWAYS: Final = ("AUTHENTICATE", "CAP")
 
@@ -169,9 +202,8 @@ def _must_wait(message: Message) -> bool:
     return message.command == "CAP" or message[1:] == ("JOIN", ["0"])
 
 
-def _no_utf8(data: bytes) -> Reply:
+def _no_utf8(message: Message | None) -> Reply:
     """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
-    message = parse(data.decode(errors="replace"))
     command = message.command if message is not None and message.command.isascii() else "*"
     return Reply(line(SERVER, "FAIL", command, "INVALID_UTF8", text="a line must be UTF-8 text"))
 
