@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events
+from tcpchat_core import ChatState, ServerLimits, ServerProtocol, StateLimits, events
 from tcpchat_core.dialects.irc.commands import COMMANDS, without_formatting
 from tcpchat_core.dialects.irc.numerics import MAX_MODES, MAX_ROOMS, MAX_TARGETS
 from tcpchat_core.framing import MAX_LINE_BYTES
 from tcpchat_core.version import VERSION
-from tests.core.harness import HELLO
+from tests.core.harness import HELLO, NO_FLOOD_LIMIT
 from tests.core.irc import told as read_back
 from tests.core.irc_server import IrcServer, numerics
 
@@ -539,6 +539,23 @@ def test_who_is_away_is_told_to_who_has_asked_to_hear_of_it_and_to_nobody_else()
     assert memory.lines(2) == [":hal!~u@tcpchat AWAY"]
     assert memory.say(2, "AWAY :me too") == [":tcpchat 306 bob :You are away"]
     assert memory.lines(1) == memory.lines(5) == [joined]
+
+
+@pytest.mark.parametrize(
+    ("caps", "told"),
+    [((), ":tcpchat 400 ada MODE :"), (("standard-replies",), ":tcpchat FAIL MODE TOO_MANY eve #")],
+)
+def test_who_takes_standard_replies_is_told_by_a_word_what_has_no_number(
+    caps: tuple[str, ...], told: str
+) -> None:
+    limits = StateLimits(restrictions=1)
+    memory = IrcServer(ServerProtocol(ChatState(limits=limits), limits=NO_FLOOD_LIMIT))
+    memory.register(1, "ada", *caps)
+    memory.register(2, "bob")
+    memory.register(3, "eve")
+    memory.say(1, "JOIN #hall", "MODE #hall +b bob")
+    [line] = memory.say(1, "MODE #hall +b eve")
+    assert line.startswith(told)
 
 
 def test_a_client_that_hangs_up_is_gone() -> None:

@@ -187,3 +187,40 @@ def test_any_refusal_is_told_in_lines_that_nobody_can_forge(
     for read in told(refusal("ada", rejected, request)):
         assert (read.source, read.params[0]) == ("tcpchat", "ada")
         assert read.command.isdigit()
+    for read in told(refusal("ada", rejected, request, standard_replies=True)):
+        assert read.source == "tcpchat"
+        assert read.command == "FAIL" or (read.command.isdigit() and read.params[0] == "ada")
+
+
+BAN = events.Restrict("hall", "eve", "ban")
+
+
+@pytest.mark.parametrize(
+    ("reason", "request_", "line"),
+    [
+        (
+            "too-many",
+            events.Restrict("hall", "eve", "ban"),
+            "FAIL MODE TOO_MANY eve #hall :for a reason",
+        ),
+        ("bad-request", How("HELP"), "FAIL HELP BAD_REQUEST :for a reason"),
+        ("unavailable", How("LIST"), "FAIL LIST UNAVAILABLE :for a reason"),
+        ("too-fast", None, "FAIL JOIN TOO_FAST :for a reason"),
+        ("of-tomorrow", None, "FAIL JOIN OF_TOMORROW :for a reason"),
+        # What has a number keeps it.
+        ("private", events.Join("hall"), "473 ada #hall :for a reason"),
+        ("no-right", How("LIST"), "481 ada :for a reason"),
+    ],
+)
+def test_what_no_number_says_is_told_by_a_word_to_who_can_take_it(
+    reason: str, request_: object, line: str
+) -> None:
+    tag = "restrict" if isinstance(request_, events.Restrict) else "join"
+    rejected = Rejected(reason, "for a reason", tag)
+    written = refusal("ada", rejected, request_, standard_replies=True)
+    assert lines_of(written) == [f":tcpchat {line}".encode()]
+
+
+def test_a_word_for_what_no_command_has_asked_for_names_none() -> None:
+    written = refusal("ada", Rejected("bad-request", "no"), None, standard_replies=True)
+    assert lines_of(written) == [b":tcpchat FAIL * BAD_REQUEST :no"]

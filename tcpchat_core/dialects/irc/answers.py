@@ -31,6 +31,7 @@ class Options(NamedTuple):
     userhost_in_names: bool = False
     implicit_names: bool = True
     echo_message: bool = False
+    standard_replies: bool = False
 
 
 class Ranks(NamedTuple):

@@ -29,6 +29,7 @@ OFFERED: Final = (
     "no-implicit-names",
     "sasl",
     "server-time",
+    "standard-replies",
     "userhost-in-names",
 )
 
@@ -93,6 +94,7 @@ class Capabilities:
             userhost_in_names="userhost-in-names" in self._enabled,
             implicit_names="no-implicit-names" not in self._enabled,
             echo_message="echo-message" in self._enabled,
+            standard_replies="standard-replies" in self._enabled,
         )
         return True
 

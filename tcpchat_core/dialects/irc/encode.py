@@ -123,7 +123,8 @@ def encode_answer(
         case notices.Welcome():
             return welcome(notice.nick, notice)
         case notices.Rejected():
-            return refusal(nick, notice, request)
+            standard = options.standard_replies
+            return refusal(nick, notice, request, standard_replies=standard)
         case notices.HistoryPage(_, messages) if messages:
             return b"".join([_said_before(flavour, each) for each in messages])
         case (

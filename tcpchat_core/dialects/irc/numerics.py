@@ -320,9 +320,16 @@ _EMPTY: Final = {
 }
 
 
-def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
+# Numbers that do not say what is wrong.
+_VAGUE: Final = (Code.UNKNOWNERROR, Code.TRYAGAIN)
+
+
+def refusal(
+    nick: str, rejected: Rejected, request: object, *, standard_replies: bool = False
+) -> bytes:
     """Why something was not done; `request` is what was asked, or a `How`, or None.
 
+    For a client that takes `standard_replies`, what no number says is told by our own word for it.
     What was a NOTICE is not answered, whatever has become of it.
     """
     if isinstance(request, Say | Tell) and request.notice:
@@ -338,8 +345,17 @@ def refusal(nick: str, rejected: Rejected, request: object) -> bytes:
     if (rejected.reason, command) in _EMPTY:
         return end
     form = _form(rejected.reason, about)
+    if standard_replies and form.code in _VAGUE:
+        names = [name for name in (about["nick"], about["room"]) if name]
+        return fail(command, rejected.reason, *names, text=rejected.text) + end
     words = [about[name] for name in form.names]
     return numeric(form.code, nick, *words, text=rejected.text) + end
+
+
+def fail(command: str, reason: str, *words: str, text: str) -> bytes:
+    """Why something was not done, by a word (IRCv3 standard replies); what it is about is named."""
+    code = reason.upper().replace("-", "_")
+    return line(SERVER, "FAIL", command or "*", code, *words, text=text)
 
 
 def _form(reason: str, about: dict[str, str]) -> _Form:

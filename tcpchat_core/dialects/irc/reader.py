@@ -15,10 +15,9 @@ from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.commands import Client, items_of
 from tcpchat_core.dialects.irc.encode import Irc, encode_answer
 from tcpchat_core.dialects.irc.labels import Labels, label_of
-from tcpchat_core.dialects.irc.numerics import Code
+from tcpchat_core.dialects.irc.numerics import Code, fail
 from tcpchat_core.dialects.irc.parse import Message, parse
 from tcpchat_core.dialects.irc.registration import Registration, Stage
-from tcpchat_core.dialects.irc.wire import SERVER, line
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.notices import Notice, Sent
 
@@ -205,7 +204,7 @@ def _must_wait(message: Message) -> bool:
 def _no_utf8(message: Message | None) -> Reply:
     """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
     command = message.command if message is not None and message.command.isascii() else "*"
-    return Reply(line(SERVER, "FAIL", command, "INVALID_UTF8", text="a line must be UTF-8 text"))
+    return Reply(fail(command, "invalid-utf8", text="a line must be UTF-8 text"))
 
 
 class IrcLines:
