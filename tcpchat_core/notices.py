@@ -310,7 +310,8 @@ class ModeSet(NoticeBase, frozen=True, tag="mode"):
     """How one talks in a room from now on, and who may come in.
 
     `by` is who has set it; "" when the last moderator left, and with it what only moderators end,
-    or when the last account ended that kept the room.
+    or when the last account ended that kept the room. `changed` names those of the other fields
+    that were something else before.
     """
 
     room: str
@@ -319,6 +320,7 @@ class ModeSet(NoticeBase, frozen=True, tag="mode"):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    changed: tuple[str, ...] = ()
 
 
 class Expelled(NoticeBase, frozen=True):

@@ -31,6 +31,7 @@ event, and the time of its entry in ms since the epoch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -285,7 +286,7 @@ def unattended(room: Room) -> list[Action]:
     if any(member.is_admin for member in room.members.values()):
         return []
     rules.moderated = False
-    told = _mode_of(room, "")
+    told = _mode_of(room, "", ("moderated",))
     rights.forget_rules(room)
     return [Broadcast(room.audience, told, _NOBODY, None)]
 
@@ -300,6 +301,7 @@ def mode(tables: Tables, person: Person, event: events.RoomMode, at: int) -> lis
         return [Send(person.conn, room)]
     if event.kept is not None and (refused := _may_not_keep(tables, room, person, event.kept)):
         return [rejected(person, *refused, "mode")]
+    before = rights.mode_fields(room)
     rules = room.rules = room.rules or Rules()
     done: list[tuple[str, str]] = []
     if event.slow_ms is not None:
@@ -326,7 +328,8 @@ def mode(tables: Tables, person: Person, event: events.RoomMode, at: int) -> lis
         done.append(("keep", _on(event.kept)))
     for what, how in done:
         tables.note(Act(at, person.nick, what, room.name, reason=how))
-    told = _mode_of(room, person.nick)
+    each_field = zip(rights.MODE_FIELDS, before, rights.mode_fields(room), strict=True)
+    told = _mode_of(room, person.nick, [name for name, was, now in each_field if was != now])
     rights.forget_rules(room)
     return [Broadcast(room.audience, told, person.conn, told), *unattended(room)]
 
@@ -368,11 +371,11 @@ def _keep(room: Room, person: Person, *, is_kept: bool) -> None:
 
 def ownerless(room: Room) -> list[Action]:
     """What a room is told whose last owner has ended."""
-    return [Broadcast(room.audience, _mode_of(room, ""), _NOBODY, None)]
+    return [Broadcast(room.audience, _mode_of(room, "", ("kept",)), _NOBODY, None)]
 
 
-def _mode_of(room: Room, by: str) -> notices.ModeSet:
-    return notices.ModeSet(room.name, by, *rights.mode_fields(room))
+def _mode_of(room: Room, by: str, changed: Iterable[str]) -> notices.ModeSet:
+    return notices.ModeSet(room.name, by, *rights.mode_fields(room), tuple(changed))
 
 
 def _on(is_so: bool) -> str:

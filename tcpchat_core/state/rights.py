@@ -14,7 +14,7 @@ Rule 2: Who may not do something is told why, each time; nothing is dropped in s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -249,6 +249,10 @@ def _for(mute: Restriction, person: Person) -> Restriction:
 
 
 # ── What there is ────────────────────────────────────────────────────────────────────────────
+
+
+# What `mode_fields` gives, by the names that it has in notices.
+MODE_FIELDS: Final = ("slow_ms", "moderated", "private", "kept")
 
 
 def mode_fields(room: Room) -> tuple[int, bool, bool, bool]:

@@ -15,7 +15,7 @@ export const NOTICES = new Map([
   ["restricted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["at",["int"]],["reason",["str",""]],["own",["bool",false]]])],
   ["lifted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["by",["str"]],["own",["bool",false]]])],
   ["role", new Map([["room",["str"]],["nick",["str"]],["role",["str"]],["by",["str"]]])],
-  ["mode", new Map([["room",["str"]],["by",["str"]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]]])],
+  ["mode", new Map([["room",["str"]],["by",["str"]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["changed",["[str]",[]]]])],
   ["expelled", new Map([["nick",["str"]],["by",["str"]],["at",["int"]],["reason",["str",""]],["until",["int",0]]])],
   ["invited", new Map([["room",["str"]],["by",["str"]],["until",["int"]],["at",["int"]],["nick",["str",""]],["code",["str",""]]])],
   ["redacted", new Map([["room",["str"]],["seq",["int"]],["by",["str"]],["at",["int"]],["nick",["str",""]]])],

@@ -109,10 +109,11 @@ class ModelRoom:
     invited: dict[Who, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
-    def mode(self, by: str) -> notices.ModeSet:
+    def mode(self, by: str, changed: tuple[str, ...]) -> notices.ModeSet:
         """How one talks here, and who may come in."""
         kept = bool(self.owners)
-        return notices.ModeSet(self.name, by, self.slow_ms, self.moderated, self.private, kept)
+        modes = (self.slow_ms, self.moderated, self.private, kept)
+        return notices.ModeSet(self.name, by, *modes, changed)
 
     @property
     def moderating(self) -> tuple[str, ...]:
@@ -535,7 +536,7 @@ class Model:
             admins = [who for who in room.members if is_admin(who)]
             if room.moderated and not room.moderators and not admins and room.members:
                 room.moderated = False
-                told = joined(told, told_to(room.devices, room.mode("")))
+                told = joined(told, told_to(room.devices, room.mode("", ("moderated",))))
         return told
 
     def _gone(self, person: ModelPerson, reason: str) -> Told:
@@ -609,7 +610,7 @@ class Model:
                 room.owners.remove(account)
                 if not room.owners:
                     self._is_nobodys(room)
-                    told = joined(told, told_to(room.devices, room.mode("")))
+                    told = joined(told, told_to(room.devices, room.mode("", ("kept",))))
             told = joined(told, self._unattended([room]))
             if not room.members and not room.owners:
                 del self.rooms[key]
@@ -1047,6 +1048,7 @@ class Model:
             return rejected(person.conn, "no-right", "mode")
         if event.kept is not None and (refused := self._may_not_keep(person, room, event.kept)):
             return rejected(person.conn, refused, "mode")
+        before = room.mode(by, ())
         if event.slow_ms is not None:
             room.slow_ms, room.spoke = min(event.slow_ms, self.limits.slow_ms), {}
             how = shown_duration(room.slow_ms) if room.slow_ms else "off"
@@ -1072,7 +1074,10 @@ class Model:
                 if person.who not in room.moderators:
                     room.moderators.append(person.who)
             self.acts.append(Act(at, by, "keep", room.name, reason=on_or_off(event.kept)))
-        return joined(told_to(room.devices, room.mode(by)), self._unattended([room]))
+        now = room.mode(by, ())
+        names = ("slow_ms", "moderated", "private", "kept")
+        changed = tuple([name for name in names if getattr(before, name) != getattr(now, name)])
+        return joined(told_to(room.devices, room.mode(by, changed)), self._unattended([room]))
 
     def _may_not_keep(self, person: ModelPerson, room: ModelRoom, kept: bool) -> Reason | None:
         if person.account is None:

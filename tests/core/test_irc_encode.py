@@ -145,25 +145,31 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.RoleSet("lobby", "bob", "moderator", "ada"), [f":{ADA} MODE #lobby +o bob"]),
     (notices.RoleSet("lobby", "bob", "member", "ada"), [f":{ADA} MODE #lobby -o bob"]),
     (
-        notices.ModeSet("lobby", "ada", 30_000, private=True),
+        notices.ModeSet("lobby", "ada", 30_000, changed=("slow_ms", "moderated")),
         [
-            f":{ADA} MODE #lobby +isS-m",
-            ":tcpchat NOTICE #lobby :lobby is private, slow (one line in 30 s) now, says ada",
+            f":{ADA} MODE #lobby +S-m",
+            ":tcpchat NOTICE #lobby :lobby is slow (one line in 30 s) now, says ada",
         ],
     ),
     (
-        notices.ModeSet("lobby", ""),
+        notices.ModeSet("lobby", "", changed=("moderated",)),
         [
-            ":tcpchat MODE #lobby -ismS",
+            ":tcpchat MODE #lobby -m",
             ":tcpchat NOTICE #lobby :lobby is open now: somebody who looked after it is gone",
         ],
     ),
     (
-        notices.ModeSet("lobby", "ada", private=True),
-        [
-            f":{ADA} MODE #lobby +is-mS",
-            ":tcpchat NOTICE #lobby :lobby is private now, says ada",
-        ],
+        notices.ModeSet("lobby", "ada", private=True, moderated=True, changed=("private",)),
+        [f":{ADA} MODE #lobby +i"],
+    ),
+    (
+        notices.ModeSet("lobby", "ada", private=True, changed=("slow_ms", "private")),
+        [f":{ADA} MODE #lobby +i-S"],
+    ),
+    (notices.ModeSet("lobby", "ada", private=True), []),
+    (
+        notices.ModeSet("lobby", "ada", private=True, kept=True, changed=("kept",)),
+        [":tcpchat NOTICE #lobby :lobby is private, kept now, says ada"],
     ),
     (
         notices.Expelled("bob", "ada", 1_000, "spam"),
@@ -437,7 +443,7 @@ def test_an_extended_who_without_a_token_has_0() -> None:
 def test_the_modes_of_a_room_are_told() -> None:
     assert _answer(MEMBERS, How("MODE", "#lobby")) == [":tcpchat 324 ada #Lobby +n"]
     quiet = notices.Members("den", ("ada",), slow_ms=1, moderated=True, private=True)
-    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nismS"]
+    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nimS"]
 
 
 def test_the_names_of_a_private_room_are_those_of_a_secret_one() -> None:

@@ -58,10 +58,10 @@ def test_a_room_that_is_kept_stays_when_nobody_is_in_it_with_all_that_it_has() -
 
 def test_all_are_told_that_a_room_is_kept_and_that_it_is_no_more() -> None:
     talk = Owned()
-    told = ModeSet("lobby", "ada", kept=True)
+    told = ModeSet("lobby", "ada", kept=True, changed=("kept",))
     assert talk.do(1, keep()) == {1: [told], 2: [told], 3: [told]}
-    assert talk.do(2, keep())[3] == [told]
-    assert talk.do(2, keep(False))[3] == [ModeSet("lobby", "ada")]
+    assert talk.do(2, keep())[3] == [ModeSet("lobby", "ada", kept=True)]
+    assert talk.do(2, keep(False))[3] == [ModeSet("lobby", "ada", changed=("kept",))]
     for conn in (1, 3):
         talk.do(conn, OUT)
     assert talk.state.room("lobby") is None
@@ -304,7 +304,7 @@ def test_nobody_is_given_more_rooms_than_one_may_keep() -> None:
 
 def test_all_are_told_when_the_account_ends_that_kept_a_room() -> None:
     talk = Kept()
-    assert talk.do(0, events.Withdraw("ada"))[3][-1] == ModeSet("lobby", "")
+    assert talk.do(0, events.Withdraw("ada"))[3][-1] == ModeSet("lobby", "", changed=("kept",))
 
 
 def test_what_was_decided_about_an_account_that_ended_is_not_of_the_next_of_its_nick() -> None:

@@ -575,7 +575,7 @@ def invite(target: str = "", code: str = "") -> events.Invite:
 
 def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -> None:
     talk = Lobby()
-    told = notices.ModeSet("lobby", "ada", 40)
+    told = notices.ModeSet("lobby", "ada", 40, changed=("slow_ms",))
     assert talk.do(1, mode(slow_ms=40)) == {1: [told], 2: [told], 3: [told]}
     assert refusals(talk.do(2, say("lobby", "a"))[2]) == []
     text = "in lobby one speaks once in 1 s; wait another 1 s"
@@ -584,8 +584,29 @@ def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -
     for _ in range(2):
         assert refusals(talk.do(1, say("lobby", "d"))[1]) == []
     assert refusals(talk.do(2, say("lobby", "f"))[2]) == []
-    assert talk.do(1, mode(slow_ms=0))[1] == [notices.ModeSet("lobby", "ada")]
+    assert talk.do(1, mode(slow_ms=0))[1] == [notices.ModeSet("lobby", "ada", changed=("slow_ms",))]
     assert refusals(talk.do(2, say("lobby", "g"))[2]) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "changed"),
+    [
+        (mode(slow_ms=40, moderated=True), ("slow_ms",)),
+        (mode(private=True), ("private",)),
+        (events.RoomMode("lobby", key="lobby", secret="word"), ("private",)),
+        (events.RoomMode("lobby", key="lobby", secret=""), ()),
+        (mode(moderated=True), ()),
+        (mode(moderated=False, private=False), ("moderated",)),
+    ],
+)
+def test_a_room_is_told_what_is_not_as_before(
+    event: events.RoomMode, changed: tuple[str, ...]
+) -> None:
+    talk = Lobby()
+    talk.do(1, mode(moderated=True))
+    [told] = talk.do(1, event)[2]
+    assert isinstance(told, notices.ModeSet)
+    assert told.changed == changed
 
 
 def test_who_becomes_an_account_waits_in_a_slow_room_as_before() -> None:
@@ -600,7 +621,8 @@ def test_who_becomes_an_account_waits_in_a_slow_room_as_before() -> None:
 
 def test_a_slow_room_remembers_no_more_people_than_its_bound() -> None:
     talk = Lobby(StateLimits(restrictions=1, slow_ms=1_000))
-    assert talk.do(1, mode(slow_ms=10**9))[1] == [notices.ModeSet("lobby", "ada", 1_000)]
+    told = notices.ModeSet("lobby", "ada", 1_000, changed=("slow_ms",))
+    assert talk.do(1, mode(slow_ms=10**9))[1] == [told]
     for conn in (2, 3, 2):  # who spoke before the last one is forgotten
         assert refusals(talk.do(conn, say("lobby", "a"))[conn]) == []
     assert refusals(talk.do(2, say("lobby", "b"))[2]) == ["slow"]
@@ -625,7 +647,8 @@ def test_in_a_moderated_room_only_moderators_speak() -> None:
 def test_when_nobody_moderates_any_more_everybody_may_speak(leaves: Event) -> None:
     talk = Lobby()
     talk.do(1, mode(moderated=True, slow_ms=5_000))
-    assert talk.do(1, leaves)[3][-1] == notices.ModeSet("lobby", "", 5_000)
+    told = notices.ModeSet("lobby", "", 5_000, changed=("moderated",))
+    assert talk.do(1, leaves)[3][-1] == told
     assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
 
 

@@ -115,7 +115,10 @@ TOLD: list[tuple[Notice, list[str]]] = [
     ),
     (notices.ModeSet("lobby", "ada", private=True), ["* lobby is private now, says ada"]),
     (notices.ModeSet("lobby", ""), ["* lobby is open now: somebody who looked after it is gone"]),
-    (notices.ModeSet("lobby", "ada", kept=True), ["* lobby is kept now, says ada"]),
+    (
+        notices.ModeSet("lobby", "ada", kept=True, changed=("kept",)),
+        ["* lobby is kept now, says ada"],
+    ),
     (
         notices.RoleSet("lobby", "bob", "owner", "ada"),
         ["* bob owns lobby now, says ada"],

@@ -400,12 +400,12 @@ def test_an_admin_lets_people_speak_in_a_room_that_nobody_else_moderates() -> No
     talk.do(9, events.RoomMode("lobby", moderated=True, key="lobby"))
     assert refusals(talk.do(5, say("lobby", "psst"))[5]) == ["muted"]
     told = talk.do(0, grant("zoe", "", admin=False))
-    assert told[5] == [notices.ModeSet("lobby", "")]
+    assert told[5] == [notices.ModeSet("lobby", "", changed=("moderated",))]
     assert refusals(talk.do(5, say("lobby", "tea"))[5]) == []
     talk.do(0, grant("zoe", "", admin=True))
     talk.do(9, events.RoomMode("lobby", moderated=True, key="lobby"))
     told = talk.do(9, events.Out("lobby", "lobby"))
-    assert told[5][-1] == notices.ModeSet("lobby", "")
+    assert told[5][-1] == notices.ModeSet("lobby", "", changed=("moderated",))
 
 
 def test_to_take_back_what_was_never_said_is_no_act() -> None:

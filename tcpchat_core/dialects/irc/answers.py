@@ -66,14 +66,22 @@ def names(
     ]
 
 
-def modes(mode: notices.ModeSet | notices.Members) -> dict[str, bool]:
-    """What is so in a room and what is not, by the letters of IRC."""
-    return {
-        "i": mode.private,
-        "s": mode.private,
-        "m": mode.moderated,
-        "S": bool(mode.slow_ms),
-    }
+# What can be so in a room, by the names of the core and the letters of IRC.
+_MODES: Final = {"private": "i", "moderated": "m", "slow_ms": "S"}
+
+
+def modes(mode: notices.ModeSet | notices.Members) -> dict[str, str]:
+    """What is so in a room, as letters of IRC."""
+    values = {"private": mode.private, "moderated": mode.moderated, "slow_ms": mode.slow_ms > 0}
+    return {name: letter for name, letter in _MODES.items() if values[name]}
+
+
+def changed_modes(mode: notices.ModeSet) -> str:
+    """What has changed in a room, as the word of a MODE: what is so now, then what is not."""
+    now = modes(mode)
+    plus = "".join([now[name] for name in now if name in mode.changed])
+    minus = "".join([_MODES[name] for name in _MODES if name in mode.changed and name not in now])
+    return f"{'+' if plus else ''}{plus}{'-' if minus else ''}{minus}"
 
 
 def members(nick: str, options: Options, told: notices.Members, how: How) -> bytes:
@@ -90,7 +98,7 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
             end = numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
             return b"".join([*rows, end])
         case "MODE":
-            letters = "".join([letter for letter, is_so in modes(told).items() if is_so])
+            letters = "".join(modes(told).values())
             return numeric(Code.CHANNELMODEIS, nick, room, f"+n{letters}")
         case _:
             is_private = told.private

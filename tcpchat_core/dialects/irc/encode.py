@@ -381,7 +381,9 @@ def _moderation(nick: str, notice: Moderation) -> bytes:
         case notices.RoleSet(room, of, role, by):
             return _mode(by, room, _ROLE_MODES.get(role, "-o"), of)
         case notices.ModeSet(room, by):
-            return _mode(by, room, mode_letters(notice)) + _in_words(f"#{room}", words)
+            letters = answers.changed_modes(notice)
+            told = _mode(by, room, letters) if letters else b""
+            return told + (_in_words(f"#{room}", words) if _says_more(notice) else b"")
         case notices.Invited(room, by, nick=of) if of and of != nick:
             return numeric(Code.INVITING, nick, of, channel(room))
         case notices.Invited(room, by, nick=of) if of:
@@ -401,8 +403,8 @@ def _mode(by: str, room: str, *words: str) -> bytes:
     return line(person(by), "MODE", channel(room), *words)
 
 
-def mode_letters(mode: notices.ModeSet) -> str:
-    """How one talks in a room, as modes: those that are so, then those that are not."""
-    plus = "".join([letter for letter, is_so in answers.modes(mode).items() if is_so])
-    minus = "".join([letter for letter, is_so in answers.modes(mode).items() if not is_so])
-    return f"{'+' if plus else ''}{plus}{'-' if minus else ''}{minus}"
+def _says_more(mode: notices.ModeSet) -> bool:
+    """Whether modes are not all that there is to tell: how slow a room is, that it is kept, or why
+    something is so that nobody has set.
+    """
+    return "kept" in mode.changed or ("slow_ms" in mode.changed and mode.slow_ms > 0) or not mode.by
