@@ -31,6 +31,7 @@ Reason: TypeAlias = Literal[
     "no-such-nick",
     "no-current-room",
     "not-in-room",
+    "already-there",
     "too-many-rooms",
     "rooms-full",
     "empty-text",

@@ -392,6 +392,9 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     if event.nick and target is None:
         text = f"there is nobody called {event.nick}"
         return [rejected(person, "no-such-nick", text, "invite")]
+    if target is not None and room.key in _rooms_of(target):
+        text = f"{target.nick} is in {room.name} already"
+        return [rejected(person, "already-there", text, "invite")]
     rules = room.rules = room.rules or Rules()
     table = rules.codes if target is None else rules.invited
     word = event.code_hash if target is None else target.bearer
@@ -405,7 +408,7 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     told = notices.Invited(room.name, person.nick, until, at, target.nick if target else "")
     tables.note(Act(at, person.nick, "invite", room.name, told.nick, until))
     actions: list[Action] = [Send(person.conn, told)]
-    if target is not None and target.person is not None and target.id != person.id:
+    if target is not None and target.person is not None:
         everywhere = target.person.everywhere
         actions += [Send(each.conn, told) for each in everywhere if not each.away]
     return actions

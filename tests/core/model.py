@@ -1105,6 +1105,8 @@ class Model:
         target = self.who(event.nick_key) if event.nick else None
         if event.nick and target is None:
             return rejected(person.conn, "no-such-nick", "invite")
+        if target is not None and target in room.members:
+            return rejected(person.conn, "already-there", "invite")
         held = [end for code, end in room.codes.items() if code != event.code_hash]
         if target is not None:
             held = [end for who, end in room.invited.items() if who is not target]
@@ -1117,9 +1119,7 @@ class Model:
             room.invited[target] = until
         self.acts.append(Act(at, person.name.text, "invite", room.name, nick, until))
         told = notices.Invited(room.name, person.name.text, until, at, nick)
-        if target is None or target is person.who:
-            return told_to([person], told)
-        return told_to([person, *devices(target)], told)
+        return told_to([person, *(devices(target) if target is not None else ())], told)
 
     def _found(self, place: ModelRoom, event: events.Lift, at: int) -> list[ModelRestriction]:
         """The restrictions of who is called so, or was when they were made."""

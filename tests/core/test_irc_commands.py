@@ -281,7 +281,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("KICK hall bob", [NO_ROOM]),
         ("KICK #hall zed", [":tcpchat 441 ada zed #hall :there is nobody called zed in hall"]),
         ("INVITE bob hall", [NO_ROOM]),
-        ("INVITE bob #hall", [":tcpchat 341 ada bob #hall"]),
+        ("INVITE bob #hall", [":tcpchat 443 ada bob #hall :bob is in hall already"]),
         # What is said.
         ("PRIVMSG", [":tcpchat 411 ada :say to whom (PRIVMSG)"]),
         ("PRIVMSG :", [":tcpchat 411 ada :say to whom (PRIVMSG)"]),
@@ -463,9 +463,17 @@ def test_modes_are_what_a_room_has_for_them(modes: str, asked: list[events.Event
     assert [each.event for each in memory.log[before:]] == asked
 
 
+def test_who_is_invited_is_told_so_and_so_is_who_did_it() -> None:
+    memory = talking()
+    memory.say(2, "PART #hall")
+    memory.read(1)
+    assert memory.say(1, "INVITE bob #hall") == [":tcpchat 341 ada bob #hall"]
+    assert memory.lines(2) == [":ada!~u@tcpchat INVITE bob #hall"]
+
+
 @pytest.mark.parametrize(
     "line",
-    ["MODE #hall +m", "MODE #hall b", "KICK #hall ada", "INVITE ada #hall", "MODE #hall +o bob"],
+    ["MODE #hall +m", "MODE #hall b", "KICK #hall ada", "INVITE zed #hall", "MODE #hall +o bob"],
 )
 def test_who_does_not_moderate_is_told_that_it_may_not(line: str) -> None:
     assert [code for code in numerics(talking().say(2, line)) if code != "368"] in (["482"], [])

@@ -140,6 +140,7 @@ KICK = events.Kick("lobby", "bob")
         ("slow", SAY, "404 ada #lobby"),
         ("private", JOIN, "473 ada #lobby"),
         ("no-such-message", events.Redact("lobby"), "400 ada REDACT"),
+        ("already-there", events.Invite("lobby", "bob"), "443 ada bob #lobby"),
         ("too-many", events.Invite("lobby", "bob"), "400 ada INVITE"),
         ("no-such-nick", events.Role("lobby", "bob", "member"), "441 ada bob #lobby"),
         ("wrong-code", events.Claim("x"), "464 ada"),

@@ -707,8 +707,8 @@ def test_a_code_lets_in_whoever_has_it_until_its_time() -> None:
 def test_an_invitation_ends_at_its_time() -> None:
     talk = Lobby(StateLimits(invitation_ms=40))
     talk.do(1, mode(private=True))
-    talk.do(1, invite("bob"))
     talk.do(2, events.Out("lobby", "lobby"))
+    talk.do(1, invite("bob"))
     assert refusals(talk.do(2, joins("lobby"))[2]) == []
     talk.do(2, events.Out("lobby", "lobby"))
     talk.wait(10)
@@ -718,6 +718,8 @@ def test_an_invitation_ends_at_its_time() -> None:
 def test_a_room_holds_so_many_invitations_and_takes_them_back_when_it_is_closed_again() -> None:
     talk = Lobby(StateLimits(invitations=1))
     talk.do(1, mode(private=True))
+    for conn in (2, 3):
+        talk.do(conn, events.Out("lobby", "lobby"))
     for event in (invite("bob"), invite("bob"), invite(code="a"), invite(code="a")):
         assert refusals(talk.do(1, event)[1]) == []
     for event in (invite("eve"), invite(code="b")):
@@ -727,6 +729,16 @@ def test_a_room_holds_so_many_invitations_and_takes_them_back_when_it_is_closed_
     talk.do(4, events.Connect())
     assert talk.do(4, events.Join("lobby", "lobby", code="a"))[4] == [NOT_INVITED]
     assert refusals(talk.do(1, invite("dana"))[1]) == ["no-such-nick"]
+
+
+@pytest.mark.parametrize("present", ["ada", "bob"])
+def test_who_is_in_a_room_is_not_invited_to_it(present: str) -> None:
+    talk = Lobby()
+    talk.do(1, mode(private=True))
+    refused = Rejected("already-there", f"{present} is in lobby already", "invite")
+    assert talk.do(1, invite(present)) == {1: [refused]}
+    talk.do(2, events.Out("lobby", "lobby"))
+    assert talk.do(2, joins("lobby"))[2] == [NOT_INVITED]
 
 
 @pytest.mark.parametrize("event", [mode(private=True), invite("eve"), invite(code="a")], ids=str)
@@ -956,7 +968,7 @@ def test_a_code_is_told_to_who_asked_for_it_and_the_log_has_its_hash_only() -> N
     assert [type(notice) for notice in server.told(2)] == [notices.Entered]
     assert code.encode() not in msgspec.json.encode(server.log)
     assert code.replace("-", "").encode() not in server.protocol.state.snapshot()
-    server.send(1, b"/invite bob\n/invite\n")
+    server.send(1, b"/kick bob\n/invite bob\n/invite\n")
     *_, invited, another = server.lines(1)
     assert invited == "* bob may /join lobby for 7 d, says ada"
     assert code not in another

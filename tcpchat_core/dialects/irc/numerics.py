@@ -88,6 +88,7 @@ class Code(StrEnum):
     UNAVAILRESOURCE = "437"
     USERNOTINCHANNEL = "441"
     NOTONCHANNEL = "442"
+    USERONCHANNEL = "443"
     NOTREGISTERED = "451"
     NEEDMOREPARAMS = "461"
     ALREADYREGISTERED = "462"
@@ -267,6 +268,7 @@ REFUSALS: Final[Mapping[str, _Form]] = {
     "no-such-nick": _Form(Code.NOSUCHNICK, _NICK),
     "no-current-room": _Form(Code.NOSUCHCHANNEL, _ROOM),
     "not-in-room": _Form(Code.NOTONCHANNEL, _ROOM),
+    "already-there": _Form(Code.USERONCHANNEL, _NICK_AND_ROOM),
     "too-many-rooms": _Form(Code.TOOMANYCHANNELS, _ROOM),
     "rooms-full": _Form(Code.UNAVAILRESOURCE, _ROOM),
     "empty-text": _Form(Code.NOTEXTTOSEND),
