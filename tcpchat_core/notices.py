@@ -96,7 +96,8 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A room that a resumed session is in, as it is now.
 
     With `common` the session's numbers were of an earlier epoch: only those up to this one are the
-    same in both. `read` is the number up to which one of your account's devices has read it.
+    same in both. `read` is the number up to which one of your account's devices has read it;
+    `topic_nick` and `topic_at` are who has set the topic last, and when.
     """
 
     room: str
@@ -111,6 +112,8 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     private: bool = False
     kept: bool = False
     read: int = 0
+    topic_nick: str = ""
+    topic_at: int = 0
 
 
 class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,8 +177,8 @@ class Entered(NoticeBase, frozen=True):
     """You are in a room: its people (at most the first few hundred), and what was said last.
 
     `count` is how many people there are, yourself included. `again` when you were in it already,
-    and only made it the current one. `moderators` are those of the people who moderate it. `read`
-    is as in `RoomState`.
+    and only made it the current one. `moderators` are those of the people who moderate it. `read`,
+    `topic_nick` and `topic_at` are as in `RoomState`.
     """
 
     room: str
@@ -192,6 +195,8 @@ class Entered(NoticeBase, frozen=True):
     private: bool = False
     kept: bool = False
     read: int = 0
+    topic_nick: str = ""
+    topic_at: int = 0
 
 
 class Sent(NoticeBase, frozen=True):

@@ -184,4 +184,6 @@ def entered(
         room.moderator_nicks(),
         *rights.mode_fields(room),
         has_read(room, person),
+        room.topic_nick,
+        room.topic_at,
     )

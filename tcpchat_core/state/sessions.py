@@ -188,4 +188,6 @@ def _room_state(
         room.moderator_nicks(),
         *rights.mode_fields(room),
         has_read(room, person),
+        room.topic_nick,
+        room.topic_at,
     )

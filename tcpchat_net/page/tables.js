@@ -4,7 +4,7 @@
 export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]]])],
   ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
-  ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]]])],
+  ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]]])],
   ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]],["away",["str",""]],["entry",["int",0]]])],
   ["told", new Map([["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["to",["str",""]],["notice",["bool",false]],["entry",["int",0]]])],
@@ -48,7 +48,7 @@ export const NOTICES = new Map([
 export const STRUCTS = new Map([
   ["Limits", new Map([["line_bytes",["int"]],["text_chars",["int"]],["text_bytes",["int"]],["nick_chars",["int"]],["room_chars",["int"]],["topic_chars",["int"]],["rooms_per_person",["int"]],["unacknowledged",["int"]],["grace_ms",["int",0]],["flood_burst",["int",0]],["flood_rate",["int",0]]])],
   ["RoomInfo", new Map([["room",["str"]],["members",["int"]],["topic",["str",""]]])],
-  ["RoomState", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["topic",["str",""]],["common",["int?",null]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]]])],
+  ["RoomState", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["topic",["str",""]],["common",["int?",null]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]]])],
   ["RestrictionInfo", new Map([["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["reason",["str",""]]])],
   ["DeviceInfo", new Map([["number",["int"]],["at",["int"]],["name",["str",""]],["here",["bool",false]],["own",["bool",false]]])],
   ["Act", new Map([["at",["int"]],["by",["str"]],["what",["str"]],["room",["str",""]],["nick",["str",""]],["until",["int",0]],["reason",["str",""]]])],

@@ -436,6 +436,8 @@ class Model:
             private=room.private,
             kept=bool(room.owners),
             read=self._has_read(person, key),
+            topic_nick=room.topic_nick,
+            topic_at=room.topic_at,
         )
 
     def _has_read(self, person: ModelPerson, key: str) -> int:
@@ -1258,6 +1260,8 @@ class Model:
             room.private,
             bool(room.owners),
             self._has_read(person, key),
+            room.topic_nick,
+            room.topic_at,
         )
 
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:

@@ -90,10 +90,21 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ],
     ),
     (
-        notices.Entered("lobby", ("bob", "ada"), 2, 8, AT, "tea", moderators=("bob",)),
+        notices.Entered(
+            "lobby",
+            ("bob", "ada"),
+            2,
+            8,
+            AT,
+            "tea",
+            moderators=("bob",),
+            topic_nick="bob",
+            topic_at=9_999,
+        ),
         [
             f":{ADA} JOIN #lobby",
             ":tcpchat 332 ada #lobby :tea",
+            ":tcpchat 333 ada #lobby bob 9",
             ":tcpchat 353 ada = #lobby :@bob ada",
             ":tcpchat 366 ada #lobby :End of NAMES",
         ],

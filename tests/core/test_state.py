@@ -166,13 +166,24 @@ def test_who_joins_is_shown_the_room_and_the_others_are_told() -> None:
     talk.people("ada", "bob")
     talk.do(1, join("Lobby"))
     talk.do(1, events.Topic("Lobby", "tea at four", "lobby"))
+    topic_at = at(talk)
     talk.do(1, say("Lobby", "hello"))
     first = talk.began["lobby"] + 1
     hello = notices.Said("Lobby", "ada", "hello", first, at(talk))
     assert talk.do(2, join("lobby")) == {
         1: [notices.Joined("Lobby", "bob", first, at(talk))],
         2: [
-            notices.Entered("Lobby", ("ada", "bob"), 2, first, at(talk), "tea at four", (hello,)),
+            notices.Entered(
+                "Lobby",
+                ("ada", "bob"),
+                2,
+                first,
+                at(talk),
+                "tea at four",
+                (hello,),
+                topic_nick="ada",
+                topic_at=topic_at,
+            ),
         ],
     }
 
@@ -600,14 +611,13 @@ def test_a_lost_session_stays_silently_in_its_rooms() -> None:
 def test_a_resumed_session_is_told_its_rooms_and_goes_on_on_the_new_connection() -> None:
     talk = with_session()
     talk.do(1, events.Topic("lobby", "tea", "lobby"))
+    topic_at = at(talk)
     talk.do(1, events.Disconnect("connection lost"))
     last = talk.began["lobby"]
+    members = ("ada", "bob")
+    lobby = notices.RoomState("lobby", members, 2, last, "tea", topic_nick="ada", topic_at=topic_at)
     assert talk.do(3, events.Resume("s", "fresh", {"lobby": last})) == {
-        3: [
-            notices.Resumed(
-                "ada", (notices.RoomState("lobby", ("ada", "bob"), 2, last, "tea"),), "0"
-            )
-        ]
+        3: [notices.Resumed("ada", (lobby,), "0")]
     }
     assert sorted(talk.do(2, say("lobby", "hi"))) == [2, 3]
     assert talk.do(1, say("lobby", "I am nobody now")) == {}

@@ -160,13 +160,12 @@ def mask(nick: str) -> str:
     return f"{word(nick)}!*@*"
 
 
-def topic(nick: str, told: notices.TopicSet) -> bytes:
-    """The topic of a room, who set it and when."""
-    room = channel(told.room)
-    if not told.topic:
+def topic(nick: str, room: str, text: str, by: str, at: int) -> bytes:
+    """The topic of a room, who set it and when; the room is as the client is told of it."""
+    if not text:
         return numeric(Code.NOTOPIC, nick, room, text="No topic is set")
-    return numeric(Code.TOPIC, nick, room, text=told.topic) + numeric(
-        Code.TOPICWHOTIME, nick, room, told.nick, f"{max(told.at, 0) // 1_000}"
+    return numeric(Code.TOPIC, nick, room, text=text) + numeric(
+        Code.TOPICWHOTIME, nick, room, by, f"{max(at, 0) // 1_000}"
     )
 
 

@@ -255,7 +255,8 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
     room = channel(entered.room)
     lines = [_join(flavour, nick, entered.room, entered.at)]
     if entered.topic:
-        lines.append(numeric(Code.TOPIC, nick, room, text=entered.topic))
+        by, at = entered.topic_nick, entered.topic_at
+        lines.append(answers.topic(nick, room, entered.topic, by, at))
     if options.implicit_names:
         ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
         is_private = entered.private
@@ -338,8 +339,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
             return answers.person_info(nick, notice, how or _USUAL)
         case notices.HelpText():
             return answers.help_lines(nick, notice, how or _USUAL)
-        case notices.TopicSet() if how is not None:
-            return answers.topic(nick, notice)
+        case notices.TopicSet(room, topic, by, at=at) if how is not None:
+            return answers.topic(nick, channel(room), topic, by, at)
         case notices.TopicSet(room, topic, by, at=at):
             tags = time_tag(at) if flavour.tags else ""
             return line(person(by), "TOPIC", channel(room), text=topic, tags=tags)
