@@ -318,10 +318,12 @@ class Quit(EventBase, frozen=True):
 class Open(EventBase, frozen=True):
     """Begin without a session. Not on any wire: what a dialect without sessions makes of a line.
 
-    `password` is what was typed when the server asked for its own.
+    `password` is what was typed when the server asked for its own. `is_only_try` is whether the
+    peer has no other to say, so that who is refused is sent away.
     """
 
     password: bytes = b""
+    is_only_try: bool = False
 
 
 # ── What befalls a connection ────────────────────────────────────────────────────────────────

@@ -407,12 +407,18 @@ class Intake:
                 self._answers.give(connection, item, now, effects)
             case Hangup():
                 self._hang_up(connection, item, now, proposals, effects)
-            case events.Open(password):
-                if self._is_admitted(connection, password, now, proposals, effects):
+            case events.Open(password, is_only_try):
+                refused = self._why_not_admitted(connection, password, now)
+                if refused is None:
                     self._open(connection, _connect(connection), proposals)
+                else:
+                    self._refuse(connection, refused, now, effects, is_last=is_only_try)
             case events.Hello(password=password):
-                if self._is_admitted(connection, password.encode(), now, proposals, effects):
+                refused = self._why_not_admitted(connection, password.encode(), now)
+                if refused is None:
                     self._hello(connection, item, proposals)
+                else:
+                    self._refuse(connection, refused, now, effects)
             case Rejected() if connection.is_admitted:
                 self._answers.give(connection, item, now, effects)
             case _ if connection.is_admitted:
@@ -447,31 +453,38 @@ class Intake:
         )
         self._open(connection, resume, proposals)
 
-    def _is_admitted(
-        self,
-        connection: Connection,
-        password: bytes,
-        now: int,
-        proposals: _Proposals,
-        effects: list[Effect],
-    ) -> bool:
-        """Whether a peer may talk, by what it has said."""
+    def _why_not_admitted(
+        self, connection: Connection, password: bytes, now: int
+    ) -> Rejected | Hangup | None:
+        """Why a peer may not talk, by what it has said; None when it may."""
         if connection.is_admitted:
-            return True
+            return None
         if not password:
-            self._answers.give(connection, password_is_needed(), now, effects)
-            return False
+            return password_is_needed()
         if self._access.admits(connection, password, now):
             assert connection.reader is not None, "it has said something"
             connection.reader.admitted()
-            return True
+            return None
         if connection.failures >= MAX_PASSWORD_FAILURES:
-            hangup = Hangup("three passwords were wrong")
-            self._hang_up(connection, hangup, now, proposals, effects)
-        else:
-            wrong = Rejected("wrong-password", "that is not this server's password", "hello")
-            self._answers.give(connection, wrong, now, effects)
-        return False
+            return Hangup("three passwords were wrong")
+        return Rejected("wrong-password", "that is not this server's password", "hello")
+
+    def _refuse(
+        self,
+        connection: Connection,
+        refused: Rejected | Hangup,
+        now: int,
+        effects: list[Effect],
+        *,
+        is_last: bool = False,
+    ) -> None:
+        """Say why a peer may not talk; `is_last` ends it by that."""
+        if isinstance(refused, Rejected):
+            self._answers.give(connection, refused, now, effects)
+            if not is_last:
+                return
+            refused = Hangup(refused.text)
+        self._hang_up(connection, refused, now, [], effects)  # it is not open: nothing is proposed
 
     def _hang_up(
         self,

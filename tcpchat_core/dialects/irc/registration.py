@@ -190,7 +190,8 @@ class Registration:
         if self._has_opened:
             return []
         self._has_opened = True
-        return [Open(self._password.encode() if self.needs_password else b"")]
+        password = self._password.encode() if self.needs_password else b""
+        return [Open(password, is_only_try=True)]
 
     # ── What the client is told ──────────────────────────────────────────────────────────────
 
