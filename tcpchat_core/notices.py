@@ -130,8 +130,8 @@ class Welcome(NoticeBase, frozen=True):
     """You are connected, in a session of your own; `token` resumes it.
 
     The state fills in `nick`, `epoch` and `account` (whose device this is; "" for a guest), the
-    server the rest. Numbers (`seq`) of one epoch say
-    nothing about another's.
+    server the rest; `people` is how many are connected, on all nodes, each device for itself.
+    Numbers (`seq`) of one epoch say nothing about another's.
     """
 
     nick: str
@@ -142,6 +142,7 @@ class Welcome(NoticeBase, frozen=True):
     motd: tuple[str, ...] = ()
     limits: Limits | None = None
     account: str = ""
+    people: int = 0
 
 
 class Joined(NoticeBase, frozen=True):
@@ -432,10 +433,13 @@ class Gone(NoticeBase, frozen=True):
 
 
 class RoomList(NoticeBase, frozen=True, tag="rooms"):
-    """The rooms there are, fullest first; `more` counts those that did not fit."""
+    """The rooms there are, fullest first; `more` counts those that did not fit. `people` is as in
+    `Welcome`.
+    """
 
     rooms: tuple[RoomInfo, ...]
     more: int = 0
+    people: int = 0
 
 
 class Members(NoticeBase, frozen=True, tag="who"):

@@ -496,6 +496,7 @@ class ServerProtocol:
             token=connection.token if connection.sessions else "",
             motd=self._motd,
             limits=self._told_limits,
+            people=self.state.people,
         )
 
 

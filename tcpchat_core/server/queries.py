@@ -192,4 +192,4 @@ def room_list(state: ChatState, limit: int, person: Person | None = None) -> not
     ]
     shown = heapq.nsmallest(limit, rooms, key=lambda room: (-len(room.members), room.key))
     infos = tuple(notices.RoomInfo(room.name, len(room.members), room.topic) for room in shown)
-    return notices.RoomList(infos, len(rooms) - len(infos))
+    return notices.RoomList(infos, len(rooms) - len(infos), state.people)

@@ -1291,7 +1291,8 @@ class Model:
                     tuple(
                         RoomInfo(room.name, len(room.members), room.topic)
                         for room in map(self.rooms.__getitem__, order)
-                    )
+                    ),
+                    people=sum(not person.away for person in self.people),
                 )
             case events.Whois(_, key):
                 return self._whois(conn, key)

@@ -327,6 +327,13 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("PING x", [":tcpchat PONG tcpchat :x"]),
         (":ada ping :x y", [":tcpchat PONG tcpchat :x y"]),
         ("PONG x", []),
+        (
+            "LUSERS",
+            [
+                ":tcpchat 251 ada :There are 0 users and 4 invisible on 1 servers",
+                ":tcpchat 255 ada :I have 4 clients and 1 servers",
+            ],
+        ),
         ("MOTD", [":tcpchat 422 ada :There is no message of the day"]),
         ("TIME", [":tcpchat 391 ada tcpchat :take server-time: each message tells its own"]),
         ("HELP zed", [":tcpchat 524 ada zed :there is no command /zed; /help lists the commands"]),
@@ -351,7 +358,6 @@ def test_a_command_is_answered_to_who_gave_it(line: str, told: list[str]) -> Non
         ("LIST #hall", ["321", "322", "323"]),
         ("LIST #tea", ["321", "323"]),
         ("MODE #hall", ["324"]),
-        ("LUSERS", ["251", "255"]),
         ("VERSION", ["351", "005", "005"]),
         ("INFO", ["371", "374"]),
         ("HELP join", ["704", "705", "705", "706"]),

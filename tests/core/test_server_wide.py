@@ -442,4 +442,4 @@ def test_where_only_accounts_talk_a_guest_does_not_see_which_rooms_there_are() -
     assert refusals(server.told(1)) == ["no-right"]
     server.ask(1, events.Claim("zoe"), events.Join("lobby"), events.Rooms())
     listed = server.told(1)[-1]
-    assert listed == notices.RoomList((notices.RoomInfo("lobby", 1, ""),), 0)
+    assert listed == notices.RoomList((notices.RoomInfo("lobby", 1, ""),), people=1)

@@ -502,7 +502,7 @@ def test_rooms_are_listed_fullest_first_then_by_name_and_the_rest_is_counted() -
     talk.do(2, join("tea"))
     talk.do(2, events.Topic("tea", "at four", "tea"))
     assert room_list(talk.state, 2) == notices.RoomList(
-        (notices.RoomInfo("tea", 2, "at four"), notices.RoomInfo("den", 1)), more=1
+        (notices.RoomInfo("tea", 2, "at four"), notices.RoomInfo("den", 1)), more=1, people=2
     )
     assert room_list(talk.state, 3).more == 0
 

@@ -20,7 +20,6 @@ from tcpchat_core.dialects.irc.numerics import (
     MAX_TARGETS,
     Code,
     isupport,
-    lusers,
     motd,
     numeric,
 )
@@ -389,8 +388,8 @@ def _motd(client: Client, _params: list[str]) -> list[Item]:
     return [Reply(motd(client.nick, client.welcome.motd))]
 
 
-def _lusers(client: Client, _params: list[str]) -> list[Item]:
-    return [Reply(lusers(client.nick))]
+def _lusers(_client: Client, _params: list[str]) -> list[Item]:
+    return [Asked(events.Rooms(), How("LUSERS"))]
 
 
 def _version(client: Client, _params: list[str]) -> list[Item]:

@@ -138,7 +138,7 @@ def welcome(nick: str, welcome: Welcome) -> bytes:
             numeric(Code.CREATED, nick, text="This server does not say since when it runs"),
             numeric(Code.MYINFO, nick, SERVER, version, "i", _MODE_LETTERS, _PARAMETER_LETTERS),
             isupport(nick, welcome),
-            lusers(nick),
+            lusers(nick, welcome.people),
             motd(nick, welcome.motd),
         ]
     )
@@ -203,11 +203,13 @@ def _limit_tokens(limits: Limits) -> tuple[str, ...]:
     )
 
 
-def lusers(nick: str) -> bytes:
-    """How many there are: a server knows rooms, and LIST tells their people."""
-    return numeric(
-        Code.LUSERCLIENT, nick, text="People here are counted by rooms, as LIST shows them"
-    ) + numeric(Code.LUSERME, nick, text="You are one of them, on one of its servers")
+def lusers(nick: str, people: int) -> bytes:
+    """How many are connected. All of them are invisible to who shares no room with them, and all
+    servers are one.
+    """
+    users = f"There are 0 users and {people} invisible on 1 servers"
+    here = f"I have {people} clients and 1 servers"
+    return numeric(Code.LUSERCLIENT, nick, text=users) + numeric(Code.LUSERME, nick, text=here)
 
 
 def motd(nick: str, lines: tuple[str, ...]) -> bytes:
