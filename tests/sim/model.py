@@ -428,6 +428,8 @@ def as_told(notice: Notice) -> Notice | None:
                 private=notice.private,
                 kept=notice.kept,
                 read=notice.read,
+                topic_nick=notice.topic_nick,
+                topic_at=notice.topic_at,
             )
         case notices.Resumed(nick, rooms):
             states = [msgspec.structs.replace(room, common=None) for room in rooms]
