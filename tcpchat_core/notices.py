@@ -146,12 +146,13 @@ class Welcome(NoticeBase, frozen=True):
 
 
 class Joined(NoticeBase, frozen=True):
-    """Somebody else came into a room."""
+    """Somebody else came into a room; `account` is whose account that is, "" for a guest."""
 
     room: str
     nick: str
     seq: int
     at: int
+    account: str = ""
 
 
 class Said(NoticeBase, frozen=True):

@@ -64,7 +64,8 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
             return [rejected(person, *refused, "join")]
         more = rights.taken_for_another(tables, room, person, at)
     room.add(person, speaks=event.roles)
-    joined = notices.Joined(room.name, person.nick, room.seq, at)
+    account = person.account.nick if person.account is not None else ""
+    joined = notices.Joined(room.name, person.nick, room.seq, at, account)
     told = entered(tables, room, person, at)
     actions: list[Action] = [
         Enter(room.audience, person.conn),

@@ -3,7 +3,7 @@
 // By type: each field's kind, and its default if it has one.
 export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]],["people",["int",0]]])],
-  ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
+  ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]],["account",["str",""]]])],
   ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]]])],
   ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]],["away",["str",""]],["entry",["int",0]]])],

@@ -409,7 +409,8 @@ class Model:
         entered = self._entered(person, room.key, entry.at, again=again)
         if again:
             return {person.conn: [entered]}
-        news = notices.Joined(there.name, person.name.text, there.seq, entry.at)
+        account = "" if person.account is None else person.account.name.text
+        news = notices.Joined(there.name, person.name.text, there.seq, entry.at, account)
         others = told_to(there.devices, news)
         if person.absent and not self._speaks(person, room.key, entry.at):
             away = notices.AwaySet(person.name.text, person.absent)

@@ -283,6 +283,19 @@ def test_who_was_somebody_as_a_person_before_it_spoke_irc_is_so_still() -> None:
     assert memory.say(1, *pieces(f"\0ada\0{TOKEN}")) == SIGNED_IN
 
 
+def test_whose_account_it_is_that_comes_in_is_told_to_who_has_asked_for_it() -> None:
+    memory = Accounts()
+    memory.register(1, "bob", "extended-join")
+    memory.say(1, "JOIN #hall")
+    memory.register(2, "cleo", "extended-join")
+    memory.sign_in(2, "", "ada", TOKEN)
+    joined = ":ada!~u@tcpchat JOIN #hall ada :ada"
+    assert memory.say(2, "JOIN #hall")[0] == joined
+    memory.register(3, "dora")
+    memory.say(3, "JOIN #hall")
+    assert memory.lines(1) == [joined, ":dora!~u@tcpchat JOIN #hall * :dora"]
+
+
 # ── The exchange ─────────────────────────────────────────────────────────────────────────────
 
 MALFORMED = ":tcpchat 904 * :say an account and its secret, in Base64"

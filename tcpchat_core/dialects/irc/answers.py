@@ -25,13 +25,16 @@ _ANY_SERVER: Final = "*"
 
 
 class Options(NamedTuple):
-    """What a client has asked for that changes nothing but its own answers."""
+    """What a client has asked for that changes nothing but its own answers, and whose account it
+    has.
+    """
 
     multi_prefix: bool = False
     userhost_in_names: bool = False
     implicit_names: bool = True
     echo_message: bool = False
     standard_replies: bool = False
+    account: str = ""
 
 
 class Ranks(NamedTuple):

@@ -100,7 +100,7 @@ class Irc(Flavour, frozen=True):
 
 _NOBODYS_OPTIONS: Final = Options()
 
-# As which the others are told of somebody who has no account, or may have one.
+# As which somebody is told who has no account.
 _NO_ACCOUNT: Final = "*"
 
 
@@ -242,10 +242,12 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
 # ── Coming and going ─────────────────────────────────────────────────────────────────────────
 
 
-def _join(flavour: Irc, nick: str, room: str, at: int) -> bytes:
+def _join(flavour: Irc, nick: str, room: str, at: int, account: str) -> bytes:
     tags = time_tag(at) if flavour.tags else ""
     if flavour.extended_join:
-        return line(person(nick), "JOIN", channel(room), _NO_ACCOUNT, text=nick, tags=tags)
+        return line(
+            person(nick), "JOIN", channel(room), account or _NO_ACCOUNT, text=nick, tags=tags
+        )
     return line(person(nick), "JOIN", channel(room), tags=tags)
 
 
@@ -253,7 +255,7 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
     if entered.again:
         return b""  # IRC knows no room that is the current one
     room = channel(entered.room)
-    lines = [_join(flavour, nick, entered.room, entered.at)]
+    lines = [_join(flavour, nick, entered.room, entered.at, options.account)]
     if entered.topic:
         by, at = entered.topic_nick, entered.topic_at
         lines.append(answers.topic(nick, room, entered.topic, by, at))
@@ -273,8 +275,8 @@ _CameOrWent = notices.Joined | notices.Left | notices.Gone | notices.Renamed
 
 def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
     match notice:
-        case notices.Joined(room, nick, _, at):
-            return _join(flavour, nick, room, at)
+        case notices.Joined(room, nick, _, at, account):
+            return _join(flavour, nick, room, at, account)
         case notices.Renamed(old, new):  # nothing is told of who asked for the nick it has
             return line(person(old), "NICK", new) if old != new else b""
         case notices.Gone(nick, reason):

@@ -153,7 +153,7 @@ class IrcReader(LineReader):
     def _written(self, nick: str, notice: Notice, request: object) -> bytes:
         self._note(notice)
         registration = self._registration
-        options = registration.capabilities.options
+        options = registration.capabilities.options._replace(account=self._client.account)
         assert isinstance(self.flavour, Irc), "it is one of the capabilities"
         written = encode_answer(self.flavour, options, nick, notice, request)
         if registration.stage is Stage.REGISTERED:
