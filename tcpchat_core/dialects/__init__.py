@@ -103,6 +103,10 @@ CLOSED_THE_PAGE: Final = "closed the page"
 Item: TypeAlias = Request | Open | Rejected | Reply | Hangup | Asked | Wait | Then
 
 
+# Writes what one person is told: its nick, the notice, and what it answers.
+Encoder: TypeAlias = Callable[[str, Notice, object], bytes]
+
+
 class Reader(Protocol):
     """One connection's side of a dialect that is stateful: bytes in, requests out.
 
@@ -139,6 +143,11 @@ class Reader(Protocol):
 
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
         """What the peer alone is told, as in `Flavour`; `request` may be the `how` of `Asked`."""
+
+    def encoder(self) -> Encoder:
+        """`encode_for` as it is now, for what is long, and written when the peer takes it: behind
+        it is said what was told later, perhaps in another way.
+        """
 
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """What the peer is told in the place of the `notice` that all others are, as an author."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tcpchat_core.dialects import Flavour, Hangup, Item
+from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item
 from tcpchat_core.framing import MAX_LINE_BYTES, TOO_LONG, LineBuffer, TooLong
 from tcpchat_core.notices import Notice, Rejected
 
@@ -38,6 +38,10 @@ class LineReader:
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
         """What the peer alone is told: nothing but the flavour says how."""
         return self.flavour.encode_for(nick, notice, request)
+
+    def encoder(self) -> Encoder:
+        """The same, for what is written later."""
+        return self.flavour.encode_for
 
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """What the peer is told as an author."""

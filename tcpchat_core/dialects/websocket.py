@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from tcpchat_core.dialects import CLOSED_THE_PAGE, MAX_FIRST_BYTES, Flavour, Hangup, Item, Reply
+from tcpchat_core.dialects import (
+    CLOSED_THE_PAGE,
+    MAX_FIRST_BYTES,
+    Encoder,
+    Flavour,
+    Hangup,
+    Item,
+    Reply,
+)
 from tcpchat_core.dialects.frames import (
     CloseCode,
     End,
@@ -81,6 +89,10 @@ class WebSocketReader:
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
         """What the peer alone is told: nothing but the flavour says how."""
         return self.flavour.encode_for(nick, notice, request)
+
+    def encoder(self) -> Encoder:
+        """The same, for what is written later."""
+        return self.flavour.encode_for
 
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """What the peer is told as an author."""

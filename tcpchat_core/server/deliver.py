@@ -17,7 +17,7 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Flavour, Reader
+from tcpchat_core.dialects import Encoder, Flavour, Reader
 from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Send, Stream
 from tcpchat_core.events import Entry, Request
 from tcpchat_core.notices import Notice, Said
@@ -221,10 +221,10 @@ class Delivery:
 
         Who has been put out of a room by then is told nothing of it any more.
         """
-        reader, nick = _reader(connection), self._nick(connection)
+        encode, nick = _reader(connection).encoder(), self._nick(connection)
         # The same person, also when it speaks on another connection by then.
         person = self._state.person(connection.conn)
-        return _pieces(reader, nick, told, request, person)
+        return _pieces(encode, nick, told, request, person)
 
     def _nick(self, connection: Connection) -> str:
         person = self._state.person(connection.conn)
@@ -238,7 +238,7 @@ def _reader(connection: Connection) -> Reader:
 
 
 def _pieces(
-    reader: Reader,
+    encode: Encoder,
     nick: str,
     told: Iterable[Notice],
     request: Request | object,
@@ -248,10 +248,10 @@ def _pieces(
     size = 0
     for notice in told:
         if person is None or person.put_out is None or not _is_of(notice, person.put_out):
-            data = reader.encode_for(nick, notice, request)
+            data = encode(nick, notice, request)
         elif isinstance(notice, _OF_ROOM):
             refused = not_in_room(str(notice.__struct_config__.tag), notice.room)
-            data = reader.encode_for(nick, refused, request)
+            data = encode(nick, refused, request)
         else:
             continue
         piece.append(data)

@@ -86,16 +86,18 @@ def test_the_quick_form_lets_browsers_in_alone_and_among_others(tmp_path: Path) 
 
 def test_the_quick_form_lets_irc_clients_in_alone_and_among_others(tmp_path: Path) -> None:
     ours = {
-        "irc-hall": "tcpchat-irc",
-        "irc-hall-tags": "tcpchat-irc-tags",
-        "irc-hall-mixed": "tcpchat-irc-mixed",
-        "irc-join-storm": "tcpchat-irc",
+        "irc-hall": ["tcpchat-irc"],
+        "irc-hall-tags": ["tcpchat-irc-tags"],
+        "irc-hall-mixed": ["tcpchat-irc-mixed"],
+        "irc-join-storm": ["tcpchat-irc", "tcpchat-irc-tags"],
     }
     done = run_suite(tmp_path, "--quick", *ours)
     assert done.returncode == 0, done.stdout + done.stderr
     report = report_in(tmp_path)
+    assert [workload.name for workload in report.workloads] == [*ours]
     for workload in report.workloads:
-        assert [one.system for one in workload.systems] == ["tcpchat", ours[workload.name]]
+        systems = [one.system for one in workload.systems]
+        assert systems == ["tcpchat", *ours[workload.name]]
         for one in workload.systems:
             assert (one.faults, one.trouble) == ({}, [])
             assert bool(one.delivered) == (workload.name != "irc-join-storm")

@@ -11,6 +11,7 @@ from tcpchat_core.dialects import MAX_FIRST_BYTES, choose
 from tcpchat_core.dialects.jsonl import Json, JsonLines
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.dialects.plain import PlainText
+from tcpchat_core.effects import Stream
 from tcpchat_core.server import DIALECTS
 from tests.core.harness import HELLO, MemoryServer, join, split_at
 from tests.core.strategies import CUTS
@@ -103,6 +104,17 @@ def test_whatever_the_flavours_in_a_room_everybody_is_told_everything_once(
     assert [line for line in said if line.isdigit()] == [str(mark) for mark in marks]
     ticks = [frame for frame in frames(memory, 1) if '"tick"' in frame]
     assert len(ticks) == len(said) - len(marks)
+
+
+def test_what_is_long_is_written_as_it_was_told_though_the_peer_takes_it_later() -> None:
+    memory = talking()
+    (long,) = [
+        effect
+        for effect in memory.protocol.receive_data(1, netstring(b"/who"), now=0)
+        if isinstance(effect, Stream)
+    ]
+    memory.send(1, netstring(b".mark 7"))
+    assert b"".join(long.pieces).partition(b":")[2].startswith(b'0 guest-1 {"type":"who"')
 
 
 def test_a_flavour_with_nobody_left_in_a_room_is_not_encoded_any_more() -> None:

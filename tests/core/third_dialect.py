@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tcpchat_core.dialects import Asked, Flavour, Hangup, Item, Reply, Wait
+from tcpchat_core.dialects import Asked, Encoder, Flavour, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.dialects.plain import decode_line
 from tcpchat_core.events import Open
@@ -89,6 +89,11 @@ class NetstringReader:
         """The flavour says how."""
         self.told += 1
         return self.flavour.encode_for(nick, notice, request)
+
+    def encoder(self) -> Encoder:
+        """The same, for what is written later."""
+        self.told += 1
+        return self.flavour.encode_for
 
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """The flavour says how."""

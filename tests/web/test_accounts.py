@@ -333,7 +333,7 @@ def test_lists_are_shown_where_one_asks(site: Site, people: People, tmp_path: Pa
     say(ada, "/keep")
     notes(ada, "lobby is kept now, says ada")
     say(ada, "/who")
-    notes(ada, "1 in lobby: ada. Owners: ada. Moderators: ada")
+    notes(ada, "1 in lobby: ada. Owners: ada. Moderators: ada. It is kept")
     say(ada, "/bans --server")
     notes(ada, "nobody is banned from this server, or muted there")
     with Program(site.address, "troll", "den") as troll:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from tcpchat_core import notices
-from tcpchat_core.dialects import Flavour, Hangup, Item, Reply, Then, Wait
+from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.commands import Client, items_of
-from tcpchat_core.dialects.irc.encode import Irc, encode_answer
+from tcpchat_core.dialects.irc.encode import Irc, Options, encode_answer
 from tcpchat_core.dialects.irc.labels import Labels, label_of
 from tcpchat_core.dialects.irc.numerics import Code, fail
 from tcpchat_core.dialects.irc.parse import Message, parse
@@ -150,12 +150,29 @@ class IrcReader(LineReader):
         """What the peer alone is told. Until it is registered, that has an order of its own."""
         return self._labels.told(notice, request, self._written(nick, notice, request))
 
+    def encoder(self) -> Encoder:
+        """The same, for what is written later: for who is registered, and only lists are long."""
+        flavour, options, labels = self._irc, self._options, self._labels
+
+        def encode(nick: str, notice: Notice, request: object) -> bytes:
+            written = encode_answer(flavour, options, nick, notice, request)
+            return labels.told(notice, request, written)
+
+        return encode
+
+    @property
+    def _irc(self) -> Irc:
+        assert isinstance(self.flavour, Irc), "it is one of the capabilities"
+        return self.flavour
+
+    @property
+    def _options(self) -> Options:
+        return self._registration.capabilities.options._replace(account=self._client.account)
+
     def _written(self, nick: str, notice: Notice, request: object) -> bytes:
         self._note(notice)
         registration = self._registration
-        options = registration.capabilities.options._replace(account=self._client.account)
-        assert isinstance(self.flavour, Irc), "it is one of the capabilities"
-        written = encode_answer(self.flavour, options, nick, notice, request)
+        written = encode_answer(self._irc, self._options, nick, notice, request)
         if registration.stage is Stage.REGISTERED:
             return written
         return registration.told(nick, notice, written)
