@@ -28,6 +28,9 @@ import msgspec
 _MAX_NUMBER: Final = 2**53
 Number = Annotated[int, msgspec.Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
 
+# How many messages are given at a time: a hundred screens are enough to begin with.
+MAX_MESSAGES: Final = 500
+
 # What somebody may be in a room, and what somebody may be kept from there.
 RoomRole: TypeAlias = Literal["member", "moderator", "owner"]
 Restraint: TypeAlias = Literal["ban", "mute"]

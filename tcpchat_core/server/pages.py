@@ -14,17 +14,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final
 
 from tcpchat_core.archive import Moment, Page, Place
-from tcpchat_core.events import History
+from tcpchat_core.events import MAX_MESSAGES, History
 from tcpchat_core.notices import HistoryPage, Said
 from tcpchat_core.server.connection import Found, Wanted
 from tcpchat_core.server.rate import ITEMS_A_LINE, LOOK_LINES
 from tcpchat_core.state import Room
-
-# How many messages are given at a time: a hundred screens are enough to begin with.
-MAX_MESSAGES: Final = 500
 
 _at = attrgetter("at")
 

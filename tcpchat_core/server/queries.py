@@ -9,10 +9,10 @@ from typing import Final, assert_never
 from tcpchat_core import events, notices
 from tcpchat_core.archive import Matches, Moment, Place
 from tcpchat_core.commands import help_lines
-from tcpchat_core.events import Query
+from tcpchat_core.events import MAX_MESSAGES, Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Found, Wanted
-from tcpchat_core.server.pages import MAX_MESSAGES, page, with_moment, with_page
+from tcpchat_core.server.pages import page, with_moment, with_page
 from tcpchat_core.server.rate import ITEMS_A_LINE, LOOK_LINES
 from tcpchat_core.state import ChatState, Person, Room
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room

@@ -426,8 +426,8 @@ def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
 
 
 OFFER = (
-    ":tcpchat CAP * LS :away-notify batch cap-notify echo-message extended-join labeled-response"
-    " message-tags multi-prefix no-implicit-names sasl server-time"
+    ":tcpchat CAP * LS :away-notify batch cap-notify draft/chathistory echo-message extended-join"
+    " labeled-response message-tags multi-prefix no-implicit-names sasl server-time"
     " standard-replies userhost-in-names"
 )
 OFFER_302 = OFFER.replace(" sasl ", " sasl=PLAIN ")

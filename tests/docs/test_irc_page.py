@@ -15,7 +15,9 @@ from tests.docs.pages import code_blocks, read, sections, table
 PAGE = sections(read("docs/irc.md"), 2)
 
 # As a client of a server without limits is told them.
-[TOKENS] = told(isupport("ada", notices.Welcome("ada", "0")))
+TOKENS = [
+    token for line in told(isupport("ada", notices.Welcome("ada", "0"))) for token in line.params
+]
 
 
 def test_the_conversation_is_what_happens() -> None:
@@ -40,8 +42,8 @@ def test_the_table_of_capabilities_is_the_dialects_own() -> None:
 
 
 def test_the_modes_of_the_page_are_those_that_clients_are_told() -> None:
-    [modes] = [token for token in TOKENS.params if token.startswith("CHANMODES=")]
-    [ranks] = [token for token in TOKENS.params if token.startswith("PREFIX=")]
+    [modes] = [token for token in TOKENS if token.startswith("CHANMODES=")]
+    [ranks] = [token for token in TOKENS if token.startswith("PREFIX=")]
     letters = set(modes.partition("=")[2]) - {","} | set("qo")
     assert ranks == "PREFIX=(qo)~@"
     shown = re.findall(r"`\+(\w)", " ".join(row[0] for row in table(PAGE["Modes"])))

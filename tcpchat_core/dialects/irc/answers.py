@@ -34,6 +34,8 @@ class Options(NamedTuple):
     implicit_names: bool = True
     echo_message: bool = False
     standard_replies: bool = False
+    batch: bool = False
+    chathistory: bool = False
     account: str = ""
 
 

@@ -9,12 +9,46 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tcpchat_core.notices import HistoryPage, Rejected
+
+
+class Span(NamedTuple):
+    """What is wanted of answers: those between two times, at most so many, from the first time on;
+    which may be the later one.
+    """
+
+    first: int
+    second: int
+    limit: int
+
+
+class Gathering:
+    """Several questions that one line asks, which are answered together, with the last."""
+
+    __slots__ = ("_missing", "pages", "refused", "span")
+
+    def __init__(self, questions: int, span: Span | None = None) -> None:
+        self._missing = questions
+        self.span = span
+        self.pages: list[HistoryPage] = []
+        self.refused: list[Rejected] = []
+
+    def add(self, answer: HistoryPage | Rejected) -> bool:
+        """Take the answer to one of them. Returns whether it was the last."""
+        if isinstance(answer, Rejected):
+            self.refused.append(answer)
+        else:
+            self.pages.append(answer)
+        self._missing -= 1
+        return not self._missing
+
 
 class How(NamedTuple):
     """The command, in upper case, and its target as the client wrote it.
 
     `fields` and `token` are those of an extended WHO (`WHO #hall %tcn,42`), in the order in which
-    they were asked for. `label` and `batch` are those of `labels.py`.
+    they were asked for. `label` and `batch` are those of `labels.py`, `subcommand` and `gathering`
+    of `chathistory.py`.
     """
 
     command: str
@@ -23,3 +57,5 @@ class How(NamedTuple):
     token: str = ""
     label: str = ""
     batch: str = ""
+    subcommand: str = ""
+    gathering: Gathering | None = None

@@ -21,6 +21,7 @@ OFFERED: Final = (
     "away-notify",
     "batch",
     "cap-notify",
+    "draft/chathistory",
     "echo-message",
     "extended-join",
     "labeled-response",
@@ -95,6 +96,8 @@ class Capabilities:
             implicit_names="no-implicit-names" not in self._enabled,
             echo_message="echo-message" in self._enabled,
             standard_replies="standard-replies" in self._enabled,
+            batch="batch" in self._enabled,
+            chathistory="draft/chathistory" in self._enabled,
         )
         return True
 

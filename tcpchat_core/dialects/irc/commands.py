@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core import events
 from tcpchat_core.dialects import Asked, Item, Reply, Wait
+from tcpchat_core.dialects.irc import chathistory
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.numerics import (
     MAX_MODES,
@@ -48,12 +49,13 @@ _WHOX: Final = re.compile(r"[^%]*%([A-Za-z]*)(?:,([0-9]{1,3}))?")
 class Client:
     """Who says it."""
 
-    __slots__ = ("account", "nick", "rooms", "welcome")
+    __slots__ = ("account", "nick", "rooms", "takes_batches", "welcome")
 
     def __init__(self) -> None:
         self.account = ""  # whose it is; "" for a guest
         self.nick = ""
         self.rooms: dict[str, None] = {}  # that it is in, by name
+        self.takes_batches = False
         self.welcome = Welcome("", "")
 
     def reply(self, code: str, *words: str, text: str) -> Reply:
@@ -185,6 +187,15 @@ def _list(_client: Client, params: list[str]) -> list[Item]:
     # Other words are conditions on what is listed, which a server may leave to the client.
     target = params[0] if params and _is_room(params[0]) else ""
     return [Asked(events.Rooms(), How("LIST", target))]
+
+
+def _chathistory(client: Client, params: list[str]) -> list[Item]:
+    return chathistory.items(
+        params,
+        epoch=client.welcome.epoch,
+        rooms=client.rooms,
+        is_batch=client.takes_batches,
+    )
 
 
 def _kick(client: Client, params: list[str]) -> list[Item]:
@@ -431,6 +442,7 @@ _EXPLAINED: Final = {
 # stands in it is for clients alone, and nothing of that is passed on.
 COMMANDS: Final = {
     "AWAY": Command(_away),
+    "CHATHISTORY": Command(_chathistory),
     "HELP": Command(_help),
     "HELPOP": Command(_help),
     "INFO": Command(_info),

@@ -11,14 +11,13 @@ Rules:
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, assert_never
 
 from tcpchat_core import events, notices
 from tcpchat_core.dialects import Flavour
-from tcpchat_core.dialects.irc import answers
+from tcpchat_core.dialects.irc import answers, chathistory
 from tcpchat_core.dialects.irc.answers import Options, Ranks
-from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.asked import Gathering, How
 from tcpchat_core.dialects.irc.numerics import (
     Code,
     isupport,
@@ -31,11 +30,11 @@ from tcpchat_core.dialects.irc.numerics import (
 from tcpchat_core.dialects.irc.wire import (
     SERVER,
     channel,
+    id_parts,
     line,
     person,
     said_lines,
     said_opening,
-    tag_value,
     time_tag,
 )
 from tcpchat_core.dialects.plain import (
@@ -46,7 +45,6 @@ from tcpchat_core.dialects.plain import (
     told_lines,
     utc_time,
 )
-from tcpchat_core.names import Name, room_name
 from tcpchat_core.notices import Notice, Said
 
 __all__ = [
@@ -122,6 +120,10 @@ def encode_answer(
             return _entered(flavour, options, nick, notice)
         case notices.Welcome():
             return welcome(notice.nick, notice)
+        case notices.HistoryPage() | notices.Rejected() if (
+            isinstance(request, How) and request.gathering is not None
+        ):
+            return _history(flavour, options, notice, request, request.gathering)
         case notices.Rejected():
             standard = options.standard_replies
             return refusal(nick, notice, request, standard_replies=standard)
@@ -194,11 +196,30 @@ def _said_before(flavour: Irc, said: Said) -> bytes:
     return _said(flavour, said, "" if flavour.tags else f"[{utc_time(said.at)}] ")
 
 
+def _history(
+    flavour: Irc,
+    options: Options,
+    notice: notices.HistoryPage | notices.Rejected,
+    how: How,
+    gathering: Gathering,
+) -> bytes:
+    """What CHATHISTORY is answered, as soon as all of it is known."""
+    if not gathering.add(notice):
+        return b""
+    if refused := chathistory.refusal(how, gathering):
+        return refused
+    if gathering.span is not None:
+        return chathistory.targets(gathering, gathering.span, is_batch=options.batch)
+    messages = [each for page in gathering.pages for each in page.messages]
+    said = b"".join([_said_before(flavour, each) for each in messages])
+    return chathistory.messages(channel(gathering.pages[0].room), said, is_batch=options.batch)
+
+
 def _tags(flavour: Irc, said: Said) -> str:
     time = time_tag(said.at)
     if flavour.tags < TIME_AND_MSGID:
         return time
-    before, after = _id_parts(flavour.epoch, said.room)
+    before, after = id_parts(flavour.epoch, said.room)
     return f"@msgid={before}{said.seq}{after};{time[1:]}"
 
 
@@ -206,15 +227,8 @@ def _id(flavour: Irc, said: Said) -> str:
     """What names a message, and is the same for everybody: `<epoch>.<seq>.<key of the room>`."""
     if flavour.tags < TIME_AND_MSGID:
         return ""
-    before, after = _id_parts(flavour.epoch, said.room)
+    before, after = id_parts(flavour.epoch, said.room)
     return f"{before}{said.seq}{after}"
-
-
-@lru_cache(maxsize=4_096)  # rooms are few, and come again with every message
-def _id_parts(epoch: str, room: str) -> tuple[str, str]:
-    name = room_name(room)
-    key = name.key if isinstance(name, Name) else room
-    return f"{tag_value(epoch)}.", f".{tag_value(key)}"
 
 
 def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
@@ -266,7 +280,8 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
         if (more := entered.count - len(entered.members)) > 0:
             text = f"… and {more} more; NAMES lists them all"
             lines.append(line(SERVER, "NOTICE", room, text=text))
-    lines += [_said_before(flavour, each) for each in entered.history]
+    if not options.chathistory:  # else the client asks for what it lacks
+        lines += [_said_before(flavour, each) for each in entered.history]
     return b"".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. One line is that line with the label, several are a batch with it, none is an ACK with it.
+1. One line is that line with the label, several are a batch with it, none is an ACK with it. What
+   is a batch already has the label itself.
 2. Commands know nothing of labels: what a line asks for is wrapped here. What the server says by
    itself has its label at once, a question carries it in its `How`. An event has what is told of it
    between two `Then`s: what comes of it is told by then, in whatever form, or is nothing.
@@ -20,7 +21,7 @@ from tcpchat_core import notices
 from tcpchat_core.dialects import Asked, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.sasl import AUTHENTICATE
-from tcpchat_core.dialects.irc.wire import SERVER, line
+from tcpchat_core.dialects.irc.wire import SERVER, closed, is_batch, line, opened, tagged
 from tcpchat_core.notices import Notice
 
 # By the specification. What is longer, or not to be seen, is no label.
@@ -38,17 +39,6 @@ def label_of(tags: dict[str, str]) -> str:
     return label.translate(_ESCAPED)
 
 
-def tagged(tag: str, data: bytes) -> bytes:
-    """Lines, each with one tag more."""
-    before = f"@{tag}".encode()
-    return b"".join(
-        [
-            before + (b";" + each[1:] if each.startswith(b"@") else b" " + each)
-            for each in data.splitlines(keepends=True)
-        ]
-    )
-
-
 def answer(label: str, batch: str, data: bytes) -> bytes:
     """All that is told of a line with a label."""
     count = data.count(b"\n")
@@ -56,15 +46,14 @@ def answer(label: str, batch: str, data: bytes) -> bytes:
         data, count = line(SERVER, "ACK"), 1
     if count == 1:
         return tagged(f"label={label}", data)
-    return _opening(label, batch) + tagged(f"batch={batch}", data) + _closing(batch)
+    if is_batch(data):
+        first, rest = data.split(b"\n", 1)
+        return tagged(f"label={label}", first + b"\n") + rest
+    return _opening(label, batch) + tagged(f"batch={batch}", data) + closed(batch)
 
 
 def _opening(label: str, batch: str) -> bytes:
-    return tagged(f"label={label}", line(SERVER, "BATCH", f"+{batch}", "labeled-response"))
-
-
-def _closing(batch: str) -> bytes:
-    return line(SERVER, "BATCH", f"-{batch}")
+    return tagged(f"label={label}", opened(batch, "labeled-response"))
 
 
 class _Answer:
@@ -101,7 +90,7 @@ class _Answer:
     def close(self) -> bytes:
         """What is said when it is all."""
         if self._is_open:
-            return _closing(self._batch)
+            return closed(self._batch)
         return answer(self._label, self._batch, b"".join(self._held))
 
 
@@ -125,8 +114,8 @@ class Labels:
         replies = [each.data for each in asked if isinstance(each, Reply)]
         if len(replies) == len(asked):
             return [Reply(answer(label, batch, b"".join(replies))), *waits]
-        if len(asked) == 1 and (question := _question(asked[0], label, batch)):
-            return [question, *waits]
+        if questions := _questions(asked, label, batch):
+            return [*questions, *waits]
         found = _Answer(label, batch, is_streamed=len(asked) > 1)
         in_batch = [_in_batch(each, batch) for each in asked]
         opens = in_batch != asked  # there is what cannot open it by itself
@@ -147,6 +136,8 @@ class Labels:
         """
         # A question may be answered late, when others are.
         if isinstance(request, How) and request is not AUTHENTICATE:
+            if request.gathering is not None and not written:
+                return b""  # it is answered with another
             if request.label:
                 return answer(request.label, request.batch, written)
             return tagged(f"batch={request.batch}", written) if request.batch else written
@@ -156,6 +147,18 @@ class Labels:
         if isinstance(notice, notices.Closing):
             return current.end(written)
         return current.add(written)
+
+
+def _questions(items: Sequence[Item], label: str, batch: str) -> list[Item]:
+    """Questions that are answered by one notice or as one, with their label; none of all else."""
+    found = [each for item in items if (each := _question(item, label, batch)) is not None]
+    if len(found) == len(items) and (len(items) == 1 or all(map(_is_gathered, items))):
+        return found
+    return []
+
+
+def _is_gathered(item: Item) -> bool:
+    return isinstance(item, Asked) and isinstance(item.how, How) and item.how.gathering is not None
 
 
 def _question(item: Item, label: str, batch: str) -> Item | None:

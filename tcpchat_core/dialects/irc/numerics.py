@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
-from tcpchat_core.events import Say, Tell
+from tcpchat_core.events import MAX_MESSAGES, Say, Tell
 from tcpchat_core.notices import Limits, Rejected, Welcome
 
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
@@ -171,8 +171,10 @@ def _tokens(welcome: Welcome) -> list[str]:
         "CASEMAPPING=ascii",
         "CHANMODES=b,,,imnstS",
         "CHANTYPES=#",
+        f"CHATHISTORY={MAX_MESSAGES}",
         "CLIENTTAGDENY=*",
         f"MODES={MAX_MODES}",
+        "MSGREFTYPES=msgid,timestamp",
         f"NETWORK={network}",
         "PREFIX=(qo)~@",
         "SAFELIST",

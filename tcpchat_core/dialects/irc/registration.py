@@ -129,6 +129,7 @@ class Registration:
     def hear_cap(self, params: list[str]) -> list[Item]:
         """What the client can take."""
         answer = self.capabilities.hear(self._client.nick, params)
+        self._client.takes_batches = self.capabilities.options.batch
         return [Reply(answer)] if answer else self._go_on()
 
     def hear_authenticate(self, params: list[str]) -> list[Item]:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final
 
 from tcpchat_core.dialects.plain import utc_second
-from tcpchat_core.names import MAX_ROOM_CHARS
+from tcpchat_core.names import MAX_ROOM_CHARS, Name, room_name
 from tcpchat_core.sanitize import sanitize
 
 # What the server calls itself, and all hosts: where people come from is nobody's business.
@@ -146,11 +146,16 @@ def _second(second: int) -> str:
     return f"{utc_second(second * 1_000):%Y-%m-%dT%H:%M:%S}"
 
 
+def timestamp(at: int) -> str:
+    """A time, as IRCv3 server-time writes it."""
+    second, ms = divmod(at, 1_000)
+    return f"{_second(second)}.{ms:03}Z"
+
+
 @lru_cache(maxsize=_CACHE_SECONDS)  # what came in one turn has one time
 def time_tag(at: int) -> str:
     """When something was, as a line's only tag (IRCv3 server-time)."""
-    second, ms = divmod(at, 1_000)
-    return f"@time={_second(second)}.{ms:03}Z "
+    return f"@time={timestamp(at)} "
 
 
 @lru_cache(maxsize=_CACHE_NAMES)
@@ -164,6 +169,48 @@ def joined_tags(id: str, tags: str) -> str:
     if not id:
         return tags
     return f"@msgid={id};{tags[1:]}" if tags else f"@msgid={id} "
+
+
+def tagged(tag: str, data: bytes) -> bytes:
+    """Lines, each with one tag more."""
+    before = f"@{tag}".encode()
+    return b"".join(
+        [
+            before + (b";" + each[1:] if each.startswith(b"@") else b" " + each)
+            for each in data.splitlines(keepends=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=_CACHE_NAMES)  # rooms are few, and come again with every message
+def id_parts(epoch: str, room: str) -> tuple[str, str]:
+    """What stands before a message's number in its id, and what behind it: `<epoch>.`, and a dot
+    with the key of the room.
+    """
+    name = room_name(room)
+    key = name.key if isinstance(name, Name) else room
+    return f"{tag_value(epoch)}.", f".{tag_value(key)}"
+
+
+# ── Batches ──────────────────────────────────────────────────────────────────────────────────
+
+
+def opened(batch: str, kind: str, *words: str) -> bytes:
+    """How lines begin that belong together (IRCv3 batch); each is `tagged` with the batch."""
+    return line(SERVER, "BATCH", f"+{batch}", kind, *words)
+
+
+def closed(batch: str) -> bytes:
+    """How they end."""
+    return line(SERVER, "BATCH", f"-{batch}")
+
+
+def is_batch(data: bytes) -> bool:
+    """Whether an answer begins as a batch, and so is one."""
+    return data.startswith(_BATCH)
+
+
+_BATCH: Final = f":{SERVER} BATCH +".encode()
 
 
 # ── Long texts ───────────────────────────────────────────────────────────────────────────────
