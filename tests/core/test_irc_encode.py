@@ -515,7 +515,9 @@ def test_what_one_tells_somebody_is_echoed_to_who_wants_it(
 
 EPOCHS = st.sampled_from(["", "1f", "a;b c"])
 FLAVOURS = st.builds(Irc, st.integers(0, 2), st.booleans(), EPOCHS, st.booleans())
-OPTIONS = st.builds(Options, *[st.booleans()] * len(Options._fields))
+OPTIONS = st.builds(
+    Options, *[st.booleans()] * (len(Options._fields) - 1), account=NICKS | st.just("")
+)
 HOWS = st.builds(
     How,
     st.sampled_from(["NAMES", "WHO", "WHOIS", "MODE", "TOPIC", "LIST", "HELP"]),
@@ -526,7 +528,7 @@ HOWS = st.builds(
 
 SOURCES = ("", "tcpchat")
 COMMANDS = {
-    *("AWAY", "ERROR", "INVITE", "JOIN", "KICK", "MODE", "NICK", "NOTICE"),
+    *("AWAY", "BATCH", "ERROR", "FAIL", "INVITE", "JOIN", "KICK", "MODE", "NICK", "NOTICE"),
     *("PART", "PING", "PONG", "PRIVMSG", "QUIT", "TOPIC"),
 }
 

@@ -272,7 +272,7 @@ def test_who_is_put_out_before_it_is_found_sees_nothing() -> None:
     assert failed.startswith(":tcpchat FAIL CHATHISTORY INVALID_TARGET LATEST #lobby :")
 
 
-@given(words=st.lists(st.text(st.characters(exclude_characters="\r\n")), max_size=6))
+@given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), max_size=6))
 def test_whatever_is_asked_is_answered_once(words: list[str]) -> None:
     asking = Asking(*LABELS, steps=[])
     line = " ".join(["@label=7 CHATHISTORY", *words])

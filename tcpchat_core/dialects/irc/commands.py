@@ -83,8 +83,8 @@ def items_of(client: Client, message: Message) -> list[Item]:
 
 
 def without_formatting(text: str) -> str:
-    """A text without the codes that say how it looks."""
-    return _FORMATTING.sub("", text)
+    """A text without the codes that say how it looks; all of them are control characters."""
+    return text if text.isprintable() else _FORMATTING.sub("", text)
 
 
 def _listed(words: str, most: int) -> tuple[list[str], bool]:
@@ -328,7 +328,7 @@ def _notice(client: Client, params: list[str]) -> list[Item]:
 
 def _say(client: Client, target: str, text: str, *, is_notice: bool = False) -> Item | None:
     """What is said to one target; None for a message to somebody's program, which gets none."""
-    ctcp = _CTCP.fullmatch(text)
+    ctcp = _CTCP.fullmatch(text) if text.startswith("\x01") else None
     is_emote = ctcp is not None and ctcp[1].upper() == "ACTION"
     if ctcp is not None and not is_emote:
         return _ctcp_of_server(client, ctcp[1].upper()) if target == SERVER else None

@@ -105,14 +105,13 @@ class IrcReader(LineReader):
     def _line(self, data: bytes) -> list[Item]:
         if data.startswith(b"@") and data.find(b" ") >= MAX_TAG_BYTES:
             return [self._is_too_long()]
-        text = data.decode(errors="replace")
-        message = parse(text)
-        label = self._label(message)
-        if text.encode() != data:
-            items: list[Item] = [_no_utf8(message)]
-            return self._labels.items(label, items) if label else items
+        try:
+            message = parse(data.decode())
+        except UnicodeDecodeError:
+            return self._no_utf8(data)
         if message is None:
             return []
+        label = self._label(message)
         is_registered = self._registration.stage is Stage.REGISTERED
         self._is_put_off = is_registered and _must_wait(message) and not self._is_put_off
         if self._is_put_off:
@@ -126,11 +125,19 @@ class IrcReader(LineReader):
             return [*self._labels.items(label, []), *items]
         return self._labels.items(label, items) if label else items
 
-    def _label(self, message: Message | None) -> str:
+    def _label(self, message: Message) -> str:
         """The label of a line, where the client has said that it has some."""
-        if message is None or not self._registration.capabilities.has_labels:
-            return ""
-        return label_of(message.tags)
+        if message.tags and self._registration.capabilities.has_labels:
+            return label_of(message.tags)
+        return ""
+
+    def _no_utf8(self, data: bytes) -> list[Item]:
+        """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
+        message = parse(data.decode(errors="replace"))
+        label = self._label(message) if message is not None else ""
+        command = message.command if message is not None and message.command.isascii() else "*"
+        items: list[Item] = [Reply(fail(command, "invalid-utf8", text="a line must be UTF-8 text"))]
+        return self._labels.items(label, items) if label else items
 
     def _too_long(self) -> Item:
         super()._too_long()  # which counts them
@@ -215,13 +222,8 @@ def _must_wait(message: Message) -> bool:
     """Whether a line means something else when what was asked before it is answered: what that is
     told in, or which rooms all rooms are.
     """
-    return message.command == "CAP" or message[1:] == ("JOIN", ["0"])
-
-
-def _no_utf8(message: Message | None) -> Reply:
-    """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
-    command = message.command if message is not None and message.command.isascii() else "*"
-    return Reply(fail(command, "invalid-utf8", text="a line must be UTF-8 text"))
+    command = message.command
+    return command == "CAP" or (command == "JOIN" and message.params == ["0"])
 
 
 class IrcLines:
