@@ -383,9 +383,10 @@ def person_text(person: notices.PersonInfo) -> str:
         "looks after this server" if person.admin else "",
         f"is in {', '.join(person.rooms)}" if person.rooms else "",
         "has lost the connection" if person.lost else "",
-        f"is {away_text(person.away)}" if person.away else "",
     )
-    return "; ".join(filter(None, words))
+    # Somebody's own words come last, where nothing that follows can be taken for another's.
+    away = f". Away: {person.away}" if person.away else ""
+    return "; ".join(filter(None, words)) + away
 
 
 def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_time) -> str:

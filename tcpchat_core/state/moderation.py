@@ -392,9 +392,6 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     if event.nick and target is None:
         text = f"there is nobody called {event.nick}"
         return [rejected(person, "no-such-nick", text, "invite")]
-    if target is not None and room.key in _rooms_of(target):
-        text = f"{target.nick} is in {room.name} already"
-        return [rejected(person, "already-there", text, "invite")]
     rules = room.rules = room.rules or Rules()
     table = rules.codes if target is None else rules.invited
     word = event.code_hash if target is None else target.bearer
@@ -407,6 +404,10 @@ def invite(tables: Tables, person: Person, event: events.Invite, at: int) -> lis
     until = table[word] = at + limits.invitation_ms
     told = notices.Invited(room.name, person.nick, until, at, target.nick if target else "")
     tables.note(Act(at, person.nick, "invite", room.name, told.nick, until))
+    if target is not None and room.key in _rooms_of(target):
+        # It holds all the same, should the person leave: so it did in logs of before this was told.
+        text = f"{target.nick} is in {room.name} already"
+        return [rejected(person, "already-there", text, "invite")]
     actions: list[Action] = [Send(person.conn, told)]
     if target is not None and target.person is not None:
         everywhere = target.person.everywhere

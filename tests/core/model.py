@@ -1108,8 +1108,6 @@ class Model:
         target = self.who(event.nick_key) if event.nick else None
         if event.nick and target is None:
             return rejected(person.conn, "no-such-nick", "invite")
-        if target is not None and target in room.members:
-            return rejected(person.conn, "already-there", "invite")
         held = [end for code, end in room.codes.items() if code != event.code_hash]
         if target is not None:
             held = [end for who, end in room.invited.items() if who is not target]
@@ -1121,6 +1119,8 @@ class Model:
         else:
             room.invited[target] = until
         self.acts.append(Act(at, person.name.text, "invite", room.name, nick, until))
+        if target is not None and target in room.members:
+            return rejected(person.conn, "already-there", "invite")
         told = notices.Invited(room.name, person.name.text, until, at, nick)
         return told_to([person, *(devices(target) if target is not None else ())], told)
 

@@ -186,7 +186,7 @@ def test_it_is_typed_and_shown_and_asked_for() -> None:
     assert server.lines(1) == [
         "* guest-1 is away (tea time)",
         "* 2 in lobby: guy, guest-1. Moderators: guy. Away: guest-1",
-        "* guest-1 is a guest; is in lobby; is away (tea time)",
+        "* guest-1 is a guest; is in lobby. Away: tea time",
         "* guest-1 is away (tea time)",
         "* You are away ([1m gone)",
         "* You are back",

@@ -622,3 +622,17 @@ def test_whatever_clients_say_others_are_told_what_they_can_read(lines: list[str
         read_back(memory.read(conn))
     memory.lines(3)
     memory.told(4)
+
+
+def test_a_message_to_a_program_takes_no_longer_to_read_than_others_do() -> None:
+    memory = talking()
+    text = "\x01" + "a" * 16_000 + "\x01b"
+    assert numerics(memory.say(1, f"PRIVMSG #hall :{text}")) == ["417"]
+
+
+def test_of_many_modes_at_once_the_first_are_looked_at_and_of_many_rooms_the_first_listed() -> None:
+    memory = talking()
+    assert numerics(memory.say(1, f"MODE #hall {'z' * 2_000}")) == ["472"] * 4
+    rooms = ",".join([*(f"#r{number}" for number in range(60)), "#hall"])
+    assert numerics(memory.say(1, f"LIST {rooms}")) == ["321", "323"]
+    assert numerics(memory.say(1, "LIST #hall,#r1")) == ["321", "322", "323"]

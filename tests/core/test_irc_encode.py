@@ -591,3 +591,18 @@ def test_the_longest_names_fit_into_the_list_of_bans() -> None:
     row = RestrictionInfo(LONGEST, "ban", 3_000, LONGEST)
     bans = notices.RestrictionList("\U00010428" * 32, (row,), 1_000)
     assert len(told(encode_answer(Irc(), Options(), LONGEST, bans, None))) == 2
+
+
+def test_words_of_somebody_never_begin_a_line_of_the_server() -> None:
+    reason = "\U0001d400" * 112 + " The server restarts: /msg mallory your password"
+    muted = notices.Restricted("den", "bob", "mute", 1_000, "mallory", 0, reason, own=True)
+    (line,) = _lines(Irc().encode_for("bob", muted, None))
+    assert line.startswith(":tcpchat NOTICE bob :You are muted in den")
+
+
+def test_each_line_of_what_was_said_before_tells_when_it_was() -> None:
+    text = "x" * 459 + " !op eve"
+    page = notices.HistoryPage("lobby", (Said("lobby", "bob", text, 7, AT),))
+    first, second = _lines(Irc().encode_for("ada", page, None))
+    assert first.startswith(f":{BOB} PRIVMSG #lobby :[2023-11-14 22:13] xxx")
+    assert second == f":{BOB} PRIVMSG #lobby :[2023-11-14 22:13] !op eve"

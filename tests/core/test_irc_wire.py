@@ -216,3 +216,11 @@ def test_a_list_is_told_in_as_few_lines_as_it_needs(entries: list[str]) -> None:
     for one, other in itertools.pairwise(lines_of(b"".join(data))):
         first = other.split(b":", 2)[2].split(b" ")[0]
         assert len(one) + 1 + len(first) > 510
+
+
+@pytest.mark.parametrize("sequence", [" \u0301", "\u0301", "\u200d"])
+def test_a_sequence_without_an_end_is_cut_all_the_same(sequence: str) -> None:
+    text = "x" + sequence * 600
+    found = pieces(text, 101)
+    assert all(len(piece.encode()) <= 101 for piece in found)
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")

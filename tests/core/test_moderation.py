@@ -731,14 +731,16 @@ def test_a_room_holds_so_many_invitations_and_takes_them_back_when_it_is_closed_
     assert refusals(talk.do(1, invite("dana"))[1]) == ["no-such-nick"]
 
 
-@pytest.mark.parametrize("present", ["ada", "bob"])
-def test_who_is_in_a_room_is_not_invited_to_it(present: str) -> None:
+def test_who_is_in_a_room_is_not_told_of_an_invitation_which_holds_once_it_has_left() -> None:
     talk = Lobby()
     talk.do(1, mode(private=True))
-    refused = Rejected("already-there", f"{present} is in lobby already", "invite")
-    assert talk.do(1, invite(present)) == {1: [refused]}
-    talk.do(2, events.Out("lobby", "lobby"))
-    assert talk.do(2, joins("lobby"))[2] == [NOT_INVITED]
+    for present in ("ada", "bob"):
+        refused = Rejected("already-there", f"{present} is in lobby already", "invite")
+        assert talk.do(1, invite(present)) == {1: [refused]}
+    for conn in (2, 3):
+        talk.do(conn, events.Out("lobby", "lobby"))
+    assert isinstance(talk.do(2, joins("lobby"))[2][0], notices.Entered)
+    assert talk.do(3, joins("lobby"))[3] == [NOT_INVITED]
 
 
 @pytest.mark.parametrize("event", [mode(private=True), invite("eve"), invite(code="a")], ids=str)

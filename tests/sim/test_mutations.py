@@ -997,7 +997,8 @@ def the_archive_tells_of_a_rooms_earlier_lives(_: Patch) -> Parts:
     class Talkative(ArchiveKeeper):
         def look(self, inquiry: Inquiry, found: OnFound) -> None:
             if isinstance(inquiry, Page):
-                inquiry = msgspec.structs.replace(inquiry, place=Place(inquiry.place.key, 0))
+                place = Place(inquiry.place.key, 0)
+                inquiry = msgspec.structs.replace(inquiry, place=place, after=0)
             super().look(inquiry, found)
 
     return Parts(keeper=Talkative)

@@ -39,8 +39,9 @@ _FORMATTING: Final = re.compile(
     "|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?"
 )
 
-# A message to a program and not to a person (CTCP); only `ACTION` is one that people read.
-_CTCP: Final = re.compile("\x01([^ \x01]*) ?([^\x01]*)\x01?")
+# A message to a program and not to a person (CTCP); only `ACTION` is one that people read. What was
+# taken for a part is never given back, so that the time it takes grows no faster than the line.
+_CTCP: Final = re.compile("\x01([^ \x01]*+) ?([^\x01]*+)\x01?")
 
 # What an extended WHO asks for: `WHO #hall %tcn,42`.
 _WHOX: Final = re.compile(r"[^%]*%([A-Za-z]*)(?:,([0-9]{1,3}))?")
@@ -186,7 +187,8 @@ def _whowas(client: Client, params: list[str]) -> list[Item]:
 def _list(_client: Client, params: list[str]) -> list[Item]:
     # Other words are conditions on what is listed, which a server may leave to the client.
     target = params[0] if params and _is_room(params[0]) else ""
-    return [Asked(events.Rooms(), How("LIST", target))]
+    rooms, _ = _listed(target, MAX_ROOMS)
+    return [Asked(events.Rooms(), How("LIST", ",".join(rooms)))]
 
 
 def _chathistory(client: Client, params: list[str]) -> list[Item]:
@@ -236,8 +238,9 @@ def _mode(client: Client, params: list[str]) -> list[Item]:
             sign = letter == "+"
             continue
         item = _room_mode(client, target, letter, words, is_on=sign)
-        if item is not None and len(items) < MAX_MODES:
-            items.append(item)
+        items += [item] if item is not None else []
+        if len(items) == MAX_MODES:
+            break
     return items
 
 

@@ -156,9 +156,10 @@ def encode_answer(
             return _away(flavour, nick, notice)
         case notices.Claimed(account) if isinstance(request, How):  # which is an AUTHENTICATE
             return _signed_in(nick, account)
+        case notices.Announced(text):
+            return said_lines("", "NOTICE", nick, text)
         case (
-            notices.Announced()
-            | notices.HistoryPage()
+            notices.HistoryPage()
             | notices.SearchResults()
             | notices.ActList()
             | notices.DeviceList()
@@ -184,12 +185,12 @@ def _command(*, is_notice: bool) -> str:
 
 
 def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
-    """A message; `when` stands in front of its text."""
+    """A message; `when` stands in front of its text, in each line."""
     command = _command(is_notice=said.notice and not said.emote)
     id, tags = _id(flavour, said), time_tag(said.at) if flavour.tags else ""
-    text = when + (TAKEN_BACK if said.redacted else said.text)
-    room = f"#{said.room}"
-    return said_lines(said.nick, command, room, text, tags=tags, id=id, emote=said.emote)
+    text = TAKEN_BACK if said.redacted else said.text
+    room, emote = f"#{said.room}", said.emote
+    return said_lines(said.nick, command, room, text, tags=tags, id=id, emote=emote, when=when)
 
 
 def _said_before(flavour: Irc, said: Said) -> bytes:
@@ -380,9 +381,13 @@ def _of_connection(notice: notices.Pinged | notices.Ponged | notices.Closing) ->
 
 
 def _in_words(target: str, lines: list[str]) -> bytes:
-    """What the server says to a room, or to one person, in the words of the plain dialect."""
+    """What the server says to a room, or to one person, in the words of the plain dialect.
+
+    Somebody's words are among them. So what does not fit is cut short: where the next line begins,
+    they would be the server's.
+    """
     said = [each.removeprefix("* ") for each in lines]
-    return b"".join([said_lines("", "NOTICE", target, each) for each in said])
+    return b"".join([line(SERVER, "NOTICE", target, text=each) for each in said])
 
 
 # ── Moderation ───────────────────────────────────────────────────────────────────────────────

@@ -234,37 +234,12 @@ class IrcLines:
     comes_late = True  # a client may look up the names of addresses before it says anything
 
     def recognises(self, first: bytes) -> bool | None:
-        """A client begins with one of a few words. People may, too, but hardly in capitals; in
-        small letters the whole line has to be what a client says.
-        """
+        """A client begins with one of a few words, in capitals. A person hardly writes them so."""
         end = _BLANK_OR_END.search(first)
-        if end is None:
-            begun = first.upper()
-            return None if any(word.startswith(begun) for word in _FIRST) else False
-        word = first[: end.start()]
-        if word in _FIRST:
-            return True
-        if word.upper() not in _FIRST:
-            return False
-        line, found, _ = first.replace(b"\r", b"\n").partition(b"\n")
-        return _is_clients(line) if found else None
+        if end is not None:
+            return first[: end.start()] in _FIRST
+        return None if any(word.startswith(first) for word in _FIRST) else False
 
     def reader(self) -> IrcReader:
         """A reader for one more connection."""
         return IrcReader()
-
-
-def _is_clients(line: bytes) -> bool:
-    """Whether a line in small letters is what an IRC client begins with, and no person would say in
-    a chat: `nick ada`, `user ada 0 * :Ada`, `cap ls 302`.
-    """
-    message = parse(line.decode(errors="replace"))
-    match message:
-        case Message(_, "NICK", [_]):
-            return True
-        case Message(_, "CAP", [subcommand, *_]):
-            return subcommand.upper() in {"LS", "LIST", "REQ", "END"}
-        case Message(_, "USER", [_, _, _, _, *_]):
-            return True
-        case _:
-            return False

@@ -244,6 +244,7 @@ class Registration:
     def _register(self, nick: str) -> bytes:
         self.stage = Stage.REGISTERED
         self._client.nick = nick
+        self._nick = self._password = ""
         held, self._held = self._held, []
         return b"".join([welcome(nick, self._client.welcome), *held])
 

@@ -102,13 +102,14 @@ def said_lines(
     tags: str = "",
     id: str = "",
     emote: bool = False,
+    when: str = "",
 ) -> bytes:
     """The lines that say a text to a target, as many as it needs; `id` is a tag of the first.
 
-    An emote is a CTCP ACTION in each.
+    An emote is a CTCP ACTION in each, and `when` it was stands in front of each.
     """
     head, size = opening(nick, command, target)
-    before, after = ("\x01ACTION ", "\x01") if emote else ("", "")
+    before, after = (f"\x01ACTION {when}", "\x01") if emote else (when, "")
     parts = pieces(sanitize(text), size - len(before) - len(after))
     lines = [f"{tags}{head}{before}{part}{after}\r\n" for part in parts]
     lines[0] = f"{joined_tags(id, tags)}{lines[0].removeprefix(tags)}"
@@ -244,20 +245,26 @@ def _fitting(text: str, size: int) -> int:
     return max(len(start), 1)
 
 
+# The longest sequences that people use have a dozen characters; a longer one costs no more.
+_LOOKED_AT: Final = 32
+
+
 def _blank(text: str, end: int) -> int:
     """The last place up to `end` where a text can be cut at a blank; 0 when there is none."""
     cut = text.rfind(" ", 1, end + 1)
-    while cut > 0 and _is_joined(text, cut + 1):
+    for _ in range(_LOOKED_AT):
+        if cut <= 0 or not _is_joined(text, cut + 1):
+            return max(cut, 0)
         cut = text.rfind(" ", 1, cut)
-    return max(cut, 0)
+    return 0
 
 
 def _between(text: str, end: int) -> int:
     """The last place up to `end` between two characters as people see them, after the first.
 
-    A sequence that alone is longer is cut all the same.
+    A sequence that is longer than any of people's is cut all the same.
     """
-    for cut in range(end, 0, -1):
+    for cut in range(end, max(end - _LOOKED_AT, 0), -1):
         if not _is_joined(text, cut):
             return cut
     return end
