@@ -375,7 +375,10 @@ def test_a_code_that_was_typed_is_not_offered_again(server: Server) -> None:
         ):
             ada.enter(typed)
             ada.wait_for(told)
-            ada.type("\x1b[A")  # Up
+            # A new prompt knows what was typed before once it is shown.
+            ada.type("x")
+            ada.wait_until(lambda: ada.prompt.endswith("> x"))
+            ada.type("\x15\x1b[A")  # Ctrl-U, Up
             kept = " ".join(typed.split()[:-1])
             ada.wait_until(lambda kept=kept: ada.prompt.endswith(f"> {kept}"), kept)  # type: ignore[misc] # mypy infers no type for a default
             ada.type("\x15")  # Ctrl-U
