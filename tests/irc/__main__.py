@@ -1,9 +1,9 @@
 """Run irctest from a clone, and tell what came of it, a file at a time.
 
-git clone https://github.com/progval/irctest /tmp/irctest
-python -m tests.irc /tmp/irctest              # the files that this server is held to
-python -m tests.irc /tmp/irctest chathistory  # another one
-python -m tests.irc /tmp/irctest --controller irctest.controllers.ngircd  # another server
+git clone https://github.com/progval/irctest ../irctest
+python -m tests.irc ../irctest              # the files that this server is held to
+python -m tests.irc ../irctest chathistory  # another one
+python -m tests.irc ../irctest --controller irctest.controllers.ngircd  # another server
 
 What the suite needs is installed with `.[test]`. Each test starts a server, and all of them take
 some minutes. The suite expects a server to be called My.Little.Server; this one always calls itself
