@@ -488,7 +488,10 @@ class ServerProtocol:
         self._timers.forget()
 
     def _welcome(self, connection: Connection, welcome: notices.Welcome) -> notices.Welcome:
-        """The state says who you are; the node adds what it is."""
+        """The state says who you are; the node adds what it is, and how many there are to who may
+        look at that.
+        """
+        may_look = bool(welcome.account or self.state.limits.guests)
         return msgspec.structs.replace(
             welcome,
             server=self._server,
@@ -496,7 +499,7 @@ class ServerProtocol:
             token=connection.token if connection.sessions else "",
             motd=self._motd,
             limits=self._told_limits,
-            people=self.state.people,
+            people=self.state.people if may_look else 0,
         )
 
 

@@ -267,7 +267,9 @@ def test_nobody_is_sent_away_for_a_nick_that_cannot_be(
 def test_a_guest_that_may_not_choose_keeps_its_nick() -> None:
     memory = server()
     memory.protocol = ServerProtocol(ChatState(limits=StateLimits(guests=0)), limits=NO_FLOOD_LIMIT)
-    assert memory.register(1, "ada")[0].startswith(":tcpchat 001 guest-1 ")
+    told = memory.register(1, "ada")
+    assert told[0].startswith(":tcpchat 001 guest-1 ")
+    assert not {"251", "255"} & {*numerics(told)}  # nor does it learn how many there are
 
 
 def test_what_is_said_to_who_has_no_nick_yet_is_told_all_the_same() -> None:

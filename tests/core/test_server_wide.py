@@ -439,7 +439,9 @@ def test_where_only_accounts_talk_a_guest_does_not_see_which_rooms_there_are() -
     server.carry_out([Propose(0, 0, (grant("zoe", code_hash("zoe")),))])
     server.connect(1, token="t1")
     server.ask(1, events.Hello(), events.Rooms())
-    assert refusals(server.told(1)) == ["no-right"]
+    welcome, refused = server.told(1)
+    assert isinstance(welcome, notices.Welcome)
+    assert (welcome.people, *refusals([refused])) == (0, "no-right")
     server.ask(1, events.Claim("zoe"), events.Join("lobby"), events.Rooms())
     listed = server.told(1)[-1]
     assert listed == notices.RoomList((notices.RoomInfo("lobby", 1, ""),), people=1)

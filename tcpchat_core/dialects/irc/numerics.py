@@ -138,7 +138,7 @@ def welcome(nick: str, welcome: Welcome) -> bytes:
             numeric(Code.CREATED, nick, text="This server does not say since when it runs"),
             numeric(Code.MYINFO, nick, SERVER, version, "i", _MODE_LETTERS, _PARAMETER_LETTERS),
             isupport(nick, welcome),
-            lusers(nick, welcome.people),
+            lusers(nick, welcome.people) if welcome.people else b"",
             motd(nick, welcome.motd),
         ]
     )
