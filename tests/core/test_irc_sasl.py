@@ -126,6 +126,17 @@ def test_where_the_account_is_here_already_it_comes_into_its_rooms_behind_the_we
     assert memory.say(1, "JOIN 0") == [":ada!~u@tcpchat PART #hall"]
 
 
+def test_a_room_that_is_left_before_the_welcome_is_left_behind_it() -> None:
+    memory = Accounts()
+    memory.connect(8)
+    memory.ask(8, events.Hello(device=TOKEN), events.Join("hall"))
+    memory.begin(1, "NICK x", "USER x 0 * :x")
+    assert memory.sign_in(1, "", "ada", TOKEN) == SIGNED_IN
+    memory.ask(8, events.Out("hall"))
+    assert memory.lines(1) == []
+    assert numerics(memory.say(1, "CAP END")) == [*WELCOME, "JOIN", "353", "366", "PART"]
+
+
 def test_who_has_signed_in_is_not_asked_for_its_nick_or_its_other_secret() -> None:
     memory = Accounts()
     memory.begin(1, "PASS :ada:wrong password", "NICK eve", "USER x 0 * :x")  # which is eve's

@@ -205,7 +205,9 @@ class Registration:
             self._is_in = True
             is_all = self.stage is Stage.ASKED and not self._awaited
             return self._register(nick) if is_all else b""
-        if not self.is_asked:
+        # The room that a held line comes into is left behind it.
+        is_behind = isinstance(notice, notices.Left) and notice.own and bool(self._held)
+        if not (self.is_asked or is_behind):
             return written
         match notice:
             case Claimed() | Rejected() if self.stage is Stage.SIGNING_IN and self._is_in:
