@@ -136,9 +136,9 @@ const LINES = new Map([
         admin && "looks after this server",
         rooms.length > 0 && `is in ${rooms.join(", ")}`,
         lost && "has lost the connection",
-        text && `is ${away(text)}`,
       ];
-      return [[{ nick }, ` ${words.filter(Boolean).join("; ")}`]];
+      const last = text ? `. Away: ${text}` : "";
+      return [[{ nick }, ` ${words.filter(Boolean).join("; ")}${last}`]];
     },
   ],
   [
