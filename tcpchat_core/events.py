@@ -35,6 +35,9 @@ MAX_MESSAGES: Final = 500
 RoomRole: TypeAlias = Literal["member", "moderator", "owner"]
 Restraint: TypeAlias = Literal["ban", "mute"]
 
+# How many nicks one connection may watch: a list of friends is seldom longer.
+MAX_WATCHED: Final = 100
+
 # `conn` = node << 48 | boot << 32 | count.
 _NODE_BITS: Final = 48
 _BOOT_BITS: Final = 32
@@ -470,6 +473,17 @@ class Whois(EventBase, frozen=True):
     nick_key: str = ""
 
 
+class Watch(EventBase, frozen=True):
+    """Who of these is here? And tell me when one comes or goes, for as long as I am connected.
+
+    To `stop` ends that, for these or, without any, for all; to `look` is to ask, and no more. To
+    `start` with none is to ask about all that I watch.
+    """
+
+    nicks: tuple[str, ...] = ()
+    what: Literal["start", "stop", "look"] = "start"
+
+
 class History(EventBase, frozen=True):
     """What was said in a room that I am in: the last `limit` messages before `before`.
 
@@ -605,6 +619,7 @@ Request: TypeAlias = (
     | Audit
     | Who
     | Whois
+    | Watch
     | History
     | Search
     | Ping

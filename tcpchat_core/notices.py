@@ -473,6 +473,16 @@ class PersonInfo(NoticeBase, frozen=True, tag="person"):
     away: str = ""
 
 
+class Presence(NoticeBase, frozen=True):
+    """Of those that you watch, or have asked about: whose nick is somebody's, as it is written, and
+    whose is nobody's. `changed` where that has come to be just now, else it is an answer.
+    """
+
+    here: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    changed: bool = False
+
+
 class RestrictionList(NoticeBase, frozen=True, tag="restrictions"):
     """The restrictions of a room ("" for the server) that are in force at a time: bans, then mutes,
     oldest first.
@@ -627,6 +637,7 @@ Notice: TypeAlias = (
     | RoomList
     | Members
     | PersonInfo
+    | Presence
     | RestrictionList
     | ActList
     | ReadUpTo

@@ -60,6 +60,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Rooms: notices.RoomList,
     events.Who: notices.Members,
     events.Whois: notices.PersonInfo,
+    events.Watch: notices.Presence,
     events.History: notices.HistoryPage,
     events.Search: notices.SearchResults,
     events.Ping: notices.Ponged,
@@ -197,7 +198,7 @@ class Requests:
                 return own and isinstance(request, events.Away) and bool(request.text) == bool(text)
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
-            case notices.Renamed() | notices.Left():
+            case notices.Renamed() | notices.Left() | notices.Presence(changed=True):
                 return False
             case notices.Restricted(room, what=what, by=by):
                 return isinstance(request, events.Restrict) and (

@@ -256,6 +256,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [". ".join([here, *told])]
         case notices.PersonInfo(nick):
             return [f"* {nick} {person_text(notice)}"]
+        case notices.Presence(here, gone):
+            return [f"* {text}" for text in presence_texts(here, gone)]
         case notices.RestrictionList(room, restrictions, at):
             return [
                 f"* {row.nick} is {restrained(row.what, room)} for another"
@@ -387,6 +389,15 @@ def person_text(person: notices.PersonInfo) -> str:
     # Somebody's own words come last, where nothing that follows can be taken for another's.
     away = f". Away: {person.away}" if person.away else ""
     return "; ".join(filter(None, words)) + away
+
+
+def presence_texts(here: Sequence[str], gone: Sequence[str]) -> list[str]:
+    """Who is here, and who is not, in a line each."""
+    return [
+        f"{', '.join(nicks)} {'is' if len(nicks) == 1 else 'are'} {where}"
+        for nicks, where in ((here, "here"), (gone, "not here"))
+        if nicks
+    ]
 
 
 def device_text(device: notices.DeviceInfo, time: Callable[[int], str] = utc_time) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
+from tcpchat_core import events
 from tcpchat_core.dialects import Reply, Then
 from tcpchat_core.effects import Effect, Look, Send
 from tcpchat_core.notices import Closing, Rejected, Said
@@ -17,6 +18,7 @@ from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.queries import answer as look_up
 from tcpchat_core.server.queries import with_found
 from tcpchat_core.server.rate import Rate
+from tcpchat_core.server.watching import Watches
 from tcpchat_core.state import ChatState
 
 
@@ -24,13 +26,20 @@ class Answers:
     """Gives answers in their turn."""
 
     def __init__(
-        self, state: ChatState, delivery: Delivery, rate: Rate, *, has_archive: bool
+        self,
+        state: ChatState,
+        delivery: Delivery,
+        rate: Rate,
+        watches: Watches,
+        *,
+        has_archive: bool,
     ) -> None:
         self._state = state
         self._has_archive = has_archive
         self._tickets = count(1)
         self._delivery = delivery
         self._rate = rate
+        self._watches = watches
 
     def give(
         self,
@@ -75,6 +84,9 @@ class Answers:
                     effects.append(Send(connection.conn, data))
             case Rejected() | Closing():
                 self._delivery.tell(connection, answer, how, effects)
+            case events.Watch():
+                told = self._watches.answer(connection.conn, answer)
+                self._delivery.tell(connection, told, answer if how is None else how, effects)
             case query:
                 found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
                 request = query if how is None else how

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 import msgspec
 
 from tcpchat_core import events
-from tcpchat_core.events import Event, Query, Request, Say
+from tcpchat_core.events import MAX_WATCHED, Event, Query, Request, Say
 from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_key, nick_name, room_name
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
@@ -62,7 +62,7 @@ class _Refused(Exception):
 class Lookup(NamedTuple):
     """A query, to be answered in its turn."""
 
-    query: Query
+    query: Query | events.Watch
 
 
 def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected | None:
@@ -135,6 +135,10 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(events.Who(*_room(current, room)))
         case events.Whois(nick):
             return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
+        case events.Watch(nicks, what):
+            if len(nicks) > MAX_WATCHED:
+                raise _refused("too-many", f"ask about {MAX_WATCHED} nicknames at most")
+            return Lookup(events.Watch(tuple(map(_shown, nicks)), what))
         case events.History(room):
             name = _room(current, room)
             return Lookup(msgspec.structs.replace(request, room=name.text, key=name.key))

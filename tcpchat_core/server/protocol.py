@@ -62,6 +62,7 @@ from tcpchat_core.server.passwords import Passwords
 from tcpchat_core.server.propose import MAX_TEXT_BYTES, MAX_TEXT_CHARS, MAX_TOPIC_CHARS
 from tcpchat_core.server.rate import ITEMS_A_LINE, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Grace, Graces, Timers
+from tcpchat_core.server.watching import Watches
 from tcpchat_core.state import ChatState, StateLimits
 from tcpchat_core.state.rooms import configured
 from tcpchat_core.version import VERSION
@@ -139,7 +140,10 @@ class ServerProtocol:
         self._greetings = Greetings()
         self._delivery = Delivery(state, self._connections, self._forget, self._welcome)
         self._rate = rate = Rate(limits)
-        self._answers = Answers(state, self._delivery, rate, has_archive=archive is not None)
+        self._nick_changes = state.nick_changes()
+        self._watches = watches = Watches(state, self._connections)
+        has_archive = archive is not None
+        self._answers = Answers(state, self._delivery, rate, watches, has_archive=has_archive)
         access = Access(password)
         self._passwords = Passwords(state, nobodys_password)
         self._intake = Intake(
@@ -327,6 +331,10 @@ class ServerProtocol:
             elif entry.seq > state.seq:
                 actions = handle(entry)
                 add(actions, entry, effects)
+                if self._nick_changes:
+                    self._delivery.flush(effects)
+                    self._watches.tell(self._nick_changes, effects)
+                    self._nick_changes.clear()
                 self._note(entry, actions, now)
                 if archive is not None and (said := what_was_said(state, entry, actions)):
                     archive(said)
@@ -484,6 +492,7 @@ class ServerProtocol:
         """The end of every connection here."""
         connection.move(Step.FORGOTTEN)
         self._passwords.forget(connection)
+        self._watches.forget(connection.conn)
         del self._connections[connection.conn]
         self._timers.forget()
 

@@ -31,7 +31,7 @@ def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> F
     match query:
         case events.Search():
             return _search(state, conn, query) if has_archive else Found(NO_ARCHIVE)
-        case events.Rooms() if not _may_look(state, conn):
+        case events.Rooms() if not may_look(state, conn):
             return Found(Rejected("no-right", ACCOUNTS_ONLY, "rooms"))
         case events.Rooms():
             listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
@@ -93,7 +93,7 @@ def _results(
     return notices.SearchResults(tuple([each for each in shown if each.room in still]), more)
 
 
-def _may_look(state: ChatState, conn: int) -> bool:
+def may_look(state: ChatState, conn: int) -> bool:
     """Whether somebody may see which rooms there are."""
     person = state.person(conn)
     return bool(state.limits.guests) or (person is not None and person.account is not None)
@@ -103,7 +103,7 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
     """Who somebody is, as far as the one who asks may know: nothing of rooms that only one of them
     is in.
     """
-    if not _may_look(state, conn):
+    if not may_look(state, conn):
         return Rejected("no-right", ACCOUNTS_ONLY, "whois")
     person, asks = state.named(query.nick_key), state.person(conn)
     if person is None:

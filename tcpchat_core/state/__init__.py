@@ -58,13 +58,14 @@ from tcpchat_core.state import (
     sessions,
     snapshot,
 )
-from tcpchat_core.state.tables import Account, Person, Room, StateLimits, Tables
+from tcpchat_core.state.tables import Account, NickChange, Person, Room, StateLimits, Tables
 
 __all__ = [
     "ARRIVALS",
     "HANDLERS",
     "Account",
     "ChatState",
+    "NickChange",
     "Person",
     "Room",
     "StateLimits",
@@ -127,6 +128,14 @@ class ChatState:
         device that came first.
         """
         return self._tables.nicks.get(key)
+
+    def nick_changes(self) -> list[NickChange]:
+        """From now on, and for whoever asks last: what becomes of nicks by entries, in order. Who
+        has read it clears it.
+        """
+        changes: list[NickChange] = []
+        self._tables.nick_changes = changes
+        return changes
 
     def connected(self) -> Iterable[Person]:
         """All who are connected."""

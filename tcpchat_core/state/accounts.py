@@ -120,14 +120,12 @@ def come(tables: Tables, person: Person, account: Account, device: str) -> list[
     """
     here = account.present
     actions: list[Action] = []
-    if here:
-        person.nick = here[0].nick
-    else:
+    if not here:
         actions = _free_nick(tables, account)
-        tables.nicks[account.key] = person
-        person.nick = account.nick
-    person.key, person.id = account.key, account.id
+    person.nick, person.key, person.id = account.nick, account.key, account.id
     person.account, person.device = account, device
+    if not here:
+        tables.take_nick(person)
     person.away_text = here[0].away_text if here else ""
     here.append(person)
     for key, room in here[0].rooms.items():

@@ -18,9 +18,9 @@ def rename(tables: Tables, person: Person, nick: str, key: str) -> list[Action]:
     old = person.nick
     everywhere = person.everywhere
     tables.free_nick(person)
-    tables.nicks[key] = everywhere[0]
     for each in everywhere:
         each.nick, each.key = nick, key
+    tables.take_nick(everywhere[0])
     own = notices.Renamed(old, nick, own=True)
     if old == nick or not person.rooms:
         return [Send(each.conn, own) for each in everywhere if not each.away]

@@ -44,7 +44,7 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
             *accounts.arrive(tables, person, entry.at),
         ]
     person.nick = person.key = tables.take_guest_nick()
-    tables.nicks[person.key] = person
+    tables.take_nick(person)
     actions: list[Action] = [Send(conn, notices.Welcome(person.nick, tables.epoch))]
     if tables.rules is not None:
         actions += rights.taken_for_another(tables, None, person, entry.at)

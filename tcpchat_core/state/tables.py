@@ -10,7 +10,7 @@ import heapq
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -490,6 +490,15 @@ class Room:
             self.history_chars -= len(history.popleft().text)
 
 
+class NickChange(NamedTuple):
+    """A nick came to be somebody's (`is_taken`), or is nobody's any more; of an account, or ""."""
+
+    key: str
+    nick: str
+    account: str
+    is_taken: bool
+
+
 class Divergence(msgspec.Struct, array_like=True):
     """Where an epoch ended: up to here its numbers are also those of the next.
 
@@ -535,6 +544,8 @@ class Tables:
         self.divergences: list[Divergence] = []  # the ends of earlier epochs, oldest first
         self.guests = 0  # the highest N ever given
         self.free_guests: list[int] = []  # a heap of the N below it that are free
+        # What became of nicks, for who takes it from here; no part of the state. None for nobody.
+        self.nick_changes: list[NickChange] | None = None
 
     def take_guest_nick(self) -> str:
         """The guest's nick with the lowest number that is free."""
@@ -544,9 +555,20 @@ class Tables:
             number = self.guests = self.guests + 1
         return f"{GUEST_PREFIX}{number}"
 
+    def take_nick(self, person: Person) -> None:
+        """A person's nick, which was free, is its own."""
+        self.nicks[person.key] = person
+        self._note_nick(person, is_taken=True)
+
+    def _note_nick(self, person: Person, *, is_taken: bool) -> None:
+        if self.nick_changes is not None:
+            account = person.account.nick if person.account is not None else ""
+            self.nick_changes.append(NickChange(person.key, person.nick, account, is_taken))
+
     def free_nick(self, person: Person) -> None:
         """Somebody else may have this person's nick."""
         del self.nicks[person.key]
+        self._note_nick(person, is_taken=False)
         if person.key.startswith(GUEST_PREFIX):
             heapq.heappush(self.free_guests, int(person.key.removeprefix(GUEST_PREFIX)))
 

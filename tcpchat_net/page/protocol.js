@@ -630,6 +630,7 @@ const ANSWERS = new Map([
   ["rooms", "rooms"],
   ["who", "who"],
   ["whois", "person"],
+  ["watch", "presence"],
   ["history", "history"],
   ["search", "found"],
   ["ping", "pong"],
@@ -773,6 +774,8 @@ export class Requests {
         return notice.own && isOfKind && nameKey(request.nick) === nameKey(notice.new);
       case "topic":
         return isOfKind && ((request.topic ?? null) === null || notice.nick === this._nick);
+      case "presence":
+        return isOfKind && !notice.changed;
       case "pong":
         return isOfKind && (request.id ?? null) === notice.id;
       default:

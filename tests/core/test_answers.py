@@ -107,6 +107,7 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Rooms(), notices.RoomList(())),
         (events.Who("lobby"), notices.Members("lobby", ("ada",))),
         (events.Whois("bob"), notices.PersonInfo("bob")),
+        (events.Watch(("bob",)), notices.Presence(("bob",))),
         (events.Away("tea time"), notices.AwaySet("ada", "tea time", own=True)),
         (events.Away(), notices.AwaySet("ada", own=True)),
         (events.Whois("bob"), Rejected("no-such-nick", "", "whois")),
@@ -212,6 +213,11 @@ def test_what_others_do_is_nobodys_answer(other: Notice) -> None:
             events.Who("a room of a newer server"),
             notices.Members("lobby", ("ada",)),
             notices.Members("a room of a newer server", ("ada",)),
+        ),
+        (
+            events.Watch(("bob",)),
+            notices.Presence(("eve",), changed=True),
+            notices.Presence(("bob",)),
         ),
         (
             events.Nick("Ada"),  # while its account comes, or somebody comes whose nick it has

@@ -44,6 +44,10 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Sent(AT, None, "lobby", None, 7), []),
     (notices.Told("bob", "beep", 1, AT, notice=True), [f":{BOB} NOTICE ada :beep"]),
     (
+        notices.Presence(("bob",), ("eve", "fay")),
+        [":tcpchat 730 ada :bob", ":tcpchat 731 ada :eve,fay"],
+    ),
+    (
         notices.PersonInfo("bob"),
         [
             ":tcpchat 311 ada bob ~u tcpchat * :bob",

@@ -231,6 +231,10 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* 1 in lobby: ada. Moderators: ada. It is private, slow (one line in 5 s)"],
     ),
     (notices.PersonInfo("bob"), ["* bob is a guest"]),
+    (
+        notices.Presence(("bob",), ("eve", "fay")),
+        ["* bob is here", "* eve, fay are not here"],
+    ),
     (notices.PersonInfo("bob", away="tea"), ["* bob is a guest. Away: tea"]),
     (notices.AwaySet("bob", "tea time"), ["* bob is away (tea time)"]),
     (notices.AwaySet("bob"), ["* bob is back"]),

@@ -25,6 +25,7 @@ from tcpchat_core.dialects.plain import (
     device_text,
     mode_text,
     person_text,
+    presence_texts,
     restrained,
     where,
 )
@@ -164,8 +165,8 @@ class Renderer:
                 yield from _room_list(notice)
             case notices.Members():
                 yield from _members(notice)
-            case notices.PersonInfo(nick):
-                yield system([_nick(nick), ("", f" {person_text(notice)}")])
+            case notices.PersonInfo() | notices.Presence():
+                yield from _people(notice)
             case notices.HistoryPage():
                 yield from self._history(notice)
             case notices.SearchResults():
@@ -293,6 +294,13 @@ def system(text: Fragments, at: int | None = None) -> Line:
 def taken_back(line: Line) -> Line:
     """The line of a message without its text."""
     return line._replace(body=_TAKEN_BACK)
+
+
+def _people(notice: notices.PersonInfo | notices.Presence) -> Iterator[Line]:
+    """Who somebody is, or who is here."""
+    if isinstance(notice, notices.PersonInfo):
+        return iter([system([_nick(notice.nick), ("", f" {person_text(notice)}")])])
+    return _texts(tuple(presence_texts(notice.here, notice.gone)))
 
 
 def _texts(texts: tuple[str, ...]) -> Iterator[Line]:

@@ -199,6 +199,23 @@ def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
     return b"".join([*rows, end])
 
 
+def presence(nick: str, told: notices.Presence, how: How) -> bytes:
+    """Who is here and who is not, as MONITOR tells it; or who of some is, as ISON does."""
+    if how.command == "ISON":
+        return numeric(Code.ISON, nick, text=" ".join(told.here))
+    if how.subcommand == "L":
+        lists = [(Code.MONLIST, (*told.here, *told.gone))]
+        end = numeric(Code.ENDOFMONLIST, nick, text="End of MONITOR list")
+    else:
+        lists, end = [(Code.MONONLINE, told.here), (Code.MONOFFLINE, told.gone)], b""
+    rows = [
+        row
+        for code, nicks in lists
+        for row in listed(SERVER, code, nick, entries=[*map(word, nicks)], between=",")
+    ]
+    return b"".join([*rows, end])
+
+
 # Why somebody is away who has not said so.
 _LOST: Final = "the connection is lost, and may come back"
 

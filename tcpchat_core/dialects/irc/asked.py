@@ -47,8 +47,8 @@ class How(NamedTuple):
     """The command, in upper case, and its target as the client wrote it.
 
     `fields` and `token` are those of an extended WHO (`WHO #hall %tcn,42`), in the order in which
-    they were asked for. `label` and `batch` are those of `labels.py`, `subcommand` and `gathering`
-    of `chathistory.py`.
+    they were asked for. `label` and `batch` are those of `labels.py`, `subcommand` is of
+    CHATHISTORY and MONITOR, `gathering` of `chathistory.py`.
     """
 
     command: str

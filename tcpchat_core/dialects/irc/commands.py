@@ -26,7 +26,7 @@ from tcpchat_core.dialects.irc.numerics import (
 )
 from tcpchat_core.dialects.irc.parse import Message
 from tcpchat_core.dialects.irc.wire import SERVER, opening
-from tcpchat_core.events import Request
+from tcpchat_core.events import MAX_WATCHED, Request
 from tcpchat_core.names import is_same_nick
 from tcpchat_core.notices import Welcome
 from tcpchat_core.version import VERSION
@@ -381,10 +381,25 @@ def _userhost(_client: Client, params: list[str]) -> list[Item]:
     return [Asked(events.Whois(nick), How("USERHOST", nick)) for nick in params[:MAX_TARGETS]]
 
 
-def _ison(client: Client, params: list[str]) -> list[Item]:
+def _ison(_client: Client, params: list[str]) -> list[Item]:
     asked = [nick for each in params for nick in each.split()]
-    found = [client.nick] if any(is_same_nick(each, client.nick) for each in asked) else []
-    return [client.reply(Code.ISON, text=" ".join(found))]
+    return [Asked(events.Watch(tuple(asked[:MAX_WATCHED]), "look"), How("ISON"))]
+
+
+def _monitor(client: Client, params: list[str]) -> list[Item]:
+    subcommand, targets = params[0].upper(), ",".join(params[1:2])
+    nicks = tuple([each for each in targets.split(",") if each])
+    how = How("MONITOR", targets, subcommand=subcommand)
+    match subcommand:
+        case "+" | "-" if nicks:
+            return [Asked(events.Watch(nicks, "start" if subcommand == "+" else "stop"), how)]
+        case "C":
+            return [Asked(events.Watch(what="stop"), how)]
+        case "L" | "S":
+            return [Asked(events.Watch(), how)]
+        case _:
+            text = "say + or - and nicknames, or C, L or S"
+            return [client.reply(Code.NEEDMOREPARAMS, "MONITOR", text=text)]
 
 
 # ── The server ───────────────────────────────────────────────────────────────────────────────
@@ -456,6 +471,7 @@ COMMANDS: Final = {
     "LIST": Command(_list),
     "LUSERS": Command(_lusers),
     "MODE": Command(_mode, 1),
+    "MONITOR": Command(_monitor, 1),
     "MOTD": Command(_motd),
     "NAMES": Command(_names),
     "NICK": Command(_nick),

@@ -135,6 +135,7 @@ def encode_answer(
             | notices.RestrictionList()
             | notices.TopicSet()
             | notices.PersonInfo()
+            | notices.Presence()
             | notices.HelpText()
         ):
             return _answer(flavour, options, nick, notice, request)
@@ -336,6 +337,7 @@ _Answer = (
     | notices.RestrictionList
     | notices.TopicSet
     | notices.PersonInfo
+    | notices.Presence
     | notices.HelpText
 )
 
@@ -357,6 +359,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
             return b"".join([*rows, _in_words(nick, words), end])
         case notices.PersonInfo():
             return answers.person_info(nick, notice, how or _USUAL)
+        case notices.Presence():
+            return answers.presence(nick, notice, how or _USUAL)
         case notices.HelpText():
             return answers.help_lines(nick, notice, how or _USUAL)
         case notices.TopicSet(room, topic, by, at=at) if how is not None:

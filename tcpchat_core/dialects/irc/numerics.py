@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
-from tcpchat_core.events import MAX_MESSAGES, Say, Tell
+from tcpchat_core.events import MAX_MESSAGES, MAX_WATCHED, Say, Tell
 from tcpchat_core.notices import Limits, Rejected, Welcome
 
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
@@ -105,6 +105,11 @@ class Code(StrEnum):
     HELPSTART = "704"
     HELPTXT = "705"
     ENDOFHELP = "706"
+    MONONLINE = "730"
+    MONOFFLINE = "731"
+    MONLIST = "732"
+    ENDOFMONLIST = "733"
+    MONLISTFULL = "734"
     LOGGEDIN = "900"
     SASLSUCCESS = "903"
     SASLFAIL = "904"
@@ -174,6 +179,7 @@ def _tokens(welcome: Welcome) -> list[str]:
         f"CHATHISTORY={MAX_MESSAGES}",
         "CLIENTTAGDENY=*",
         f"MODES={MAX_MODES}",
+        f"MONITOR={MAX_WATCHED}",
         "MSGREFTYPES=msgid,timestamp",
         f"NETWORK={network}",
         "PREFIX=(qo)~@",
@@ -249,6 +255,7 @@ _NICK: Final = ("nick",)
 _ROOM: Final = ("room",)
 _TARGET: Final = ("target",)  # the room, or else the nick
 _NICK_AND_ROOM: Final = ("nick", "room")
+_WATCHED_AND_TARGET: Final = ("watched", "target")  # how many one can watch
 
 
 class _Form(NamedTuple):
@@ -300,6 +307,7 @@ _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
     ("not-in-room", "PRIVMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
     ("no-such-nick", "KICK"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
     ("no-such-nick", "MODE"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
+    ("too-many", "MONITOR"): _Form(Code.MONLISTFULL, _WATCHED_AND_TARGET),
     ("unknown-command", "HELP"): _Form(Code.HELPNOTFOUND, _TARGET),
 }
 
@@ -326,6 +334,9 @@ _EMPTY: Final = {
 }
 
 
+# Answers that tell nothing but whom there is.
+_ONLY_OF_THOSE_THERE: Final = {"ISON": Code.ISON, "USERHOST": Code.USERHOST}
+
 # Numbers that do not say what is wrong.
 _VAGUE: Final = (Code.UNKNOWNERROR, Code.TRYAGAIN)
 
@@ -344,8 +355,8 @@ def refusal(
     command, end = about["command"], b""
     if command == "AUTHENTICATE":  # of which clients know one failure
         return numeric(Code.SASLFAIL, nick, text=rejected.text)
-    if command == "USERHOST":  # which tells nothing but whom there is
-        return numeric(Code.USERHOST, nick, text="")
+    if command in _ONLY_OF_THOSE_THERE:
+        return numeric(_ONLY_OF_THOSE_THERE[command], nick, text="")
     if ends := _ENDS.get(command):
         end = numeric(ends[0], nick, about["target"], text=ends[1])
     if (rejected.reason, command) in _EMPTY:
@@ -382,4 +393,5 @@ def _named(rejected: Rejected, request: object) -> dict[str, str]:
     else:
         nick, room = getattr(request, "nick", ""), getattr(request, "room", "")
         room = channel(room) if room else ""
-    return {"command": command, "nick": nick, "room": room, "target": room or nick}
+    target, watched = room or nick, f"{MAX_WATCHED}"
+    return {"command": command, "nick": nick, "room": room, "target": target, "watched": watched}

@@ -116,7 +116,9 @@ def said_lines(
     return "".join(lines).encode()
 
 
-def listed(source: str, command: str, *words: str, entries: list[str]) -> list[bytes]:
+def listed(
+    source: str, command: str, *words: str, entries: list[str], between: str = " "
+) -> list[bytes]:
     """Lines that list words as their text, as many in each as fit; none when there are none."""
     head = _head(source, command, words)
     size = MAX_LINE_BYTES - _END_BYTES - len(head.encode()) - len(" :")
@@ -126,12 +128,12 @@ def listed(source: str, command: str, *words: str, entries: list[str]) -> list[b
     for entry in entries:
         takes = len(entry.encode()) + 1
         if row and used + takes > size + 1:  # the last has no blank behind it
-            lines.append(f"{head} :{' '.join(row)}\r\n".encode())
+            lines.append(f"{head} :{between.join(row)}\r\n".encode())
             row, used = [], 0
         row.append(entry)
         used += takes
     if row:
-        lines.append(f"{head} :{' '.join(row)}\r\n".encode())
+        lines.append(f"{head} :{between.join(row)}\r\n".encode())
     return lines
 
 
