@@ -222,7 +222,9 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("TOPIC #tea", [":tcpchat 442 ada #tea :you are not in tea; /join tea first"]),
         ("NAMES", [":tcpchat 366 ada * :End of NAMES"]),
         ("NAMES hall", [":tcpchat 366 ada hall :End of NAMES"]),
-        ("NAMES #hall,#tea", [NAMES, END_OF_NAMES, ":tcpchat 366 ada #tea :End of NAMES"]),
+        ("NAMES #hall", [NAMES, END_OF_NAMES]),
+        ("NAMES #HALL,#tea,x", [NAMES, ":tcpchat 366 ada #HALL,#tea,x :End of NAMES"]),
+        ("NAMES x,#a!", [":tcpchat 366 ada x,#a! :End of NAMES"]),
         ("WHO", [":tcpchat 315 ada * :End of WHO"]),
         (
             "WHO bob!*@*",
@@ -232,7 +234,20 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
             ],
         ),
         ("WHO nobody", [":tcpchat 315 ada nobody :End of WHO"]),
-        ("WHO b*", [":tcpchat 315 ada b* :End of WHO"]),
+        (
+            "WHO *A*!*@*",
+            [
+                ":tcpchat 352 ada * ~u tcpchat * ada H :0 ada",
+                ":tcpchat 352 ada * ~u tcpchat * fay H :0 fay",
+                ":tcpchat 315 ada *A*!*@* :End of WHO",
+            ],
+        ),
+        (
+            "WHO b?b %nat,7",
+            [":tcpchat 354 ada 7 bob 0", ":tcpchat 315 ada b?b :End of WHO"],
+        ),
+        ("WHO z*", [":tcpchat 315 ada z* :End of WHO"]),
+        ("WHO #h*", [":tcpchat 315 ada #h* :End of WHO"]),
         (
             "WHOIS tcpchat bob",
             [
@@ -356,6 +371,9 @@ def test_a_command_is_answered_to_who_gave_it(line: str, told: list[str]) -> Non
         ("WHO #hall %tna,42", ["354"] * 4 + ["315"]),
         ("LIST", ["321", "322", "323"]),
         ("LIST >3", ["321", "322", "323"]),
+        ("LIST >4", ["321", "323"]),
+        ("LIST <5,!*x*,#h*", ["321", "322", "323"]),
+        ("LIST h*", ["321", "323"]),
         ("LIST #hall", ["321", "322", "323"]),
         ("LIST #tea", ["321", "323"]),
         ("MODE #hall", ["324"]),
@@ -372,7 +390,7 @@ def test_a_command_is_answered_to_who_gave_it(line: str, told: list[str]) -> Non
         (f"JOIN {'#hall,' * (MAX_ROOMS + 1)}", ["407"]),
         (f"PRIVMSG {'zed,' * (MAX_TARGETS + 1)} :x", ["401"] * MAX_TARGETS + ["407"]),
         (f"NOTICE {'zed,' * (MAX_TARGETS + 1)} :x", []),
-        (f"NAMES {'#tea,' * (MAX_TARGETS + 1)}", ["366"] * MAX_TARGETS),
+        (f"NAMES {'#hall,' * (MAX_TARGETS + 1)}", ["353"] * MAX_TARGETS + ["366"]),
         (f"KICK #hall {'zed,' * (MAX_TARGETS + 1)}", ["441"] * MAX_TARGETS + ["407"]),
         (f"MODE #hall +{'k' * (MAX_MODES + 1)}", ["472"] * MAX_MODES),
     ],
@@ -413,6 +431,19 @@ def test_all_rooms_are_those_that_one_is_in_by_then() -> None:
         ["PART", "#den"],
         ["JOIN", "#tea"],
     ]
+
+
+def test_a_mask_shows_nobody_with_whom_one_shares_no_room() -> None:
+    memory = talking()
+    memory.register(5, "gil")
+    assert memory.say(5, "WHO *") == [":tcpchat 315 gil * :End of WHO"]
+    memory.say(5, "JOIN #den")
+    memory.say(1, "JOIN #den", "JOIN #tea")
+    memory.read(5)
+    own, other, end = memory.say(5, "WHO *")
+    assert [line.split(" ")[7:9] for line in (own, other)] == [["gil", "H"], ["ada", "H"]]
+    assert end == ":tcpchat 315 gil * :End of WHO"
+    assert numerics(memory.say(1, "WHO *")) == ["352"] * 5 + ["315"]  # each once
 
 
 def test_who_is_away_is_not_at_its_host() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpchat_core import Notice, events, notices
-from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.asked import Gathering, How
 from tcpchat_core.dialects.irc.encode import (
     NO_TAGS,
     TIME,
@@ -18,7 +19,7 @@ from tcpchat_core.dialects.irc.encode import (
     Options,
     encode_answer,
 )
-from tcpchat_core.notices import RestrictionInfo, RoomInfo, Said
+from tcpchat_core.notices import Rejected, RestrictionInfo, RoomInfo, Said
 from tests.core import strategies
 from tests.core.irc import NICKS, ROOMS, Line, lines_of, told
 from tests.core.strategies import NASTY_TEXT, WORDS
@@ -429,6 +430,7 @@ def test_who_shows_who_is_away() -> None:
     [
         (notices.PersonInfo("bob"), "", "352 ada * ~u tcpchat * bob H :0 bob"),
         (notices.PersonInfo("bob", away="tea"), "", "352 ada * ~u tcpchat * bob G :0 bob"),
+        (notices.PersonInfo("bob", admin=True), "nf", "354 ada bob H*"),
         (notices.PersonInfo("bob", "bob"), "na", "354 ada bob bob"),
         (notices.PersonInfo("bob"), "na", "354 ada bob 0"),
     ],
@@ -472,6 +474,78 @@ def test_list_tells_the_rooms_that_it_has_named() -> None:
     rooms = notices.RoomList((RoomInfo("Lobby", 2), RoomInfo("den", 1), RoomInfo("hall", 1)))
     lines = _answer(rooms, How("LIST", "#lobby,#hall"))
     assert [line.split()[3] for line in lines[1:-1]] == ["#Lobby", "#hall"]
+
+
+INFOS = (RoomInfo("Lobby", 3), RoomInfo("den", 1), RoomInfo("hall", 2))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "listed"),
+    [
+        ("", "#Lobby #den #hall"),
+        ("#L*", "#Lobby"),
+        ("*L*,#den", "#Lobby #den #hall"),
+        ("l*", ""),
+        ("!*l*", "#den"),
+        ("!#DEN,!x", "#Lobby #hall"),
+        (">1", "#Lobby #hall"),
+        (">1,>2", "#Lobby"),
+        ("<3", "#den #hall"),
+        (">1,<3", "#hall"),
+        (">1,!*h*", "#Lobby"),
+        ("C<5,T>1", "#Lobby #den #hall"),
+        ("den", "#den"),
+    ],
+)
+def test_list_tells_the_rooms_of_which_all_is_true_that_it_asks_for(
+    conditions: str, listed: str
+) -> None:
+    lines = _answer(notices.RoomList(INFOS), How("LIST", conditions))
+    assert " ".join(line.split()[3] for line in lines[1:-1]) == listed
+
+
+GATHERED = st.lists(
+    st.builds(
+        notices.Members,
+        ROOMS,
+        st.lists(NICKS, unique=True).map(tuple),
+        private=st.booleans(),
+    )
+    | st.just(Rejected("not-in-room", "you are not there")),
+    min_size=1,
+)
+
+
+def _together(answers: Sequence[Notice], how: How) -> list[Line]:
+    how = how._replace(gathering=Gathering(len(answers)))
+    *earlier, last = [encode_answer(Irc(), PLAINLY, "ada", each, how) for each in answers]
+    assert not any(earlier)
+    return told(last)
+
+
+@given(GATHERED, NICKS)
+def test_a_mask_shows_each_whom_it_means_in_whatever_rooms_once(
+    answers: list[Notice], nick: str
+) -> None:
+    mask = f"*{nick[0]}*"
+    *rows, end = _together(answers, How("WHO", mask))
+    nicks = {nick for each in answers if isinstance(each, notices.Members) for nick in each.nicks}
+    meant = [each for each in nicks if nick[0].casefold() in each.casefold()]
+    assert sorted(row.params[5] for row in rows) == sorted(meant)
+    assert (end.command, end.params[1]) == ("315", mask)
+
+
+@given(GATHERED)
+def test_the_names_of_several_rooms_have_one_end(answers: list[Notice]) -> None:
+    *rows, end = _together(answers, How("NAMES", "#a,#b"))
+    there = [
+        (each.room, nick)
+        for each in answers
+        if isinstance(each, notices.Members)
+        for nick in each.nicks
+    ]
+    assert [(row.params[2][1:], nick) for row in rows for nick in row.params[3].split()] == there
+    assert (end.command, end.params[1]) == ("366", "#a,#b")
 
 
 def test_the_question_for_a_topic_is_answered_by_numerics() -> None:

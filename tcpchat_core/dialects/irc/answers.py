@@ -5,11 +5,14 @@ One question of the core has several answers in IRC, by the command that asked.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from tcpchat_core import notices
 from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.masks import is_mask, matches
 from tcpchat_core.dialects.irc.numerics import Code, numeric
 from tcpchat_core.dialects.irc.wire import SERVER, channel, listed, person, word
 from tcpchat_core.dialects.plain import told_lines
@@ -61,14 +64,16 @@ def names(
     *,
     is_private: bool,
 ) -> list[bytes]:
-    """The 353s and the 366 of a room; the room is as the client is told of it."""
+    """The 353s of a room; the room is as the client is told of it."""
     shown: Callable[[str], str] = person if options.userhost_in_names else word
     entries = [f"{ranks.of(each)}{shown(each)}" for each in nicks]
     kind = "@" if is_private else "="
-    return [
-        *listed(SERVER, Code.NAMREPLY, nick, kind, room, entries=entries),
-        numeric(Code.ENDOFNAMES, nick, room, text="End of NAMES"),
-    ]
+    return listed(SERVER, Code.NAMREPLY, nick, kind, room, entries=entries)
+
+
+def end_of_names(nick: str, target: str) -> bytes:
+    """The 366; of one room as the client is told of it, of several as it wrote them."""
+    return numeric(Code.ENDOFNAMES, nick, target, text="End of NAMES")
 
 
 # What can be so in a room, by the names of the core and the letters of IRC.
@@ -91,8 +96,7 @@ def changed_modes(mode: notices.ModeSet) -> str:
 
 def members(nick: str, options: Options, told: notices.Members, how: How) -> bytes:
     """Who is in a room, as NAMES, WHO or MODE asked for it."""
-    room = channel(told.room)
-    ranks = Ranks(frozenset(told.owners), frozenset(told.moderators), options.multi_prefix)
+    room, ranks = channel(told.room), _ranks(options, told)
     match how.command:
         case "WHO":
             away = frozenset(told.away)
@@ -106,8 +110,36 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
             letters = "".join(modes(told).values())
             return numeric(Code.CHANNELMODEIS, nick, room, f"+n{letters}")
         case _:
-            is_private = told.private
-            return b"".join(names(nick, options, room, told.nicks, ranks, is_private=is_private))
+            rows = names(nick, options, room, told.nicks, ranks, is_private=told.private)
+            return b"".join([*rows, end_of_names(nick, room)])
+
+
+def rooms(nick: str, options: Options, found: list[notices.Members], how: How) -> bytes:
+    """Who is in several rooms, as NAMES asked for it; or who of them is meant by the mask of a WHO,
+    each once: in which of the rooms, and with which rank there, is not said.
+    """
+    if how.command == "NAMES":
+        rows = [
+            row
+            for each in found
+            for row in names(
+                *(nick, options, channel(each.room), each.nicks, _ranks(options, each)),
+                is_private=each.private,
+            )
+        ]
+        return b"".join([*rows, end_of_names(nick, how.target)])
+    mask, _, _ = how.target.partition("!")
+    away = {nick: nick in each.away for each in found for nick in each.nicks}
+    rows = [
+        _who(nick, how, "*", each, "G" if is_away else "H")
+        for each, is_away in away.items()
+        if matches(mask, each)
+    ]
+    return b"".join([*rows, numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")])
+
+
+def _ranks(options: Options, told: notices.Members) -> Ranks:
+    return Ranks(frozenset(told.owners), frozenset(told.moderators), options.multi_prefix)
 
 
 def _who(nick: str, how: How, room: str, of: str, flags: str, *, account: str = "") -> bytes:
@@ -134,12 +166,12 @@ def _who(nick: str, how: How, room: str, of: str, flags: str, *, account: str = 
 
 
 def room_list(nick: str, told: notices.RoomList, how: How) -> bytes:
-    """Which rooms there are; or those of them that LIST has named."""
-    wanted = [room for room in how.target.split(",") if room]
+    """Which rooms there are; or those of them that LIST has asked for."""
+    is_listed = _condition(how.target)
     rows = [
         numeric(Code.LIST, nick, channel(info.room), f"{info.members}", text=info.topic)
         for info in told.rooms
-        if not wanted or any(is_same_room(info.room, room) for room in wanted)
+        if is_listed(info)
     ]
     return b"".join(
         [
@@ -147,6 +179,42 @@ def room_list(nick: str, told: notices.RoomList, how: How) -> bytes:
             *rows,
             numeric(Code.LISTEND, nick, text=f"{told.more} more" if told.more else "End of LIST"),
         ]
+    )
+
+
+# How many people there are in a room; how old it is, or its topic, which is not told.
+_MORE_OR_LESS: Final = re.compile(r"([CT]?)([<>])([0-9]{1,9})")
+
+
+def _condition(words: str) -> Callable[[notices.RoomInfo], bool]:
+    """What LIST asks for: rooms by their names or by masks (M of ELIST), but not by some (N), with
+    more or fewer people than so many (U).
+    """
+    called: list[str] = []
+    others: list[str] = []
+    low, high = -1, math.inf
+    for each in filter(None, words.split(",")):
+        if found := _MORE_OR_LESS.fullmatch(each):
+            what, sign, count = found.groups()
+            if not what and sign == ">":
+                low = max(low, int(count))
+            elif not what:
+                high = min(high, int(count))
+        elif each.startswith("!"):
+            others.append(each[1:])
+        else:
+            called.append(each)
+
+    def is_called(info: notices.RoomInfo, names: list[str]) -> bool:
+        room = channel(info.room)
+        return any(
+            matches(each, room) if is_mask(each) else is_same_room(room, each) for each in names
+        )
+
+    return lambda info: (
+        low < info.members < high
+        and (not called or is_called(info, called))
+        and not is_called(info, others)
     )
 
 
@@ -181,7 +249,8 @@ def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
         here = "-" if told.away else "+"
         return numeric(Code.USERHOST, nick, text=f"{of}={here}{_USER}@{SERVER}")
     if how.command == "WHO":
-        row = _who(nick, how, "*", of, "G" if told.away else "H", account=told.account)
+        flags = f"{'G' if told.away else 'H'}{'*' if told.admin else ''}"
+        row = _who(nick, how, "*", of, flags, account=told.account)
         return row + numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
     rooms = [channel(room) for room in told.rooms]
     rows = [

@@ -7,9 +7,9 @@ it, which may be none that the core would know.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
-from tcpchat_core.notices import HistoryPage, Rejected
+from tcpchat_core.notices import HistoryPage, Members, Rejected
 
 
 class Span(NamedTuple):
@@ -25,20 +25,26 @@ class Span(NamedTuple):
 class Gathering:
     """Several questions that one line asks, which are answered together, with the last."""
 
-    __slots__ = ("_missing", "pages", "refused", "span")
+    __slots__ = ("_missing", "pages", "refused", "rooms", "span")
 
     def __init__(self, questions: int, span: Span | None = None) -> None:
         self._missing = questions
         self.span = span
         self.pages: list[HistoryPage] = []
+        self.rooms: list[Members] = []
         self.refused: list[Rejected] = []
 
-    def add(self, answer: HistoryPage | Rejected) -> bool:
+    def add(self, answer: HistoryPage | Members | Rejected) -> bool:
         """Take the answer to one of them. Returns whether it was the last."""
-        if isinstance(answer, Rejected):
-            self.refused.append(answer)
-        else:
-            self.pages.append(answer)
+        match answer:
+            case Rejected():
+                self.refused.append(answer)
+            case Members():
+                self.rooms.append(answer)
+            case HistoryPage():
+                self.pages.append(answer)
+            case _:
+                assert_never(answer)
         self._missing -= 1
         return not self._missing
 

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from tcpchat_core import events
 from tcpchat_core.dialects import Asked, Item, Reply, Wait
 from tcpchat_core.dialects.irc import chathistory
-from tcpchat_core.dialects.irc.asked import How
+from tcpchat_core.dialects.irc.asked import Gathering, How
+from tcpchat_core.dialects.irc.masks import is_mask
 from tcpchat_core.dialects.irc.numerics import (
     MAX_MODES,
     MAX_ROOMS,
@@ -145,30 +146,28 @@ def _topic(client: Client, params: list[str]) -> list[Item]:
 
 
 def _names(client: Client, params: list[str]) -> list[Item]:
-    if not params:
-        return [client.reply(Code.ENDOFNAMES, "*", text="End of NAMES")]
-    rooms, _ = _listed(params[0], MAX_TARGETS)
-    return [
-        Asked(events.Who(room), How("NAMES", room))
-        if _is_room(room)
-        else client.reply(Code.ENDOFNAMES, room, text="End of NAMES")
-        for room in rooms
-    ]
+    targets, _ = _listed(params[0] if params else "", MAX_TARGETS)
+    rooms = [each for each in targets if _is_room(each)]
+    how = How("NAMES", ",".join(targets))
+    if len(targets) > 1:
+        how = how._replace(gathering=Gathering(len(rooms)))
+    end = client.reply(Code.ENDOFNAMES, how.target or "*", text="End of NAMES")
+    return [Asked(events.Who(room), how) for room in rooms] or [end]
 
 
 def _who(client: Client, params: list[str]) -> list[Item]:
     target = params[0] if params else "*"
-    nick = _nick_of(target)
-    if any(wild in nick for wild in _WILD):  # the same for a room: there are no masks here
-        return [client.reply(Code.ENDOFWHO, target, text="End of WHO")]
     extended = _WHOX.fullmatch(params[1]) if len(params) > 1 else None
     fields, token = extended.groups("") if extended else ("", "")
-    query = events.Who(target) if _is_room(target) else events.Whois(nick)
-    return [Asked(query, How("WHO", target, fields, token))]
-
-
-# What stands for any characters in a mask.
-_WILD: Final = "*?"
+    how = How("WHO", target, fields, token)
+    if not is_mask(_nick_of(target)):
+        query = events.Who(target) if _is_room(target) else events.Whois(_nick_of(target))
+        return [Asked(query, how)]
+    # A mask shows people, and of those the ones that may be seen: who is in a room of the client's.
+    rooms = list(client.rooms) if params and not _is_room(target) else []
+    how = how._replace(gathering=Gathering(len(rooms)))
+    end = client.reply(Code.ENDOFWHO, target, text="End of WHO")
+    return [Asked(events.Who(room), how) for room in rooms] or [end]
 
 
 def _whois(_client: Client, params: list[str]) -> list[Item]:
@@ -185,10 +184,8 @@ def _whowas(client: Client, params: list[str]) -> list[Item]:
 
 
 def _list(_client: Client, params: list[str]) -> list[Item]:
-    # Other words are conditions on what is listed, which a server may leave to the client.
-    target = params[0] if params and _is_room(params[0]) else ""
-    rooms, _ = _listed(target, MAX_ROOMS)
-    return [Asked(events.Rooms(), How("LIST", ",".join(rooms)))]
+    conditions, _ = _listed(params[0] if params else "", MAX_ROOMS)
+    return [Asked(events.Rooms(), How("LIST", ",".join(conditions)))]
 
 
 def _chathistory(client: Client, params: list[str]) -> list[Item]:

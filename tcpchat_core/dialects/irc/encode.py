@@ -120,10 +120,11 @@ def encode_answer(
             return _entered(flavour, options, nick, notice)
         case notices.Welcome():
             return welcome(notice.nick, notice)
-        case notices.HistoryPage() | notices.Rejected() if (
+        case notices.HistoryPage() | notices.Members() | notices.Rejected() if (
             isinstance(request, How) and request.gathering is not None
         ):
-            return _history(flavour, options, notice, request, request.gathering)
+            is_all = request.gathering.add(notice)
+            return _gathered(flavour, options, nick, request, request.gathering) if is_all else b""
         case notices.Rejected():
             standard = options.standard_replies
             return refusal(nick, notice, request, standard_replies=standard)
@@ -198,16 +199,21 @@ def _said_before(flavour: Irc, said: Said) -> bytes:
     return _said(flavour, said, "" if flavour.tags else f"[{utc_time(said.at)}] ")
 
 
-def _history(
+def _gathered(
     flavour: Irc,
     options: Options,
-    notice: notices.HistoryPage | notices.Rejected,
+    nick: str,
     how: How,
     gathering: Gathering,
 ) -> bytes:
-    """What CHATHISTORY is answered, as soon as all of it is known."""
-    if not gathering.add(notice):
-        return b""
+    """What several questions are answered together, now that all of it is known."""
+    if how.command == "CHATHISTORY":
+        return _history(flavour, options, how, gathering)
+    return answers.rooms(nick, options, gathering.rooms, how)
+
+
+def _history(flavour: Irc, options: Options, how: How, gathering: Gathering) -> bytes:
+    """What CHATHISTORY is answered."""
     if refused := chathistory.refusal(how, gathering):
         return refused
     if gathering.span is not None:
@@ -279,6 +285,7 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
         ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
         is_private = entered.private
         lines += answers.names(nick, options, room, entered.members, ranks, is_private=is_private)
+        lines.append(answers.end_of_names(nick, room))
         if (more := entered.count - len(entered.members)) > 0:
             text = f"… and {more} more; NAMES lists them all"
             lines.append(line(SERVER, "NOTICE", room, text=text))

@@ -178,6 +178,7 @@ def _tokens(welcome: Welcome) -> list[str]:
         "CHANTYPES=#",
         f"CHATHISTORY={MAX_MESSAGES}",
         "CLIENTTAGDENY=*",
+        "ELIST=MNU",
         f"MODES={MAX_MODES}",
         f"MONITOR={MAX_WATCHED}",
         "MSGREFTYPES=msgid,timestamp",
@@ -195,7 +196,7 @@ def _tokens(welcome: Welcome) -> list[str]:
 _MOST: Final = {
     "JOIN": MAX_ROOMS,
     "KICK": MAX_TARGETS,
-    "NAMES": 1,  # more are answered, each by its own end, where clients wait for one end of all
+    "NAMES": MAX_TARGETS,
     "NOTICE": MAX_TARGETS,
     "PART": MAX_ROOMS,
     "PRIVMSG": MAX_TARGETS,
