@@ -219,7 +219,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("TOPIC hall", [NO_ROOM]),
         ("TOPIC #hall", [":tcpchat 331 ada #hall :No topic is set"]),
         ("TOPIC #hall :", [":ada!~u@tcpchat TOPIC #hall :"]),
-        ("TOPIC #tea", [":tcpchat 442 ada #tea :you are not in tea; /join tea first"]),
+        ("TOPIC #tea", [":tcpchat 403 ada #tea :you are not in tea; /join tea first"]),
         ("NAMES", [":tcpchat 366 ada * :End of NAMES"]),
         ("NAMES hall", [":tcpchat 366 ada hall :End of NAMES"]),
         ("NAMES #hall", [NAMES, END_OF_NAMES]),

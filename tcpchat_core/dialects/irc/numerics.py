@@ -305,6 +305,8 @@ _UNKNOWN: Final = _Form(Code.UNKNOWNERROR, _COMMAND)
 _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
     ("bad-name", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
     ("bad-usage", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    # A room that one is not in is as one that there is not: it may be private.
+    ("not-in-room", "TOPIC"): _Form(Code.NOSUCHCHANNEL, _ROOM),
     ("not-in-room", "PRIVMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
     ("no-such-nick", "KICK"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
     ("no-such-nick", "MODE"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
