@@ -6,42 +6,72 @@ else here. `python -m tests.irc FOLDER` runs it from a clone, with this, and tel
 
 from __future__ import annotations
 
+import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import msgspec
 from irctest.basecontrollers import BaseServerController
 from irctest.runner import NotImplementedByController
-from irctest.specifications import Capabilities
+from irctest.specifications import Capabilities, OptionalBehaviors
+from tcpchat_cli.accounts import ADMIN, Request
+from tcpchat_cli.control import ask
+
+from tcpchat_core.server.access import code_hash
 
 # It stands beside the interpreter that it was installed for, which is the one that runs the suite.
 _SERVER: Final = str(Path(sys.executable).with_name("tcpchat-server"))
 
-# All of the suite's clients come from one address, as often and as fast as they like. What is said
-# is not kept; what a test wants to find again it has said to a server that still runs.
-_FLAGS: Final = ("--allow-plaintext", "--in-memory", "--flood-rate", "0", "--max-per-ip", "10000")
+# All of the suite's clients come from one address, as often and as fast as they like.
+_FLAGS: Final = ("--allow-plaintext", "--flood-rate", "0", "--max-per-ip", "10000")
+
+_TIMEOUT_S: Final = 30
 
 
 class TcpchatController(BaseServerController):  # type: ignore[misc] # Any, as irctest is not installed
     """One server for each test."""
 
     software_name = "tcpchat"
-    supported_sasl_mechanisms: frozenset[str] = frozenset()
+    supported_sasl_mechanisms: Final = frozenset({"PLAIN"})
     supports_sts = False
     port_open = False
     # Those that are asked for and are not given fail a test instead of skipping it.
     capabilities = frozenset(
         {
+            Capabilities.AWAY_NOTIFY,
+            Capabilities.BATCH,
             Capabilities.ECHO_MESSAGE,
             Capabilities.EXTENDED_JOIN,
+            Capabilities.LABELED_RESPONSE,
             Capabilities.MESSAGE_TAGS,
             Capabilities.MULTI_PREFIX,
             Capabilities.SERVER_TIME,
         }
     )
-    isupport: Final = {"CASEMAPPING": "ascii", "UTF8ONLY": None, "WHOX": None}
+    optional_behaviors = frozenset(
+        {
+            OptionalBehaviors.CAP_REQ_MINUS,
+            OptionalBehaviors.ELIST_M,
+            OptionalBehaviors.ELIST_N,
+            OptionalBehaviors.ELIST_U,
+            OptionalBehaviors.MULTI_JOIN,
+            OptionalBehaviors.MULTI_KICK,
+            OptionalBehaviors.MULTI_NAMES_COMMAND,
+            OptionalBehaviors.MULTI_PRIVMSG,
+            OptionalBehaviors.SASL_AFTER_REGISTRATION,
+        }
+    )
+    isupport: Final = {
+        "CASEMAPPING": "ascii",
+        "ELIST": "MNU",
+        "PREFIX": "(qo)~@",
+        "UTF8ONLY": None,
+        "WHOX": None,
+    }
 
     def run(
         self,
@@ -57,14 +87,17 @@ class TcpchatController(BaseServerController):  # type: ignore[misc] # Any, as i
         """Start it. `wait_for_port` is called before a client comes."""
         for wanted, name in (
             (ssl, "a certificate"),
-            (run_services, "services"),
             (websocket_hostname, "a port for browsers alone"),
         ):
             if wanted:
                 raise NotImplementedByController(name)
         self.hostname, self.port = hostname, port
         self._folder = TemporaryDirectory()
-        flags = list(_FLAGS)
+        # Accounts are kept in a folder. Without any, what is said need not be kept either: what a
+        # test wants to find again it has said to a server that still runs.
+        self._has_accounts = run_services
+        self._data = Path(self._folder.name) / "data"
+        flags = [*_FLAGS, *(("--data", str(self._data)) if run_services else ("--in-memory",))]
         if password is not None:
             file = Path(self._folder.name) / "password"
             file.write_text(password + "\n")
@@ -72,6 +105,25 @@ class TcpchatController(BaseServerController):  # type: ignore[misc] # Any, as i
         self.proc = self.execute(
             [_SERVER, "--host", hostname, "--port", str(port), *flags], stdout=subprocess.PIPE
         )
+
+    def registerUser(  # noqa: N802 # the suite calls it so
+        self, _case: object, username: str, password: str | None = None
+    ) -> None:
+        """Make an account: by a code, of which its owner makes a password."""
+        if not self._has_accounts:
+            raise NotImplementedByController("accounts where the test has asked for no services")
+        self.wait_for_port()
+        # As `tcpchat-server admin invite` does it. A program takes so long to start that a client
+        # of the test, which has said nothing yet, would be taken for a person.
+        code = secrets.token_hex(10)
+        asked = msgspec.json.encode(Request("invite", username, code_hash(code))).decode()
+        refusal, _ = ask(self._data, ADMIN, asked)
+        assert not refusal, refusal
+        with socket.create_connection((self.hostname, self.port), timeout=_TIMEOUT_S) as owner:
+            owner.sendall(f"/claim {code}\n/password {password}\n/quit\n".encode())
+            lines = owner.makefile(encoding="utf-8").read()
+        refusal = "".join(line for line in lines.splitlines() if line.startswith("!"))
+        assert not refusal, f"{username} has no password: {refusal}"
 
     def wait_for_port(self) -> None:
         """Wait until it says that it listens."""
@@ -91,6 +143,9 @@ class TcpchatController(BaseServerController):  # type: ignore[misc] # Any, as i
             self.proc.stdout.close()
         super().kill()
         self._folder.cleanup()
+
+    def wait_for_services(self) -> None:
+        """There are none: accounts are the server's."""
 
 
 def get_irctest_controller_class() -> type[TcpchatController]:
