@@ -389,6 +389,37 @@ def test_a_refusal_has_the_label_of_the_line() -> None:
         assert failed.startswith("@label=7 :tcpchat FAIL CHATHISTORY ")
 
 
+# ── When one joins ───────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_said_before_one_came_says_so() -> None:
+    # So that no bot does again what was asked for then.
+    asking = Asking("batch", "message-tags", "server-time")
+    said = asking.came[3:]
+    assert asking.shown(said) == [7, 8, 9]
+    assert Asking("message-tags", "server-time").came[3:] == [
+        line.replace("@batch=history;", "@") for line in said[1:-1]
+    ]
+
+
+def test_where_nothing_was_said_there_is_no_batch() -> None:
+    asking = Asking("batch", steps=())
+    assert [_read(line).command for line in asking.came] == ["JOIN", "353", "366"]
+
+
+def test_who_joins_with_a_label_is_told_what_was_said_in_a_batch_of_its_own() -> None:
+    asking = Asking("batch", "labeled-response", "message-tags", "server-time")
+    asking.say("PART #lobby")
+    first, *inside, last = asking.say("@label=7 JOIN #lobby")
+    outer = first.split("+")[1].split(" ")[0]
+    assert first == f"@label=7 :tcpchat BATCH +{outer} labeled-response"
+    assert last == f":tcpchat BATCH -{outer}"
+    joined, said = inside[:3], inside[3:]
+    assert all(_read(line).tags.keys() & {"batch"} for line in joined)
+    assert {_read(line).tags["batch"] for line in [*joined, said[0], said[-1]]} == {outer}
+    assert asking.shown(said) == [7, 8, 9]
+
+
 # ── What others are given ────────────────────────────────────────────────────────────────────
 
 PLACES: Final = st.builds("{}{}".format, st.sampled_from("mt"), st.integers(0, 13))

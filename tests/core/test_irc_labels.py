@@ -394,12 +394,20 @@ def unlabelled(lines: list[Line], labels: list[str]) -> list[Line]:
     found: list[Line] = []
     answered: list[str] = []
     open_batch = ""
+    is_history = False
     for tags, source, command, params in lines:
         if "label" in tags:
             answered.append(tags.pop("label"))
         match command, params:
             case "ACK", _:
                 assert "batch" not in tags
+            case "BATCH", ("+history" | "-history", *_):
+                assert tags.pop("batch", open_batch) == open_batch or not tags
+                is_history = params[0] == "+history"
+                found.append(Line(tags, source, command, params))
+            case _ if is_history:
+                assert tags["batch"] == "history"
+                found.append(Line(tags, source, command, params))
             case "BATCH", (name, "labeled-response"):
                 assert not open_batch
                 open_batch = name[1:]

@@ -29,8 +29,8 @@ from tcpchat_core.dialects.irc.wire import (
     id_parts,
     line,
     opened,
-    tagged,
     timestamp,
+    within,
 )
 from tcpchat_core.events import History
 
@@ -214,7 +214,7 @@ def targets(gathering: Gathering, span: Span, *, is_batch: bool) -> bytes:
 def _together(kind: str, *words: str, lines: bytes, is_batch: bool) -> bytes:
     if not is_batch:
         return lines
-    return opened(_BATCH, kind, *words) + tagged(f"batch={_BATCH}", lines) + closed(_BATCH)
+    return opened(_BATCH, kind, *words) + within(_BATCH, lines) + closed(_BATCH)
 
 
 def refusal(how: How, gathering: Gathering) -> bytes:

@@ -289,8 +289,9 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
         if (more := entered.count - len(entered.members)) > 0:
             text = f"… and {more} more; NAMES lists them all"
             lines.append(line(SERVER, "NOTICE", room, text=text))
-    if not options.chathistory:  # else the client asks for what it lacks
-        lines += [_said_before(flavour, each) for each in entered.history]
+    if entered.history and not options.chathistory:  # else the client asks for what it lacks
+        said = b"".join([_said_before(flavour, each) for each in entered.history])
+        lines.append(chathistory.messages(room, said, is_batch=options.batch))
     return b"".join(lines)
 
 

@@ -21,7 +21,7 @@ from tcpchat_core import notices
 from tcpchat_core.dialects import Asked, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.sasl import AUTHENTICATE
-from tcpchat_core.dialects.irc.wire import SERVER, closed, is_batch, line, opened, tagged
+from tcpchat_core.dialects.irc.wire import SERVER, closed, is_batch, line, opened, tagged, within
 from tcpchat_core.notices import Notice
 
 # By the specification. What is longer, or not to be seen, is no label.
@@ -49,7 +49,7 @@ def answer(label: str, batch: str, data: bytes) -> bytes:
     if is_batch(data):
         first, rest = data.split(b"\n", 1)
         return tagged(f"label={label}", first + b"\n") + rest
-    return _opening(label, batch) + tagged(f"batch={batch}", data) + closed(batch)
+    return _opening(label, batch) + within(batch, data) + closed(batch)
 
 
 def _opening(label: str, batch: str) -> bytes:
@@ -78,7 +78,7 @@ class _Answer:
         if not self._is_streamed:
             self._held.append(data)
         elif data:
-            return self.open() + tagged(f"batch={self._batch}", data)
+            return self.open() + within(self._batch, data)
         return b""
 
     def end(self, data: bytes) -> bytes:
@@ -140,7 +140,7 @@ class Labels:
                 return b""  # it is answered with another
             if request.label:
                 return answer(request.label, request.batch, written)
-            return tagged(f"batch={request.batch}", written) if request.batch else written
+            return within(request.batch, written) if request.batch else written
         current = self._current
         if current is None or request is None or isinstance(notice, notices.Told):
             return written
@@ -175,5 +175,5 @@ def _in_batch(item: Item, batch: str) -> Item:
     what it asks for is done.
     """
     if isinstance(item, Reply):
-        return Reply(tagged(f"batch={batch}", item.data))
+        return Reply(within(batch, item.data))
     return _question(item, "", batch) or item

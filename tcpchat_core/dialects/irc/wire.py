@@ -199,13 +199,23 @@ def id_parts(epoch: str, room: str) -> tuple[str, str]:
 
 
 def opened(batch: str, kind: str, *words: str) -> bytes:
-    """How lines begin that belong together (IRCv3 batch); each is `tagged` with the batch."""
+    """How lines begin that belong together (IRCv3 batch); each is `within` the batch."""
     return line(SERVER, "BATCH", f"+{batch}", kind, *words)
 
 
 def closed(batch: str) -> bytes:
     """How they end."""
     return line(SERVER, "BATCH", f"-{batch}")
+
+
+def within(batch: str, data: bytes) -> bytes:
+    """The lines between; those of a batch among them stay lines of that one."""
+    return b"".join(
+        [
+            each if each.startswith(b"@batch=") else tagged(f"batch={batch}", each)
+            for each in data.splitlines(keepends=True)
+        ]
+    )
 
 
 def is_batch(data: bytes) -> bool:
