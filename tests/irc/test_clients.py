@@ -2,72 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.cli.serving import Talker, listening
-from tests.irc.clients import IRSSI, WEECHAT, Client, Kind, has_to_be_here
+from tests.irc.chat import Chat
+from tests.irc.clients import IRSSI, WEECHAT, Kind, has_to_be_here
 
 # 2,000 characters, in words that tell whether one is missing, there twice or torn.
 LONG_TEXT = " ".join(f"word-{number:03}" for number in range(223))[:2_000]
-
-
-class Program(Talker):
-    """Somebody who speaks JSON Lines."""
-
-    def __init__(self, address: str, nick: str, room: str) -> None:
-        super().__init__(address, "")
-        self.ask(type="hello")
-        self.ask(type="nick", nick=nick)
-        self.ask(type="join", room=room)
-        self.told(type="entered", room=room)
-
-    def ask(self, **request: object) -> None:
-        self.send(json.dumps(request) + "\n")
-
-    def told(self, **what: object) -> dict[str, Any]:
-        """The next notice that has these fields."""
-        while True:
-            notice: dict[str, Any] = json.loads(self.read_until("")[0])
-            if all(notice.get(field) == value for field, value in what.items()):
-                return notice
-
-
-class Chat:
-    """A server with nothing said about it, and who comes; all go at the end of a test."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder, self._stack = folder, stack
-        _, self.address = stack.enter_context(listening("--in-memory"))
-
-    def client(self, kind: Kind, nick: str) -> Client:
-        """An IRC client, as soon as it was taken in; with another nick when that one is in use."""
-        home = self._folder / f"{kind.program}-{len(list(self._folder.iterdir()))}"
-        client = self._stack.enter_context(Client(kind, home, self.address, nick))
-        client.is_welcome()
-        return client
-
-    def nc(self, nick: str, *rooms: str) -> Talker:
-        talker = self._stack.enter_context(Talker(self.address, f"/nick {nick}\n"))
-        talker.read_until(f"* You are now {nick}")
-        for room in rooms:
-            talker.send(f"/join {room}\n")
-            talker.read_until(f"* You joined {room}")
-        return talker
-
-    def program(self, nick: str, room: str) -> Program:
-        return self._stack.enter_context(Program(self.address, nick, room))
-
-
-@pytest.fixture
-def chat(tmp_path: Path) -> Iterator[Chat]:
-    with ExitStack() as stack:
-        yield Chat(tmp_path, stack)
 
 
 @pytest.fixture(params=[IRSSI, WEECHAT], ids=lambda kind: kind.program)
