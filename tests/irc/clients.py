@@ -39,6 +39,9 @@ class Kind(NamedTuple):
     topic: str
     kicked: str
     in_use: str
+    banned: str
+    away: str
+    listed: str
     members: str  # a number of them
 
 
@@ -91,6 +94,9 @@ IRSSI: Final = Kind(
     topic=_IRSSI + r"{nick} changed the topic of #{room} to: {text}$",
     kicked=_IRSSI + r"{nick} was kicked from #{room} by {by} \[{why}\]$",
     in_use=_IRSSI + r".*Nick {nick} is already in use",
+    banned=_IRSSI + r"Cannot join to channel #{room} \(You are banned\)$",
+    away=_IRSSI + r"{nick} is away: {text}$",
+    listed=_IRSSI + r"#{room} {count} {text}$",
     members=_IRSSI + r"Irssi: #{room}: Total of {count} nicks",
 )
 WEECHAT: Final = Kind(
@@ -107,6 +113,9 @@ WEECHAT: Final = Kind(
     topic=_WEECHAT + r"-- \| {nick} has changed topic for #{room} (from .* )?to \"{text}\"$",
     kicked=_WEECHAT + r"<-- \| {by} has kicked {nick} \({why}\)$",
     in_use=_WEECHAT + r"-- \| {nick}: .* taken$",
+    banned=_WEECHAT + r"-- \| #{room}: you are banned from {room} .*$",
+    away=_WEECHAT + r"-- \| \[{nick}\] is away: {text}$",
+    listed=_WEECHAT + r"-- \| #{room}\({count}\): {text}$",
     members=_WEECHAT + r"-- \| Channel #{room}: {count} nicks? ",
 )
 
@@ -138,6 +147,14 @@ class Client:
         self.enter(f"/join #{room}")
         self.sees("joined", nick=nick, room=room)
         self.sees("members", room=room, count=r"\d+")
+
+    def turns_to(self, name: str, shown: str) -> None:
+        """In a client that has a window for each who tells something, and for the server, look at
+        one, as soon as it is called so in the list of those where something is new.
+        """
+        if self.kind is WEECHAT:
+            self.terminal.wait_for(rf"\[H: .*{shown}.*\]")
+            self.enter(f"/buffer {name}")
 
     def sees(self, what: str, **names: str) -> None:
         """Wait until a row shows it. Only `count` and `text` may be patterns themselves."""

@@ -120,9 +120,7 @@ def test_people_tell_each_other_things_that_nobody_else_sees(kind: Kind, chat: C
     ada.enter("/msg bob psst")
     bob.read_until("[ada → you] psst")
     bob.send("/msg ada hush\n")
-    if kind is WEECHAT:  # which has a window for each who tells something
-        ada.terminal.wait_for(r"\[H: .*bob.*\]")
-        ada.enter("/buffer bob")
+    ada.turns_to("bob", "bob")
     ada.sees("told", nick="bob", text="hush")
     bob.send("did you hear?\n")
     heard = eve.read_until("[lobby] bob: did you hear?")
@@ -148,6 +146,78 @@ def test_who_makes_a_room_with_an_irc_client_can_put_others_out(kind: Kind, chat
     ada.enter("/kick bob mind your words")
     bob.read_until("* You were put out of lobby by ada (mind your words)")
     ada.sees("kicked", nick="bob", room="lobby", by="ada", why="mind your words")
+
+
+def test_who_is_banned_comes_in_no_more_until_that_is_over(kind: Kind, chat: Chat) -> None:
+    bob = chat.nc("bob", "lobby")
+    ada = chat.client(kind, "ada")
+    ada.joins("lobby", "ada")
+    bob.read_until("* ada joined lobby")
+    bob.send("/ban ada 1h mind your words\n")
+    ada.terminal.wait_for(r"kicked .*mind your words")
+    ada.enter("/join #lobby")
+    ada.sees("banned", room="lobby")
+    bob.send("/unban ada\n")
+    bob.read_until("* ada is not banned from lobby any more")
+    ada.enter("/join #lobby")
+    bob.read_until("* ada joined lobby")
+
+
+def test_who_makes_a_room_with_an_irc_client_bans_by_a_mode(kind: Kind, chat: Chat) -> None:
+    ada = chat.client(kind, "ada")
+    ada.joins("lobby", "ada")
+    bob = chat.nc("bob", "lobby")
+    ada.sees("joined", nick="bob", room="lobby")
+    ada.enter("/mode #lobby +b bob")
+    bob.read_until("* You were banned from lobby for 1 h, by ada")
+    bob.send("/join lobby\n")
+    bob.read_until("! banned: ")
+
+
+def test_who_is_away_is_told_to_be(kind: Kind, chat: Chat) -> None:
+    bob = chat.nc("bob", "lobby")
+    ada = chat.client(kind, "ada")
+    ada.joins("lobby", "ada")
+    ada.enter("/away at tea")
+    bob.read_until("* ada is away (at tea)")
+    ada.enter("/away")
+    bob.read_until("* ada is back")
+    bob.send("/away at lunch\n")
+    bob.read_until("* You are away (at lunch)")
+    ada.enter("/msg bob are you there?")
+    bob.read_until("[ada → you] are you there?")
+    ada.turns_to("irc.server.here", "1")
+    ada.sees("away", nick="bob", text="at lunch")
+
+
+def test_what_was_said_before_one_came_is_there_once(kind: Kind, chat: Chat) -> None:
+    bob, bot = chat.nc("bob", "lobby"), chat.program("bot", "lobby")
+    bob.send("is anybody there?\n/me waits\n")
+    bot.told(type="said", nick="bob", text="waits")
+    ada = chat.client(kind, "ada")
+    ada.joins("lobby", "ada")
+    bot.ask(type="say", room="lobby", text="ada is", id="1")
+    ada.sees("said", nick="bot", text="ada is")
+    ada.sees("emoted", nick="bob", text="waits")
+    assert ada.lines("bob") == ["is anybody there?"]
+    # So it is when one comes again.
+    ada.enter("/part")
+    bob.read_until("* ada left lobby")
+    ada.enter("/clear")
+    ada.enter("/join #lobby")
+    bob.read_until("* ada joined lobby")
+    ada.sees("said", nick="bot", text="ada is")
+
+
+def test_rooms_are_listed_with_how_many_are_there_and_what_about(kind: Kind, chat: Chat) -> None:
+    bob = chat.nc("bob", "lobby")
+    bob.send("/topic tea at four\n/join attic\n")
+    bob.read_until("* You joined attic")
+    ada = chat.client(kind, "ada")
+    ada.joins("lobby", "ada")
+    ada.enter("/list -yes" if kind is IRSSI else "/list")
+    ada.turns_to("irc.server.here", "1")
+    ada.sees("listed", room="lobby", count="2", text="tea at four")
 
 
 def test_who_leaves_is_gone_and_is_told_who_leaves(kind: Kind, chat: Chat) -> None:
