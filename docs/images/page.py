@@ -28,12 +28,14 @@ ME: Final = "grace"
 ROOMS: Final = ("kitchen", "lobby", "release")
 
 
-def _say(page: Page, text: str) -> None:
+def say(page: Page, text: str) -> None:
+    """Type something into the page, and send it."""
     page.fill("#text", text)
     page.press("#text", "Enter")
 
 
-def _is_said(page: Page, text: str) -> None:
+def is_said(page: Page, text: str) -> None:
+    """Wait until the page shows it, and nothing of one's own is on its way any more."""
     expect(page.locator("#log .text").get_by_text(text)).to_be_visible()
     expect(page.locator("#pending .row")).to_have_count(0)
 
@@ -51,28 +53,28 @@ def converse(page: Page, people: dict[str, Program]) -> None:
     """What is said while the picture is not yet taken."""
     ada, linus, min_su, sara = people.values()
     for room in ROOMS:
-        _say(page, f"/join {room}")
+        say(page, f"/join {room}")
         expect(page.locator("#title")).to_have_text(room)
     _look_at(page, "lobby")
 
     def hear(who: Program, text: str, *, emote: bool = False) -> None:
         who.ask(type="say", room="lobby", text=text, emote=emote, id=text[:24])
-        _is_said(page, text)
+        is_said(page, text)
 
     hear(ada, "good morning! is there cake?")
-    _say(page, "there is 🍰 the recipe is at https://example.org/recipes/lemon-cake")
-    _is_said(page, "there is")
+    say(page, "there is 🍰 the recipe is at https://example.org/recipes/lemon-cake")
+    is_said(page, "there is")
     hear(ada, "and the plan for today?")
     hear(linus, "1.4 goes out at noon, then we are free")
     hear(linus, "the notes need one more pair of eyes, they are longer than usual this time")
     hear(min_su, "안녕하세요! grace: 한 조각만 남겨 주세요 🙏")
     hear(sara, "صباح الخير، هل بقي شيء من الكعك؟")
-    _say(page, "/me cuts the cake into fair pieces and hides one for 민수")
-    _is_said(page, "cuts the cake")
+    say(page, "/me cuts the cake into fair pieces and hides one for 민수")
+    is_said(page, "cuts the cake")
     hear(ada, "puts the kettle on", emote=True)
     hear(linus, "grace: would you read the notes before noon?")
-    _say(page, "sure, give me ten minutes")
-    _is_said(page, "ten minutes")
+    say(page, "sure, give me ten minutes")
+    is_said(page, "ten minutes")
     linus.ask(type="tell", nick=ME, text="thank you! the last part is the one I am unsure of")
     ada.say("release", "wheels are building", "grace: the tag is yours")
     min_su.say("kitchen", "we are out of oat milk")

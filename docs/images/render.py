@@ -89,9 +89,20 @@ def _run(cells: list[Any], left: float, top: int, colours: tuple[str, str]) -> l
     return parts
 
 
+# The sixteen that every terminal has its own of, as pyte calls them, nearly in xterm's
+# shades: blue is lighter, to be seen on black.
+NAMED: Final = {
+    "black": "000000", "red": "cd0000", "green": "00cd00", "brown": "cdcd00", "blue": "2a4bd0",
+    "magenta": "cd00cd", "cyan": "00cdcd", "white": "e5e5e5", "brightblack": "7f7f7f",
+    "brightred": "ff5555", "brightgreen": "55ff55", "brightbrown": "ffff55",
+    "brightblue": "7c9cff", "brightmagenta": "ff55ff", "brightcyan": "55ffff",
+    "brightwhite": "ffffff",
+}  # fmt: skip
+
+
 def _colour(name: str, default: str) -> str:
     """A colour as SVG has it; of the 256 colours pyte gives hexadecimal digits."""
-    return default if name == "default" else f"#{name}"
+    return default if name == "default" else f"#{NAMED.get(name, name)}"
 
 
 def _join(stack: ExitStack, address: str, nick: str) -> Terminal:

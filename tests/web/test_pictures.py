@@ -1,4 +1,4 @@
-"""docs/images/page.py takes the pictures of the page again, and README.md shows one."""
+"""docs/images/page.py and irc.py take the pictures of the page again, and README.md shows one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, read
+from tests.irc.clients import WEECHAT, has_to_be_here
 
 PICTURES = ROOT / "docs" / "images"
 MAX_BYTES = 150_000
@@ -32,3 +33,14 @@ def test_the_pictures_can_be_taken_again(tmp_path: Path) -> None:
         assert _size(tmp_path / name) == _size(PICTURES / name) == size
     assert "(docs/images/page.png)" in read("README.md")
     assert "(images/page-phone.png)" in read("docs/web.md")
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_picture_of_one_conversation_in_three_programs_can_be_taken_again(
+    tmp_path: Path,
+) -> None:
+    has_to_be_here(WEECHAT)
+    command = [sys.executable, str(PICTURES / "irc.py"), str(tmp_path)]
+    subprocess.run(command, check=True, timeout=240)
+    assert _size(tmp_path / "irc.png") == _size(PICTURES / "irc.png")
+    assert "(images/irc.png)" in read("docs/irc.md")
