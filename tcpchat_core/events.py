@@ -473,6 +473,14 @@ class Whois(EventBase, frozen=True):
     nick_key: str = ""
 
 
+class Whowas(EventBase, frozen=True):
+    """Who was called so before, and is no more? The last `limit`; with 0, all that is known."""
+
+    nick: str
+    limit: Number = 0
+    nick_key: str = ""
+
+
 class Watch(EventBase, frozen=True):
     """Who of these is here? And tell me when one comes or goes, for as long as I am connected.
 
@@ -619,6 +627,7 @@ Request: TypeAlias = (
     | Audit
     | Who
     | Whois
+    | Whowas
     | Watch
     | History
     | Search

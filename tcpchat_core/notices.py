@@ -473,6 +473,21 @@ class PersonInfo(NoticeBase, frozen=True, tag="person"):
     away: str = ""
 
 
+class FormerPerson(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody who was called so, until a time; `account` is as in `PersonInfo`."""
+
+    nick: str
+    at: int
+    account: str = ""
+
+
+class FormerPeople(NoticeBase, frozen=True, tag="whowas"):
+    """Who had a nick before, the last one first: it is gone, or is called otherwise."""
+
+    nick: str
+    people: tuple[FormerPerson, ...] = ()
+
+
 class Presence(NoticeBase, frozen=True):
     """Of those that you watch, or have asked about: whose nick is somebody's, as it is written, and
     whose is nobody's. `changed` where that has come to be just now, else it is an answer.
@@ -637,6 +652,7 @@ Notice: TypeAlias = (
     | RoomList
     | Members
     | PersonInfo
+    | FormerPeople
     | Presence
     | RestrictionList
     | ActList

@@ -60,6 +60,7 @@ _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Rooms: notices.RoomList,
     events.Who: notices.Members,
     events.Whois: notices.PersonInfo,
+    events.Whowas: notices.FormerPeople,
     events.Watch: notices.Presence,
     events.History: notices.HistoryPage,
     events.Search: notices.SearchResults,

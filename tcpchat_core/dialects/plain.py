@@ -256,6 +256,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [". ".join([here, *told])]
         case notices.PersonInfo(nick):
             return [f"* {nick} {person_text(notice)}"]
+        case notices.FormerPeople():
+            return [f"* {text}" for text in former_texts(notice)]
         case notices.Presence(here, gone):
             return [f"* {text}" for text in presence_texts(here, gone)]
         case notices.RestrictionList(room, restrictions, at):
@@ -389,6 +391,14 @@ def person_text(person: notices.PersonInfo) -> str:
     # Somebody's own words come last, where nothing that follows can be taken for another's.
     away = f". Away: {person.away}" if person.away else ""
     return "; ".join(filter(None, words)) + away
+
+
+def former_texts(former: notices.FormerPeople, time: Callable[[int], str] = utc_time) -> list[str]:
+    """Who was called so, and until when, in a line each. `time` is as in `act_text`."""
+    return [
+        f"{each.nick} was {'an account' if each.account else 'a guest'} until {time(each.at)}"
+        for each in former.people
+    ] or [f"Nobody is remembered who was called {former.nick}"]
 
 
 def presence_texts(here: Sequence[str], gone: Sequence[str]) -> list[str]:

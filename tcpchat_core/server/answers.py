@@ -15,6 +15,7 @@ from tcpchat_core.effects import Effect, Look, Send
 from tcpchat_core.notices import Closing, Rejected, Said
 from tcpchat_core.server.connection import Answer, Connection, Found, Looking, Waiting, Wanted
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.former import Former
 from tcpchat_core.server.queries import answer as look_up
 from tcpchat_core.server.queries import with_found
 from tcpchat_core.server.rate import Rate
@@ -31,6 +32,7 @@ class Answers:
         delivery: Delivery,
         rate: Rate,
         watches: Watches,
+        former: Former,
         *,
         has_archive: bool,
     ) -> None:
@@ -40,6 +42,7 @@ class Answers:
         self._delivery = delivery
         self._rate = rate
         self._watches = watches
+        self._former = former
 
     def give(
         self,
@@ -84,8 +87,11 @@ class Answers:
                     effects.append(Send(connection.conn, data))
             case Rejected() | Closing():
                 self._delivery.tell(connection, answer, how, effects)
-            case events.Watch():
-                told = self._watches.answer(connection.conn, answer)
+            case events.Watch() | events.Whowas():
+                if isinstance(answer, events.Watch):
+                    told = self._watches.answer(connection.conn, answer)
+                else:
+                    told = self._former.answer(connection.conn, answer)
                 self._delivery.tell(connection, told, answer if how is None else how, effects)
             case query:
                 found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)

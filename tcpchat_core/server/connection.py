@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from tcpchat_core.archive import Inquiry
 from tcpchat_core.dialects import Flavour, Item, Reader, Reply, Then
 from tcpchat_core.effects import Audience
-from tcpchat_core.events import History, Query, Search, Watch
+from tcpchat_core.events import History, Query, Search, Watch, Whowas
 from tcpchat_core.names import Name
 from tcpchat_core.notices import Closing, Notice, Rejected, Said
 
@@ -57,7 +57,7 @@ _LISTENING: Final = (Phase.UNKNOWN, Phase.OPENING, Phase.OPEN)
 _SPEAKING: Final = (Phase.OPENING, Phase.OPEN, Phase.ENDING)
 
 # What waits its turn: something to look up, or something already known.
-Answer: TypeAlias = Query | Watch | Rejected | Closing | Reply | Then
+Answer: TypeAlias = Query | Watch | Whowas | Rejected | Closing | Reply | Then
 
 
 class Waiting(NamedTuple):

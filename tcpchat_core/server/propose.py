@@ -62,7 +62,7 @@ class _Refused(Exception):
 class Lookup(NamedTuple):
     """A query, to be answered in its turn."""
 
-    query: Query | events.Watch
+    query: Query | events.Watch | events.Whowas
 
 
 def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected | None:
@@ -135,6 +135,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(events.Who(*_room(current, room)))
         case events.Whois(nick):
             return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
+        case events.Whowas(nick, limit):
+            return Lookup(events.Whowas(_shown(nick), max(0, limit), nick_key(nick)))
         case events.Watch(nicks, what):
             if len(nicks) > MAX_WATCHED:
                 raise _refused("too-many", f"ask about {MAX_WATCHED} nicknames at most")

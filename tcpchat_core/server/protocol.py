@@ -55,6 +55,7 @@ from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
+from tcpchat_core.server.former import Former
 from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.liveness import Liveness
@@ -143,7 +144,10 @@ class ServerProtocol:
         self._nick_changes = state.nick_changes()
         self._watches = watches = Watches(state, self._connections)
         has_archive = archive is not None
-        self._answers = Answers(state, self._delivery, rate, watches, has_archive=has_archive)
+        self._former = former = Former(state)
+        self._answers = Answers(
+            state, self._delivery, rate, watches, former, has_archive=has_archive
+        )
         access = Access(password)
         self._passwords = Passwords(state, nobodys_password)
         self._intake = Intake(
@@ -334,6 +338,7 @@ class ServerProtocol:
                 if self._nick_changes:
                     self._delivery.flush(effects)
                     self._watches.tell(self._nick_changes, effects)
+                    self._former.note(self._nick_changes, entry.at)
                     self._nick_changes.clear()
                 self._note(entry, actions, now)
                 if archive is not None and (said := what_was_said(state, entry, actions)):

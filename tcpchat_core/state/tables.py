@@ -491,10 +491,13 @@ class Room:
 
 
 class NickChange(NamedTuple):
-    """A nick came to be somebody's (`is_taken`), or is nobody's any more; of an account, or ""."""
+    """A nick came to be somebody's (`is_taken`), or is so no more. `id` is that of the person then,
+    and `account` its account, or "".
+    """
 
     key: str
     nick: str
+    id: int
     account: str
     is_taken: bool
 
@@ -563,7 +566,9 @@ class Tables:
     def _note_nick(self, person: Person, *, is_taken: bool) -> None:
         if self.nick_changes is not None:
             account = person.account.nick if person.account is not None else ""
-            self.nick_changes.append(NickChange(person.key, person.nick, account, is_taken))
+            self.nick_changes.append(
+                NickChange(person.key, person.nick, person.id, account, is_taken)
+            )
 
     def free_nick(self, person: Person) -> None:
         """Somebody else may have this person's nick."""

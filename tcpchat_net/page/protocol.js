@@ -630,6 +630,7 @@ const ANSWERS = new Map([
   ["rooms", "rooms"],
   ["who", "who"],
   ["whois", "person"],
+  ["whowas", "whowas"],
   ["watch", "presence"],
   ["history", "history"],
   ["search", "found"],

@@ -66,6 +66,11 @@ ANY_NOTICE = st.one_of(
         notices.PersonInfo, TEXT, TEXT, st.booleans(), st.lists(TEXT).map(tuple), st.booleans()
     ),
     st.builds(notices.AwaySet, TEXT, TEXT, st.booleans()),
+    st.builds(
+        notices.FormerPeople,
+        TEXT,
+        st.lists(st.builds(notices.FormerPerson, TEXT, st.integers(), TEXT)).map(tuple),
+    ),
     st.builds(notices.Presence, st.lists(TEXT).map(tuple), st.lists(TEXT).map(tuple)),
     st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
     st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),

@@ -107,6 +107,7 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Rooms(), notices.RoomList(())),
         (events.Who("lobby"), notices.Members("lobby", ("ada",))),
         (events.Whois("bob"), notices.PersonInfo("bob")),
+        (events.Whowas("bob"), notices.FormerPeople("bob")),
         (events.Watch(("bob",)), notices.Presence(("bob",))),
         (events.Away("tea time"), notices.AwaySet("ada", "tea time", own=True)),
         (events.Away(), notices.AwaySet("ada", own=True)),

@@ -267,7 +267,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         (
             "WHOWAS bob",
             [
-                ":tcpchat 406 ada bob :nobody remembers who was called so",
+                ":tcpchat 406 ada bob :nobody is remembered who was called so",
                 ":tcpchat 369 ada bob :End of WHOWAS",
             ],
         ),

@@ -45,6 +45,15 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Sent(AT, None, "lobby", None, 7), []),
     (notices.Told("bob", "beep", 1, AT, notice=True), [f":{BOB} NOTICE ada :beep"]),
     (
+        notices.FormerPeople("bob", (notices.FormerPerson("Bob", AT, "bob"),)),
+        [
+            ":tcpchat 314 ada Bob ~u tcpchat * :Bob",
+            ":tcpchat 312 ada Bob tcpchat :2023-11-14 22:13 UTC",
+            ":tcpchat 330 ada Bob bob :was logged in as",
+            ":tcpchat 369 ada bob :End of WHOWAS",
+        ],
+    ),
+    (
         notices.Presence(("bob",), ("eve", "fay")),
         [":tcpchat 730 ada :bob", ":tcpchat 731 ada :eve,fay"],
     ),

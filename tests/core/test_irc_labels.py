@@ -384,6 +384,7 @@ LINES = st.sampled_from(
         "WHO #hall %tna,1",
         "WHO bob",
         "WHOIS bob",
+        "WHOWAS bob",
         "nonsense",
     ]
 )

@@ -232,6 +232,16 @@ TOLD: list[tuple[Notice, list[str]]] = [
     ),
     (notices.PersonInfo("bob"), ["* bob is a guest"]),
     (
+        notices.FormerPeople(
+            "bob", (notices.FormerPerson("bob", 0, "bob"), notices.FormerPerson("Bob", 60_000))
+        ),
+        [
+            "* bob was an account until 1970-01-01 00:00",
+            "* Bob was a guest until 1970-01-01 00:01",
+        ],
+    ),
+    (notices.FormerPeople("bob"), ["* Nobody is remembered who was called bob"]),
+    (
         notices.Presence(("bob",), ("eve", "fay")),
         ["* bob is here", "* eve, fay are not here"],
     ),

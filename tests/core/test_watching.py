@@ -48,7 +48,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_who_watches_knows_at_any_time_who_is_here(steps: list[tuple]) -> None:  # type: ignore[type-arg] # of a strategy
     """Against a list that each watcher keeps by itself, from nothing but what it is told."""
-    server = people("bob", "eve", "fay", "guy")
+    server = people("bob", "eve", "fay", "hal")
     conns = {who: who for who in range(3, 7)}
     believed: dict[int, dict[str, bool]] = {conn: {} for conn in conns.values()}
     fresh = 7

@@ -23,6 +23,7 @@ from tcpchat_core.dialects.plain import (
     act_text,
     away_text,
     device_text,
+    former_texts,
     mode_text,
     person_text,
     presence_texts,
@@ -165,7 +166,7 @@ class Renderer:
                 yield from _room_list(notice)
             case notices.Members():
                 yield from _members(notice)
-            case notices.PersonInfo() | notices.Presence():
+            case notices.PersonInfo() | notices.FormerPeople() | notices.Presence():
                 yield from _people(notice)
             case notices.HistoryPage():
                 yield from self._history(notice)
@@ -296,10 +297,14 @@ def taken_back(line: Line) -> Line:
     return line._replace(body=_TAKEN_BACK)
 
 
-def _people(notice: notices.PersonInfo | notices.Presence) -> Iterator[Line]:
-    """Who somebody is, or who is here."""
+def _people(
+    notice: notices.PersonInfo | notices.FormerPeople | notices.Presence,
+) -> Iterator[Line]:
+    """Who somebody is, who was called so, or who is here."""
     if isinstance(notice, notices.PersonInfo):
         return iter([system([_nick(notice.nick), ("", f" {person_text(notice)}")])])
+    if isinstance(notice, notices.FormerPeople):
+        return _texts(tuple(former_texts(notice, _local_time)))
     return _texts(tuple(presence_texts(notice.here, notice.gone)))
 
 

@@ -15,7 +15,7 @@ from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.masks import is_mask, matches
 from tcpchat_core.dialects.irc.numerics import Code, numeric
 from tcpchat_core.dialects.irc.wire import SERVER, channel, listed, person, word
-from tcpchat_core.dialects.plain import told_lines
+from tcpchat_core.dialects.plain import told_lines, utc_time
 from tcpchat_core.names import is_same_room
 
 # Whose host is this, in answers that say it. Nobody is told where others come from.
@@ -266,6 +266,23 @@ def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
         rows.append(numeric(Code.AWAY, nick, of, text=told.away or _LOST))
     end = numeric(Code.ENDOFWHOIS, nick, how.target or of, text="End of WHOIS")
     return b"".join([*rows, end])
+
+
+def former_people(nick: str, told: notices.FormerPeople, how: How) -> bytes:
+    """Who was called so, as WHOWAS is answered."""
+    asked = how.target or told.nick
+    rows: list[bytes] = []
+    for each in told.people:
+        of, until = each.nick, f"{utc_time(each.at)} UTC"
+        rows.append(numeric(Code.WHOWASUSER, nick, of, _USER, SERVER, "*", text=of))
+        rows.append(numeric(Code.WHOISSERVER, nick, of, SERVER, text=until))
+        if each.account:
+            text = "was logged in as"
+            rows.append(numeric(Code.WHOISACCOUNT, nick, of, each.account, text=text))
+    if not rows:
+        text = "nobody is remembered who was called so"
+        rows.append(numeric(Code.WASNOSUCHNICK, nick, asked, text=text))
+    return b"".join([*rows, numeric(Code.ENDOFWHOWAS, nick, asked, text="End of WHOWAS")])
 
 
 def presence(nick: str, told: notices.Presence, how: How) -> bytes:

@@ -175,12 +175,11 @@ def _whois(_client: Client, params: list[str]) -> list[Item]:
     return [Asked(events.Whois(nick), How("WHOIS", nick))]
 
 
-def _whowas(client: Client, params: list[str]) -> list[Item]:
-    nick = params[0]
-    return [
-        client.reply(Code.WASNOSUCHNICK, nick, text="nobody remembers who was called so"),
-        client.reply(Code.ENDOFWHOWAS, nick, text="End of WHOWAS"),
-    ]
+def _whowas(_client: Client, params: list[str]) -> list[Item]:
+    nick, count = params[0], "".join(params[1:2])
+    # What is no positive number asks for all.
+    limit = int(count[:4]) if count.isascii() and count.isdecimal() else 0
+    return [Asked(events.Whowas(nick, limit), How("WHOWAS", nick))]
 
 
 def _list(_client: Client, params: list[str]) -> list[Item]:

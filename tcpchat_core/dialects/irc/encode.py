@@ -136,6 +136,7 @@ def encode_answer(
             | notices.RestrictionList()
             | notices.TopicSet()
             | notices.PersonInfo()
+            | notices.FormerPeople()
             | notices.Presence()
             | notices.HelpText()
         ):
@@ -345,6 +346,7 @@ _Answer = (
     | notices.RestrictionList
     | notices.TopicSet
     | notices.PersonInfo
+    | notices.FormerPeople
     | notices.Presence
     | notices.HelpText
 )
@@ -367,6 +369,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
             return b"".join([*rows, _in_words(nick, words), end])
         case notices.PersonInfo():
             return answers.person_info(nick, notice, how or _USUAL)
+        case notices.FormerPeople():
+            return answers.former_people(nick, notice, how or _USUAL)
         case notices.Presence():
             return answers.presence(nick, notice, how or _USUAL)
         case notices.HelpText():

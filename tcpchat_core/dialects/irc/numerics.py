@@ -43,6 +43,7 @@ class Code(StrEnum):
     WHOISUSER = "311"
     WHOISSERVER = "312"
     WHOISOPERATOR = "313"
+    WHOWASUSER = "314"
     ENDOFWHO = "315"
     ENDOFWHOIS = "318"
     WHOISCHANNELS = "319"
@@ -325,6 +326,7 @@ _ENDS: Final = {
     "NAMES": (Code.ENDOFNAMES, "End of NAMES"),
     "WHO": (Code.ENDOFWHO, "End of WHO"),
     "WHOIS": (Code.ENDOFWHOIS, "End of WHOIS"),
+    "WHOWAS": (Code.ENDOFWHOWAS, "End of WHOWAS"),
 }
 
 # Questions to which a list is the answer: nothing is in it for who may not see it.
