@@ -130,7 +130,8 @@ class Welcome(NoticeBase, frozen=True):
     """You are connected, in a session of your own; `token` resumes it.
 
     The state fills in `nick`, `epoch` and `account` (whose device this is; "" for a guest), the
-    server the rest; `people` is how many are connected, on all nodes, each device for itself.
+    server the rest; `people` is how many are connected, on all nodes, each device for itself, and
+    `most_people` how many were so at once, as far back as the node that tells it knows.
     Numbers (`seq`) of one epoch say nothing about another's.
     """
 
@@ -143,6 +144,7 @@ class Welcome(NoticeBase, frozen=True):
     limits: Limits | None = None
     account: str = ""
     people: int = 0
+    most_people: int = 0
 
 
 class Joined(NoticeBase, frozen=True):
@@ -434,13 +436,14 @@ class Gone(NoticeBase, frozen=True):
 
 
 class RoomList(NoticeBase, frozen=True, tag="rooms"):
-    """The rooms there are, fullest first; `more` counts those that did not fit. `people` is as in
-    `Welcome`.
+    """The rooms there are, fullest first; `more` counts those that did not fit. `people` and
+    `most_people` are as in `Welcome`.
     """
 
     rooms: tuple[RoomInfo, ...]
     more: int = 0
     people: int = 0
+    most_people: int = 0
 
 
 class Members(NoticeBase, frozen=True, tag="who"):

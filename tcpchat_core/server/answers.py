@@ -38,11 +38,19 @@ class Answers:
     ) -> None:
         self._state = state
         self._has_archive = has_archive
+        self._most_people = state.people
         self._tickets = count(1)
         self._delivery = delivery
         self._rate = rate
         self._watches = watches
         self._former = former
+
+    def most_people(self) -> int:
+        """How many were connected at once, at most, when this was asked: it is, whenever somebody
+        has come.
+        """
+        self._most_people = max(self._most_people, self._state.people)
+        return self._most_people
 
     def give(
         self,
@@ -94,7 +102,13 @@ class Answers:
                     told = self._former.answer(connection.conn, answer)
                 self._delivery.tell(connection, told, answer if how is None else how, effects)
             case query:
-                found = look_up(self._state, connection.conn, query, has_archive=self._has_archive)
+                found = look_up(
+                    self._state,
+                    connection.conn,
+                    query,
+                    has_archive=self._has_archive,
+                    most_people=self.most_people(),
+                )
                 request = query if how is None else how
                 self._tell_found(connection, found, request, now, effects)
 

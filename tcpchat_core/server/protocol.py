@@ -91,6 +91,7 @@ _NOTED: Final = frozenset(
         events.Resume,
         events.Expire,
         events.Lapse,
+        events.Connect,
     }
 )
 
@@ -390,6 +391,7 @@ class ServerProtocol:
         event = entry.event
         if type(event) not in _NOTED:
             return
+        self._answers.most_people()
         connection = self._connections.get(entry.conn)  # None where it is another node's
         match event:
             case events.Join() | events.Claim() | events.Login() if (
@@ -506,6 +508,7 @@ class ServerProtocol:
         look at that.
         """
         may_look = bool(welcome.account or self.state.limits.guests)
+        counted = (self.state.people, self._answers.most_people()) if may_look else (0, 0)
         return msgspec.structs.replace(
             welcome,
             server=self._server,
@@ -513,7 +516,8 @@ class ServerProtocol:
             token=connection.token if connection.sessions else "",
             motd=self._motd,
             limits=self._told_limits,
-            people=self.state.people if may_look else 0,
+            people=counted[0],
+            most_people=counted[1],
         )
 
 

@@ -26,15 +26,17 @@ NO_ARCHIVE: Final = Rejected(
 )
 
 
-def answer(state: ChatState, conn: int, query: Query, *, has_archive: bool) -> Found | Wanted:
-    """Look up what a connection asks for."""
+def answer(
+    state: ChatState, conn: int, query: Query, *, has_archive: bool, most_people: int
+) -> Found | Wanted:
+    """Look up what a connection asks for; `most_people` is as in `notices.RoomList`."""
     match query:
         case events.Search():
             return _search(state, conn, query) if has_archive else Found(NO_ARCHIVE)
         case events.Rooms() if not may_look(state, conn):
             return Found(Rejected("no-right", ACCOUNTS_ONLY, "rooms"))
         case events.Rooms():
-            listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn))
+            listed = room_list(state, MAX_ROOMS_LISTED, state.person(conn), most_people)
             return Found(listed, (len(listed.rooms) + listed.more) // ITEMS_A_LINE)
         case events.Whois():
             return Found(_person(state, conn, query))
@@ -180,7 +182,9 @@ def _about_room(
             assert_never(query)
 
 
-def room_list(state: ChatState, limit: int, person: Person | None = None) -> notices.RoomList:
+def room_list(
+    state: ChatState, limit: int, person: Person | None = None, most_people: int = 0
+) -> notices.RoomList:
     """The rooms there are, fullest first, then by name; at most `limit` of them. Of private ones
     only those that the person who asks is in.
     """
@@ -192,4 +196,4 @@ def room_list(state: ChatState, limit: int, person: Person | None = None) -> not
     ]
     shown = heapq.nsmallest(limit, rooms, key=lambda room: (-len(room.members), room.key))
     infos = tuple(notices.RoomInfo(room.name, len(room.members), room.topic) for room in shown)
-    return notices.RoomList(infos, len(rooms) - len(infos), state.people)
+    return notices.RoomList(infos, len(rooms) - len(infos), state.people, most_people)

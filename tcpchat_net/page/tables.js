@@ -2,7 +2,7 @@
 
 // By type: each field's kind, and its default if it has one.
 export const NOTICES = new Map([
-  ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]],["people",["int",0]]])],
+  ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]],["people",["int",0]],["most_people",["int",0]]])],
   ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]],["account",["str",""]]])],
   ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]]])],
   ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]]])],
@@ -25,7 +25,7 @@ export const NOTICES = new Map([
   ["devices", new Map([["account",["str"]],["devices",["[DeviceInfo]"]]])],
   ["revoked", new Map([["number",["int"]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
-  ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]],["people",["int",0]]])],
+  ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]],["people",["int",0]],["most_people",["int",0]]])],
   ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["away",["[str]",[]]]])],
   ["person", new Map([["nick",["str"]],["account",["str",""]],["admin",["bool",false]],["rooms",["[str]",[]]],["lost",["bool",false]],["away",["str",""]]])],
   ["whowas", new Map([["nick",["str"]],["people",["[FormerPerson]",[]]]])],

@@ -1400,6 +1400,8 @@ def comparable(notice: Notice) -> Notice:
             return msgspec.structs.replace(notice, text="")
         case notices.Welcome(nick, epoch, account=account):
             return notices.Welcome(nick, epoch, account=account)
+        case notices.RoomList():
+            return msgspec.structs.replace(notice, most_people=0)
         case notices.Announced():
             return notices.Announced("")
         case notices.Closing(reason) if reason.startswith(("you are banned ", "you are muted ")):

@@ -347,7 +347,10 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
             "LUSERS",
             [
                 ":tcpchat 251 ada :There are 0 users and 4 invisible on 1 servers",
+                ":tcpchat 254 ada 1 :channels formed",
                 ":tcpchat 255 ada :I have 4 clients and 1 servers",
+                ":tcpchat 265 ada 4 4 :Local users: 4, at most 4 at once",
+                ":tcpchat 266 ada 4 4 :All users: 4, at most 4 at once",
             ],
         ),
         ("MOTD", [":tcpchat 422 ada :There is no message of the day"]),

@@ -14,7 +14,7 @@ from tests.core.irc import Line, told
 from tests.core.irc_server import IrcServer, numerics
 
 CAPS = ("batch", "labeled-response")
-WELCOME = ["001", "002", "003", "004", "005", "005", "251", "255", "422"]
+WELCOME = ["001", "002", "003", "004", "005", "005", "251", "255", "265", "266", "422"]
 TOKEN = "0123456789abcdef" * 4
 
 

@@ -18,7 +18,9 @@ from tests.core.irc import lines_of, told
 from tests.core.strategies import NASTY_TEXT, WORDS
 
 LIMITS = Limits(16_384, 2_000, 8_000, 24, 32, 300, 50, 128)
-WELCOME = Welcome("ada", "1f", "the chat", "0.1.0", motd=("Be kind.",), limits=LIMITS, people=7)
+WELCOME = Welcome(
+    "ada", "1f", "the chat", "0.1.0", motd=("Be kind.",), limits=LIMITS, people=7, most_people=9
+)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,15 @@ def test_who_has_no_nick_yet_is_called_a_star() -> None:
 def test_who_comes_is_told_the_usual_numerics_in_their_order() -> None:
     read = told(welcome("ada", WELCOME))
     assert [each.command for each in read] == [
-        "001", "002", "003", "004", "005", "005", "251", "255", "375", "372", "376",
+        "001", "002", "003", "004", "005", "005", "251", "255", "265", "266", "375", "372", "376",
     ]  # fmt: skip # a row of numbers
     assert {each.params[0] for each in read} == {"ada"}
     assert read[0].params[1] == "Welcome to the chat, ada"
     assert read[3].params[1:3] == ("tcpchat", "0.1.0")
     assert read[6].params[1] == "There are 0 users and 7 invisible on 1 servers"
     assert read[7].params[1] == "I have 7 clients and 1 servers"
-    assert read[9].params[1] == "- Be kind."
+    assert read[9].params[1:3] == ("7", "9")
+    assert read[11].params[1] == "- Be kind."
 
 
 def test_the_welcome_is_told_to_the_nick_that_is_in_it() -> None:

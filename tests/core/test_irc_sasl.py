@@ -13,7 +13,7 @@ from tcpchat_core.dialects.irc.sasl import PIECE_BYTES
 from tests.core.harness import NO_FLOOD_LIMIT, entry, session
 from tests.core.irc_server import IrcServer, numerics
 
-WELCOME = ["001", "002", "003", "004", "005", "005", "251", "255", "422"]
+WELCOME = ["001", "002", "003", "004", "005", "005", "251", "255", "265", "266", "422"]
 TOKEN = "0123456789abcdef" * 4
 PASSWORD = "right password"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tcpchat_core import (
     VERSION,
@@ -597,6 +599,36 @@ def test_the_list_of_rooms_is_bounded_and_counts_the_rest() -> None:
     assert isinstance(listed, notices.RoomList)
     assert len(listed.rooms) == MAX_ROOMS_LISTED
     assert listed.more == 12 * per_person - MAX_ROOMS_LISTED
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_how_many_were_there_at_once_is_what_each_counts_who_comes(comings: list[bool]) -> None:
+    server, here, most = programs(1), [1], 1
+    for conn, comes in enumerate(comings, 2):
+        if comes:
+            server.connect(conn)
+            server.send(conn, HELLO)
+            here.append(conn)
+            most = max(most, len(here))
+            (welcome,) = server.told(conn)
+            assert isinstance(welcome, notices.Welcome)
+            assert (welcome.people, welcome.most_people) == (len(here), most)
+        elif len(here) > 1:
+            server.ask(here.pop(), events.Quit())
+    server.ask(1, events.Rooms())
+    assert server.told(1) == [notices.RoomList((), 0, len(here), most)]
+
+
+def test_a_node_that_begins_anew_counts_from_who_is_there() -> None:
+    server = programs(3)
+    server.ask(1, events.Quit())
+    again = MemoryServer(ServerProtocol(ChatState.restore(server.protocol.state.snapshot())))
+    again.log = server.log
+    again.connect(9, token="t9")
+    again.ask(9, events.Hello(), events.Rooms())
+    listed = again.told(9)[-1]
+    assert isinstance(listed, notices.RoomList)
+    assert (listed.people, listed.most_people) == (3, 3)
 
 
 # ── Effects ──────────────────────────────────────────────────────────────────────────────────

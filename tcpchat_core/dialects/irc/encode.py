@@ -360,8 +360,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
     match notice:
         case notices.Members():
             return answers.members(nick, options, notice, how or _USUAL)
-        case notices.RoomList(people=people) if how is not None and how.command == "LUSERS":
-            return lusers(nick, people)
+        case notices.RoomList() if how is not None and how.command == "LUSERS":
+            return lusers(nick, notice)
         case notices.RoomList():
             return answers.room_list(nick, notice, how or _USUAL)
         case notices.RestrictionList():

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
 from tcpchat_core.events import MAX_MESSAGES, MAX_WATCHED, Say, Tell
-from tcpchat_core.notices import Limits, Rejected, Welcome
+from tcpchat_core.notices import Limits, Rejected, RoomList, Welcome
 
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
 _MAX_TOKENS: Final = 13
@@ -33,8 +33,11 @@ class Code(StrEnum):
     ISUPPORT = "005"
     UMODEIS = "221"
     LUSERCLIENT = "251"
+    LUSERCHANNELS = "254"
     LUSERME = "255"
     TRYAGAIN = "263"
+    LOCALUSERS = "265"
+    GLOBALUSERS = "266"
     AWAY = "301"
     USERHOST = "302"
     ISON = "303"
@@ -144,7 +147,7 @@ def welcome(nick: str, welcome: Welcome) -> bytes:
             numeric(Code.CREATED, nick, text="This server does not say since when it runs"),
             numeric(Code.MYINFO, nick, SERVER, version, "i", _MODE_LETTERS, _PARAMETER_LETTERS),
             isupport(nick, welcome),
-            lusers(nick, welcome.people) if welcome.people else b"",
+            lusers(nick, welcome) if welcome.people else b"",
             motd(nick, welcome.motd),
         ]
     )
@@ -213,13 +216,23 @@ def _limit_tokens(limits: Limits) -> tuple[str, ...]:
     )
 
 
-def lusers(nick: str, people: int) -> bytes:
-    """How many are connected. All of them are invisible to who shares no room with them, and all
-    servers are one.
+def lusers(nick: str, told: Welcome | RoomList) -> bytes:
+    """How many are connected, and were so at once. All of them are invisible to who shares no room
+    with them, and all servers are one. Of rooms those that one may see, where that was asked for.
     """
+    people, most = f"{told.people}", f"{max(told.people, told.most_people)}"
+    rooms = len(told.rooms) + told.more if isinstance(told, RoomList) else 0
     users = f"There are 0 users and {people} invisible on 1 servers"
-    here = f"I have {people} clients and 1 servers"
-    return numeric(Code.LUSERCLIENT, nick, text=users) + numeric(Code.LUSERME, nick, text=here)
+    most_text = f"{people}, at most {most} at once"
+    return b"".join(
+        [
+            numeric(Code.LUSERCLIENT, nick, text=users),
+            numeric(Code.LUSERCHANNELS, nick, f"{rooms}", text="channels formed") if rooms else b"",
+            numeric(Code.LUSERME, nick, text=f"I have {people} clients and 1 servers"),
+            numeric(Code.LOCALUSERS, nick, people, most, text=f"Local users: {most_text}"),
+            numeric(Code.GLOBALUSERS, nick, people, most, text=f"All users: {most_text}"),
+        ]
+    )
 
 
 def motd(nick: str, lines: tuple[str, ...]) -> bytes:
