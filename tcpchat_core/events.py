@@ -263,11 +263,18 @@ class Restrictions(EventBase, frozen=True):
 
 
 class Read(EventBase, frozen=True):
-    """I have read a room up to a number: my other devices need not show it as new."""
+    """I have read a room up to a number, or up to a time (`at`, ms since the epoch): my other
+    devices need not show it as new. Without either: up to where have I read it?
+
+    `marks` is filled in by the server: the time is remembered, too, and what guests have read.
+    Entries of before it was are without.
+    """
 
     room: str
-    seq: Number
+    seq: Number | None = None
     key: str = ""
+    at: Number | None = None
+    marks: bool = False
 
 
 class Claim(EventBase, frozen=True):
@@ -595,7 +602,9 @@ Event: TypeAlias = (
 )
 
 # Every request that only reads.
-Query: TypeAlias = Rooms | Who | Whois | History | Search | Topic | Devices | Audit | Ping | Help
+Query: TypeAlias = (
+    Rooms | Who | Whois | History | Search | Topic | Read | Devices | Audit | Ping | Help
+)
 
 # Every request that a peer may send, in any dialect.
 Request: TypeAlias = (

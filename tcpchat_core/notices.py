@@ -96,8 +96,9 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A room that a resumed session is in, as it is now.
 
     With `common` the session's numbers were of an earlier epoch: only those up to this one are the
-    same in both. `read` is the number up to which one of your account's devices has read it;
-    `topic_nick` and `topic_at` are who has set the topic last, and when.
+    same in both. `read` is the number up to which you have read it, on whichever of your devices,
+    and `read_at` the time; 0 where that is not known. `topic_nick` and `topic_at` are who has set
+    the topic last, and when.
     """
 
     room: str
@@ -114,6 +115,7 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
+    read_at: int = 0
 
 
 class RestrictionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -182,7 +184,7 @@ class Entered(NoticeBase, frozen=True):
 
     `count` is how many people there are, yourself included. `again` when you were in it already,
     and only made it the current one. `moderators` are those of the people who moderate it. `read`,
-    `topic_nick` and `topic_at` are as in `RoomState`.
+    `read_at`, `topic_nick` and `topic_at` are as in `RoomState`.
     """
 
     room: str
@@ -201,6 +203,7 @@ class Entered(NoticeBase, frozen=True):
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
+    read_at: int = 0
 
 
 class Sent(NoticeBase, frozen=True):
@@ -533,10 +536,13 @@ class ActList(NoticeBase, frozen=True, tag="audit"):
 
 
 class ReadUpTo(NoticeBase, frozen=True, tag="read"):
-    """Another of your devices has read a room up to a number."""
+    """You have read a room up to a number and up to a time, of which 0 is one that is not known:
+    on another of your devices, or that is what you have asked for.
+    """
 
     room: str
     seq: int
+    at: int = 0
 
 
 class HistoryPage(NoticeBase, frozen=True, tag="history"):

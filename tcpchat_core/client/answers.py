@@ -33,8 +33,8 @@ from tcpchat_core.notices import Notice
 # More than people type while they have no connection, and than a server answers in three minutes.
 MAX_PENDING: Final = 1_000
 
-# What answers what. `hello` is answered by the session, `pong` and `read` by nothing; where several
-# notices can be the answer, it is the most frequent one.
+# What answers what. `hello` is answered by the session, `pong` and `read` by nothing that is waited
+# for; where several notices can be the answer, it is the most frequent one.
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
     events.Away: notices.AwaySet,

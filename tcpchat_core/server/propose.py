@@ -155,9 +155,10 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return Lookup(
                 events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
             )
-        case events.Read(room, seq):
+        case events.Read(room, seq, at=at):
             name = _room(current, room)
-            return events.Read(name.text, seq, name.key)
+            read = events.Read(name.text, seq, name.key, at, marks=True)
+            return Lookup(read) if seq is None and at is None else read
         case events.Rooms() | events.Devices() | events.Audit() | events.Ping() | events.Help():
             return Lookup(request)
         case events.Pong():

@@ -54,7 +54,7 @@ def answer(
         case events.Help(command):
             lines = help_lines(command)
             return Found(lines if isinstance(lines, Rejected) else notices.HelpText(lines))
-        case events.Who() | events.Topic() | events.History():
+        case events.Who() | events.Topic() | events.History() | events.Read():
             return _about_room(state, conn, query, has_archive=has_archive)
         case _:
             assert_never(query)
@@ -151,13 +151,13 @@ def _search(state: ChatState, conn: int, query: events.Search) -> Found | Wanted
 def _about_room(
     state: ChatState,
     conn: int,
-    query: events.Who | events.Topic | events.History,
+    query: events.Who | events.Topic | events.History | events.Read,
     *,
     has_archive: bool,
 ) -> Found | Wanted:
     person = state.person(conn)
     room = person.rooms.get(query.key) if person else None
-    if room is None:
+    if person is None or room is None:
         return Found(not_in_room(str(query.__struct_config__.tag), query.room))
     match query:
         case events.Who():
@@ -176,6 +176,8 @@ def _about_room(
             return Found(
                 notices.TopicSet(room.name, room.topic, room.topic_nick, room.seq, room.topic_at)
             )
+        case events.Read():
+            return Found(notices.ReadUpTo(room.name, *person.mark(room)))
         case events.History():
             return page(room, query, has_archive=has_archive)
         case _:

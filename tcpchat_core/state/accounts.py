@@ -244,6 +244,7 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
     What is said of either, in these rooms and on the server, is of the account from now on.
     """
     rooms_then, bearer, away = [*person.rooms.values()], person.bearer, person.away_text
+    person.reads = None
     is_here = bool(account.present)
     actions = [
         action

@@ -14,7 +14,7 @@ from tcpchat_core.events import Entry
 from tcpchat_core.notices import Said, Sent
 from tcpchat_core.state import moderation, naming, rights
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room, rejected
-from tcpchat_core.state.tables import LIMITS, Person, Room, StateLimits, Tables
+from tcpchat_core.state.tables import LIMITS, Mark, Person, Room, StateLimits, Tables
 
 
 def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
@@ -121,23 +121,37 @@ def out(tables: Tables, person: Person, event: events.Out, at: int) -> list[Acti
     ]
 
 
-def read(tables: Tables, person: Person, event: events.Read, _at: int) -> list[Action]:
-    """Remember how far an account has read, and tell its other devices."""
-    room, account = person.rooms.get(event.key), person.account
+def read(tables: Tables, person: Person, event: events.Read, at: int) -> list[Action]:
+    """Remember how far somebody has read, and tell its other devices. Who has named a time is told
+    up to where that is: it may have been further before.
+    """
+    room = person.rooms.get(event.key)
     if room is None:
         return [Send(person.conn, not_in_room("read", event.room))]
-    if account is None or not max(has_read(room, person), room.born) < event.seq <= room.seq:
+    if person.account is None and not event.marks:
         return []
-    account.read(room, event.seq, tables.limits)
-    told = notices.ReadUpTo(room.name, event.seq)
-    others = [each for each in account.present if each is not person and not each.away]
-    return [Send(each.conn, told) for each in others]
+    before = person.mark(room)
+    mark = _mark(room, before, event, at)
+    told = notices.ReadUpTo(room.name, *mark)
+    actions: list[Action] = [Send(person.conn, told)] if event.at is not None else []
+    if mark != before:
+        person.read(room, mark, tables.limits)
+        others = [each for each in person.everywhere if each is not person and not each.away]
+        actions += [Send(each.conn, told) for each in others]
+    return actions
 
 
-def has_read(room: Room, person: Person) -> int:
-    """Up to which message of a room somebody has read it, as far as a device has told; else 0."""
-    seq = 0 if person.account is None else person.account.reads.get(room.key, 0)
-    return seq if seq > room.born else 0
+def _mark(room: Room, mark: Mark, event: events.Read, at: int) -> Mark:
+    """How far somebody has read now: never less far than before, and nothing that is to come."""
+    seq, when = mark
+    if event.at is not None:
+        when = max(when, min(event.at, at))
+        seq = max(seq, room.number_at(when))
+    if event.seq is not None and max(seq, room.born) < event.seq <= room.seq:
+        seq = event.seq
+        said = room.message(seq) if event.marks and seq > room.floor else None
+        when = max(when, said.at if said is not None else 0)
+    return Mark(seq, when)
 
 
 def configured(limits: StateLimits, event: events.Configure) -> StateLimits:
@@ -172,7 +186,7 @@ def entered(
     tables: Tables, room: Room, person: Person, at: int, *, again: bool = False
 ) -> notices.Entered:
     """What who is in a room now is told of it."""
-    limits = tables.limits
+    limits, mark = tables.limits, person.mark(room)
     return notices.Entered(
         room.name,
         room.first_nicks(limits.entered_members),
@@ -184,7 +198,8 @@ def entered(
         again,
         room.moderator_nicks(),
         *rights.mode_fields(room),
-        has_read(room, person),
+        mark.seq,
         room.topic_nick,
         room.topic_at,
+        mark.at,
     )

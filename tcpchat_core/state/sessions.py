@@ -17,7 +17,6 @@ from tcpchat_core.events import Entry, connection_number
 from tcpchat_core.notices import Notice, Said, Told
 from tcpchat_core.state import rights
 from tcpchat_core.state.people import connect, depart
-from tcpchat_core.state.rooms import has_read
 from tcpchat_core.state.tables import Person, Room, Tables
 
 
@@ -177,7 +176,7 @@ def _missed(
 def _room_state(
     tables: Tables, room: Room, person: Person, common: int | None
 ) -> notices.RoomState:
-    nicks = room.first_nicks(tables.limits.entered_members)
+    nicks, mark = room.first_nicks(tables.limits.entered_members), person.mark(room)
     return notices.RoomState(
         room.name,
         nicks,
@@ -187,7 +186,8 @@ def _room_state(
         common,
         room.moderator_nicks(),
         *rights.mode_fields(room),
-        has_read(room, person),
+        mark.seq,
         room.topic_nick,
         room.topic_at,
+        mark.at,
     )

@@ -15,6 +15,7 @@ from tcpchat_core.state.tables import (
     Account,
     Device,
     Divergence,
+    Mark,
     Person,
     Room,
     Rules,
@@ -117,6 +118,8 @@ class _Snapshot(msgspec.Struct):
         msgspec.UNSET
     )
     acts: list[Act] | msgspec.UnsetType = msgspec.UNSET
+    # By id: how far accounts have read whose times are known, and guests.
+    reads: list[tuple[int, list[tuple[str, int, int]]]] | msgspec.UnsetType = msgspec.UNSET
 
 
 # The bounds that there were from the first: the others are left out where they are as usual.
@@ -160,6 +163,7 @@ def dump(tables: Tables) -> bytes:
             if tables.rules
             else msgspec.UNSET,
             acts=list(tables.acts) or msgspec.UNSET,
+            reads=_reads(tables) or msgspec.UNSET,
         )
     )
 
@@ -229,9 +233,17 @@ def _account_record(account: Account) -> _AccountRecord:
         account.numbered,
         [*account.devices.items()],
         [(person.seat, person.device) for person in account.present],
-        [*account.reads.items()],
+        [(key, mark.seq) for key, mark in account.reads.items()],
         account.password,
     )
+
+
+def _reads(tables: Tables) -> list[tuple[int, list[tuple[str, int, int]]]]:
+    people = (*tables.people.values(), *tables.away.values())
+    found = [(account.id, account.reads) for account in tables.accounts.values()]
+    found = [(id, reads) for id, reads in found if any(mark.at for mark in reads.values())]
+    found += [(person.id, person.reads) for person in people if person.reads]
+    return [(id, [(key, *mark) for key, mark in reads.items()]) for id, reads in found]
 
 
 def _limits(limits: StateLimits) -> dict[str, int]:
@@ -285,7 +297,8 @@ def _load_accounts(
         account = tables.add_account(Account(each.id, each.nick, each.key))
         account.is_admin, account.numbered = each.is_admin, each.numbered
         account.password = each.password
-        account.devices, account.reads = dict(each.devices), dict(each.reads)
+        account.devices = dict(each.devices)
+        account.reads = {key: Mark(seq) for key, seq in each.reads}
         tables.devices.update(dict.fromkeys(account.devices, account))
         for seat, device in each.present:
             person = people[seat]
@@ -320,6 +333,9 @@ def _loaded(record: _Snapshot) -> Tables:
     if isinstance(record.restrictions, tuple):
         tables.rules = _server_rules(*record.restrictions)
     tables.acts.extend(record.acts or ())
+    for id, rows in record.reads or ():
+        owner = people[id] if id in people else tables.owning[id]
+        owner.reads = {key: Mark(seq, at) for key, seq, at in rows}
     # By id, of which all devices of one account have the same: the first of them counts.
     members = {person.id: person.everywhere[0] for person in people.values()}
     for session in record.away:

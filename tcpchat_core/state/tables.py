@@ -7,9 +7,11 @@ one: `rooms`, `moderation`, `people`, `sessions`.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -80,6 +82,17 @@ MAX_DIVERGENCES: Final = 8
 # The names of the bounds.
 LIMITS: Final = StateLimits.__struct_fields__
 
+_at = attrgetter("at")
+
+
+class Mark(NamedTuple):
+    """How far somebody has read a room: up to a number, and up to a time; 0 where neither is
+    known.
+    """
+
+    seq: int = 0
+    at: int = 0
+
 
 class Device(msgspec.Struct, frozen=True, array_like=True):
     """One device of an account: its number there, what its owner calls it, and when it came."""
@@ -93,8 +106,8 @@ class Account:
     """Who owns a nick. `present` are its devices that are here or away, in the order of coming.
 
     `devices` are all of them, by the hash of their tokens; `numbered` is the number of the last.
-    `reads` has, by room key, up to which number it has read. `password` is what was made of its
-    password, "" where it has none.
+    `reads` has, by room key, how far it has read. `password` is what was made of its password, ""
+    where it has none.
     """
 
     __slots__ = (
@@ -117,20 +130,13 @@ class Account:
         self.password = ""
         self.numbered = 0
         self.devices: dict[str, Device] = {}
-        self.reads: dict[str, int] = {}
+        self.reads: dict[str, Mark] = {}
         self.present: list[Person] = []
 
     @property
     def bearer(self) -> str:
         """What `Person.bearer` is for its devices. Another account of its nick has another one."""
         return f"@{self.id}"
-
-    def read(self, room: Room, seq: int, limits: StateLimits) -> None:
-        """Remember up to which number it has read a room; forget the oldest beyond the bound."""
-        self.reads.pop(room.key, None)
-        self.reads[room.key] = seq
-        if len(self.reads) > 2 * limits.rooms_per_person:
-            del self.reads[next(iter(self.reads))]
 
 
 class Person:
@@ -156,6 +162,7 @@ class Person:
         "number",
         "origin",
         "put_out",
+        "reads",
         "receipts",
         "rooms",
         "seat",
@@ -191,6 +198,8 @@ class Person:
         self.receipts: dict[str, Sent] | None = None
         # By room key, of the rooms it was put out of: it may not have been told yet.
         self.put_out: dict[str, Left] | None = None
+        # By room key, how far a guest has read. What an account has read is its own.
+        self.reads: dict[str, Mark] | None = None
 
     @property
     def bearer(self) -> str:
@@ -216,6 +225,25 @@ class Person:
     def everywhere(self) -> Sequence[Person]:
         """The same person on all of its devices that are here or away."""
         return (self,) if self.account is None else self.account.present
+
+    def mark(self, room: Room) -> Mark:
+        """How far it has read a room, as far as it has told. A number of an earlier life of the
+        room says nothing.
+        """
+        reads = self.reads if self.account is None else self.account.reads
+        found = (reads or {}).get(room.key, Mark())
+        return found if found.seq > room.born else found._replace(seq=0)
+
+    def read(self, room: Room, mark: Mark, limits: StateLimits) -> None:
+        """Remember how far it has read a room; forget the oldest beyond the bound."""
+        if self.account is None and self.reads is None:
+            self.reads = {}
+        reads = self.account.reads if self.account is not None else self.reads
+        assert reads is not None, "it was made above"
+        reads.pop(room.key, None)
+        reads[room.key] = mark
+        if len(reads) > 2 * limits.rooms_per_person:
+            del reads[next(iter(reads))]
 
     def remember_put_out(self, room: Room, left: Left, limits: StateLimits) -> None:
         """Keep that it was put out of a room: what is on its way to it is not for it any more, and
@@ -477,6 +505,14 @@ class Room:
         """The message with a number, while it is in the history."""
         place = len(self.history) - 1 - (self.seq - seq)
         return self.history[place] if 0 <= place < len(self.history) else None
+
+    def number_at(self, at: int) -> int:
+        """The number of the last message that was said up to a time, of those in the history that
+        everybody who is in may see; 0 when there is none.
+        """
+        held = self.between(self.floor, self.seq + 1)
+        count = bisect_right(held, at, key=_at)
+        return held[count - 1].seq if count else 0
 
     def redact(self, said: Said) -> None:
         """Keep of a message in the history only that there was one."""

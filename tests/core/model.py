@@ -26,8 +26,9 @@ class ModelAccount:
     devices: dict[str, int] = field(default_factory=dict)  # their numbers
     numbered: int = 0
     present: list[ModelPerson] = field(default_factory=list)
-    # By the key of each room, the one written last at the end: which room, and how far it has read.
-    reads: dict[str, tuple[ModelRoom, int]] = field(default_factory=dict)
+    # By the key of each room, the one written last at the end: which room, and how far it has read,
+    # up to a number and a time.
+    reads: dict[str, tuple[ModelRoom, int, int]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -52,6 +53,8 @@ class ModelPerson:
     absent: str = ""  # why it has said that it is away
     # By room key: the numbers of what it has said there since it came, or has its nick.
     mine: dict[str, list[int]] = field(default_factory=dict)
+    # As of `ModelAccount`, while it has none.
+    reads: dict[str, tuple[ModelRoom, int, int]] = field(default_factory=dict)
 
     @property
     def who(self) -> Who:
@@ -273,8 +276,8 @@ class Model:
                 return self._redact(person, entry.event, at)
             case events.Restrictions():
                 return self._restrictions(person, entry.event, at)
-            case events.Read(_, seq, key):
-                return self._read(person, key, seq)
+            case events.Read():
+                return self._read(person, entry.event, at)
             case events.Claim() | events.Login():
                 return self._comes_by(person, entry.event, at)
             case events.Offer() | events.Revoke():
@@ -436,31 +439,44 @@ class Model:
             moderated=room.moderated,
             private=room.private,
             kept=bool(room.owners),
-            read=self._has_read(person, key),
+            read=self._has_read(person, key)[0],
             topic_nick=room.topic_nick,
             topic_at=room.topic_at,
+            read_at=self._has_read(person, key)[1],
         )
 
-    def _has_read(self, person: ModelPerson, key: str) -> int:
-        if person.account is None or key not in person.account.reads:
-            return 0
-        room, seq = person.account.reads[key]
-        return seq if room is self.rooms[key] else 0  # not of one of the same name before it
+    def _has_read(self, person: ModelPerson, key: str) -> tuple[int, int]:
+        reads = person.who.reads
+        if key not in reads:
+            return 0, 0
+        room, seq, at = reads[key]
+        return seq if room is self.rooms[key] else 0, at  # not of one of the same name before it
 
-    def _read(self, person: ModelPerson, key: str, seq: int) -> Told:
+    def _read(self, person: ModelPerson, event: events.Read, now: int) -> Told:
+        key = event.key
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "read")
-        room, account = self.rooms[key], person.account
-        if account is None or seq not in [said.seq for said in room.said]:
+        if person.account is None and not event.marks:
             return {}
-        if seq <= self._has_read(person, key):
-            return {}
-        account.reads.pop(key, None)
-        account.reads[key] = (room, seq)
-        while len(account.reads) > 2 * self.limits.rooms_per_person:
-            del account.reads[next(iter(account.reads))]
+        room, reads, shown = self.rooms[key], person.who.reads, self.shown(key)
+        before = seq, at = self._has_read(person, key)
+        if event.at is not None:
+            at = max(at, min(event.at, now))
+            seq = max([seq, *(said.seq for said in shown if said.at <= at)])
+        if event.seq in [said.seq for said in room.said] and event.seq > seq:
+            seq = event.seq
+            if event.marks:
+                at = max([at, *(said.at for said in shown if said.seq == seq)])
+        news = notices.ReadUpTo(room.name, seq, at)
+        told = {} if event.at is None else told_to([person], news)
+        if (seq, at) == before:
+            return told
+        reads.pop(key, None)
+        reads[key] = (room, seq, at)
+        while len(reads) > 2 * self.limits.rooms_per_person:
+            del reads[next(iter(reads))]
         others = [each for each in person.everywhere if each is not person]
-        return told_to(others, notices.ReadUpTo(room.name, seq))
+        return joined(told, told_to(others, news))
 
     def _say(self, person: ModelPerson, event: events.Say, at: int) -> Told:
         if known := self.receipt(person, event.id):
@@ -673,6 +689,7 @@ class Model:
 
     def _becomes(self, person: ModelPerson, account: ModelAccount, device: str, at: int) -> Told:
         told: Told = {}
+        person.reads = {}
         rooms = [self.rooms[key] for key in person.rooms]
         if account.present:
             for key in tuple(person.rooms):
@@ -1260,9 +1277,10 @@ class Model:
             room.moderated,
             room.private,
             bool(room.owners),
-            self._has_read(person, key),
+            self._has_read(person, key)[0],
             room.topic_nick,
             room.topic_at,
+            self._has_read(person, key)[1],
         )
 
     def _with_own_id(self, person: ModelPerson, notice: Notice) -> Notice:
@@ -1306,10 +1324,17 @@ class Model:
                 if person is None or not is_admin(person.who):
                     return Rejected("no-right", "", "audit")
                 return notices.ActList(tuple(self.remembered_acts[-max(1, limit) :]))
-            case events.Who(key=key) | events.History(key=key) | events.Topic(key=key):
+            case (
+                events.Who(key=key)
+                | events.History(key=key)
+                | events.Topic(key=key)
+                | events.Read(key=key)
+            ):
                 person = self.connected(conn)
                 if person is None or key not in person.rooms:
                     return Rejected("not-in-room", "", str(query.__struct_config__.tag))
+                if isinstance(query, events.Read):
+                    return notices.ReadUpTo(self.rooms[key].name, *self._has_read(person, key))
                 return self._about_room(key, query)
             case events.Help():
                 raise AssertionError("help is not part of the model")

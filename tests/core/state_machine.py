@@ -394,8 +394,16 @@ class StateMachine(RuleBasedStateMachine):
         nick, nick_key = accounts[whom % len(accounts)].name
         self.happens(conn, events.Role(room.name, nick, role, key, nick_key))
 
-    @rule(place=PLACES, room=ROOMS, back=st.integers(-1, 3))
-    def read(self, place: int, room: events.Join, back: int) -> None:
+    @rule(
+        place=PLACES,
+        room=ROOMS,
+        back=st.integers(-1, 3),
+        steps=st.none() | st.integers(-9, 1),
+        marks=st.booleans(),
+    )
+    def read(
+        self, place: int, room: events.Join, back: int, steps: int | None, marks: bool
+    ) -> None:
         """… by somebody who has an account, if there is one in some room."""
         conn, key = self.places[place], room.key
         for account in self.model.accounts.values():
@@ -404,7 +412,11 @@ class StateMachine(RuleBasedStateMachine):
                     conn, key = person.conn, [*person.rooms][back % len(person.rooms)]
         known = self.model.rooms.get(key)
         seq = known.seq - back if known else 1
-        self.happens(conn, events.Read(known.name if known else key, seq, key))
+        # It is asked as it was before there were times, or up to one, or up to both.
+        at = None if steps is None else START_MS + STEP_MS * (self.state.seq + steps)
+        number = seq if at is None or back < 2 else None
+        name, has_marks = known.name if known else key, marks or at is not None
+        self.happens(conn, events.Read(name, number, key, at, has_marks))
 
     # ── The whole server: by an admin, as a rule ─────────────────────────────────────────────
 
@@ -633,7 +645,13 @@ class StateMachine(RuleBasedStateMachine):
             real = self.state.account(key)
             assert real is not None
             assert [*real.reads.items()] == [
-                (room, seq) for room, (_, seq) in account.reads.items()
+                (room, tuple(mark)) for room, (_, *mark) in account.reads.items()
+            ]
+        for guest in self.model.people:
+            person = self.state.person(guest.conn) or self.state.away(guest.session)
+            assert person is not None
+            assert [*(person.reads or {}).items()] == [
+                (room, tuple(mark)) for room, (_, *mark) in guest.reads.items()
             ]
 
     @invariant()

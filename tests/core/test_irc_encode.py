@@ -607,7 +607,7 @@ OPTIONS = st.builds(
 )
 HOWS = st.builds(
     How,
-    st.sampled_from(["NAMES", "WHO", "WHOIS", "MODE", "TOPIC", "LIST", "HELP"]),
+    st.sampled_from(["NAMES", "WHO", "WHOIS", "MODE", "TOPIC", "LIST", "HELP", "MARKREAD"]),
     NASTY_TEXT | WORDS,
     st.text(st.sampled_from("tcuihsnfdlaor"), max_size=14),
     NASTY_TEXT,
@@ -615,8 +615,8 @@ HOWS = st.builds(
 
 SOURCES = ("", "tcpchat")
 COMMANDS = {
-    *("AWAY", "BATCH", "ERROR", "FAIL", "INVITE", "JOIN", "KICK", "MODE", "NICK", "NOTICE"),
-    *("PART", "PING", "PONG", "PRIVMSG", "QUIT", "TOPIC"),
+    *("AWAY", "BATCH", "ERROR", "FAIL", "INVITE", "JOIN", "KICK", "MARKREAD", "MODE"),
+    *("NICK", "NOTICE", "PART", "PING", "PONG", "PRIVMSG", "QUIT", "TOPIC"),
 }
 
 

@@ -44,8 +44,9 @@ from tcpchat_core.notices import Entered, Gap, Rejected
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
-from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, moderation, rights, rooms
+from tcpchat_core.state import ARRIVALS, HANDLERS, Person, Room, Tables, moderation, rights
 from tcpchat_core.state.restrictions import Restrictions
+from tcpchat_core.state.tables import Mark
 from tests.core import (
     checkers,
     test_archive,
@@ -603,7 +604,7 @@ def a_guest_talks_where_only_accounts_do(patch: Patch) -> None:
 
 
 def what_was_read_is_unread_again(patch: Patch) -> None:
-    patch.setattr(rooms, "has_read", lambda *_: 0)
+    patch.setattr(Person, "mark", lambda *_: Mark())
 
 
 def a_guest_that_comes_to_be_an_account_is_muted_no_more(patch: Patch) -> None:

@@ -29,7 +29,7 @@ NOTICE_SECTIONS = sections(PAGE["Notices"], 3)
 REASON_SECTIONS = sections(PAGE["Reasons"], 3)
 
 # The server's own fields, explained once for all requests.
-SERVER_FIELDS = ("key", "nick_key", "roles", "code_hash")
+SERVER_FIELDS = ("key", "nick_key", "roles", "marks", "code_hash")
 
 TYPES = [
     *((f"Requests / {tag}", REQUEST_SECTIONS, tag, type) for tag, type in REQUESTS.items()),

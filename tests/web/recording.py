@@ -202,7 +202,7 @@ def _request_argument(request: Request) -> dict[str, Any]:
     return {"type": request.__struct_config__.tag} | {
         field: value
         for field in request.__struct_fields__
-        if field not in {"key", "nick_key", "roles", "code_hash"}
+        if field not in {"key", "nick_key", "roles", "marks", "code_hash"}
         and (value := getattr(request, field)) is not None
     }
 

@@ -33,7 +33,7 @@ _STRUCTS: Final = (
 )
 
 # The server fills these in; a peer need not know of them.
-_NOT_FOR_PEERS: Final = {"key", "nick_key", "roles", "code_hash"}
+_NOT_FOR_PEERS: Final = {"key", "nick_key", "roles", "marks", "code_hash"}
 
 _KINDS: Final = {str: "str", int: "int", bool: "bool", notices.Said: "said"}
 

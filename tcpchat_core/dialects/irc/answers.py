@@ -14,7 +14,15 @@ from tcpchat_core import notices
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.masks import is_mask, matches
 from tcpchat_core.dialects.irc.numerics import Code, numeric
-from tcpchat_core.dialects.irc.wire import SERVER, channel, listed, person, word
+from tcpchat_core.dialects.irc.wire import (
+    SERVER,
+    channel,
+    line,
+    listed,
+    person,
+    timestamp,
+    word,
+)
 from tcpchat_core.dialects.plain import told_lines, utc_time
 from tcpchat_core.names import is_same_room
 
@@ -39,6 +47,7 @@ class Options(NamedTuple):
     standard_replies: bool = False
     batch: bool = False
     chathistory: bool = False
+    read_marker: bool = False
     account: str = ""
 
 
@@ -304,6 +313,11 @@ def presence(nick: str, told: notices.Presence, how: How) -> bytes:
 
 # Why somebody is away who has not said so.
 _LOST: Final = "the connection is lost, and may come back"
+
+
+def read_marker(target: str, at: int) -> bytes:
+    """Up to when somebody has read, 0 where that is not known; the target is as it is told."""
+    return line(SERVER, "MARKREAD", target, f"timestamp={timestamp(at)}" if at else "*")
 
 
 def help_lines(nick: str, told: notices.HelpText, how: How) -> bytes:

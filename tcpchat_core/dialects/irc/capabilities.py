@@ -22,6 +22,7 @@ OFFERED: Final = (
     "batch",
     "cap-notify",
     "draft/chathistory",
+    "draft/read-marker",
     "echo-message",
     "extended-join",
     "labeled-response",
@@ -98,6 +99,7 @@ class Capabilities:
             standard_replies="standard-replies" in self._enabled,
             batch="batch" in self._enabled,
             chathistory="draft/chathistory" in self._enabled,
+            read_marker="draft/read-marker" in self._enabled,
         )
         return True
 

@@ -13,7 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeAlias
@@ -22,6 +21,7 @@ import msgspec
 
 from tcpchat_core.dialects import Asked, Item, Reply
 from tcpchat_core.dialects.irc.asked import Gathering, How, Span
+from tcpchat_core.dialects.irc.parse import NO_TIME, time_of
 from tcpchat_core.dialects.irc.wire import (
     SERVER,
     channel,
@@ -39,10 +39,9 @@ _BATCH: Final = "history"
 
 _TARGETS: Final = "TARGETS"
 
-# A count or a number that any room may have; and a time, as server-time writes it.
+# A count or a number that any room may have.
 _COUNT: Final = re.compile(r"0*([0-9]{1,9})")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
-_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})\.([0-9]{3})Z")
 
 
 class Place(NamedTuple):
@@ -133,14 +132,10 @@ def _number(word: str, id: str, parts: tuple[str, str]) -> int:
 
 
 def _time(word: str, text: str) -> int:
-    found = _TIME.fullmatch(text)
-    try:
-        second = dt.datetime.fromisoformat(f"{found[1]}+00:00") if found else None
-    except ValueError:
-        second = None
-    if found is None or second is None:
-        raise _Invalid(word, "a time is written as 2026-11-29T16:40:00.000Z")
-    return int(second.timestamp()) * 1_000 + int(found[2])
+    at = time_of(text)
+    if at is None:
+        raise _Invalid(word, NO_TIME)
+    return at
 
 
 def _latest(query: History, place: Place) -> list[History]:

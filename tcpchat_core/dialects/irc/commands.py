@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from tcpchat_core import events
 from tcpchat_core.dialects import Asked, Item, Reply, Wait
 from tcpchat_core.dialects.irc import chathistory
+from tcpchat_core.dialects.irc.answers import read_marker
 from tcpchat_core.dialects.irc.asked import Gathering, How
 from tcpchat_core.dialects.irc.masks import is_mask
 from tcpchat_core.dialects.irc.numerics import (
@@ -21,11 +22,12 @@ from tcpchat_core.dialects.irc.numerics import (
     MAX_ROOMS,
     MAX_TARGETS,
     Code,
+    fail,
     isupport,
     motd,
     numeric,
 )
-from tcpchat_core.dialects.irc.parse import Message
+from tcpchat_core.dialects.irc.parse import NO_TIME, Message, time_of
 from tcpchat_core.dialects.irc.wire import SERVER, opening
 from tcpchat_core.events import MAX_WATCHED, Request
 from tcpchat_core.names import is_same_nick
@@ -194,6 +196,23 @@ def _chathistory(client: Client, params: list[str]) -> list[Item]:
         rooms=client.rooms,
         is_batch=client.takes_batches,
     )
+
+
+def _markread(_client: Client, params: list[str]) -> list[Item]:
+    """Up to when something was read, or that it was (IRCv3 draft/read-marker). The answer tells
+    that in any case; of people that nothing is known, as what is said to them is not kept.
+    """
+    if not params or not params[0]:
+        text = "say what was read, and up to when"
+        return [Reply(fail("MARKREAD", "need-more-params", text=text))]
+    target, is_said = params[0], len(params) > 1
+    kind, _, text = params[1].partition("=") if is_said else ("", "", "")
+    at = time_of(text) if kind == "timestamp" else None
+    if is_said and at is None:
+        return [Reply(fail("MARKREAD", "invalid-params", target, text=NO_TIME))]
+    if not _is_room(target):
+        return [Reply(read_marker(target, 0))]
+    return [Asked(events.Read(target, at=at), How("MARKREAD", target))]
 
 
 def _kick(client: Client, params: list[str]) -> list[Item]:
@@ -466,6 +485,7 @@ COMMANDS: Final = {
     "KICK": Command(_kick, 2),
     "LIST": Command(_list),
     "LUSERS": Command(_lusers),
+    "MARKREAD": Command(_markread),
     "MODE": Command(_mode, 1),
     "MONITOR": Command(_monitor, 1),
     "MOTD": Command(_motd),

@@ -125,6 +125,14 @@ def encode_answer(
         ):
             is_all = request.gathering.add(notice)
             return _gathered(flavour, options, nick, request, request.gathering) if is_all else b""
+        case notices.ReadUpTo() | notices.Rejected() if (
+            isinstance(request, How) and request.command == "MARKREAD"
+        ):
+            # Of a room that one is not in nothing is known.
+            at = notice.at if isinstance(notice, notices.ReadUpTo) else 0
+            return answers.read_marker(request.target, at)
+        case notices.ReadUpTo(room, _, at) if options.read_marker:
+            return answers.read_marker(channel(room), at)
         case notices.Rejected():
             standard = options.standard_replies
             return refusal(nick, notice, request, standard_replies=standard)
@@ -172,7 +180,7 @@ def encode_answer(
             | notices.Revoked()
         ):
             return _in_words(nick, told_lines(notice))
-        # Of sessions, which are not resumed here, and of what one's other devices have read.
+        # Of sessions, which are not resumed here, and of what one has read for who is not told.
         case notices.Resumed() | notices.Gap() | notices.Diverged() | notices.ReadUpTo():
             return b""
         case _:
@@ -282,6 +290,8 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
     if entered.topic:
         by, at = entered.topic_nick, entered.topic_at
         lines.append(answers.topic(nick, room, entered.topic, by, at))
+    if options.read_marker:
+        lines.append(answers.read_marker(room, entered.read_at))
     if options.implicit_names:
         ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
         is_private = entered.private

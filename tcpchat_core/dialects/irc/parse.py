@@ -6,12 +6,17 @@ read as far as it can be: there is a command, or there is nothing.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Final, NamedTuple
 
 # How what would end a tag's value is written in one; any other character stands for itself.
 _ESCAPED: Final = {":": ";", "s": " ", "r": "\r", "n": "\n"}
 _ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
+
+# A time, as IRCv3 server-time writes it.
+_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})\.([0-9]{3})Z")
+NO_TIME: Final = "a time is written as 2026-11-29T16:40:00.000Z"
 
 
 class Message(NamedTuple):
@@ -50,3 +55,15 @@ def _tags(written: str) -> dict[str, str]:
         if key:
             tags[key] = _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), value)
     return tags
+
+
+def time_of(text: str) -> int | None:
+    """A time in ms since the epoch; None where none is written, or one that there is not."""
+    found = _TIME.fullmatch(text)
+    try:
+        second = dt.datetime.fromisoformat(f"{found[1]}+00:00") if found else None
+    except ValueError:
+        second = None
+    if found is None or second is None:
+        return None
+    return int(second.timestamp()) * 1_000 + int(found[2])
