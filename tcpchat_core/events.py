@@ -120,7 +120,8 @@ class Say(EventBase, frozen=True):
     """Say one line to a room. `id` is the client's own name for it and comes back in `Sent`.
 
     An empty `room` means the connection's current one. A `notice` is what no program answers by
-    itself, so that two of them never answer each other for ever: the words of bots.
+    itself, so that two of them never answer each other for ever: the words of bots. `tags` are for
+    programs: what a message is the answer to, for instance, by name.
     """
 
     room: str
@@ -129,16 +130,18 @@ class Say(EventBase, frozen=True):
     emote: bool = False
     key: str = ""
     notice: bool = False
+    tags: dict[str, str] | None = None
 
 
 class Tell(EventBase, frozen=True):
-    """Say one line to one person. `notice` is as in `Say`."""
+    """Say one line to one person. `notice` and `tags` are as in `Say`."""
 
     nick: str
     text: str
     id: str | None = None
     key: str = ""
     notice: bool = False
+    tags: dict[str, str] | None = None
 
 
 class Topic(EventBase, frozen=True):

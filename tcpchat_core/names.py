@@ -53,6 +53,11 @@ _profile = get_profile("UsernameCaseMapped")
 _ASCII_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9{re.escape(_ASCII_PUNCTUATION)}]*")
 
 
+# The name of a tag of a message, without the + that clients write before theirs (IRCv3
+# message-tags): whose it is, if it is somebody's own, and what.
+_TAG_NAME = re.compile("(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")
+
+
 class Name(NamedTuple):
     """A name as it is shown, and the key that says which names are the same."""
 
@@ -137,6 +142,11 @@ def is_same_room(one: str, other: str) -> bool:
 def is_same_nick(one: str, other: str) -> bool:
     """Whether both call the same person, however they are written."""
     return one == other or nick_key(one) == nick_key(other) != ""
+
+
+def is_tag_name(text: str) -> bool:
+    """Whether a tag of a message can be called so."""
+    return _TAG_NAME.fullmatch(text) is not None
 
 
 def _name(what: str, text: str, max_chars: int) -> Name | Rejected:

@@ -165,7 +165,7 @@ class Said(NoticeBase, frozen=True):
     `id` stands only in the copy that a resumed session is sent of its own message. What was taken
     back is `redacted`: it has its number still, but no text. (It is an `emote`, too, so that an
     older client shows no more than that there was something.) A `notice` is what no program answers
-    by itself.
+    by itself. `tags` are for programs: by name, what they mean is theirs.
     """
 
     room: str
@@ -177,6 +177,7 @@ class Said(NoticeBase, frozen=True):
     id: str | None = None
     redacted: bool = False
     notice: bool = False
+    tags: dict[str, str] | None = None
 
 
 class Entered(NoticeBase, frozen=True):
@@ -224,8 +225,9 @@ class Told(NoticeBase, frozen=True):
     """Somebody said a line to you alone. `seq` counts what your session was told, from 1.
 
     With `to` it was you who said it, to somebody of that nick, on another device of yours. `notice`
-    is as in `Said`. `entry` is the number of its entry in the log, by which all who have it can
-    name it: who said it, who was told, and their devices; 0 from a server that did not say so yet.
+    and `tags` are as in `Said`. `entry` is the number of its entry in the log, by which all who
+    have it can name it: who said it, who was told, and their devices; 0 from a server that did not
+    say so yet.
     """
 
     nick: str
@@ -235,6 +237,13 @@ class Told(NoticeBase, frozen=True):
     to: str = ""
     notice: bool = False
     entry: int = 0
+    tags: dict[str, str] | None = None
+
+
+def kept_chars(message: Said | Told) -> int:
+    """How many characters a message has: of its text, and of its tags."""
+    tags = message.tags or {}
+    return len(message.text) + sum(len(name) + len(value) for name, value in tags.items())
 
 
 class TopicSet(NoticeBase, frozen=True, tag="topic"):

@@ -171,14 +171,25 @@ class ChatClient:
         return self._ask(events.Out(room, reason=reason), notices.Left)
 
     def say(
-        self, room: str, text: str, *, emote: bool = False, notice: bool = False
+        self,
+        room: str,
+        text: str,
+        *,
+        emote: bool = False,
+        notice: bool = False,
+        tags: dict[str, str] | None = None,
     ) -> notices.Sent:
-        """Say a line to a room; returns its receipt. A bot says a `notice`."""
-        return self._ask(events.Say(room, text, emote=emote, notice=notice), notices.Sent)
+        """Say a line to a room; returns its receipt. A bot says a `notice`. `tags` are for other
+        programs, by name.
+        """
+        said = events.Say(room, text, emote=emote, notice=notice, tags=tags)
+        return self._ask(said, notices.Sent)
 
-    def tell(self, nick: str, text: str, *, notice: bool = False) -> notices.Sent:
+    def tell(
+        self, nick: str, text: str, *, notice: bool = False, tags: dict[str, str] | None = None
+    ) -> notices.Sent:
         """Say a line to one person; returns its receipt."""
-        return self._ask(events.Tell(nick, text, notice=notice), notices.Sent)
+        return self._ask(events.Tell(nick, text, notice=notice, tags=tags), notices.Sent)
 
     def set_topic(self, room: str, topic: str) -> notices.TopicSet:
         """Set a room's topic; "" clears it."""

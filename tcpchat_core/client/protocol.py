@@ -432,11 +432,16 @@ _Value = TypeVar("_Value")
 
 def _encodable(request: _AnyRequest) -> _AnyRequest:
     """The request with all its texts as UTF-8 can hold them."""
-    texts = {
+    texts: dict[str, Any] = {
         field: replace_surrogates(text)
         for field in request.__struct_fields__
         if isinstance(text := getattr(request, field), str)
     }
+    if isinstance(request, Say | Tell) and request.tags:
+        texts["tags"] = {
+            replace_surrogates(name): replace_surrogates(value)
+            for name, value in request.tags.items()
+        }
     return msgspec.structs.replace(request, **texts)
 
 
@@ -456,5 +461,8 @@ def _sanitized(value: _Value) -> _Value:
             items = tuple(_sanitized(item) for item in value)
             same = all(new is old for new, old in zip(items, value, strict=True))
             return value if same else items  # type: ignore[return-value] # a tuple is a _Value here
+        case dict():
+            made = {_sanitized(key): _sanitized(item) for key, item in value.items()}
+            return value if made == value else made  # type: ignore[return-value] # a dict is a _Value here
         case _:
             return value

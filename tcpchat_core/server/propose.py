@@ -15,7 +15,7 @@ import msgspec
 
 from tcpchat_core import events
 from tcpchat_core.events import MAX_WATCHED, Event, Query, Request, Say
-from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_key, nick_name, room_name
+from tcpchat_core.names import MAX_NICK_CHARS, Name, is_tag_name, nick_key, nick_name, room_name
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.server.access import code_hash, session_of
@@ -32,6 +32,10 @@ MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 200
 # A token that a device has made for itself is as hard to guess as one that is made here.
 _TOKEN: Final = re.compile("[0-9a-f]{64}")
+# Clients have two or three. In all they have as many bytes as IRCv3 lets a client write in front of
+# a line, so that whatever stands there can be said.
+MAX_TAGS = 16
+MAX_TAG_BYTES = 4_094
 # Some words. More would be a text, and each costs a look into the index.
 MAX_SEARCH_CHARS = 200
 
@@ -75,7 +79,10 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
         if isinstance(request, Say):  # by far the most frequent
             text = _text(request.text, MAX_TEXT_CHARS, "a message")
             name = _room(current, request.room) if request.room or current is None else current
-            return Say(name.text, text, request.id, request.emote, name.key, request.notice)
+            id, tags = request.id, request.tags
+            if tags is not None:
+                tags = _tags(tags)
+            return Say(name.text, text, id, request.emote, name.key, request.notice, tags)
         return _checked(request, current)
     except _Refused as refused:
         tag, id = request.__struct_config__.tag, getattr(request, "id", None)
@@ -85,9 +92,9 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
 def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
     assert not isinstance(request, Say), "dealt with above"
     match request:
-        case events.Tell(nick, text, id, notice=notice):
+        case events.Tell(nick, text, id, notice=notice, tags=tags):
             text = _text(text, MAX_TEXT_CHARS, "a message")
-            return events.Tell(_shown(nick), text, id, _nick_key(nick), notice)
+            return events.Tell(_shown(nick), text, id, _nick_key(nick), notice, _tags(tags or {}))
         case events.Nick(nick):
             new = nick_name(nick)
             if isinstance(new, Rejected):
@@ -231,6 +238,27 @@ def _text(text: str, max_chars: int, what: str) -> str:
             "too-long", f"{what} has at most {max_chars:,} characters; this one has {len(text):,}"
         )
     return text
+
+
+def _tags(tags: dict[str, str]) -> dict[str, str] | None:
+    """The tags of a message as others may see them; None for none. Raises _Refused when they cannot
+    be, or are too many.
+    """
+    if len(tags) > MAX_TAGS:
+        raise _refused("too-long", f"a message has at most {MAX_TAGS} tags")
+    if not all(map(is_tag_name, tags)):
+        raise _refused("bad-usage", "the name of a tag is letters, digits, - and ., as draft/reply")
+    safe = {name: sanitize(value) for name, value in tags.items()}
+    if sum([_tag_bytes(*tag) for tag in safe.items()]) > MAX_TAG_BYTES:
+        raise _refused("too-long", f"the tags of a message have at most {MAX_TAG_BYTES:,} bytes")
+    return safe or None
+
+
+def _tag_bytes(name: str, value: str) -> int:
+    """How many bytes a tag takes at most, in any dialect: three more than it has itself, and one
+    for each character that ends a tag where it is not escaped.
+    """
+    return len(name) + len(value.encode()) + 3 + sum(map(value.count, "; \\"))
 
 
 def _room(current: Name | None, room: str) -> Name:

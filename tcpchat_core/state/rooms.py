@@ -31,7 +31,8 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
     ):
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
-    said = Said(room.name, person.nick, event.text, seq, at, event.emote, None, False, event.notice)
+    emote, notice, tags = event.emote, event.notice, event.tags
+    said = Said(room.name, person.nick, event.text, seq, at, emote, None, False, notice, tags)
     room.keep(said, tables.limits)
     receipt = Sent(at, id, room.name, None, seq)
     if id is not None:

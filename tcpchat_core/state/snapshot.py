@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tcpchat_core.notices import Act, Left, Said, Sent, Told
+from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars
 from tcpchat_core.state.restrictions import Restriction
 from tcpchat_core.state.tables import (
     LIMITS,
@@ -323,7 +323,7 @@ def _loaded(record: _Snapshot) -> Tables:
         person.conn, person.number, person.lost = row.conn, row.number, row.lost
         person.told, person.since = row.told, row.since
         person.inbox = deque(row.inbox) or None
-        person.inbox_chars = sum(len(told.text) for told in row.inbox)
+        person.inbox_chars = sum(map(kept_chars, row.inbox))
         person.receipts = dict(row.receipts) or None
         tables.nicks[row.key] = person
         if row.session:
@@ -350,7 +350,7 @@ def _loaded(record: _Snapshot) -> Tables:
         room.topic, room.topic_nick = kept.topic, kept.topic_nick
         room.topic_at = kept.topic_at
         room.history.extend(kept.history)
-        room.history_chars = sum(len(said.text) for said in kept.history)
+        room.history_chars = sum(map(kept_chars, kept.history))
         room.members = {id: members[id] for id in kept.members}
     for row in record.people:
         people[row.seat].rooms = {key: tables.rooms[key] for key in row.rooms}

@@ -19,7 +19,7 @@ import msgspec
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import Restraint
 from tcpchat_core.names import GUEST_PREFIX
-from tcpchat_core.notices import Act, Left, Said, Sent, Told
+from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars
 from tcpchat_core.state.restrictions import Restrictions
 
 
@@ -261,21 +261,21 @@ class Person:
         if inbox is None:
             inbox = self.inbox = deque()
         inbox.append(told)
-        self.inbox_chars += len(told.text)
+        self.inbox_chars += kept_chars(told)
         while len(inbox) > limits.inbox or self.inbox_chars > limits.inbox_chars:
-            self.inbox_chars -= len(inbox.popleft().text)
+            self.inbox_chars -= kept_chars(inbox.popleft())
 
     def seen(self, told: int) -> None:
         """Direct messages up to a number were seen: they need not be kept."""
         inbox = self.inbox
         while inbox and inbox[0].seq <= told:
-            self.inbox_chars -= len(inbox.popleft().text)
+            self.inbox_chars -= kept_chars(inbox.popleft())
 
     def forget(self, before: int) -> None:
         """Keep no direct message of before a time."""
         inbox = self.inbox
         while inbox and inbox[0].at < before:
-            self.inbox_chars -= len(inbox.popleft().text)
+            self.inbox_chars -= kept_chars(inbox.popleft())
 
     def remember(self, id: str, receipt: Sent, limits: StateLimits) -> None:
         """Keep a receipt for when the same id comes again; forget the oldest beyond the bound."""
@@ -489,11 +489,12 @@ class Room:
         """Put a message into the history; drop the oldest beyond the bounds."""
         history = self.history
         history.append(said)
-        chars = self.history_chars + len(said.text)
+        chars = self.history_chars + (len(said.text) if said.tags is None else kept_chars(said))
         while len(history) > limits.history_messages:
-            chars -= len(history.popleft().text)
+            gone = history.popleft()
+            chars -= len(gone.text) if gone.tags is None else kept_chars(gone)
         while chars > limits.history_chars:
-            chars -= len(history.popleft().text)
+            chars -= kept_chars(history.popleft())
         self.history_chars = chars
 
     def has_said(self, person: Person, said: Said) -> bool:
@@ -517,13 +518,13 @@ class Room:
     def redact(self, said: Said) -> None:
         """Keep of a message in the history only that there was one."""
         self.history[len(self.history) - 1 - (self.seq - said.seq)] = tombstone(said)
-        self.history_chars -= len(said.text)
+        self.history_chars -= kept_chars(said)
 
     def forget(self, before: int) -> None:
         """Keep no message of before a time."""
         history = self.history
         while history and history[0].at < before:
-            self.history_chars -= len(history.popleft().text)
+            self.history_chars -= kept_chars(history.popleft())
 
 
 class NickChange(NamedTuple):

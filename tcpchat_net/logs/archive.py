@@ -24,8 +24,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
+import msgspec
+
 from tcpchat_core.archive import Archived, Inquiry, Matches, Moment, Page
-from tcpchat_core.notices import Said
+from tcpchat_core.notices import Said, kept_chars
 from tcpchat_net.logs import Host, OnFound
 from tcpchat_net.logs.store import UNREADABLE, aside, sync_folder
 
@@ -80,6 +82,15 @@ _POINTS: Final = """
     ) STRICT
 """
 
+# The tags of messages, as JSON, of the few that have some. An archive of an earlier version has no
+# such table either.
+_TAGS: Final = """
+    CREATE {temporary} TABLE IF NOT EXISTS tags (
+        id INTEGER PRIMARY KEY,
+        tags TEXT NOT NULL
+    ) STRICT
+"""
+
 # Of so many entries one point is kept, the last; and none behind which are so many: a shared log
 # does not reach back as far.
 _ENTRIES_A_POINT: Final = 1_000
@@ -92,7 +103,10 @@ _INDEXED: Final = "id, key, author, text"
 _EMOTE: Final = 1
 _NOTICE: Final = 2
 
-_COLUMNS: Final = "message.room, message.nick, message.text, message.seq, message.at, message.emote"
+_COLUMNS: Final = (
+    "message.room, message.nick, message.text, message.seq, message.at, message.emote, tags.tags"
+)
+_WITH_TAGS: Final = "LEFT JOIN tags ON tags.id = message.id"
 
 
 # Errors of SQLite that say nothing of what is in the file. (With any other, it is not as it was
@@ -171,6 +185,7 @@ class ArchiveStore:
                 self._sync_folder()
                 self.is_new = True
             db.execute(_POINTS)
+            db.execute(_TAGS.format(temporary=""))
 
     def open_to_read(self) -> None:
         """Open the file only to read what it has, also while a server writes to it.
@@ -184,6 +199,11 @@ class ArchiveStore:
         with self._explained():
             self._db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
             self._check_format(self._db)
+            # Which is seen in the place of that in the file, and so is made only if there is none.
+            if not self._db.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'tags'"
+            ).fetchone()[0]:
+                self._db.execute(_TAGS.format(temporary="TEMPORARY"))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -293,6 +313,12 @@ class ArchiveStore:
             "INSERT INTO words (rowid, names, text) VALUES (?, ?, ?)",
             [(row[0], f"{numbers['r' + row[1]]} {numbers['a' + row[6]]}", row[7]) for row in rows],
         )
+        tagged = [
+            (kept.id, msgspec.json.encode(kept.said.tags).decode())
+            for kept in messages
+            if kept.said.tags is not None
+        ]
+        db.executemany("INSERT INTO tags VALUES (?, ?)", tagged)
         for each in gone:
             self._redact(db, *each)
 
@@ -308,6 +334,7 @@ class ArchiveStore:
             db.execute("INSERT INTO words (rowid, names, text) VALUES (?, ?, '')", (id, names))
             redact = "UPDATE message SET text = '', emote = ? WHERE id = ?"
             db.execute(redact, (_EMOTE, id))
+            db.execute("DELETE FROM tags WHERE id = ?", (id,))
 
     def find(self, inquiry: Inquiry) -> list[Said]:
         """The messages that match: one more than were asked for, if there are so many."""
@@ -325,7 +352,7 @@ class ArchiveStore:
     def _page(self, page: Page) -> list[Said]:
         order = "ASC" if page.first else "DESC"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM message WHERE key = ? AND seq > ? AND seq < ?"
+            f"SELECT {_COLUMNS} FROM message {_WITH_TAGS} WHERE key = ? AND seq > ? AND seq < ?"
             f" ORDER BY seq {order} LIMIT ?",
             (page.place.key, max(page.place.born, page.after), page.before, page.limit + 1),
         )
@@ -356,12 +383,12 @@ class ArchiveStore:
             parts.append(f"names : {self._number('a' + sought.author)}")
         rows = self._connection.execute(
             f"SELECT {_COLUMNS}, message.key FROM words"
-            " JOIN message ON message.id = words.rowid WHERE words MATCH ?"
+            f" JOIN message ON message.id = words.rowid {_WITH_TAGS} WHERE words MATCH ?"
             " AND words.rowid > ? AND words.rowid <= ? AND message.at >= ?"
             " ORDER BY words.rowid DESC",
             (" AND ".join(parts), min(born.values()), sought.upto, sought.since),
         )
-        matching = (_said(row[:6]) for row in rows if row[3] > born[row[6]])
+        matching = (_said(row[:7]) for row in rows if row[3] > born[row[7]])
         return list(islice(matching, count))
 
     def _number(self, key: str) -> int:
@@ -372,7 +399,8 @@ class ArchiveStore:
         """The next messages of a room whose numbers are above `after`, of all its lives."""
         with self._explained():
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM message WHERE key = ? AND seq > ? ORDER BY seq LIMIT ?",
+                f"SELECT {_COLUMNS} FROM message {_WITH_TAGS}"
+                " WHERE key = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (key, after, _MESSAGES_AT_A_TIME),
             )
             return [_said(row) for row in rows]
@@ -451,7 +479,8 @@ class ArchiveStore:
                     for id, key, author, text in rows
                 ],
             )
-            db.executemany("DELETE FROM message WHERE id = ?", [row[:1] for row in rows])
+            for table in ("message", "tags"):
+                db.executemany(f"DELETE FROM {table} WHERE id = ?", [row[:1] for row in rows])
         return bool(rows)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────
@@ -495,10 +524,11 @@ class ArchiveStore:
         return DamagedError(f"{self.path} is damaged ({why.split(maxsplit=1)[0]})")
 
 
-def _said(row: tuple[str, str, str, int, int, int]) -> Said:
-    room, nick, text, seq, at, emote = row
+def _said(row: tuple[str, str, str, int, int, int, str | None]) -> Said:
+    room, nick, text, seq, at, emote, written = row
     is_emote, is_notice = bool(emote & _EMOTE), bool(emote & _NOTICE)
-    return Said(room, nick, text, seq, at, is_emote, redacted=not text, notice=is_notice)
+    tags = None if written is None else msgspec.json.decode(written, type=dict[str, str])
+    return Said(room, nick, text, seq, at, is_emote, None, not text, is_notice, tags)
 
 
 def _phrase(text: str) -> str:
@@ -540,7 +570,7 @@ class ArchiveKeeper:
         if not self._is_collecting:
             return
         self._waiting.append(archived)
-        self._waiting_chars += len(archived.said.text)
+        self._waiting_chars += kept_chars(archived.said)
         if len(self._waiting) > MAX_WAITING or self._waiting_chars > MAX_WAITING_CHARS:
             self._fall_behind("it cannot keep up with what is said")
         else:
@@ -627,7 +657,7 @@ class ArchiveKeeper:
         """
         taken = self._waiting[:most]
         del self._waiting[:most]
-        self._waiting_chars -= sum([len(archived.said.text) for archived in taken])
+        self._waiting_chars -= sum([kept_chars(archived.said) for archived in taken])
         return taken, None if self._waiting else self.place()
 
     def _add(self, taken: Sequence[Archived], point: Point | None) -> None:

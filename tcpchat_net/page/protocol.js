@@ -127,6 +127,11 @@ function read(value, kind) {
     case "bool":
       if (typeof value !== "boolean") throw new BadShape();
       return value;
+    case "map":
+      if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadShape();
+      return Object.fromEntries(
+        Object.entries(value).map(([name, text]) => [sanitize(name), read(text, "str")]),
+      );
     case "said":
       return readFields(value, NOTICES.get("said"), "said");
     default:

@@ -34,7 +34,9 @@ def parsed(line: bytes) -> Line:
     tags: dict[str, str] = {}
     if text.startswith("@"):
         together, _, text = text[1:].partition(" ")
-        tags = dict(tag.split("=", 1) for tag in together.split(";"))
+        tags = {
+            name: value for name, _, value in (tag.partition("=") for tag in together.split(";"))
+        }
     assert len(text.encode()) <= 510
     source = ""
     if text.startswith(":"):

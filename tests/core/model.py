@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import msgspec
 
@@ -210,7 +211,7 @@ class Model:
         """Have the history hold no more than it can: what it has dropped does not come back."""
         tail = [said for said in room.said if said.seq >= room.kept_from]
         tail = tail[-self.limits.history_messages :]
-        while sum(len(said.text) for said in tail) > self.limits.history_chars:
+        while sum(_chars(said) for said in tail) > self.limits.history_chars:
             tail = tail[1:]
         room.kept_from = tail[0].seq if tail else room.seq + 1
 
@@ -221,7 +222,7 @@ class Model:
     def inbox(self, person: ModelPerson) -> list[notices.Told]:
         """The tail of what somebody was told alone that is kept for a resume."""
         tail = person.told[-self.limits.inbox :] if person.session else []
-        while sum(len(told.text) for told in tail) > self.limits.inbox_chars:
+        while sum(_chars(told) for told in tail) > self.limits.inbox_chars:
             tail = tail[1:]
         return [told for told in tail if told.seq > person.seen]
 
@@ -487,7 +488,7 @@ class Model:
             return rejected(person.conn, refused, "say", event.id)
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
-        said = msgspec.structs.replace(said, notice=event.notice)
+        said = msgspec.structs.replace(said, notice=event.notice, tags=event.tags)
         room.said.append(said)
         self._drop(room)
         for each in person.everywhere:
@@ -513,12 +514,14 @@ class Model:
         for each in other.everywhere:
             number = len(each.told) + 1
             news = notices.Told(person.name.text, event.text, number, at, "", event.notice, place)
+            news = msgspec.structs.replace(news, tags=event.tags)
             each.told.append(news)
             told |= told_to([each], news)
         for each in person.everywhere:
             if each is not person and each not in other.everywhere:
                 nick, to, number = person.name.text, other.name.text, len(each.told) + 1
                 echo = notices.Told(nick, event.text, number, at, to, event.notice, place)
+                echo = msgspec.structs.replace(echo, tags=event.tags)
                 each.told.append(echo)
                 told |= told_to([each], echo)
         receipt = Sent(at, event.id, None, other.name.text, None, other.absent, place)
@@ -1054,7 +1057,7 @@ class Model:
         if found:
             seq, author = found[-1].seq, found[-1].nick
             gone = msgspec.structs.replace(
-                found[-1], text="", emote=True, redacted=True, notice=False
+                found[-1], text="", emote=True, redacted=True, notice=False, tags=None
             )
             room.said[seq - room.base - 1] = gone
         told = notices.Redacted(room.name, seq, person.name.text, at, author)
@@ -1390,6 +1393,10 @@ def is_admin(who: Who) -> bool:
 def on_or_off(is_so: bool) -> str:
     """How a setting is written in an act."""
     return "on" if is_so else "off"
+
+
+def _chars(message: Said | notices.Told) -> int:
+    return len(message.text) + sum(map(len, chain(*(message.tags or {}).items())))
 
 
 def told_to(people: Iterable[ModelPerson], notice: Notice) -> Told:

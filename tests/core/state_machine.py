@@ -27,6 +27,7 @@ CLAIMS = st.sampled_from(["claim 1", "claim 2", "claim 3"])
 SHORT_SPANS = st.sampled_from([1, 30, 100, 400])
 DEVICES = st.sampled_from(["phone", "laptop", "tablet", "bot"])
 LOTS = st.integers(0, 7)
+TAGS = st.none() | st.sampled_from([{"draft/reply": "1"}, {"a": "", "b": "tea " * 20}])
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
 
@@ -101,7 +102,15 @@ class StateMachine(RuleBasedStateMachine):
     def join(self, place: int, room: events.Join) -> None:
         self.happens(self.places[place], room)
 
-    @rule(place=PLACES, room=ROOMS, text=TEXTS, id=IDS, emote=st.booleans(), notice=st.booleans())
+    @rule(
+        place=PLACES,
+        room=ROOMS,
+        text=TEXTS,
+        id=IDS,
+        emote=st.booleans(),
+        notice=st.booleans(),
+        tags=TAGS,
+    )
     def say(
         self,
         place: int,
@@ -111,8 +120,9 @@ class StateMachine(RuleBasedStateMachine):
         *,
         emote: bool = False,
         notice: bool = False,
+        tags: dict[str, str] | None = None,
     ) -> None:
-        said = events.Say(room.room, text, id, emote, room.key, notice)
+        said = events.Say(room.room, text, id, emote, room.key, notice, tags)
         self.happens(self.places[place], said)
 
     @rule(place=PLACES, room=ROOMS, count=st.integers(2, 6))
@@ -120,11 +130,18 @@ class StateMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.say(place, room, "a", None)
 
-    @rule(place=PLACES, nick=NICKS, text=TEXTS, id=IDS, notice=st.booleans())
+    @rule(place=PLACES, nick=NICKS, text=TEXTS, id=IDS, notice=st.booleans(), tags=TAGS)
     def tell(
-        self, place: int, nick: events.Nick, text: str, id: str | None, *, notice: bool = False
+        self,
+        place: int,
+        nick: events.Nick,
+        text: str,
+        id: str | None,
+        *,
+        notice: bool = False,
+        tags: dict[str, str] | None = None,
     ) -> None:
-        self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key, notice))
+        self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key, notice, tags))
 
     @rule(place=PLACES, number=st.integers(1, 4), id=IDS)
     def tell_a_guest(self, place: int, number: int, id: str | None) -> None:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -282,3 +283,49 @@ def test_what_was_taken_back_keeps_its_place_and_is_found_no_more(tmp_path: Path
     assert (tmp_path / "archive.db").read_bytes().count(b"secrettea") == 2, (
         "in a row, and the index"
     )
+
+
+TAGGED = Said("lobby", "ada", "tea", 1, 1_000, tags={"draft/reply": "7", "typing": ""})
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+def test_the_tags_of_a_message_are_kept_until_it_is_taken_back_or_forgotten(
+    is_forgotten: bool, tmp_path: Path
+) -> None:
+    store = ArchiveStore(tmp_path)
+    store.open()
+    plain = Said("lobby", "ada", "milk", 2, 2_000)
+    store.add([Archived(1, "lobby", "ada", TAGGED), Archived(2, "lobby", "ada", plain)], 2)
+    everything = store.everything("lobby")
+    assert everything == [TAGGED, plain]
+    place = Place("lobby", 0)
+    assert store.find(Page(place, 9, 9)) == everything[::-1]
+    assert store.find(Matches((place,), ("tea",), "", 0, 9, 9)) == [TAGGED]
+    gone = Said("lobby", "ada", "", 1, 1_000, emote=True, redacted=True)
+    if is_forgotten:
+        store.forget_beyond(0)
+        store.add([Archived(1, "lobby", "ada", plain)], 1)
+    else:
+        store.add([Archived(3, "lobby", "", gone)], 3)
+    assert not any(each.tags for each in store.everything("lobby"))
+    store.close()
+
+
+def test_an_archive_of_a_version_without_tags_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    older = ArchiveStore(tmp_path)
+    older.open()
+    older.add([archived(1, "lobby", "ada", "tea")], 1)
+    older.close()
+    with contextlib.closing(sqlite3.connect(older.path)) as db:
+        db.execute("DROP TABLE tags")
+    reader = ArchiveStore(tmp_path)
+    reader.open_to_read()
+    assert [each.text for each in reader.everything("lobby")] == ["tea"]
+    reader.close()
+    newer = ArchiveStore(tmp_path)
+    newer.open()
+    newer.add([Archived(2, "lobby", "ada", msgspec.structs.replace(TAGGED, seq=2))], 2)
+    reader.open_to_read()
+    for store in (newer, reader):
+        assert [each.tags for each in store.everything("lobby")] == [None, TAGGED.tags]
+        store.close()

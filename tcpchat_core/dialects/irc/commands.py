@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from tcpchat_core import events
 from tcpchat_core.dialects import Asked, Item, Reply, Wait
 from tcpchat_core.dialects.irc import chathistory
@@ -30,7 +32,7 @@ from tcpchat_core.dialects.irc.numerics import (
 from tcpchat_core.dialects.irc.parse import NO_TIME, Message, time_of
 from tcpchat_core.dialects.irc.wire import SERVER, opening
 from tcpchat_core.events import MAX_WATCHED, Request
-from tcpchat_core.names import is_same_nick
+from tcpchat_core.names import is_same_nick, is_tag_name
 from tcpchat_core.notices import Welcome
 from tcpchat_core.version import VERSION
 
@@ -83,7 +85,26 @@ def items_of(client: Client, message: Message) -> list[Item]:
     if len(params) < command.least or (command.least and not params[0]):
         text = f"{message.command} needs more parameters"
         return [client.reply(Code.NEEDMOREPARAMS, message.command, text=text)]
-    return command.items(client, params)
+    items = command.items(client, params)
+    if message.tags and (tags := client_tags(message.tags)):
+        return [_with_tags(item, tags) for item in items]
+    return items
+
+
+def client_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Of the tags of a line those that are for other clients, by name; not what is none."""
+    return {
+        name[1:]: value
+        for name, value in tags.items()
+        if name.startswith("+") and is_tag_name(name[1:])
+    }
+
+
+def _with_tags(item: Item, tags: dict[str, str]) -> Item:
+    """What somebody says, with its tags; all else as it is."""
+    if isinstance(item, events.Say | events.Tell):
+        return msgspec.structs.replace(item, tags=tags)
+    return item
 
 
 def without_formatting(text: str) -> str:

@@ -30,7 +30,9 @@ from tcpchat_core.dialects.irc.numerics import (
 from tcpchat_core.dialects.irc.wire import (
     SERVER,
     channel,
+    client_tags,
     id_parts,
+    joined_tags,
     line,
     person,
     said_lines,
@@ -198,10 +200,20 @@ def _command(*, is_notice: bool) -> str:
 def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
     """A message; `when` stands in front of its text, in each line."""
     command = _command(is_notice=said.notice and not said.emote)
-    id, tags = _id(flavour, said), time_tag(said.at) if flavour.tags else ""
+    tags = time_tag(said.at) if flavour.tags else ""
+    id, client = _id(flavour, said), _client_tags(flavour, said.tags)
     text = TAKEN_BACK if said.redacted else said.text
-    room, emote = f"#{said.room}", said.emote
-    return said_lines(said.nick, command, room, text, tags=tags, id=id, emote=emote, when=when)
+    return said_lines(
+        said.nick,
+        command,
+        f"#{said.room}",
+        text,
+        tags=tags,
+        id=id,
+        client=client,
+        emote=said.emote,
+        when=when,
+    )
 
 
 def _said_before(flavour: Irc, said: Said) -> bytes:
@@ -237,6 +249,8 @@ def _tags(flavour: Irc, said: Said) -> str:
     if flavour.tags < TIME_AND_MSGID:
         return time
     before, after = id_parts(flavour.epoch, said.room)
+    if said.tags is not None:
+        return joined_tags(f"{before}{said.seq}{after}", time, client_tags(said.tags))
     return f"@msgid={before}{said.seq}{after};{time[1:]}"
 
 
@@ -248,10 +262,25 @@ def _id(flavour: Irc, said: Said) -> str:
     return f"{before}{said.seq}{after}"
 
 
+def _entry_id(flavour: Irc, entry: int) -> str:
+    """What names that which is of no room, and is the same for all who are told it:
+    `<epoch>.<number of the entry>`. No id of a message of a room ends there.
+    """
+    if flavour.tags < TIME_AND_MSGID or not entry:
+        return ""
+    before, _ = id_parts(flavour.epoch, "")
+    return f"{before}{entry}"
+
+
+def _client_tags(flavour: Irc, tags: dict[str, str] | None) -> str:
+    return client_tags(tags) if flavour.tags == TIME_AND_MSGID else ""
+
+
 def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
     author, target = (nick, told.to) if told.to else (told.nick, nick)
-    tags = time_tag(told.at) if flavour.tags else ""
-    return said_lines(author, _command(is_notice=told.notice), target, told.text, tags=tags)
+    command, tags = _command(is_notice=told.notice), time_tag(told.at) if flavour.tags else ""
+    id, client = _entry_id(flavour, told.entry), _client_tags(flavour, told.tags)
+    return said_lines(author, command, target, told.text, tags=tags, id=id, client=client)
 
 
 def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request: object) -> bytes:
@@ -264,7 +293,8 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
     if options.echo_message:
         command = _command(is_notice=request.notice)
         tags = time_tag(sent.at) if flavour.tags else ""
-        said = said_lines(nick, command, other, request.text, tags=tags)
+        id, client = _entry_id(flavour, sent.entry), _client_tags(flavour, request.tags)
+        said = said_lines(nick, command, other, request.text, tags=tags, id=id, client=client)
     if not sent.away or request.notice:
         return said
     return said + numeric(Code.AWAY, nick, other, text=sent.away)

@@ -21,14 +21,20 @@ from tcpchat_core import notices
 from tcpchat_core.dialects import Asked, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.sasl import AUTHENTICATE
-from tcpchat_core.dialects.irc.wire import SERVER, closed, is_batch, line, opened, tagged, within
+from tcpchat_core.dialects.irc.wire import (
+    SERVER,
+    closed,
+    escaped,
+    is_batch,
+    line,
+    opened,
+    tagged,
+    within,
+)
 from tcpchat_core.notices import Notice
 
 # By the specification. What is longer, or not to be seen, is no label.
 MAX_LABEL_BYTES: Final = 64
-
-# How what would end a tag is written in one.
-_ESCAPED: Final = str.maketrans({"\\": r"\\", ";": r"\:", " ": r"\s"})
 
 
 def label_of(tags: dict[str, str]) -> str:
@@ -36,7 +42,7 @@ def label_of(tags: dict[str, str]) -> str:
     label = tags.get("label", "")
     if not label.isprintable() or len(label.encode()) > MAX_LABEL_BYTES:
         return ""
-    return label.translate(_ESCAPED)
+    return escaped(label)
 
 
 def answer(label: str, batch: str, data: bytes) -> bytes:

@@ -181,7 +181,6 @@ def _tokens(welcome: Welcome) -> list[str]:
         "CHANMODES=b,,,imnstS",
         "CHANTYPES=#",
         f"CHATHISTORY={MAX_MESSAGES}",
-        "CLIENTTAGDENY=*",
         "ELIST=MNU",
         f"MODES={MAX_MODES}",
         f"MONITOR={MAX_WATCHED}",

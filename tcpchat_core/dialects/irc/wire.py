@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final
 
 from tcpchat_core.dialects.plain import utc_second
-from tcpchat_core.names import MAX_ROOM_CHARS, Name, room_name
+from tcpchat_core.names import MAX_ROOM_CHARS, Name, is_tag_name, room_name
 from tcpchat_core.sanitize import sanitize
 
 # What the server calls itself, and all hosts: where people come from is nobody's business.
@@ -101,10 +101,12 @@ def said_lines(
     *,
     tags: str = "",
     id: str = "",
+    client: str = "",
     emote: bool = False,
     when: str = "",
 ) -> bytes:
-    """The lines that say a text to a target, as many as it needs; `id` is a tag of the first.
+    """The lines that say a text to a target, as many as it needs; `id` is a tag of the first, and
+    so is what is of its `client_tags`.
 
     An emote is a CTCP ACTION in each, and `when` it was stands in front of each.
     """
@@ -112,7 +114,7 @@ def said_lines(
     before, after = (f"\x01ACTION {when}", "\x01") if emote else (when, "")
     parts = pieces(sanitize(text), size - len(before) - len(after))
     lines = [f"{tags}{head}{before}{part}{after}\r\n" for part in parts]
-    lines[0] = f"{joined_tags(id, tags)}{lines[0].removeprefix(tags)}"
+    lines[0] = f"{joined_tags(id, tags, client)}{lines[0].removeprefix(tags)}"
     return "".join(lines).encode()
 
 
@@ -167,11 +169,34 @@ def tag_value(text: str) -> str:
     return word(text).replace("\\", "\\\\").replace(";", "\\:")
 
 
-def joined_tags(id: str, tags: str) -> str:
-    """A message's id in front of the other tags of its line."""
-    if not id:
-        return tags
-    return f"@msgid={id};{tags[1:]}" if tags else f"@msgid={id} "
+# How what would end a tag's value is written in one; what ends a line is in no text.
+_ESCAPED: Final = str.maketrans({"\\": r"\\", ";": r"\:", " ": r"\s"})
+
+
+def escaped(text: str) -> str:
+    """A text as the value of a tag, which is read again as it was."""
+    return sanitize(text).translate(_ESCAPED)
+
+
+# What clients have put in front of a message may be so long, beside what the server has.
+MAX_CLIENT_TAG_BYTES: Final = 4_094
+
+
+def client_tags(tags: dict[str, str] | None) -> str:
+    """The tags of a message, as they stand among those of its line; what cannot is left out."""
+    written = ""
+    for name, value in (tags or {}).items():
+        tag = f"+{name}={escaped(value)}" if value else f"+{name}"
+        more = f"{written};{tag}" if written else tag
+        if is_tag_name(name) and len(more.encode()) <= MAX_CLIENT_TAG_BYTES:
+            written = more
+    return written
+
+
+def joined_tags(id: str, tags: str, client: str = "") -> str:
+    """A message's id in front of the other tags of its line, and its `client_tags` behind them."""
+    joined = ";".join(filter(None, (f"msgid={id}" if id else "", tags[1:-1], client)))
+    return f"@{joined} " if joined else ""
 
 
 def tagged(tag: str, data: bytes) -> bytes:
