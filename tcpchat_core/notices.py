@@ -274,6 +274,13 @@ class AwaySet(NoticeBase, frozen=True, tag="away"):
     own: bool = False
 
 
+class AccountSet(NoticeBase, frozen=True, tag="account"):
+    """Somebody you share a room with was a guest, and is this account from now on."""
+
+    nick: str
+    account: str
+
+
 class Left(NoticeBase, frozen=True):
     """Somebody left a room and is still connected; `own` in the copy for that person. `reason` is
     why, if that was said.
@@ -653,6 +660,7 @@ Notice: TypeAlias = (
     | TopicSet
     | Renamed
     | AwaySet
+    | AccountSet
     | Left
     | Restricted
     | Lifted

@@ -216,6 +216,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* You are now {new}" if own else f"* {old} is now {new}"]
         case notices.AwaySet(nick, text, own):
             return [f"* {'You are' if own else f'{nick} is'} {away_text(text)}"]
+        case notices.AccountSet(nick):
+            return [f"* {nick} has an account"]
         case notices.Told(nick, text, to=to, notice=is_notice):
             who = "you" if to else nick
             return [f"[{f'-{who}-' if is_notice else who} → {to or 'you'}] {text}"]
@@ -254,12 +256,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             if (mode := mode_text(notice)) != OPEN:
                 told.append(f"It is {mode}")
             return [". ".join([here, *told])]
-        case notices.PersonInfo(nick):
-            return [f"* {nick} {person_text(notice)}"]
-        case notices.FormerPeople():
-            return [f"* {text}" for text in former_texts(notice)]
-        case notices.Presence(here, gone):
-            return [f"* {text}" for text in presence_texts(here, gone)]
+        case notices.PersonInfo() | notices.FormerPeople() | notices.Presence():
+            return [f"* {text}" for text in _people_texts(notice)]
         case notices.RestrictionList(room, restrictions, at):
             return [
                 f"* {row.nick} is {restrained(row.what, room)} for another"
@@ -391,6 +389,20 @@ def person_text(person: notices.PersonInfo) -> str:
     # Somebody's own words come last, where nothing that follows can be taken for another's.
     away = f". Away: {person.away}" if person.away else ""
     return "; ".join(filter(None, words)) + away
+
+
+def _people_texts(
+    notice: notices.PersonInfo | notices.FormerPeople | notices.Presence,
+) -> list[str]:
+    match notice:
+        case notices.PersonInfo(nick):
+            return [f"{nick} {person_text(notice)}"]
+        case notices.FormerPeople():
+            return former_texts(notice)
+        case notices.Presence(here, gone):
+            return presence_texts(here, gone)
+        case _:
+            assert_never(notice)
 
 
 def former_texts(former: notices.FormerPeople, time: Callable[[int], str] = utc_time) -> list[str]:

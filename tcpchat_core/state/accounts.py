@@ -264,6 +264,9 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
         account.present.append(person)
         for room in person.rooms.values():
             room.rename_member(guest, account.id)
+        if person.rooms:
+            signed_in = notices.AccountSet(person.nick, account.nick)
+            actions += naming.to_neighbours(person, signed_in, None)
     everywhere = (tables.rules, *[room.rules for room in rooms_then])
     is_muted = [rights.goes_by(rules, bearer, person, at) for rules in everywhere]
     if not is_here:

@@ -115,6 +115,7 @@ const LINES = new Map([
       return [[makes, { nick: account }, `, for ${lasts(notice)}`]];
     },
   ],
+  ["account", ({ nick }) => [[{ nick }, " has an account"]]],
   ["revoked", ({ number }) => [[`device ${number} is none of yours any more`]]],
   [
     "who",

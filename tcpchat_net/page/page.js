@@ -388,6 +388,12 @@ function heard({ notice, rooms, answers }) {
           .map(({ name }) => name),
         { what: notice.text ? "away" : "back", nick: notice.nick, reason: notice.text },
       );
+    case "account":
+      for (const { name, members } of connection.protocol.rooms.values()) {
+        if (!members.has(notice.nick)) continue;
+        for (const parts of linesOf(notice)) note(conversation("room", name), parts);
+      }
+      return;
     case "topic":
       return topicSet(notice);
     case "gap":

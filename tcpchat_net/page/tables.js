@@ -11,6 +11,7 @@ export const NOTICES = new Map([
   ["topic", new Map([["room",["str"]],["topic",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]]])],
   ["renamed", new Map([["old",["str"]],["new",["str"]],["own",["bool",false]]])],
   ["away", new Map([["nick",["str"]],["text",["str",""]],["own",["bool",false]]])],
+  ["account", new Map([["nick",["str"]],["account",["str"]]])],
   ["left", new Map([["room",["str"]],["nick",["str"]],["own",["bool",false]],["by",["str",""]],["reason",["str",""]],["at",["int",0]],["until",["int",0]]])],
   ["restricted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["at",["int"]],["reason",["str",""]],["own",["bool",false]]])],
   ["lifted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["by",["str"]],["own",["bool",false]]])],

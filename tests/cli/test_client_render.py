@@ -66,6 +66,7 @@ ANY_NOTICE = st.one_of(
         notices.PersonInfo, TEXT, TEXT, st.booleans(), st.lists(TEXT).map(tuple), st.booleans()
     ),
     st.builds(notices.AwaySet, TEXT, TEXT, st.booleans()),
+    st.builds(notices.AccountSet, TEXT, TEXT),
     st.builds(
         notices.FormerPeople,
         TEXT,
@@ -278,6 +279,7 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
         (notices.Members("lobby", ("ada", "bob"), away=("bob",)), "away: bob"),
         (notices.AwaySet("bob", "tea time"), "bob is away (tea time)"),
         (notices.AwaySet("bob"), "bob is back"),
+        (notices.AccountSet("bob", "bob"), "bob has an account"),
         (notices.AwaySet("me", "tea time", own=True), "you are away (tea time)"),
         (notices.AwaySet("me", own=True), "you are back"),
         (

@@ -723,6 +723,8 @@ class Model:
             room.moderators = [account if who is person else who for who in room.moderators]
         person.account, person.device = account, device
         account.present.append(person)
+        nick = person.name.text
+        told = joined(told, told_to(self.neighbours(person), notices.AccountSet(nick, nick)))
         for place in (self.server, *rooms):
             self._goes_by(place, person, at)
         return joined(told, {person.conn: self._all_own_mutes(person, at)})

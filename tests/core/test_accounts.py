@@ -20,7 +20,18 @@ from tcpchat_core import (
 )
 from tcpchat_core.client import Heard, Requests
 from tcpchat_core.dialects.jsonl import JSON
-from tcpchat_core.notices import Entered, Joined, Left, Rejected, Renamed, Said, Sent, Told, Welcome
+from tcpchat_core.notices import (
+    AccountSet,
+    Entered,
+    Joined,
+    Left,
+    Rejected,
+    Renamed,
+    Said,
+    Sent,
+    Told,
+    Welcome,
+)
 from tcpchat_core.server.access import PASSWORD_DELAY_MS, code_hash
 from tests.core.harness import (
     HELLO,
@@ -180,7 +191,7 @@ def test_who_claims_an_account_stays_where_it_is_and_goes_on_moderating() -> Non
     for conn in (1, 2):
         talk.do(conn, joins("lobby"))
     talk.do(0, grant("ada"))
-    assert talk.do(1, claim())[2] == [Renamed("eve", "ada")]
+    assert talk.do(1, claim())[2] == [Renamed("eve", "ada"), AccountSet("ada", "ada")]
     room = talk.state.room("lobby")
     assert room is not None
     assert room.nicks() == ("ada", "bob")

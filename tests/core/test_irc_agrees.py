@@ -75,6 +75,8 @@ def _of_json(notice: Notice) -> list[Fact]:
             return [("topic", nick, _bare(topic))]
         case notices.AwaySet(nick, text):
             return [("away", nick, _bare(text))]
+        case notices.AccountSet(nick, account):
+            return [("account", nick, account)]
         case _:
             return []
 
@@ -101,6 +103,8 @@ def _of_irc(read: Line) -> Fact | None:
             return "mode", nick, mode, whom
         case "TOPIC", (_, topic):
             return "topic", nick, _bare(topic)
+        case "ACCOUNT", (account,):
+            return "account", nick, account
         case "AWAY", params:
             return "away", nick, _bare("".join(params))
         case _:

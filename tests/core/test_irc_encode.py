@@ -81,6 +81,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Told("ada", "psst", 1, AT, to="bob"), [f":{ADA} PRIVMSG bob :psst"]),
     (notices.Joined("lobby", "bob", 7, AT), [f":{BOB} JOIN #lobby"]),
     (notices.AwaySet("bob", "tea"), []),
+    (notices.AccountSet("bob", "bob"), []),
     (notices.AwaySet("ada", "tea", own=True), [":tcpchat 306 ada :You are away"]),
     (notices.AwaySet("ada", own=True), [":tcpchat 305 ada :You are back"]),
     (notices.Renamed("ada", "ada", own=True), []),
@@ -361,6 +362,11 @@ def test_who_wants_it_is_told_who_is_away() -> None:
     flavour = Irc(away_notify=True)
     assert _lines(flavour.encode(notices.AwaySet("bob", "tea"))) == [f":{BOB} AWAY :tea"]
     assert _lines(flavour.encode(notices.AwaySet("bob"))) == [f":{BOB} AWAY"]
+
+
+def test_who_wants_it_is_told_whose_account_somebody_is() -> None:
+    signed_in = notices.AccountSet("bob", "bob")
+    assert _lines(Irc(account_notify=True).encode(signed_in)) == [f":{BOB} ACCOUNT bob"]
 
 
 def test_flavours_that_are_the_same_share_a_lane() -> None:

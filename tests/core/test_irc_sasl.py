@@ -381,3 +381,20 @@ def test_whatever_is_said_in_an_exchange_the_client_can_go_on(lines: list[str]) 
     memory.send(1, b"CAP END\r\n")
     assert memory.closed[1:] == []
     assert memory.protocol.state.person(1) is not None
+
+
+def test_who_signs_in_is_told_to_its_rooms_with_its_account_by_those_who_want_that() -> None:
+    memory = Accounts()
+    memory.register(1, "fay", "account-notify")
+    memory.register(2, "gus")
+    memory.register(3, "hal")
+    memory.register(4, "ivy", "account-notify")
+    for conn in (1, 2, 3):
+        memory.say(conn, "JOIN #hall", "JOIN #tea")
+    for conn in (1, 2, 4):
+        memory.read(conn)
+    memory.sign_in(3, "ada", "ada", TOKEN)
+    renamed = ":hal!~u@tcpchat NICK ada"
+    assert memory.lines(1) == [renamed, ":ada!~u@tcpchat ACCOUNT ada"]
+    assert memory.lines(2) == [renamed]
+    assert memory.lines(4) == []

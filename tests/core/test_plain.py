@@ -248,6 +248,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.PersonInfo("bob", away="tea"), ["* bob is a guest. Away: tea"]),
     (notices.AwaySet("bob", "tea time"), ["* bob is away (tea time)"]),
     (notices.AwaySet("bob"), ["* bob is back"]),
+    (notices.AccountSet("bob", "bob"), ["* bob has an account"]),
     (notices.AwaySet("bob", "tea time", own=True), ["* You are away (tea time)"]),
     (notices.AwaySet("bob", own=True), ["* You are back"]),
     (notices.Sent(0, "1", None, "bob", away="tea time"), ["* bob is away (tea time)"]),

@@ -447,6 +447,7 @@ def as_told(notice: Notice) -> Notice | None:
         case (
             notices.Left()
             | notices.Renamed()
+            | notices.AccountSet()
             | notices.Restricted()
             | notices.Lifted()
             | notices.RoleSet()

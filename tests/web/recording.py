@@ -631,6 +631,7 @@ _TOLD: Final[tuple[Notice, ...]] = (
     notices.Left("lobby", "bob", own=True, by="ada", reason="spam", at=_AT, until=_AT + 7_200_000),
     notices.Claimed("ada", 2),
     notices.Claimed("ada", 1, admin=True),
+    notices.AccountSet("ada", "ada"),
     notices.PasswordSet("ada"),
     notices.PasswordSet("ada", is_set=False),
     notices.Offered("ada", _AT + 600_000, _AT, "c0de"),

@@ -177,7 +177,8 @@ class Renderer:
             case notices.Announced() | notices.Resumed() | notices.Gap() | notices.Closing():
                 yield _of_server(notice)
             case (
-                notices.Claimed()
+                notices.AccountSet()
+                | notices.Claimed()
                 | notices.PasswordSet()
                 | notices.Offered()
                 | notices.Revoked()
@@ -438,10 +439,13 @@ def _account(
     | notices.PasswordSet
     | notices.Offered
     | notices.Revoked
-    | notices.DeviceList,
+    | notices.DeviceList
+    | notices.AccountSet,
 ) -> Iterator[Line]:
-    """What is told about one's own account and its devices; of a token nothing is shown."""
+    """What is told about accounts and one's own devices; of a token nothing is shown."""
     match notice:
+        case notices.AccountSet(nick):
+            yield system([_nick(nick), ("", " has an account")])
         case notices.Claimed(account, number, admin):
             here = f"this is device {number} of " if number else "you are here as "
             who = [("", here), _nick(account)]

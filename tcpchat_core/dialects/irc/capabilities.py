@@ -18,6 +18,7 @@ from tcpchat_core.dialects.irc.wire import SERVER, line
 
 # In the order in which they are offered.
 OFFERED: Final = (
+    "account-notify",
     "away-notify",
     "batch",
     "cap-notify",
@@ -45,8 +46,15 @@ _VERSION_NOTIFIED: Final = 302
 
 # One object for all that can take the same: lanes are found by it.
 @lru_cache(maxsize=64)
-def _flavour(tags: int, *, extended_join: bool, epoch: str, away_notify: bool) -> Irc:
-    return Irc(tags, extended_join, epoch, away_notify)
+def _flavour(
+    tags: int,
+    *,
+    extended_join: bool,
+    epoch: str,
+    away_notify: bool,
+    account_notify: bool,
+) -> Irc:
+    return Irc(tags, extended_join, epoch, away_notify, account_notify)
 
 
 class Capabilities:
@@ -118,6 +126,7 @@ class Capabilities:
             extended_join="extended-join" in self._enabled,
             epoch=epoch if tags == TIME_AND_MSGID else "",
             away_notify="away-notify" in self._enabled,
+            account_notify="account-notify" in self._enabled,
         )
 
 

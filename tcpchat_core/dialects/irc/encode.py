@@ -77,6 +77,7 @@ class Irc(Flavour, frozen=True):
     extended_join: bool = False
     epoch: str = ""
     away_notify: bool = False
+    account_notify: bool = False
 
     acknowledges = False
 
@@ -167,6 +168,9 @@ def encode_answer(
             return _came_or_went(flavour, notice)
         case notices.AwaySet():
             return _away(flavour, nick, notice)
+        case notices.AccountSet(of, account):
+            told = line(person(of), "ACCOUNT", account)
+            return told if flavour.account_notify else b""
         case notices.Claimed(account) if isinstance(request, How):  # which is an AUTHENTICATE
             return _signed_in(nick, account)
         case notices.Announced(text):
