@@ -31,6 +31,9 @@ Number = Annotated[int, msgspec.Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
 # How many messages are given at a time: a hundred screens are enough to begin with.
 MAX_MESSAGES: Final = 500
 
+# How many people a page of those of a room has.
+MAX_PEOPLE: Final = 500
+
 # What somebody may be in a room, and what somebody may be kept from there.
 RoomRole: TypeAlias = Literal["member", "moderator", "owner"]
 Restraint: TypeAlias = Literal["ban", "mute"]
@@ -470,10 +473,15 @@ class Rooms(EventBase, frozen=True):
 
 
 class Who(EventBase, frozen=True):
-    """Who is in a room that I am in?"""
+    """Who is in a room that I am in? All; or with `limit` or `after`, so many, by name: the first
+    ones behind that nick.
+    """
 
     room: str
     key: str = ""
+    after: str = ""
+    limit: Number | None = None
+    nick_key: str = ""
 
 
 class Whois(EventBase, frozen=True):

@@ -468,6 +468,9 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 class Members(NoticeBase, frozen=True, tag="who"):
     """Who is in a room, in the order of coming, and who of them moderates it; the accounts whose
     room it is, be they there or not; how one talks there; and which of the people are away.
+
+    Where a page was asked for, it is of some of the people, by name, and `more` is whether there
+    are others behind them.
     """
 
     room: str
@@ -479,6 +482,7 @@ class Members(NoticeBase, frozen=True, tag="who"):
     private: bool = False
     kept: bool = False
     away: tuple[str, ...] = ()
+    more: bool = False
 
 
 class PersonInfo(NoticeBase, frozen=True, tag="person"):

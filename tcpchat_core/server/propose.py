@@ -138,8 +138,9 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return events.Offer()
         case events.Revoke(number):
             return events.Revoke(number)
-        case events.Who(room):
-            return Lookup(events.Who(*_room(current, room)))
+        case events.Who(room, after=after, limit=limit):
+            name, key = _room(current, room), _nick_key(after) if after else ""
+            return Lookup(events.Who(*name, _shown(after), limit, key))
         case events.Whois(nick):
             return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
         case events.Whowas(nick, limit):

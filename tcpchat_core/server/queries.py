@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from tcpchat_core import events, notices
 from tcpchat_core.archive import Matches, Moment, Place
 from tcpchat_core.commands import help_lines
-from tcpchat_core.events import MAX_MESSAGES, Query
+from tcpchat_core.events import MAX_MESSAGES, MAX_PEOPLE, Query
 from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.server.connection import Found, Wanted
 from tcpchat_core.server.pages import page, with_moment, with_page
@@ -161,17 +161,8 @@ def _about_room(
         return Found(not_in_room(str(query.__struct_config__.tag), query.room))
     match query:
         case events.Who():
-            return Found(
-                notices.Members(
-                    room.name,
-                    room.nicks(),
-                    room.moderator_nicks(),
-                    state.owners(room),
-                    *mode_fields(room),
-                    tuple([each.nick for each in room.members.values() if each.away_text]),
-                ),
-                len(room.members) // ITEMS_A_LINE,
-            )
+            told = _members(state, room, query)
+            return Found(told, len(told.nicks) // ITEMS_A_LINE)
         case events.Topic():
             return Found(
                 notices.TopicSet(room.name, room.topic, room.topic_nick, room.seq, room.topic_at)
@@ -182,6 +173,26 @@ def _about_room(
             return page(room, query, has_archive=has_archive)
         case _:
             assert_never(query)
+
+
+def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members:
+    """Who is in a room, or a page of them."""
+    shown, more, moderators = [*room.members.values()], False, room.moderator_nicks()
+    if query.after or query.limit is not None:
+        wanted = MAX_PEOPLE if query.limit is None else max(1, min(query.limit, MAX_PEOPLE))
+        found = room.members_after(query.nick_key, wanted + 1)
+        shown, more = found[:wanted], len(found) > wanted
+        there = frozenset([each.nick for each in shown])
+        moderators = tuple([nick for nick in moderators if nick in there])
+    return notices.Members(
+        room.name,
+        tuple([each.nick for each in shown]),
+        moderators,
+        state.owners(room),
+        *mode_fields(room),
+        tuple([each.nick for each in shown if each.away_text]),
+        more,
+    )
 
 
 def room_list(

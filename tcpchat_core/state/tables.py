@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -346,6 +346,7 @@ class Room:
     """
 
     __slots__ = (
+        "_by_key",
         "_first_nicks",
         "audience",
         "born",
@@ -386,6 +387,7 @@ class Room:
         self.history: deque[Said] = deque()
         self.history_chars = 0
         self._first_nicks: tuple[str, ...] | None = None
+        self._by_key: list[tuple[str, int]] | None = None  # who is in, and by which id
 
     def nicks(self) -> tuple[str, ...]:
         """The members' nicks in the order of joining."""
@@ -398,6 +400,15 @@ class Room:
             nicks = tuple([person.nick for person in islice(self.members.values(), limit)])
             self._first_nicks = nicks
         return nicks
+
+    def members_after(self, key: str, limit: int) -> list[Person]:
+        """The first members whose nick's key is above one, in the order of the keys: so who comes
+        and goes meanwhile changes nothing for the others.
+        """
+        if self._by_key is None:
+            self._by_key = sorted([(each.key, id) for id, each in self.members.items()])
+        start = bisect_right(self._by_key, key, key=itemgetter(0))
+        return [self.members[id] for _, id in self._by_key[start : start + limit]]
 
     def moderator_nicks(self) -> tuple[str, ...]:
         """The nicks of those who are in and moderate it, in the order of becoming so."""
@@ -420,7 +431,7 @@ class Room:
 
     def nick_changed(self) -> None:
         """A member has another nick."""
-        self._first_nicks = None
+        self._first_nicks = self._by_key = None
 
     @property
     def floor(self) -> int:
@@ -453,6 +464,7 @@ class Room:
         """
         everywhere = person.everywhere
         self.members[person.id] = everywhere[0]
+        self._by_key = None
         for each in everywhere:
             self.admit(each)
             if speaks:
@@ -473,7 +485,7 @@ class Room:
             del each.rooms[self.key]
             each.speaks.pop(self.key, None)
             each.since.pop(self.key, None)
-        self._first_nicks = None
+        self._first_nicks = self._by_key = None
         if person.id in self.moderators and not (self.owners and person.account):
             self.moderators = tuple([id for id in self.moderators if id != person.id])
 
@@ -482,6 +494,7 @@ class Room:
         that is kept.
         """
         self.members = {new if id == old else id: each for id, each in self.members.items()}
+        self._by_key = None
         moderators = [id for id in self.moderators if id != old or new not in self.moderators]
         self.moderators = tuple([new if id == old else id for id in moderators])
 
