@@ -162,3 +162,10 @@ def test_who_is_there_all_the_time_is_in_one_page(
     for nick in stayed:
         assert told.count(nick) == 1
     assert len(set(told)) == len(told)
+
+
+def test_who_has_another_name_is_in_another_place() -> None:
+    hall = Hall("ada", "carl")
+    assert hall.page(limit=3).nicks == ("ada", "bot", "carl")
+    hall.ask(hall.there["ada"], events.Nick("dan"))
+    assert hall.page(limit=3).nicks == ("bot", "carl", "dan")
