@@ -417,6 +417,13 @@ COMMANDS: tuple[Command, ...] = (
         "/moderated on",
     ),
     Command(
+        ("topiclock",),
+        "on|off",
+        "let only those who moderate the current room set its topic",
+        lambda rest: events.RoomMode("", topic_locked=_is_on(rest)),
+        "/topiclock on",
+    ),
+    Command(
         ("private",),
         "on|off",
         "let people into the current room only by invitation, and hide it from others",

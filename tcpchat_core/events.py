@@ -220,7 +220,8 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     Everybody else than a moderator may say something only each `slow_ms` milliseconds (0: at any
     time), or nothing while it is `moderated`, and comes into a `private` room only by invitation,
     or by its `secret` (a word that one says when one joins; "" for none). One that is `kept` stays
-    when nobody is in it, and belongs to the account that keeps it.
+    when nobody is in it, and belongs to the account that keeps it. Of one that is `topic_locked`
+    only moderators set the topic.
 
     In the log, `secret` is what the server has made of it, as of the code of `Join`.
     """
@@ -232,6 +233,7 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     key: str = ""
     kept: bool | None = None
     secret: str | None = None
+    topic_locked: bool | None = None
 
 
 class Invite(EventBase, frozen=True):

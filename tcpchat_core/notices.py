@@ -112,6 +112,7 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    topic_locked: bool = False
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
@@ -201,6 +202,7 @@ class Entered(NoticeBase, frozen=True):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    topic_locked: bool = False
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
@@ -349,6 +351,7 @@ class ModeSet(NoticeBase, frozen=True, tag="mode"):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    topic_locked: bool = False
     changed: tuple[str, ...] = ()
 
 
@@ -481,6 +484,7 @@ class Members(NoticeBase, frozen=True, tag="who"):
     moderated: bool = False
     private: bool = False
     kept: bool = False
+    topic_locked: bool = False
     away: tuple[str, ...] = ()
     more: bool = False
 

@@ -370,7 +370,8 @@ def mode_text(mode: notices.ModeSet | notices.Entered | notices.Members) -> str:
     moderated = "for moderators to speak in" if mode.moderated else ""
     private = "private" if mode.private else ""
     kept = "kept" if mode.kept else ""
-    return ", ".join(filter(None, (private, kept, moderated, slow))) or OPEN
+    topic = "for moderators to set the topic of" if mode.topic_locked else ""
+    return ", ".join(filter(None, (private, kept, moderated, topic, slow))) or OPEN
 
 
 def away_text(text: str) -> str:

@@ -3,8 +3,8 @@
 Rule 1: Who makes a room moderates it, for as long as it is a member (also across a connection that
         is lost and resumed), and may let others do so. A room that was configured has no moderator
         by that. When the last one leaves, nobody follows: what is restricted stays so until its
-        end, or until the room is empty and all of that is gone. But then everybody may speak: who
-        else should let them?
+        end, or until the room is empty and all of that is gone. But then everybody may speak, and
+        set the topic: who else should let them?
 
 Rule 2: Only a moderator restricts, and no moderator is restricted: its role is taken first. Who
         looks after the server moderates each room that it is in, and is restricted in none.
@@ -278,15 +278,20 @@ def _keeps_enough(tables: Tables, id: int) -> bool:
     return sum(id in room.owners for room in tables.rooms.values()) >= tables.limits.kept
 
 
+# What nobody could end where there are no moderators: where only these may do something.
+_OF_MODERATORS: Final = ("moderated", "topic_locked")
+
+
 def unattended(room: Room) -> list[Action]:
     """What only moderators end, ends when the last of them has left, and no admin is in."""
     rules = room.rules
-    if rules is None or room.moderators or not rules.moderated or not room.members:
+    if rules is None or room.moderators or not room.members:
         return []
-    if any(member.is_admin for member in room.members.values()):
+    ended = [name for name in _OF_MODERATORS if getattr(rules, name)]
+    if not ended or any(member.is_admin for member in room.members.values()):
         return []
-    rules.moderated = False
-    told = _mode_of(room, "", ("moderated",))
+    rules.moderated = rules.topic_locked = False
+    told = _mode_of(room, "", ended)
     rights.forget_rules(room)
     return [Broadcast(room.audience, told, _NOBODY, None)]
 
@@ -311,6 +316,9 @@ def mode(tables: Tables, person: Person, event: events.RoomMode, at: int) -> lis
     if event.moderated is not None:
         rules.moderated = event.moderated
         done.append(("moderated", _on(event.moderated)))
+    if event.topic_locked is not None:
+        rules.topic_locked = event.topic_locked
+        done.append(("topiclock", _on(event.topic_locked)))
     if event.private is not None:
         # Also when it was so before: what was given out is worth nothing any more.
         rules.invited.clear()

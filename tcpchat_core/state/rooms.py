@@ -90,6 +90,10 @@ def topic(tables: Tables, person: Person, event: events.Topic, at: int) -> list[
         return [Send(person.conn, not_in_room("topic", event.room))]
     if rights.is_guest_where_none_talk(tables, person):
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "topic")]
+    is_locked = room.rules is not None and room.rules.topic_locked
+    if is_locked and not room.is_moderated_by(person):
+        text = f"only who moderates {room.name} sets its topic"
+        return [rejected(person, "no-right", text, "topic")]
     if (room.rules is not None or tables.rules is not None) and (
         refused := rights.may_not_speak(tables, room, person, at)
     ):

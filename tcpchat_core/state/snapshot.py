@@ -69,6 +69,7 @@ class _RoomModeration(msgspec.Struct, omit_defaults=True):
     codes: tuple[tuple[str, int], ...] = ()
     owners: tuple[int, ...] = ()
     secret: str = ""
+    topic_locked: bool = False
 
 
 class _PersonModeration(msgspec.Struct, omit_defaults=True):
@@ -213,6 +214,7 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
         tuple(rules.codes.items()),
         room.owners,
         rules.secret,
+        rules.topic_locked,
     )
 
 
@@ -283,6 +285,7 @@ def _rules(record: _RoomModeration) -> Rules:
     )
     rules.spoke, rules.invited = dict(record.spoke), dict(record.invited)
     rules.codes, rules.secret = dict(record.codes), record.secret
+    rules.topic_locked = record.topic_locked
     return rules
 
 

@@ -312,6 +312,7 @@ class Rules:
         "secret",
         "slow_ms",
         "spoke",
+        "topic_locked",
     )
 
     def __init__(self) -> None:
@@ -319,6 +320,7 @@ class Rules:
         self.mutes = Restrictions()
         self.slow_ms = 0
         self.moderated = False
+        self.topic_locked = False
         self.private = False
         self.secret = ""
         self.spoke: dict[str, int] = {}
@@ -332,7 +334,7 @@ class Rules:
     @property
     def are_none(self) -> bool:
         """Whether nothing is restricted any more."""
-        modes = self.slow_ms or self.moderated or self.private
+        modes = self.slow_ms or self.moderated or self.private or self.topic_locked
         lets_in = self.invited or self.codes or self.secret
         return not (self.bans or self.mutes or modes or lets_in)
 

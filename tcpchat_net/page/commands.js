@@ -223,6 +223,7 @@ const REQUESTED = new Map([
   ["keep", (rest) => ({ type: "mode", room: "", kept: isOn(rest || "on") })],
   ["slow", slow],
   ["moderated", (rest) => ({ type: "mode", room: "", moderated: isOn(rest) })],
+  ["topiclock", (rest) => ({ type: "mode", room: "", topic_locked: isOn(rest) })],
   ["private", (rest) => ({ type: "mode", room: "", private: isOn(rest) })],
   ["secret", secret],
   ["invite", (rest) => ({ type: "invite", room: "", nick: atMostOneWord(rest) })],

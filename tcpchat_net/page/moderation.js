@@ -161,11 +161,18 @@ export function linesOf(notice) {
   return LINES.get(notice.type)?.(notice) ?? null;
 }
 
-function mode({ slow_ms: slow, moderated: isModerated, private: isPrivate, kept: isKept }) {
+function mode({
+  slow_ms: slow,
+  moderated: isModerated,
+  private: isPrivate,
+  kept: isKept,
+  topic_locked: isTopicLocked,
+}) {
   const parts = [];
   if (isPrivate) parts.push("private");
   if (isKept) parts.push("kept");
   if (isModerated) parts.push("for moderators to speak in");
+  if (isTopicLocked) parts.push("for moderators to set the topic of");
   if (slow) parts.push(`slow (one line in ${shownDuration(slow)})`);
   return parts.join(", ") || "open";
 }

@@ -336,9 +336,9 @@ def test_who_comes_into_a_room_is_told_how_one_talks_there() -> None:
     assert shown(entered) == ["-- you are in lobby with ada"]
     restricted = msgspec.structs.replace(entered, kept=True, private=True, slow_ms=5_000)
     assert shown(restricted)[1:] == ["-- lobby is private, kept, slow (one line in 5 s)"]
-    moderated = msgspec.structs.replace(entered, moderated=True, topic="tea")
+    moderated = msgspec.structs.replace(entered, moderated=True, topic_locked=True, topic="tea")
     assert shown(moderated)[1:] == [
-        "-- lobby is for moderators to speak in",
+        "-- lobby is for moderators to speak in, for moderators to set the topic of",
         "-- topic of lobby: tea",
     ]
 

@@ -107,6 +107,7 @@ class ModelRoom:
     restrictions: list[ModelRestriction] = field(default_factory=list)
     slow_ms: int = 0
     moderated: bool = False
+    topic_locked: bool = False
     private: bool = False
     hidden: int = 0  # the number of the last message that is only for who was there
     spoke: dict[Who, int] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class ModelRoom:
     def mode(self, by: str, changed: tuple[str, ...]) -> notices.ModeSet:
         """How one talks here, and who may come in."""
         kept = bool(self.owners)
-        modes = (self.slow_ms, self.moderated, self.private, kept)
+        modes = (self.slow_ms, self.moderated, self.private, kept, self.topic_locked)
         return notices.ModeSet(self.name, by, *modes, changed)
 
     @property
@@ -440,6 +441,7 @@ class Model:
             moderated=room.moderated,
             private=room.private,
             kept=bool(room.owners),
+            topic_locked=room.topic_locked,
             read=self._has_read(person, key)[0],
             topic_nick=room.topic_nick,
             topic_at=room.topic_at,
@@ -533,9 +535,11 @@ class Model:
     def _topic(self, person: ModelPerson, key: str, topic: str, at: int) -> Told:
         if key not in person.rooms:
             return rejected(person.conn, "not-in-room", "topic")
+        room, nick = self.rooms[key], person.name.text
+        if room.topic_locked and not self._moderates(person, room):
+            return rejected(person.conn, "no-right", "topic")
         if refused := self._speaks(person, key, at):
             return rejected(person.conn, refused, "topic")
-        room, nick = self.rooms[key], person.name.text
         room.topic, room.topic_nick, room.topic_at = topic, nick, at
         return told_to(room.devices, notices.TopicSet(room.name, topic, nick, room.seq, at))
 
@@ -552,13 +556,15 @@ class Model:
         return joined(told, self._unattended([room]))
 
     def _unattended(self, rooms: list[ModelRoom]) -> Told:
-        """Where nobody moderates any more, everybody may speak."""
+        """Where nobody moderates any more, everybody may speak, and set the topic."""
         told: Told = {}
         for room in rooms:
             admins = [who for who in room.members if is_admin(who)]
-            if room.moderated and not room.moderators and not admins and room.members:
-                room.moderated = False
-                told = joined(told, told_to(room.devices, room.mode("", ("moderated",))))
+            locks = {"moderated": room.moderated, "topic_locked": room.topic_locked}
+            ended = tuple(name for name, is_so in locks.items() if is_so)
+            if ended and not room.moderators and not admins and room.members:
+                room.moderated = room.topic_locked = False
+                told = joined(told, told_to(room.devices, room.mode("", ended)))
         return told
 
     def _gone(self, person: ModelPerson, reason: str) -> Told:
@@ -1081,6 +1087,10 @@ class Model:
         if event.moderated is not None:
             room.moderated = event.moderated
             self.acts.append(Act(at, by, "moderated", room.name, reason=on_or_off(event.moderated)))
+        if event.topic_locked is not None:
+            room.topic_locked = event.topic_locked
+            how = on_or_off(event.topic_locked)
+            self.acts.append(Act(at, by, "topiclock", room.name, reason=how))
         if event.private is not None:
             if room.private > event.private:
                 room.hidden = room.seq
@@ -1100,7 +1110,7 @@ class Model:
                     room.moderators.append(person.who)
             self.acts.append(Act(at, by, "keep", room.name, reason=on_or_off(event.kept)))
         now = room.mode(by, ())
-        names = ("slow_ms", "moderated", "private", "kept")
+        names = ("slow_ms", "moderated", "private", "kept", "topic_locked")
         changed = tuple([name for name in names if getattr(before, name) != getattr(now, name)])
         return joined(told_to(room.devices, room.mode(by, changed)), self._unattended([room]))
 
@@ -1282,6 +1292,7 @@ class Model:
             room.moderated,
             room.private,
             bool(room.owners),
+            room.topic_locked,
             self._has_read(person, key)[0],
             room.topic_nick,
             room.topic_at,
@@ -1364,9 +1375,20 @@ class Model:
         match query:
             case events.Who():
                 owners = tuple(called(who) for who in room.owners)
-                how = (room.slow_ms, room.moderated, room.private, bool(room.owners))
+                how = room.mode("", ())
                 away = tuple(called(who) for who in room.members if devices(who)[0].absent)
-                return notices.Members(room.name, room.nicks, room.moderating, owners, *how, away)
+                return notices.Members(
+                    room=room.name,
+                    nicks=room.nicks,
+                    moderators=room.moderating,
+                    owners=owners,
+                    slow_ms=how.slow_ms,
+                    moderated=how.moderated,
+                    private=how.private,
+                    kept=how.kept,
+                    topic_locked=how.topic_locked,
+                    away=away,
+                )
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []

@@ -339,7 +339,9 @@ class StateMachine(RuleBasedStateMachine):
         place=PLACES,
         room=ROOMS,
         talking=st.tuples(
-            st.sampled_from([None, None, 0, 30, 10**9]), st.sampled_from([None, True, False])
+            st.sampled_from([None, None, 0, 30, 10**9]),
+            st.sampled_from([None, True, False]),
+            st.sampled_from([None, True, False]),
         ),
         private=st.sampled_from([None, True, True, False]),
         beyond=st.sampled_from(
@@ -350,14 +352,14 @@ class StateMachine(RuleBasedStateMachine):
         self,
         place: int,
         room: events.Join,
-        talking: tuple[int | None, bool | None],
+        talking: tuple[int | None, bool | None, bool | None],
         private: bool | None,
         beyond: tuple[str | None, bool | None],
     ) -> None:
         conn, there = self.moderator(place, room)
-        (slow_ms, moderated), (secret, kept) = talking, beyond
+        (slow_ms, moderated, topic_locked), (secret, kept) = talking, beyond
         event = events.RoomMode(
-            there.room, slow_ms, moderated, private, there.key, secret=secret, kept=kept
+            there.room, slow_ms, moderated, private, there.key, kept, secret, topic_locked
         )
         self.happens(conn, event)
 

@@ -24,6 +24,7 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/slow 5s", events.RoomMode("", slow_ms=5_000)),
     ("/slow OFF", events.RoomMode("", slow_ms=0)),
     ("/moderated on", events.RoomMode("", moderated=True)),
+    ("/topiclock on", events.RoomMode("", topic_locked=True)),
     ("/private off", events.RoomMode("", private=False)),
     ("/redact", events.Redact("")),
     ("/redact bob", events.Redact("", nick="bob")),

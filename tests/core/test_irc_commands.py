@@ -480,7 +480,8 @@ def test_answers_name_the_nick_that_one_has_by_then() -> None:
                 events.RoomMode("hall", private=False, key="hall"),
             ],
         ),
-        ("+nt-n", []),
+        ("+n-n", []),
+        ("-t", [events.RoomMode("hall", topic_locked=False, key="hall")]),
         ("+o bob", [events.Role("hall", "bob", "moderator", "hall", "bob")]),
         (
             "-o+o bob eve",
@@ -514,7 +515,14 @@ def test_who_is_invited_is_told_so_and_so_is_who_did_it() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["MODE #hall +m", "MODE #hall b", "KICK #hall ada", "INVITE zed #hall", "MODE #hall +o bob"],
+    [
+        "MODE #hall +m",
+        "MODE #hall -t",
+        "MODE #hall b",
+        "KICK #hall ada",
+        "INVITE zed #hall",
+        "MODE #hall +o bob",
+    ],
 )
 def test_who_does_not_moderate_is_told_that_it_may_not(line: str) -> None:
     assert [code for code in numerics(talking().say(2, line)) if code != "368"] in (["482"], [])

@@ -474,8 +474,10 @@ def test_an_extended_who_without_a_token_has_0() -> None:
 
 def test_the_modes_of_a_room_are_told() -> None:
     assert _answer(MEMBERS, How("MODE", "#lobby")) == [":tcpchat 324 ada #Lobby +n"]
-    quiet = notices.Members("den", ("ada",), slow_ms=1, moderated=True, private=True)
-    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nimS"]
+    quiet = notices.Members(
+        "den", ("ada",), slow_ms=1, moderated=True, private=True, topic_locked=True
+    )
+    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nimtS"]
 
 
 def test_the_names_of_a_private_room_are_those_of_a_secret_one() -> None:

@@ -421,9 +421,9 @@ def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
 
 
 OFFER = (
-    ":tcpchat CAP * LS :away-notify batch cap-notify draft/chathistory echo-message extended-join"
-    " labeled-response message-tags multi-prefix no-implicit-names sasl server-time"
-    " standard-replies userhost-in-names"
+    ":tcpchat CAP * LS :account-notify away-notify batch cap-notify draft/chathistory"
+    " draft/read-marker echo-message extended-join labeled-response message-tags multi-prefix"
+    " no-implicit-names sasl server-time standard-replies userhost-in-names"
 )
 OFFER_302 = OFFER.replace(" sasl ", " sasl=PLAIN ")
 

@@ -564,9 +564,12 @@ def test_a_session_that_was_muted_while_away_is_told_so() -> None:
 
 
 def mode(
-    slow_ms: int | None = None, moderated: bool | None = None, private: bool | None = None
+    slow_ms: int | None = None,
+    moderated: bool | None = None,
+    private: bool | None = None,
+    topic_locked: bool | None = None,
 ) -> events.RoomMode:
-    return events.RoomMode("lobby", slow_ms, moderated, private, "lobby")
+    return events.RoomMode("lobby", slow_ms, moderated, private, "lobby", topic_locked=topic_locked)
 
 
 def invite(target: str = "", code: str = "") -> events.Invite:
@@ -593,6 +596,8 @@ def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -
     [
         (mode(slow_ms=40, moderated=True), ("slow_ms",)),
         (mode(private=True), ("private",)),
+        (mode(topic_locked=True), ("topic_locked",)),
+        (mode(topic_locked=False), ()),
         (events.RoomMode("lobby", key="lobby", secret="word"), ("private",)),
         (events.RoomMode("lobby", key="lobby", secret=""), ()),
         (mode(moderated=True), ()),
@@ -650,6 +655,42 @@ def test_when_nobody_moderates_any_more_everybody_may_speak(leaves: Event) -> No
     told = notices.ModeSet("lobby", "", 5_000, changed=("moderated",))
     assert talk.do(1, leaves)[3][-1] == told
     assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
+
+
+def test_where_the_topic_is_locked_only_moderators_set_it_and_all_others_still_speak() -> None:
+    talk = Lobby()
+    told = notices.ModeSet("lobby", "ada", topic_locked=True, changed=("topic_locked",))
+    assert talk.do(1, mode(topic_locked=True)) == {1: [told], 2: [told], 3: [told]}
+    tea = events.Topic("lobby", "tea", "lobby")
+    text = "only who moderates lobby sets its topic"
+    assert talk.do(2, tea) == {2: [Rejected("no-right", text, "topic")]}
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
+    assert refusals(talk.do(1, tea)[1]) == []
+    talk.do(1, mode(topic_locked=False))
+    assert refusals(talk.do(2, tea)[2]) == []
+
+
+def test_who_is_refused_a_topic_may_say_the_next_line_of_a_slow_room() -> None:
+    talk = Lobby()
+    talk.do(1, mode(slow_ms=60_000, topic_locked=True))
+    assert refusals(talk.do(2, events.Topic("lobby", "tea", "lobby"))[2]) == ["no-right"]
+    assert refusals(talk.do(2, say("lobby", "hi"))[2]) == []
+
+
+def test_a_topic_that_is_locked_is_so_in_a_state_that_is_restored_and_until_the_last_has_left() -> (
+    None
+):
+    talk = Lobby()
+    talk.do(1, mode(topic_locked=True, moderated=True))
+    again = ChatState.restore(talk.state.snapshot())
+    assert again.digest() == talk.state.digest()
+    room = again.room("lobby")
+    assert room is not None
+    assert room.rules is not None
+    assert room.rules.topic_locked
+    told = notices.ModeSet("lobby", "", changed=("moderated", "topic_locked"))
+    assert talk.do(1, events.Quit())[3][-1] == told
+    assert refusals(talk.do(2, events.Topic("lobby", "tea", "lobby"))[2]) == []
 
 
 def test_who_comes_and_who_resumes_is_told_how_one_talks_there() -> None:

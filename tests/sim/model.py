@@ -427,6 +427,7 @@ def as_told(notice: Notice) -> Notice | None:
                 moderated=notice.moderated,
                 private=notice.private,
                 kept=notice.kept,
+                topic_locked=notice.topic_locked,
                 read=notice.read,
                 topic_nick=notice.topic_nick,
                 topic_at=notice.topic_at,

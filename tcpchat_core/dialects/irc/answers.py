@@ -86,13 +86,12 @@ def end_of_names(nick: str, target: str) -> bytes:
 
 
 # What can be so in a room, by the names of the core and the letters of IRC.
-_MODES: Final = {"private": "i", "moderated": "m", "slow_ms": "S"}
+_MODES: Final = {"private": "i", "moderated": "m", "topic_locked": "t", "slow_ms": "S"}
 
 
 def modes(mode: notices.ModeSet | notices.Members) -> dict[str, str]:
     """What is so in a room, as letters of IRC."""
-    values = {"private": mode.private, "moderated": mode.moderated, "slow_ms": mode.slow_ms > 0}
-    return {name: letter for name, letter in _MODES.items() if values[name]}
+    return {name: letter for name, letter in _MODES.items() if getattr(mode, name)}
 
 
 def changed_modes(mode: notices.ModeSet) -> str:

@@ -307,8 +307,8 @@ def _room_mode(
     return client.reply(Code.NEEDMOREPARAMS, "MODE", text=f"{letter} is of somebody: say of whom")
 
 
-# Nobody speaks into a room from outside, and all who may speak in it may set its topic.
-_ALWAYS: Final = "nt"
+# Nobody speaks into a room from outside.
+_ALWAYS: Final = "n"
 
 
 def _private(room: str, is_on: bool) -> Request:
@@ -317,6 +317,10 @@ def _private(room: str, is_on: bool) -> Request:
 
 def _moderated(room: str, is_on: bool) -> Request:
     return events.RoomMode(room, moderated=is_on)
+
+
+def _topic_locked(room: str, is_on: bool) -> Request:
+    return events.RoomMode(room, topic_locked=is_on)
 
 
 def _operator(room: str, nick: str, is_on: bool) -> Request:
@@ -336,6 +340,7 @@ _FLAGS: Final[dict[str, Callable[[str, bool], Request]]] = {
     "i": _private,
     "s": _private,
     "m": _moderated,
+    "t": _topic_locked,
 }
 
 _OF_PEOPLE: Final[dict[str, Callable[[str, str, bool], Request]]] = {
