@@ -351,6 +351,18 @@ def test_what_has_a_time_is_tagged_with_it(notice: Notice, line: str) -> None:
     assert _lines(Irc(TIME).encode_for("ada", notice, None)) == [f"{TIMED}{line}"]
 
 
+@pytest.mark.parametrize(("entry", "id"), [(9, "msgid=a\\:b.9;"), (0, "")])
+def test_what_is_said_to_one_has_the_same_id_for_both_if_it_is_known(entry: int, id: str) -> None:
+    flavour = Irc(TIME_AND_MSGID, epoch="a;b")
+    line = f"@{id}{TIMED[1:]}:{ADA} PRIVMSG bob :psst"
+    other = notices.Told("ada", "psst", 1, AT, entry=entry)
+    assert _lines(encode_answer(flavour, Options(), "bob", other, None)) == [line]
+    own = notices.Sent(AT, None, None, "bob", entry=entry)
+    echo = Options(echo_message=True)
+    request = events.Tell("bob", "psst", key="bob")
+    assert _lines(encode_answer(flavour, echo, "ada", own, request)) == [line]
+
+
 def test_an_extended_join_says_the_account_and_the_name() -> None:
     flavour = Irc(extended_join=True)
     assert _lines(flavour.encode(notices.Joined("lobby", "bob", 7, AT))) == [

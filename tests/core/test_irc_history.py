@@ -481,3 +481,50 @@ def test_irc_clients_are_given_what_is_given_to_programs(
         for page in pages
         for said in page.messages
     ]
+
+
+# ── As one comes in ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("capabilities", [("batch", "message-tags", "server-time")])
+def test_what_was_said_before_is_a_batch_for_who_takes_some(capabilities: Sequence[str]) -> None:
+    asking = Asking(*capabilities)
+    at = next(at for at, line in enumerate(asking.came) if " 366 " in line)
+    assert asking.shown(asking.came[at + 1 :]) == [7, 8, 9]
+
+
+def test_where_nothing_was_said_before_there_is_no_batch() -> None:
+    assert "BATCH" not in "".join(Asking("batch").say("JOIN #den"))
+
+
+def test_a_batch_is_within_that_of_the_label_of_a_line() -> None:
+    asking = Asking("batch", "labeled-response", "message-tags", "server-time")
+    asking.say("PART #lobby")
+    lines = [_read(line) for line in asking.say("@label=7 JOIN #lobby,#den")]
+    assert lines[0].tags == {"label": "7"}
+    outer = lines[0].params[0][1:]
+    opened = [outer]
+    for line in lines[1:]:
+        if line.command == "BATCH" and line.params[0].startswith("+"):
+            assert line.tags["batch"] == opened[-1]
+            opened.append(line.params[0][1:])
+        elif line.command == "BATCH":
+            assert line.params[0][1:] == opened.pop()
+            assert line.tags.get("batch", "") in ("", *opened[-1:])
+        else:
+            assert line.tags["batch"] == opened[-1]
+            assert (line.command == "PRIVMSG") == (len(opened) > 1)
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "told"),
+    [
+        (("draft/chathistory",), []),
+        (("draft/chathistory", "batch"), ["BATCH", "BATCH"]),
+        (LABELS, ["BATCH", "BATCH"]),
+    ],
+)
+def test_of_a_person_nothing_is_kept(capabilities: Sequence[str], told: list[str]) -> None:
+    lines = Asking(*capabilities).say("CHATHISTORY LATEST 1 * 10")
+    assert [_read(line).command for line in lines] == told

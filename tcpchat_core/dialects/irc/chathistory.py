@@ -84,7 +84,8 @@ def items(params: list[str], *, epoch: str, rooms: Iterable[str], is_batch: bool
         if subcommand == _TARGETS:
             return _targets(words[:2], limit, rooms, is_batch=is_batch)
         if not target.startswith("#"):
-            return [Reply(messages(target, b"", is_batch=is_batch))]
+            nothing = messages(target, b"", is_batch=is_batch)
+            return [Reply(nothing)] if nothing else []
         places = [_place(word, target, epoch, subcommand) for word in words[1:-1]]
     except _Invalid as bad:
         # Its type may be one that is taken elsewhere, so the target is named.

@@ -350,6 +350,8 @@ _EMPTY: Final = {
     ("no-such-nick", "WHO"),
 }
 
+_BANS_ARE_NOT_SHOWN: Final = ("no-right", "restrictions")
+
 
 # Answers that tell nothing but whom there is.
 _ONLY_OF_THOSE_THERE: Final = {"ISON": Code.ISON, "USERHOST": Code.USERHOST}
@@ -378,6 +380,10 @@ def refusal(
         end = numeric(ends[0], nick, about["target"], text=ends[1])
     if (rejected.reason, command) in _EMPTY:
         return end
+    if (rejected.reason, rejected.request) == _BANS_ARE_NOT_SHOWN:
+        # Clients ask for them as they join: so the list is empty, and its end says why.
+        text = f"End of the list of bans: {rejected.text}"
+        return numeric(Code.ENDOFBANLIST, nick, about["room"], text=text)
     form = _form(rejected.reason, about)
     if standard_replies and form.code in _VAGUE:
         names = [name for name in (about["nick"], about["room"]) if name]
