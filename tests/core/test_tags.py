@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -50,11 +51,12 @@ def by_irc(memory: IrcServer, conn: int = IAN) -> list[tuple[str, dict[str, str]
     for line in memory.lines(conn):
         message = parse(line)
         assert message is not None
-        told.append((message.command, _of_clients(message.tags)))
+        tags, command, _ = message
+        told.append((command, _of_clients(tags)))
     return told
 
 
-def _of_clients(tags: dict[str, str]) -> dict[str, str]:
+def _of_clients(tags: Mapping[str, str]) -> dict[str, str]:
     return {name[1:]: value for name, value in tags.items() if name.startswith("+")}
 
 
@@ -118,7 +120,7 @@ def test_a_direct_message_has_one_id_for_who_says_it_and_for_who_is_told_it() ->
     memory.say(UMA, "CAP REQ :message-tags")
     memory.say(IAN, "CAP REQ :echo-message")
     heard = [*memory.say(IAN, "PRIVMSG uma :psst"), *memory.lines(UMA)]
-    ids = [message.tags["msgid"] for line in heard if (message := parse(line)) is not None]
+    ids = [message[0]["msgid"] for line in heard if (message := parse(line)) is not None]
     assert ids == [f"0.{len(memory.log)}"] * 2
     [refused] = memory.say(IAN, f"CHATHISTORY BEFORE #hall msgid={ids[0]} 9")
     assert "INVALID_PARAMS" in refused  # it is none of a room
@@ -195,8 +197,9 @@ def test_no_tag_is_written_that_would_not_be_read_again(tags: dict[str, str]) ->
     line = flavour.encode(Said("hall", "ada", "hi", 7, 1_000, tags=tags)).decode()
     message = parse(line.removesuffix("\r\n"))
     assert message is not None
-    assert message.params == ["#hall", "hi"]
-    told = _of_clients(message.tags)
+    tags_of_line, _, params = message
+    assert params == ["#hall", "hi"]
+    told = _of_clients(tags_of_line)
     assert told.items() <= (safe(tags) or {}).items()
     assert len(line.encode()) <= 4_094 + 512 + len("@msgid=.7.hall;time=1970-01-01T00:00:01.000Z; ")
 

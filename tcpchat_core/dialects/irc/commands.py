@@ -8,8 +8,8 @@ say by itself is answered at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ from tcpchat_core.dialects.irc.numerics import (
     motd,
     numeric,
 )
-from tcpchat_core.dialects.irc.parse import NO_TIME, Message, time_of
+from tcpchat_core.dialects.irc.parse import NO_TIME, time_of
 from tcpchat_core.dialects.irc.wire import SERVER, opening
 from tcpchat_core.events import MAX_WATCHED, Request
 from tcpchat_core.names import is_same_nick, is_tag_name
@@ -69,29 +69,31 @@ class Client:
         return Reply(numeric(code, self.nick, *words, text=text))
 
 
-class Command(NamedTuple):
+class Command(msgspec.Struct, frozen=True):
     """What is made of a command, and how many words it takes at least."""
 
     items: Callable[[Client, list[str]], list[Item]]
     least: int = 0
 
 
-def items_of(client: Client, message: Message) -> list[Item]:
-    """What a line of a registered client asks for."""
-    command = COMMANDS.get(message.command)
+def items_of(client: Client, name: str, params: list[str]) -> list[Item]:
+    """What a registered client asks for by a command."""
+    command = COMMANDS.get(name)
     if command is None:
-        return [client.reply(Code.UNKNOWNCOMMAND, message.command, text="there is no such command")]
-    params = message.params
-    if len(params) < command.least or (command.least and not params[0]):
-        text = f"{message.command} needs more parameters"
-        return [client.reply(Code.NEEDMOREPARAMS, message.command, text=text)]
-    items = command.items(client, params)
-    if message.tags and (tags := client_tags(message.tags)):
-        return [_with_tags(item, tags) for item in items]
-    return items
+        return [client.reply(Code.UNKNOWNCOMMAND, name, text="there is no such command")]
+    least = command.least
+    if least and (len(params) < least or not params[0]):
+        return [client.reply(Code.NEEDMOREPARAMS, name, text=f"{name} needs more parameters")]
+    return command.items(client, params)
 
 
-def client_tags(tags: dict[str, str]) -> dict[str, str]:
+def with_client_tags(items: list[Item], tags: Mapping[str, str]) -> list[Item]:
+    """What a line asks for; what it says has those of its tags that are for other clients."""
+    wanted = client_tags(tags)
+    return [_with_tags(each, wanted) for each in items] if wanted else items
+
+
+def client_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Of the tags of a line those that are for other clients, by name; not what is none."""
     return {
         name[1:]: value
@@ -114,12 +116,14 @@ def without_formatting(text: str) -> str:
 
 def _listed(words: str, most: int) -> tuple[list[str], bool]:
     """The parts of a word with commas, at most so many, and whether there were more."""
-    parts = [part for part in words.split(",") if part]
+    parts = words.split(",")
+    if "" in parts:
+        parts = [part for part in parts if part]
     return parts[:most], len(parts) > most
 
 
 def _is_room(target: str) -> bool:
-    return target.startswith("#")
+    return target[:1] == "#"
 
 
 def _no_room(client: Client, target: str) -> Reply:
@@ -359,36 +363,44 @@ def _privmsg(client: Client, params: list[str]) -> list[Item]:
     if len(params) == 1 or not params[1]:
         return [client.reply(Code.NOTEXTTOSEND, text="there is nothing to say in it")]
     targets, has_more = _listed(params[0], MAX_TARGETS)
-    items = [item for each in targets if (item := _say(client, each, params[1])) is not None]
+    items = _said(client, targets, params[1], is_notice=False)
     return [*items, _too_many(client, targets[-1])] if has_more else items
 
 
 def _notice(client: Client, params: list[str]) -> list[Item]:
     """What a program answers must not be answered, or two of them would go on for ever."""
-    targets, _ = _listed(params[0], MAX_TARGETS) if len(params) > 1 else ([], False)
-    said = [_say(client, each, params[1], is_notice=True) for each in targets]
-    return [item for item in said if isinstance(item, events.Say | events.Tell)]
+    if not params[1:]:
+        return []
+    targets, _ = _listed(params[0], MAX_TARGETS)
+    return _said(client, targets, params[1], is_notice=True)
 
 
-def _say(client: Client, target: str, text: str, *, is_notice: bool = False) -> Item | None:
-    """What is said to one target; None for a message to somebody's program, which gets none."""
-    ctcp = _CTCP.fullmatch(text) if text.startswith("\x01") else None
-    is_emote = ctcp is not None and ctcp[1].upper() == "ACTION"
-    if ctcp is not None and not is_emote:
-        return _ctcp_of_server(client, ctcp[1].upper()) if target == SERVER else None
-    text = without_formatting(ctcp[2] if ctcp is not None else text)
-    if _is_room(target):
-        return events.Say(target, text, emote=is_emote, notice=is_notice)
-    # Who is told something alone is not told that it is an emote.
-    text = f"* {client.nick} {text}" if is_emote else text
-    return events.Tell(_nick_of(target), text, notice=is_notice)
+def _said(client: Client, targets: list[str], text: str, *, is_notice: bool) -> list[Item]:
+    """What is said to each target: nothing, when it is a message to somebody's program."""
+    is_emote = False
+    if not text.isprintable():  # else it is no CTCP, and says nothing of how it looks
+        if ctcp := _CTCP.fullmatch(text):
+            asked, text = ctcp[1].upper(), ctcp[2]
+            is_emote = asked == "ACTION"
+            if not is_emote:
+                return [] if is_notice else _ctcp_of_server(client, targets, asked)
+        text = without_formatting(text)
+    items: list[Item] = []
+    for target in targets:
+        if _is_room(target):
+            items.append(events.Say(target, text, None, is_emote, "", is_notice))
+        else:  # who is told something alone is not told that it is an emote
+            told = f"* {client.nick} {text}" if is_emote else text
+            items.append(events.Tell(_nick_of(target), told, notice=is_notice))
+    return items
 
 
-def _ctcp_of_server(client: Client, asked: str) -> Reply | None:
+def _ctcp_of_server(client: Client, targets: list[str], asked: str) -> list[Item]:
     if asked != "VERSION":
-        return None
+        return []
     head, _ = opening("", "NOTICE", client.nick)
-    return Reply(f"{head}\x01VERSION tcpchat {VERSION}\x01\r\n".encode())
+    version = Reply(f"{head}\x01VERSION tcpchat {VERSION}\x01\r\n".encode())
+    return [version for target in targets if target == SERVER]
 
 
 # ── Oneself ──────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tcpchat_core import notices
@@ -37,7 +37,7 @@ from tcpchat_core.notices import Notice
 MAX_LABEL_BYTES: Final = 64
 
 
-def label_of(tags: dict[str, str]) -> str:
+def label_of(tags: Mapping[str, str]) -> str:
     """The label of a line, as a tag of its answer; "" when there is none."""
     label = tags.get("label", "")
     if not label.isprintable() or len(label.encode()) > MAX_LABEL_BYTES:

@@ -7,16 +7,16 @@ yet and in `commands.py` for all others, how it is answered in `encode.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from tcpchat_core import notices
 from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item, Reply, Then, Wait
-from tcpchat_core.dialects.irc.commands import Client, items_of
+from tcpchat_core.dialects.irc.commands import Client, items_of, with_client_tags
 from tcpchat_core.dialects.irc.encode import Irc, Options, encode_answer
 from tcpchat_core.dialects.irc.labels import Labels, label_of
 from tcpchat_core.dialects.irc.numerics import Code, fail
-from tcpchat_core.dialects.irc.parse import Message, parse
+from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.irc.registration import Registration, Stage
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.notices import Notice, Sent
@@ -59,9 +59,10 @@ class IrcReader(LineReader):
     def requests(self, limit: int) -> list[Item]:
         """What the next lines ask for, up to one whose answers say how to read on."""
         registration = self._registration
-        is_asked = registration.is_asked and not self._queue  # and all is answered
-        if is_asked or registration.stage is Stage.REFUSED:
-            self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
+        if registration.stage is not _REGISTERED:
+            is_asked = registration.is_asked and not self._queue  # and all is answered
+            if is_asked or registration.stage is Stage.REFUSED:
+                self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
         self._decode_some(limit)
         items = self._taken(limit)
         self.waiting = (
@@ -74,11 +75,12 @@ class IrcReader(LineReader):
     def _taken(self, limit: int) -> list[Item]:
         """So many of the items in the queue, and what is said when these are answered."""
         queue, count = self._queue, 0
-        for place, item in enumerate(queue):
-            count += not isinstance(item, Then)
-            if count > limit:
-                self._queue = queue[place:]
-                return queue[:place]
+        if len(queue) > limit:
+            for place, item in enumerate(queue):
+                count += not isinstance(item, Then)
+                if count > limit:
+                    self._queue = queue[place:]
+                    return queue[:place]
         self._queue = []
         return queue
 
@@ -87,23 +89,24 @@ class IrcReader(LineReader):
         lines, self._lines = self._lines, ()
         queue = self._queue
         for place, each in enumerate(lines):
-            if len(queue) >= limit or (queue and isinstance(queue[-1], Wait)):
+            if len(queue) >= limit or (queue and type(queue[-1]) is Wait):
                 self._lines = lines[place:]
                 return
-            queue += self._items([each]) if each else ()
+            if isinstance(each, bytes):
+                if each:
+                    self._long_lines = 0
+                    queue += self._line(each)
+            else:
+                queue += self._items([each])
             if self._is_put_off:
                 self._lines = lines[place:]
                 return
-        if self._eof and not (queue and isinstance(queue[-1], Wait)):
+        if self._eof and not (queue and type(queue[-1]) is Wait):
             self._eof = False
             queue.append(Hangup(""))
 
-    def decode_all(self, lines: Sequence[bytes]) -> list[Item]:
-        """What lines ask for."""
-        return [item for each in lines for item in self._line(each)]
-
     def _line(self, data: bytes) -> list[Item]:
-        if data.startswith(b"@") and data.find(b" ") >= MAX_TAG_BYTES:
+        if len(data) > MAX_TAG_BYTES and data.startswith(b"@") and data.find(b" ") >= MAX_TAG_BYTES:
             return [self._is_too_long()]
         try:
             message = parse(data.decode())
@@ -111,31 +114,33 @@ class IrcReader(LineReader):
             return self._no_utf8(data)
         if message is None:
             return []
-        label = self._label(message)
-        is_registered = self._registration.stage is Stage.REGISTERED
-        self._is_put_off = is_registered and _must_wait(message) and not self._is_put_off
-        if self._is_put_off:
-            return [Wait()]
-        if is_registered and message.command not in _HEARD_ALWAYS:
-            items = items_of(self._client, message)
+        tags, command, params = message
+        label = self._label(tags) if tags else ""
+        is_registered = self._registration.stage is _REGISTERED
+        if is_registered and command in _PUT_OFF:
+            self._is_put_off = _must_wait(command, params) and not self._is_put_off
+            if self._is_put_off:
+                return [Wait()]
+        if is_registered and command not in _HEARD_ALWAYS:
+            items = items_of(self._client, command, params)
+            if tags:
+                items = with_client_tags(items, tags)
             return self._labels.items(label, items) if label else items
-        items = self._registration.hear(message)
+        items = self._registration.hear(command, params)
         self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)
         if label and not is_registered and self._registration.stage in _WELCOMED:
             return [*self._labels.items(label, []), *items]
         return self._labels.items(label, items) if label else items
 
-    def _label(self, message: Message) -> str:
+    def _label(self, tags: Mapping[str, str]) -> str:
         """The label of a line, where the client has said that it has some."""
-        if message.tags and self._registration.capabilities.has_labels:
-            return label_of(message.tags)
-        return ""
+        return label_of(tags) if self._registration.capabilities.has_labels else ""
 
     def _no_utf8(self, data: bytes) -> list[Item]:
         """What to say of a line that is none of text (IRCv3 standard replies, UTF8ONLY)."""
-        message = parse(data.decode(errors="replace"))
-        label = self._label(message) if message is not None else ""
-        command = message.command if message is not None and message.command.isascii() else "*"
+        tags, command, _ = parse(data.decode(errors="replace")) or ({}, "*", [])
+        label = self._label(tags)
+        command = command if command.isascii() else "*"
         items: list[Item] = [Reply(fail(command, "invalid-utf8", text="a line must be UTF-8 text"))]
         return self._labels.items(label, items) if label else items
 
@@ -180,7 +185,7 @@ class IrcReader(LineReader):
         self._note(notice)
         registration = self._registration
         written = encode_answer(self._irc, self._options, nick, notice, request)
-        if registration.stage is Stage.REGISTERED:
+        if registration.stage is _REGISTERED:
             return written
         return registration.told(nick, notice, written)
 
@@ -214,16 +219,20 @@ class IrcReader(LineReader):
 # answer to one line, but to all that it has said.
 _WELCOMED: Final = (Stage.ASKED, Stage.REGISTERED)
 
+# Looked up once: it is asked for with every line.
+_REGISTERED: Final = Stage.REGISTERED
+
 # What is heard the same of who is registered and of who is not.
-_HEARD_ALWAYS: Final = ("AUTHENTICATE", "CAP")
+_HEARD_ALWAYS: Final = frozenset({"AUTHENTICATE", "CAP"})
+
+# Of these, a line may mean something else when what was asked before it is answered: what that is
+# told in, or which rooms all rooms are.
+_PUT_OFF: Final = frozenset({"CAP", "JOIN"})
 
 
-def _must_wait(message: Message) -> bool:
-    """Whether a line means something else when what was asked before it is answered: what that is
-    told in, or which rooms all rooms are.
-    """
-    command = message.command
-    return command == "CAP" or (command == "JOIN" and message.params == ["0"])
+def _must_wait(command: str, params: list[str]) -> bool:
+    """Whether a line of these does."""
+    return command == "CAP" or params == ["0"]
 
 
 class IrcLines:

@@ -28,7 +28,6 @@ from tcpchat_core.dialects import Asked, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.irc.capabilities import Capabilities
 from tcpchat_core.dialects.irc.commands import Client
 from tcpchat_core.dialects.irc.numerics import Code, numeric, refusal, welcome
-from tcpchat_core.dialects.irc.parse import Message
 from tcpchat_core.dialects.irc.sasl import AUTHENTICATE, Exchange, is_token, login
 from tcpchat_core.dialects.irc.wire import SERVER, line
 from tcpchat_core.events import Login, Nick, Open
@@ -48,6 +47,10 @@ class Stage(Enum):
     SIGNING_IN = auto()  # the chat was asked for its account: nothing is read
     REFUSED = auto()  # it is not let in
     REGISTERED = auto()
+
+
+# Looked up once: it is asked for with every line.
+_UNANSWERED: Final = (Stage.ASKED, Stage.SIGNING_IN)
 
 
 class Registration:
@@ -93,21 +96,20 @@ class Registration:
     @property
     def is_asked(self) -> bool:
         """Whether nothing is read before the chat has answered; no answer is the end."""
-        return self.stage in (Stage.ASKED, Stage.SIGNING_IN)
+        return self.stage in _UNANSWERED
 
     # ── What the client says ─────────────────────────────────────────────────────────────────
 
-    def hear(self, message: Message) -> list[Item]:
+    def hear(self, command: str, params: list[str]) -> list[Item]:
         """What comes of a line of a client that is not registered."""
-        command = message.command
         heard = _HEARD.get(command)
         if heard is None or self.stage not in heard[2]:
             return [self._client.reply(Code.NOTREGISTERED, text="say NICK and USER first")]
         hear, least, _ = heard
-        if len(message.params) < least:
+        if len(params) < least:
             text = f"{command} needs more parameters"
             return [self._client.reply(Code.NEEDMOREPARAMS, command, text=text)]
-        return hear(self, message.params)
+        return hear(self, params)
 
     def hear_pass(self, params: list[str]) -> list[Item]:
         """What is secret is looked at when all is said."""
