@@ -91,9 +91,13 @@ class Then(NamedTuple):
     """What the dialect has to say when all that was asked so far is answered, in the order of
     answers: `say` returns it then, and may take note that it is so. It costs nothing, and a reader
     gives it together with what it is about.
+
+    With `bytes` it says nothing: what it is behind repeats so many bytes of a line that says the
+    same to several, and is paid as if they had been read again.
     """
 
     say: Callable[[], bytes]
+    bytes: int = 0
 
 
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.

@@ -258,6 +258,9 @@ class Intake:
         if isinstance(item, Asked):
             item, how = item
         match item:
+            case Then(bytes=count) if count:
+                connection.unpaid_bytes += count
+                return
             case Rejected() | Reply() | Then():
                 self._answers.give(connection, item, now, effects, how)
                 return

@@ -1,8 +1,9 @@
 """What one connection may do to the others: the bounds, and the one price list for all of it.
 
 A line that asks for something costs a line of its connection's rate; bytes cost too, also those
-that ask for nothing (blank lines, telnet's negotiation); and an answer that takes long to find
-costs what it takes. What is too fast is not lost, it waits, and nothing more is read meanwhile.
+that ask for nothing (blank lines, telnet's negotiation); what is said to several in one line
+counts for each; and an answer that takes long to find costs what it takes. What is too fast is not
+lost, it waits, and nothing more is read meanwhile.
 """
 
 from __future__ import annotations

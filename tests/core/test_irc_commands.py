@@ -688,3 +688,27 @@ def test_who_may_not_see_the_bans_is_given_the_end_of_the_list_alone() -> None:
     for line in ("MODE #hall b", "MODE #hall +b"):
         assert memory.say(2, line) == [f":tcpchat 368 bob #hall :End of the list of bans: {why}"]
     assert numerics(memory.say(2, "MODE #hall +b carl", "MODE #tea b")) == ["482", "442"]
+
+
+def time_for(*lines: str) -> int:
+    """How long it takes in ms until all of these lines are taken, and paid for."""
+    limits = ServerLimits(flood_burst=20, flood_rate=5)
+    memory = IrcServer(ServerProtocol(ChatState(), limits=limits))
+    memory.register(1, "ada")
+    rooms = [f"#r{number}" for number in range(MAX_TARGETS)]
+    memory.say(1, f"JOIN {','.join(rooms)}")
+    memory.wait(60_000)
+    begin = memory.now
+    for line in lines:
+        memory.say(1, line)
+        memory.wait_until_heard(1)
+    return memory.now - begin
+
+
+@pytest.mark.parametrize("command", ["PRIVMSG", "NOTICE"])
+@pytest.mark.parametrize("text", ["x" * 2_000, "щ" * 1_900, "x" * 600, "x" * 20])
+def test_who_says_something_to_several_pays_for_each(command: str, text: str) -> None:
+    rooms = [f"#r{number}" for number in range(MAX_TARGETS)]
+    alone = time_for(*[f"{command} {room} :{text}" for room in rooms * 15])
+    together = time_for(*[f"{command} {','.join(rooms)} :{text}"] * 15)
+    assert alone * 0.8 < together < alone * 1.3

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tcpchat_core import events
-from tcpchat_core.dialects import Asked, Item, Reply, Wait
+from tcpchat_core.dialects import Asked, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc import chathistory
 from tcpchat_core.dialects.irc.answers import read_marker
 from tcpchat_core.dialects.irc.asked import Gathering, How
@@ -363,7 +363,7 @@ def _privmsg(client: Client, params: list[str]) -> list[Item]:
     if len(params) == 1 or not params[1]:
         return [client.reply(Code.NOTEXTTOSEND, text="there is nothing to say in it")]
     targets, has_more = _listed(params[0], MAX_TARGETS)
-    items = _said(client, targets, params[1], is_notice=False)
+    items = _each_paid(_said(client, targets, params[1], is_notice=False), params[1])
     return [*items, _too_many(client, targets[-1])] if has_more else items
 
 
@@ -372,7 +372,20 @@ def _notice(client: Client, params: list[str]) -> list[Item]:
     if not params[1:]:
         return []
     targets, _ = _listed(params[0], MAX_TARGETS)
-    return _said(client, targets, params[1], is_notice=True)
+    return _each_paid(_said(client, targets, params[1], is_notice=True), params[1])
+
+
+def _each_paid(said: list[Item], text: str) -> list[Item]:
+    """The same, and what it costs to say one text to several: as much as to say it to each."""
+    if len(said) < 2:  # one is read, and paid for
+        return said
+    size = len(text.encode())
+    paid = [each for item in said for each in (item, Then(_says_nothing, size))]
+    return [*said[:1], *paid[2:]]
+
+
+def _says_nothing() -> bytes:
+    return b""
 
 
 def _said(client: Client, targets: list[str], text: str, *, is_notice: bool) -> list[Item]:
