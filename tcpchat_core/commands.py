@@ -431,6 +431,13 @@ COMMANDS: tuple[Command, ...] = (
         "/private on",
     ),
     Command(
+        ("unlisted",),
+        "on|off",
+        "leave the current room out of the list of rooms, for those who are not in it",
+        lambda rest: events.RoomMode("", unlisted=_is_on(rest)),
+        "/unlisted on",
+    ),
+    Command(
         ("secret",),
         "WORD|off",
         "let people into the current room by a word that you tell them: /join ROOM WORD",

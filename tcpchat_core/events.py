@@ -221,7 +221,8 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     time), or nothing while it is `moderated`, and comes into a `private` room only by invitation,
     or by its `secret` (a word that one says when one joins; "" for none). One that is `kept` stays
     when nobody is in it, and belongs to the account that keeps it. Of one that is `topic_locked`
-    only moderators set the topic.
+    only moderators set the topic; one that is `unlisted` is in the list of rooms only for who is in
+    it, as is a private one.
 
     In the log, `secret` is what the server has made of it, as of the code of `Join`.
     """
@@ -234,6 +235,7 @@ class RoomMode(EventBase, frozen=True, tag="mode"):
     kept: bool | None = None
     secret: str | None = None
     topic_locked: bool | None = None
+    unlisted: bool | None = None
 
 
 class Invite(EventBase, frozen=True):

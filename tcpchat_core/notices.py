@@ -113,6 +113,7 @@ class RoomState(msgspec.Struct, frozen=True, omit_defaults=True):
     private: bool = False
     kept: bool = False
     topic_locked: bool = False
+    unlisted: bool = False
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
@@ -203,6 +204,7 @@ class Entered(NoticeBase, frozen=True):
     private: bool = False
     kept: bool = False
     topic_locked: bool = False
+    unlisted: bool = False
     read: int = 0
     topic_nick: str = ""
     topic_at: int = 0
@@ -352,6 +354,7 @@ class ModeSet(NoticeBase, frozen=True, tag="mode"):
     private: bool = False
     kept: bool = False
     topic_locked: bool = False
+    unlisted: bool = False
     changed: tuple[str, ...] = ()
 
 
@@ -485,6 +488,7 @@ class Members(NoticeBase, frozen=True, tag="who"):
     private: bool = False
     kept: bool = False
     topic_locked: bool = False
+    unlisted: bool = False
     away: tuple[str, ...] = ()
     more: bool = False
 

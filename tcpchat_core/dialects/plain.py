@@ -369,9 +369,10 @@ def mode_text(mode: notices.ModeSet | notices.Entered | notices.Members) -> str:
     slow = f"slow (one line in {shown_duration(mode.slow_ms)})" if mode.slow_ms else ""
     moderated = "for moderators to speak in" if mode.moderated else ""
     private = "private" if mode.private else ""
+    unlisted = "unlisted" if mode.unlisted else ""
     kept = "kept" if mode.kept else ""
     topic = "for moderators to set the topic of" if mode.topic_locked else ""
-    return ", ".join(filter(None, (private, kept, moderated, topic, slow))) or OPEN
+    return ", ".join(filter(None, (private, unlisted, kept, moderated, topic, slow))) or OPEN
 
 
 def away_text(text: str) -> str:

@@ -211,15 +211,14 @@ def _of_moderators(request: _OfModerators, current: Name | None) -> Event:
         case events.Role(_, nick, role):
             key = _nick_key(nick)
             return events.Role(name.text, _shown(nick), role, name.key, key)
-        case events.RoomMode(_, slow_ms, moderated, private, _, kept, secret, topic_locked):
-            given = {slow_ms, moderated, private, kept, secret, topic_locked}
+        case events.RoomMode(_, slow_ms, moderated, private, _, kept, secret, locked, unlisted):
+            given = {slow_ms, moderated, private, kept, secret, locked, unlisted}
             if given == {None} or (slow_ms or 0) < 0:
-                fields = "slow_ms, moderated, private, kept, secret or topic_locked"
+                fields = "slow_ms, moderated, private, kept, secret, topic_locked or unlisted"
                 raise _refused("bad-usage", f"say what is to be set: {fields}")
             hashed = code_hash(secret) if secret else secret
-            return events.RoomMode(
-                name.text, slow_ms, moderated, private, name.key, kept, hashed, topic_locked
-            )
+            talking = (slow_ms, moderated, private)
+            return events.RoomMode(name.text, *talking, name.key, kept, hashed, locked, unlisted)
         case events.Invite(_, nick):
             key = _nick_key(nick) if nick else ""
             return events.Invite(name.text, _shown(nick), "", name.key, key)

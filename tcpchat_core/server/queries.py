@@ -198,14 +198,14 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
 def room_list(
     state: ChatState, limit: int, person: Person | None = None, most_people: int = 0
 ) -> notices.RoomList:
-    """The rooms there are, fullest first, then by name; at most `limit` of them. Of private ones
-    only those that the person who asks is in.
+    """The rooms there are, fullest first, then by name; at most `limit` of them. Of those that are
+    private or unlisted only the ones that the person who asks is in.
     """
     mine = person.rooms if person else {}
     rooms = [
         room
         for room in state.rooms()
-        if room.rules is None or not room.rules.private or room.key in mine
+        if room.rules is None or not room.rules.are_hiding or room.key in mine
     ]
     shown = heapq.nsmallest(limit, rooms, key=lambda room: (-len(room.members), room.key))
     infos = tuple(notices.RoomInfo(room.name, len(room.members), room.topic) for room in shown)

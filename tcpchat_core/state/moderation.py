@@ -319,6 +319,9 @@ def mode(tables: Tables, person: Person, event: events.RoomMode, at: int) -> lis
     if event.topic_locked is not None:
         rules.topic_locked = event.topic_locked
         done.append(("topiclock", _on(event.topic_locked)))
+    if event.unlisted is not None:
+        rules.unlisted = event.unlisted
+        done.append(("unlisted", _on(event.unlisted)))
     if event.private is not None:
         # Also when it was so before: what was given out is worth nothing any more.
         rules.invited.clear()

@@ -252,15 +252,16 @@ def _for(mute: Restriction, person: Person) -> Restriction:
 
 
 # What `mode_fields` gives, by the names that it has in notices.
-MODE_FIELDS: Final = ("slow_ms", "moderated", "private", "kept", "topic_locked")
+MODE_FIELDS: Final = ("slow_ms", "moderated", "private", "kept", "topic_locked", "unlisted")
 
 
-def mode_fields(room: Room) -> tuple[int, bool, bool, bool, bool]:
+def mode_fields(room: Room) -> tuple[int, bool, bool, bool, bool, bool]:
     """How one talks in a room, who may come in, and whether it is kept, as who is in is told."""
     rules, is_kept = room.rules, bool(room.owners)
     if rules is None:
-        return 0, False, False, is_kept, False
-    return rules.slow_ms, rules.moderated, rules.private, is_kept, rules.topic_locked
+        return 0, False, False, is_kept, False, False
+    talking, coming = (rules.slow_ms, rules.moderated), (rules.private, is_kept)
+    return *talking, *coming, rules.topic_locked, rules.unlisted
 
 
 def has_place(table: Restrictions, at: int, most: int) -> bool:

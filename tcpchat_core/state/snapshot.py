@@ -70,6 +70,7 @@ class _RoomModeration(msgspec.Struct, omit_defaults=True):
     owners: tuple[int, ...] = ()
     secret: str = ""
     topic_locked: bool = False
+    unlisted: bool = False
 
 
 class _PersonModeration(msgspec.Struct, omit_defaults=True):
@@ -215,6 +216,7 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
         room.owners,
         rules.secret,
         rules.topic_locked,
+        rules.unlisted,
     )
 
 
@@ -285,7 +287,7 @@ def _rules(record: _RoomModeration) -> Rules:
     )
     rules.spoke, rules.invited = dict(record.spoke), dict(record.invited)
     rules.codes, rules.secret = dict(record.codes), record.secret
-    rules.topic_locked = record.topic_locked
+    rules.topic_locked, rules.unlisted = record.topic_locked, record.unlisted
     return rules
 
 

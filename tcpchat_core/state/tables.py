@@ -313,6 +313,7 @@ class Rules:
         "slow_ms",
         "spoke",
         "topic_locked",
+        "unlisted",
     )
 
     def __init__(self) -> None:
@@ -321,6 +322,7 @@ class Rules:
         self.slow_ms = 0
         self.moderated = False
         self.topic_locked = False
+        self.unlisted = False
         self.private = False
         self.secret = ""
         self.spoke: dict[str, int] = {}
@@ -334,9 +336,14 @@ class Rules:
     @property
     def are_none(self) -> bool:
         """Whether nothing is restricted any more."""
-        modes = self.slow_ms or self.moderated or self.private or self.topic_locked
+        modes = self.slow_ms or self.moderated or self.private or self.topic_locked or self.unlisted
         lets_in = self.invited or self.codes or self.secret
         return not (self.bans or self.mutes or modes or lets_in)
+
+    @property
+    def are_hiding(self) -> bool:
+        """Whether only who is in the room finds it in the list of rooms."""
+        return self.private or self.unlisted
 
 
 class Room:

@@ -224,6 +224,7 @@ const REQUESTED = new Map([
   ["slow", slow],
   ["moderated", (rest) => ({ type: "mode", room: "", moderated: isOn(rest) })],
   ["topiclock", (rest) => ({ type: "mode", room: "", topic_locked: isOn(rest) })],
+  ["unlisted", (rest) => ({ type: "mode", room: "", unlisted: isOn(rest) })],
   ["private", (rest) => ({ type: "mode", room: "", private: isOn(rest) })],
   ["secret", secret],
   ["invite", (rest) => ({ type: "invite", room: "", nick: atMostOneWord(rest) })],

@@ -167,9 +167,11 @@ function mode({
   private: isPrivate,
   kept: isKept,
   topic_locked: isTopicLocked,
+  unlisted: isUnlisted,
 }) {
   const parts = [];
   if (isPrivate) parts.push("private");
+  if (isUnlisted) parts.push("unlisted");
   if (isKept) parts.push("kept");
   if (isModerated) parts.push("for moderators to speak in");
   if (isTopicLocked) parts.push("for moderators to set the topic of");

@@ -108,6 +108,7 @@ class ModelRoom:
     slow_ms: int = 0
     moderated: bool = False
     topic_locked: bool = False
+    unlisted: bool = False
     private: bool = False
     hidden: int = 0  # the number of the last message that is only for who was there
     spoke: dict[Who, int] = field(default_factory=dict)
@@ -117,7 +118,8 @@ class ModelRoom:
     def mode(self, by: str, changed: tuple[str, ...]) -> notices.ModeSet:
         """How one talks here, and who may come in."""
         kept = bool(self.owners)
-        modes = (self.slow_ms, self.moderated, self.private, kept, self.topic_locked)
+        talking, coming = (self.slow_ms, self.moderated), (self.private, kept)
+        modes = (*talking, *coming, self.topic_locked, self.unlisted)
         return notices.ModeSet(self.name, by, *modes, changed)
 
     @property
@@ -442,6 +444,7 @@ class Model:
             private=room.private,
             kept=bool(room.owners),
             topic_locked=room.topic_locked,
+            unlisted=room.unlisted,
             read=self._has_read(person, key)[0],
             topic_nick=room.topic_nick,
             topic_at=room.topic_at,
@@ -1091,6 +1094,9 @@ class Model:
             room.topic_locked = event.topic_locked
             how = on_or_off(event.topic_locked)
             self.acts.append(Act(at, by, "topiclock", room.name, reason=how))
+        if event.unlisted is not None:
+            room.unlisted = event.unlisted
+            self.acts.append(Act(at, by, "unlisted", room.name, reason=on_or_off(event.unlisted)))
         if event.private is not None:
             if room.private > event.private:
                 room.hidden = room.seq
@@ -1110,7 +1116,7 @@ class Model:
                     room.moderators.append(person.who)
             self.acts.append(Act(at, by, "keep", room.name, reason=on_or_off(event.kept)))
         now = room.mode(by, ())
-        names = ("slow_ms", "moderated", "private", "kept", "topic_locked")
+        names = ("slow_ms", "moderated", "private", "kept", "topic_locked", "unlisted")
         changed = tuple([name for name in names if getattr(before, name) != getattr(now, name)])
         return joined(told_to(room.devices, room.mode(by, changed)), self._unattended([room]))
 
@@ -1293,6 +1299,7 @@ class Model:
             room.private,
             bool(room.owners),
             room.topic_locked,
+            room.unlisted,
             self._has_read(person, key)[0],
             room.topic_nick,
             room.topic_at,
@@ -1319,7 +1326,7 @@ class Model:
                 seen = [
                     key
                     for key, room in self.rooms.items()
-                    if not room.private or (asks and key in asks.rooms)
+                    if not (room.private or room.unlisted) or (asks and key in asks.rooms)
                 ]
                 order = sorted(seen, key=lambda key: (-len(self.rooms[key].members), key))
                 return notices.RoomList(
@@ -1387,6 +1394,7 @@ class Model:
                     private=how.private,
                     kept=how.kept,
                     topic_locked=how.topic_locked,
+                    unlisted=how.unlisted,
                     away=away,
                 )
             case events.History(_, before, limit):

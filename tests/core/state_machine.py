@@ -341,7 +341,7 @@ class StateMachine(RuleBasedStateMachine):
         talking=st.tuples(
             st.sampled_from([None, None, 0, 30, 10**9]),
             st.sampled_from([None, True, False]),
-            st.sampled_from([None, True, False]),
+            st.sampled_from([(None, None), (True, None), (False, True), (None, False)]),
         ),
         private=st.sampled_from([None, True, True, False]),
         beyond=st.sampled_from(
@@ -352,14 +352,14 @@ class StateMachine(RuleBasedStateMachine):
         self,
         place: int,
         room: events.Join,
-        talking: tuple[int | None, bool | None, bool | None],
+        talking: tuple[int | None, bool | None, tuple[bool | None, bool | None]],
         private: bool | None,
         beyond: tuple[str | None, bool | None],
     ) -> None:
         conn, there = self.moderator(place, room)
-        (slow_ms, moderated, topic_locked), (secret, kept) = talking, beyond
+        (slow_ms, moderated, others), (secret, kept) = talking, beyond
         event = events.RoomMode(
-            there.room, slow_ms, moderated, private, there.key, kept, secret, topic_locked
+            there.room, slow_ms, moderated, private, there.key, kept, secret, *others
         )
         self.happens(conn, event)
 

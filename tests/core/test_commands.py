@@ -25,6 +25,7 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/slow OFF", events.RoomMode("", slow_ms=0)),
     ("/moderated on", events.RoomMode("", moderated=True)),
     ("/topiclock on", events.RoomMode("", topic_locked=True)),
+    ("/unlisted off", events.RoomMode("", unlisted=False)),
     ("/private off", events.RoomMode("", private=False)),
     ("/redact", events.Redact("")),
     ("/redact bob", events.Redact("", nick="bob")),

@@ -472,7 +472,7 @@ def test_answers_name_the_nick_that_one_has_by_then() -> None:
     ("modes", "asked"),
     [
         ("+i", [events.RoomMode("hall", private=True, key="hall")]),
-        ("-s", [events.RoomMode("hall", private=False, key="hall")]),
+        ("-s", [events.RoomMode("hall", unlisted=False, key="hall")]),
         (
             "+m-i",
             [

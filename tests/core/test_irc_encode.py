@@ -487,15 +487,18 @@ def test_an_extended_who_without_a_token_has_0() -> None:
 def test_the_modes_of_a_room_are_told() -> None:
     assert _answer(MEMBERS, How("MODE", "#lobby")) == [":tcpchat 324 ada #Lobby +n"]
     quiet = notices.Members(
-        "den", ("ada",), slow_ms=1, moderated=True, private=True, topic_locked=True
+        "den", ("ada",), (), (), 1, moderated=True, private=True, topic_locked=True, unlisted=True
     )
-    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nimtS"]
+    assert _answer(quiet, How("MODE", "#den")) == [":tcpchat 324 ada #den +nimstS"]
 
 
-def test_the_names_of_a_private_room_are_those_of_a_secret_one() -> None:
-    members = notices.Members("den", ("ada",), private=True)
+@pytest.mark.parametrize(("private", "unlisted"), [(True, False), (False, True)])
+def test_the_names_of_a_room_that_others_do_not_find_are_those_of_a_secret_one(
+    private: bool, unlisted: bool
+) -> None:
+    members = notices.Members("den", ("ada",), private=private, unlisted=unlisted)
     assert _answer(members, How("NAMES", "#den"))[0] == ":tcpchat 353 ada @ #den :ada"
-    entered = notices.Entered("den", ("ada",), 1, 8, AT, private=True)
+    entered = notices.Entered("den", ("ada",), 1, 8, AT, private=private, unlisted=unlisted)
     assert _answer(entered, None)[1] == ":tcpchat 353 ada @ #den :ada"
 
 

@@ -18,6 +18,7 @@ from tcpchat_core import (
 from tcpchat_core.durations import parse_duration, shown_duration
 from tcpchat_core.notices import Left, Rejected, Restricted
 from tcpchat_core.server.access import PASSWORD_DELAY_MS
+from tcpchat_core.server.queries import room_list
 from tests.core.harness import (
     HELLO,
     NO_FLOOD_LIMIT,
@@ -598,6 +599,7 @@ def test_in_a_slow_room_one_waits_between_two_lines_and_a_moderator_does_not() -
         (mode(private=True), ("private",)),
         (mode(topic_locked=True), ("topic_locked",)),
         (mode(topic_locked=False), ()),
+        (events.RoomMode("lobby", key="lobby", unlisted=True), ("unlisted",)),
         (events.RoomMode("lobby", key="lobby", secret="word"), ("private",)),
         (events.RoomMode("lobby", key="lobby", secret=""), ()),
         (mode(moderated=True), ()),
@@ -668,6 +670,22 @@ def test_where_the_topic_is_locked_only_moderators_set_it_and_all_others_still_s
     assert refusals(talk.do(1, tea)[1]) == []
     talk.do(1, mode(topic_locked=False))
     assert refusals(talk.do(2, tea)[2]) == []
+
+
+def test_an_unlisted_room_is_listed_for_who_is_in_it_and_anybody_comes_in_by_its_name() -> None:
+    talk = Lobby()
+    talk.do(4, events.Connect())
+    told = notices.ModeSet("lobby", "ada", unlisted=True, changed=("unlisted",))
+    assert talk.do(1, events.RoomMode("lobby", key="lobby", unlisted=True))[2] == [told]
+    state = ChatState.restore(talk.state.snapshot())
+    for each in (state, talk.state):
+        assert room_list(each, 9, each.person(1)).rooms == (notices.RoomInfo("lobby", 3),)
+        assert room_list(each, 9, each.person(4)) == notices.RoomList((), people=4)
+    entered = talk.do(4, joins("lobby"))[4][0]
+    assert isinstance(entered, notices.Entered)
+    assert entered.unlisted
+    talk.do(1, events.RoomMode("lobby", key="lobby", unlisted=False))
+    assert len(room_list(talk.state, 9).rooms) == 1
 
 
 def test_who_is_refused_a_topic_may_say_the_next_line_of_a_slow_room() -> None:

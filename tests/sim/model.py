@@ -428,6 +428,7 @@ def as_told(notice: Notice) -> Notice | None:
                 private=notice.private,
                 kept=notice.kept,
                 topic_locked=notice.topic_locked,
+                unlisted=notice.unlisted,
                 read=notice.read,
                 topic_nick=notice.topic_nick,
                 topic_at=notice.topic_at,

@@ -71,13 +71,18 @@ def names(
     nicks: Iterable[str],
     ranks: Ranks,
     *,
-    is_private: bool,
+    is_secret: bool,
 ) -> list[bytes]:
     """The 353s of a room; the room is as the client is told of it."""
     shown: Callable[[str], str] = person if options.userhost_in_names else word
     entries = [f"{ranks.of(each)}{shown(each)}" for each in nicks]
-    kind = "@" if is_private else "="
+    kind = "@" if is_secret else "="
     return listed(SERVER, Code.NAMREPLY, nick, kind, room, entries=entries)
+
+
+def is_secret(told: notices.Members | notices.Entered) -> bool:
+    """Whether a room is shown as one that others do not find."""
+    return told.private or told.unlisted
 
 
 def end_of_names(nick: str, target: str) -> bytes:
@@ -86,7 +91,13 @@ def end_of_names(nick: str, target: str) -> bytes:
 
 
 # What can be so in a room, by the names of the core and the letters of IRC.
-_MODES: Final = {"private": "i", "moderated": "m", "topic_locked": "t", "slow_ms": "S"}
+_MODES: Final = {
+    "private": "i",
+    "moderated": "m",
+    "unlisted": "s",
+    "topic_locked": "t",
+    "slow_ms": "S",
+}
 
 
 def modes(mode: notices.ModeSet | notices.Members) -> dict[str, str]:
@@ -118,7 +129,7 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
             letters = "".join(modes(told).values())
             return numeric(Code.CHANNELMODEIS, nick, room, f"+n{letters}")
         case _:
-            rows = names(nick, options, room, told.nicks, ranks, is_private=told.private)
+            rows = names(nick, options, room, told.nicks, ranks, is_secret=is_secret(told))
             return b"".join([*rows, end_of_names(nick, room)])
 
 
@@ -132,7 +143,7 @@ def rooms(nick: str, options: Options, found: list[notices.Members], how: How) -
             for each in found
             for row in names(
                 *(nick, options, channel(each.room), each.nicks, _ranks(options, each)),
-                is_private=each.private,
+                is_secret=is_secret(each),
             )
         ]
         return b"".join([*rows, end_of_names(nick, how.target)])

@@ -327,6 +327,10 @@ def _topic_locked(room: str, is_on: bool) -> Request:
     return events.RoomMode(room, topic_locked=is_on)
 
 
+def _unlisted(room: str, is_on: bool) -> Request:
+    return events.RoomMode(room, unlisted=is_on)
+
+
 def _operator(room: str, nick: str, is_on: bool) -> Request:
     return events.Role(room, nick, "moderator" if is_on else "member")
 
@@ -339,10 +343,9 @@ def _ban(room: str, nick: str, is_on: bool) -> Request:
     return events.Restrict(room, nick, "ban") if is_on else events.Lift(room, nick, "ban")
 
 
-# A room that is private is not listed either.
 _FLAGS: Final[dict[str, Callable[[str, bool], Request]]] = {
     "i": _private,
-    "s": _private,
+    "s": _unlisted,
     "m": _moderated,
     "t": _topic_locked,
 }

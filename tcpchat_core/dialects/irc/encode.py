@@ -328,8 +328,8 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
         lines.append(answers.read_marker(room, entered.read_at))
     if options.implicit_names:
         ranks = Ranks((), frozenset(entered.moderators), options.multi_prefix)
-        is_private = entered.private
-        lines += answers.names(nick, options, room, entered.members, ranks, is_private=is_private)
+        is_secret = answers.is_secret(entered)
+        lines += answers.names(nick, options, room, entered.members, ranks, is_secret=is_secret)
         lines.append(answers.end_of_names(nick, room))
         if (more := entered.count - len(entered.members)) > 0:
             text = f"… and {more} more; NAMES lists them all"
