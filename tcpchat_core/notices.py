@@ -473,7 +473,8 @@ class RoomList(NoticeBase, frozen=True, tag="rooms"):
 
 class Members(NoticeBase, frozen=True, tag="who"):
     """Who is in a room, in the order of coming, and who of them moderates it; the accounts whose
-    room it is, be they there or not; how one talks there; and which of the people are away.
+    room it is, be they there or not; how one talks there; and which of the people are away, and
+    which have an account, that is called as they are.
 
     Where a page was asked for, it is of some of the people, by name, and `more` is whether there
     are others behind them.
@@ -491,6 +492,7 @@ class Members(NoticeBase, frozen=True, tag="who"):
     unlisted: bool = False
     away: tuple[str, ...] = ()
     more: bool = False
+    accounts: tuple[str, ...] = ()
 
 
 class PersonInfo(NoticeBase, frozen=True, tag="person"):

@@ -192,6 +192,7 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
         *mode_fields(room),
         tuple([each.nick for each in shown if each.away_text]),
         more,
+        tuple([each.nick for each in shown if each.account is not None]),
     )
 
 

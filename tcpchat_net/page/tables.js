@@ -27,7 +27,7 @@ export const NOTICES = new Map([
   ["revoked", new Map([["number",["int"]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
   ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]],["people",["int",0]],["most_people",["int",0]]])],
-  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["away",["[str]",[]]],["more",["bool",false]]])],
+  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["away",["[str]",[]]],["more",["bool",false]],["accounts",["[str]",[]]]])],
   ["person", new Map([["nick",["str"]],["account",["str",""]],["admin",["bool",false]],["rooms",["[str]",[]]],["lost",["bool",false]],["away",["str",""]]])],
   ["whowas", new Map([["nick",["str"]],["people",["[FormerPerson]",[]]]])],
   ["presence", new Map([["here",["[str]",[]]],["gone",["[str]",[]]],["changed",["bool",false]]])],

@@ -1396,6 +1396,9 @@ class Model:
                     topic_locked=how.topic_locked,
                     unlisted=how.unlisted,
                     away=away,
+                    accounts=tuple(
+                        called(who) for who in room.members if isinstance(who, ModelAccount)
+                    ),
                 )
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]

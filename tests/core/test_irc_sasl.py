@@ -398,3 +398,17 @@ def test_who_signs_in_is_told_to_its_rooms_with_its_account_by_those_who_want_th
     assert memory.lines(1) == [renamed, ":ada!~u@tcpchat ACCOUNT ada"]
     assert memory.lines(2) == [renamed]
     assert memory.lines(4) == []
+
+
+def test_who_has_an_account_is_told_by_an_extended_who() -> None:
+    memory = Accounts()
+    memory.connect(1)
+    memory.ask(1, events.Hello(device=TOKEN), events.Nick("Ada"), events.Join("hall"))
+    memory.register(2, "bob")
+    memory.say(2, "JOIN #hall")
+    assert memory.say(2, "WHO #hall %na") == [
+        ":tcpchat 354 bob eve 0",
+        ":tcpchat 354 bob Ada Ada",
+        ":tcpchat 354 bob bob 0",
+        ":tcpchat 315 bob #hall :End of WHO",
+    ]

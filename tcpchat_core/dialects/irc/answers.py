@@ -118,9 +118,16 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
     room, ranks = channel(told.room), _ranks(options, told)
     match how.command:
         case "WHO":
-            away = frozenset(told.away)
+            away, accounts = frozenset(told.away), frozenset(told.accounts)
             rows = [
-                _who(nick, how, room, each, f"{'G' if each in away else 'H'}{ranks.of(each)}")
+                _who(
+                    nick,
+                    how,
+                    room,
+                    each,
+                    f"{'G' if each in away else 'H'}{ranks.of(each)}",
+                    account=each if each in accounts else "",
+                )
                 for each in told.nicks
             ]
             end = numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
