@@ -110,15 +110,15 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
         text = f"there is nobody called {event.nick}"
         return [rejected(person, "no-such-nick", text, "tell", id)]
     actions: list[Action] = []
-    notice, place, tags = event.notice, tables.seq, event.tags
+    how = (event.notice, tables.seq, event.tags, person.account is not None)
     for each in other.everywhere:
-        told = Told(person.nick, event.text, each.told + 1, at, "", notice, place, tags)
+        told = Told(person.nick, event.text, each.told + 1, at, "", *how)
         actions += _given(tables, each, told)
     if other.id != person.id:
         for each in person.everywhere:  # its other devices know what it has said
             if each is not person:
                 nick, to, seq = person.nick, other.nick, each.told + 1
-                told = Told(nick, event.text, seq, at, to, notice, place, tags)
+                told = Told(nick, event.text, seq, at, to, *how)
                 actions += _given(tables, each, told)
     receipt = Sent(at, id, None, other.nick, None, other.away_text, tables.seq)
     if id is not None:

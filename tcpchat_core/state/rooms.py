@@ -32,7 +32,10 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     emote, notice, tags = event.emote, event.notice, event.tags
-    said = Said(room.name, person.nick, event.text, seq, at, emote, None, False, notice, tags)
+    by_account = person.account is not None
+    said = Said(
+        room.name, person.nick, event.text, seq, at, emote, None, False, notice, tags, by_account
+    )
     room.keep(said, tables.limits)
     receipt = Sent(at, id, room.name, None, seq)
     if id is not None:

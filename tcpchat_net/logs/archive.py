@@ -102,6 +102,7 @@ _INDEXED: Final = "id, key, author, text"
 # What the column `emote` is made of: it was there first.
 _EMOTE: Final = 1
 _NOTICE: Final = 2
+_BY_ACCOUNT: Final = 4
 
 _COLUMNS: Final = (
     "message.room, message.nick, message.text, message.seq, message.at, message.emote, tags.tags"
@@ -300,7 +301,9 @@ class ArchiveStore:
                 kept.said.nick,
                 kept.author,
                 kept.said.text,
-                kept.said.emote * _EMOTE | kept.said.notice * _NOTICE,
+                kept.said.emote * _EMOTE
+                | kept.said.notice * _NOTICE
+                | kept.said.by_account * _BY_ACCOUNT,
             )
             for kept in messages
             if not kept.said.redacted
@@ -525,10 +528,11 @@ class ArchiveStore:
 
 
 def _said(row: tuple[str, str, str, int, int, int, str | None]) -> Said:
-    room, nick, text, seq, at, emote, written = row
-    is_emote, is_notice = bool(emote & _EMOTE), bool(emote & _NOTICE)
+    room, nick, text, seq, at, how, written = row
+    is_emote, is_notice = bool(how & _EMOTE), bool(how & _NOTICE)
+    by_account = bool(how & _BY_ACCOUNT)
     tags = None if written is None else msgspec.json.decode(written, type=dict[str, str])
-    return Said(room, nick, text, seq, at, is_emote, None, not text, is_notice, tags)
+    return Said(room, nick, text, seq, at, is_emote, None, not text, is_notice, tags, by_account)
 
 
 def _phrase(text: str) -> str:

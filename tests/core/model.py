@@ -493,7 +493,10 @@ class Model:
             return rejected(person.conn, refused, "say", event.id)
         room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
-        said = msgspec.structs.replace(said, notice=event.notice, tags=event.tags)
+        by_account = person.account is not None
+        said = msgspec.structs.replace(
+            said, notice=event.notice, tags=event.tags, by_account=by_account
+        )
         room.said.append(said)
         self._drop(room)
         for each in person.everywhere:
@@ -516,17 +519,16 @@ class Model:
         if other is None:
             return rejected(person.conn, "no-such-nick", "tell", event.id)
         told: Told = {}
+        how = (event.notice, place, event.tags, person.account is not None)
         for each in other.everywhere:
             number = len(each.told) + 1
-            news = notices.Told(person.name.text, event.text, number, at, "", event.notice, place)
-            news = msgspec.structs.replace(news, tags=event.tags)
+            news = notices.Told(person.name.text, event.text, number, at, "", *how)
             each.told.append(news)
             told |= told_to([each], news)
         for each in person.everywhere:
             if each is not person and each not in other.everywhere:
                 nick, to, number = person.name.text, other.name.text, len(each.told) + 1
-                echo = notices.Told(nick, event.text, number, at, to, event.notice, place)
-                echo = msgspec.structs.replace(echo, tags=event.tags)
+                echo = notices.Told(nick, event.text, number, at, to, *how)
                 each.told.append(echo)
                 told |= told_to([each], echo)
         receipt = Sent(at, event.id, None, other.name.text, None, other.absent, place)
@@ -1068,7 +1070,13 @@ class Model:
         if found:
             seq, author = found[-1].seq, found[-1].nick
             gone = msgspec.structs.replace(
-                found[-1], text="", emote=True, redacted=True, notice=False, tags=None
+                found[-1],
+                text="",
+                emote=True,
+                redacted=True,
+                notice=False,
+                tags=None,
+                by_account=False,
             )
             room.said[seq - room.base - 1] = gone
         told = notices.Redacted(room.name, seq, person.name.text, at, author)

@@ -19,6 +19,7 @@ from tcpchat_core.dialects.irc.encode import (
     Options,
     encode_answer,
 )
+from tcpchat_core.dialects.irc.wire import tag_value
 from tcpchat_core.notices import Rejected, RestrictionInfo, RoomInfo, Said
 from tests.core import strategies
 from tests.core.irc import NICKS, ROOMS, Line, lines_of, told
@@ -331,6 +332,33 @@ def test_a_message_has_the_tags_of_its_flavour(tags: int, shown: str, text: str)
     said = Said("Lobby", "bob", text, 7, AT)
     flavour = Irc(tags, epoch="1f")
     assert _lines(flavour.encode(said)) == [f"{shown}:{BOB} PRIVMSG #Lobby :{text}"]
+
+
+@given(
+    said=strategies.structs(Said, NASTY_TEXT | WORDS),
+    tags=st.sampled_from((NO_TAGS, TIME, TIME_AND_MSGID)),
+)
+def test_a_message_of_an_account_says_so_in_each_line_to_who_wants_it_and_is_else_the_same(
+    said: Said, tags: int
+) -> None:
+    tagged = told(Irc(tags, epoch="1f", account_tag=True).encode(said))
+    bare = told(Irc(tags, epoch="1f").encode(said))
+    account = {"account": tag_value(said.nick)} if said.by_account and said.nick else {}
+    assert tagged == [line._replace(tags=account | line.tags) for line in bare]
+
+
+@pytest.mark.parametrize("by_account", [True, False])
+def test_what_is_said_by_an_account_to_somebody_alone_is_tagged_with_it(by_account: bool) -> None:
+    flavour = Irc(account_tag=True)
+    account = "@account=bob " if by_account else ""
+    mine = notices.Told("bob", "psst", 1, AT, by_account=by_account)
+    assert _lines(flavour.encode_for("ada", mine, None)) == [f"{account}:{BOB} PRIVMSG ada :psst"]
+    joined = notices.Joined("lobby", "bob", 7, AT, "bob" if by_account else "")
+    assert _lines(flavour.encode(joined)) == [f"{account}:{BOB} JOIN #lobby"]
+    options = Options(echo_message=True, account="ada" if by_account else "")
+    echo = encode_answer(flavour, options, "ada", notices.Sent(AT, None, None, "bob"), TELL)
+    own = "@account=ada " if by_account else ""
+    assert [line.partition(" PRIVMSG")[0] for line in _lines(echo)] == [f"{own}:ada!~u@tcpchat"]
 
 
 def test_the_id_of_a_message_is_one_word_in_any_room() -> None:

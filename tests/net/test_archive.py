@@ -243,13 +243,14 @@ def test_an_archive_of_a_version_without_points_is_gone_on_with(tmp_path: Path) 
     newer.close()
 
 
+@pytest.mark.parametrize("by_account", [False, True])
 @pytest.mark.parametrize(("emote", "notice"), [(False, True), (True, False), (True, True)])
 def test_how_something_was_said_is_kept_until_it_is_taken_back(
-    emote: bool, notice: bool, tmp_path: Path
+    emote: bool, notice: bool, by_account: bool, tmp_path: Path
 ) -> None:
     store = ArchiveStore(tmp_path)
     store.open()
-    said = Said("lobby", "ada", "tea", 1, 1_000, emote, notice=notice)
+    said = Said("lobby", "ada", "tea", 1, 1_000, emote, notice=notice, by_account=by_account)
     store.add([Archived(1, "lobby", "ada", said)], 1)
     assert store.find(Page(Place("lobby", 0), 9, 9)) == [said]
     gone = Said("lobby", "ada", "", 1, 1_000, emote=True, redacted=True)

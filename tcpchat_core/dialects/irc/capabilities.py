@@ -19,6 +19,7 @@ from tcpchat_core.dialects.irc.wire import SERVER, line
 # In the order in which they are offered.
 OFFERED: Final = (
     "account-notify",
+    "account-tag",
     "away-notify",
     "batch",
     "cap-notify",
@@ -45,7 +46,7 @@ _VERSION_NOTIFIED: Final = 302
 
 
 # One object for all that can take the same: lanes are found by it.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _flavour(
     tags: int,
     *,
@@ -53,8 +54,9 @@ def _flavour(
     epoch: str,
     away_notify: bool,
     account_notify: bool,
+    account_tag: bool,
 ) -> Irc:
-    return Irc(tags, extended_join, epoch, away_notify, account_notify)
+    return Irc(tags, extended_join, epoch, away_notify, account_notify, account_tag)
 
 
 class Capabilities:
@@ -127,6 +129,7 @@ class Capabilities:
             epoch=epoch if tags == TIME_AND_MSGID else "",
             away_notify="away-notify" in self._enabled,
             account_notify="account-notify" in self._enabled,
+            account_tag="account-tag" in self._enabled,
         )
 
 

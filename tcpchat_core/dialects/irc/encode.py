@@ -29,6 +29,7 @@ from tcpchat_core.dialects.irc.numerics import (
 )
 from tcpchat_core.dialects.irc.wire import (
     SERVER,
+    account_tag,
     channel,
     client_tags,
     id_parts,
@@ -78,6 +79,7 @@ class Irc(Flavour, frozen=True):
     epoch: str = ""
     away_notify: bool = False
     account_notify: bool = False
+    account_tag: bool = False
 
     acknowledges = False
 
@@ -89,7 +91,7 @@ class Irc(Flavour, frozen=True):
             head, size = said_opening(notice.nick, notice.room)
             most = len(text) if text.isascii() else 4 * len(text)  # of UTF-8
             if most <= size and text.isprintable():
-                if not self.tags:
+                if not (self.tags or self.account_tag):
                     return f"{head}{text}\r\n".encode()
                 return f"{_tags(self, notice)}{head}{text}\r\n".encode()
         return encode_answer(self, _NOBODYS_OPTIONS, "", notice, None)
@@ -204,7 +206,7 @@ def _command(*, is_notice: bool) -> str:
 def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
     """A message; `when` stands in front of its text, in each line."""
     command = _command(is_notice=said.notice and not said.emote)
-    tags = time_tag(said.at) if flavour.tags else ""
+    tags = _line_tags(flavour, said.at, said.nick if said.by_account else "")
     id, client = _id(flavour, said), _client_tags(flavour, said.tags)
     text = TAKEN_BACK if said.redacted else said.text
     return said_lines(
@@ -249,13 +251,24 @@ def _history(flavour: Irc, options: Options, how: How, gathering: Gathering) -> 
 
 
 def _tags(flavour: Irc, said: Said) -> str:
-    time = time_tag(said.at)
+    """The tags of a message's first line."""
+    if said.tags is not None or (said.by_account and flavour.account_tag):
+        tags = _line_tags(flavour, said.at, said.nick if said.by_account else "")
+        return joined_tags(_id(flavour, said), tags, _client_tags(flavour, said.tags))
+    # The same, of what is far more frequent.
+    time = time_tag(said.at) if flavour.tags else ""
     if flavour.tags < TIME_AND_MSGID:
         return time
     before, after = id_parts(flavour.epoch, said.room)
-    if said.tags is not None:
-        return joined_tags(f"{before}{said.seq}{after}", time, client_tags(said.tags))
     return f"@msgid={before}{said.seq}{after};{time[1:]}"
+
+
+def _line_tags(flavour: Irc, at: int, account: str) -> str:
+    """What each line of something that was done is tagged with: by whose account, and when."""
+    time = time_tag(at) if flavour.tags else ""
+    if not (account and flavour.account_tag):
+        return time
+    return f"{account_tag(account)};{time[1:]}" if time else f"{account_tag(account)} "
 
 
 def _id(flavour: Irc, said: Said) -> str:
@@ -282,7 +295,8 @@ def _client_tags(flavour: Irc, tags: dict[str, str] | None) -> str:
 
 def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
     author, target = (nick, told.to) if told.to else (told.nick, nick)
-    command, tags = _command(is_notice=told.notice), time_tag(told.at) if flavour.tags else ""
+    command = _command(is_notice=told.notice)
+    tags = _line_tags(flavour, told.at, author if told.by_account else "")
     id, client = _entry_id(flavour, told.entry), _client_tags(flavour, told.tags)
     return said_lines(author, command, target, told.text, tags=tags, id=id, client=client)
 
@@ -296,7 +310,7 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
     other, said = sent.nick or request.nick, b""
     if options.echo_message:
         command = _command(is_notice=request.notice)
-        tags = time_tag(sent.at) if flavour.tags else ""
+        tags = _line_tags(flavour, sent.at, options.account)
         id, client = _entry_id(flavour, sent.entry), _client_tags(flavour, request.tags)
         said = said_lines(nick, command, other, request.text, tags=tags, id=id, client=client)
     if not sent.away or request.notice:
@@ -308,7 +322,7 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
 
 
 def _join(flavour: Irc, nick: str, room: str, at: int, account: str) -> bytes:
-    tags = time_tag(at) if flavour.tags else ""
+    tags = _line_tags(flavour, at, account)
     if flavour.extended_join:
         return line(
             person(nick), "JOIN", channel(room), account or _NO_ACCOUNT, text=nick, tags=tags

@@ -169,6 +169,12 @@ def tag_value(text: str) -> str:
     return word(text).replace("\\", "\\\\").replace(";", "\\:")
 
 
+@lru_cache(maxsize=_CACHE_NAMES)
+def account_tag(account: str) -> str:
+    """Whose account it was, as a line's first tag (IRCv3 account-tag), without its end."""
+    return f"@account={tag_value(account)}"
+
+
 # How what would end a tag's value is written in one; what ends a line is in no text.
 _ESCAPED: Final = str.maketrans({"\\": r"\\", ";": r"\:", " ": r"\s"})
 
