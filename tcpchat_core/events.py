@@ -147,6 +147,20 @@ class Tell(EventBase, frozen=True):
     tags: dict[str, str] | None = None
 
 
+class Signal(EventBase, frozen=True):
+    """Tell the programs of others something that is no message: that one is typing, for instance.
+
+    It goes to a room, or to one person where there is a `nick`. `tags` say what it is, as those of
+    a message; without any there is nothing to tell. Nothing of it is kept.
+    """
+
+    tags: dict[str, str]
+    room: str = ""
+    nick: str = ""
+    key: str = ""
+    nick_key: str = ""
+
+
 class Topic(EventBase, frozen=True):
     """Set the topic of a room ("" clears it), or ask for it when `topic` is absent."""
 
@@ -594,6 +608,7 @@ Event: TypeAlias = (
     | Join
     | Say
     | Tell
+    | Signal
     | Topic
     | Out
     | Kick
@@ -629,6 +644,7 @@ Request: TypeAlias = (
     | Join
     | Say
     | Tell
+    | Signal
     | Topic
     | Out
     | Kick

@@ -253,6 +253,22 @@ def kept_chars(message: Said | Told) -> int:
     return len(message.text) + sum(len(name) + len(value) for name, value in tags.items())
 
 
+class Signalled(NoticeBase, frozen=True):
+    """Somebody's program tells those of a room something that is no message, or with `room` "" you
+    alone: by `tags`, as those of a message. You are told what you have signalled yourself, too:
+    where it is for no room, `to` is for whom.
+
+    `entry` is as in `Told`. Nothing of it is kept, and it has no number in the room.
+    """
+
+    room: str
+    nick: str
+    tags: dict[str, str]
+    at: int
+    to: str = ""
+    entry: int = 0
+
+
 class TopicSet(NoticeBase, frozen=True, tag="topic"):
     """The topic of a room, who set it and when; also the answer to the question."""
 
@@ -674,6 +690,7 @@ Notice: TypeAlias = (
     | Said
     | Sent
     | Told
+    | Signalled
     | TopicSet
     | Renamed
     | AwaySet

@@ -34,7 +34,8 @@ from tcpchat_core.notices import Notice
 MAX_PENDING: Final = 1_000
 
 # What answers what. `hello` is answered by the session, `pong` and `read` by nothing that is waited
-# for; where several notices can be the answer, it is the most frequent one.
+# for, and for what answers a `signal` nobody waits; where several notices can be the answer, it is
+# the most frequent one.
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
     events.Away: notices.AwaySet,

@@ -311,7 +311,13 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
         case notices.Closing(reason):
             return [f"* Closing: {reason}"]
         # Sessions are of the other dialect; what has no line here is not for people to read.
-        case notices.Pinged() | notices.Resumed() | notices.Gap() | notices.ReadUpTo():
+        case (
+            notices.Pinged()
+            | notices.Resumed()
+            | notices.Gap()
+            | notices.ReadUpTo()
+            | notices.Signalled()
+        ):
             return []
         case _:
             assert_never(notice)

@@ -163,7 +163,8 @@ class Delivery:
             if own is not None and own.flavour == flavour:
                 receipt = _receipt(_reader(own), action)
             payload = flavour.encode(action.payload)
-            effects.append(Broadcast(first, payload, action.author, receipt, tuple(more)))
+            if payload or receipt:
+                effects.append(Broadcast(first, payload, action.author, receipt, tuple(more)))
 
     # ── One connection ───────────────────────────────────────────────────────────────────────
 

@@ -79,10 +79,15 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
         if isinstance(request, Say):  # by far the most frequent
             text = _text(request.text, MAX_TEXT_CHARS, "a message")
             name = _room(current, request.room) if request.room or current is None else current
-            id, tags = request.id, request.tags
-            if tags is not None:
-                tags = _tags(tags)
-            return Say(name.text, text, id, request.emote, name.key, request.notice, tags)
+            return Say(
+                name.text,
+                text,
+                request.id,
+                request.emote,
+                name.key,
+                request.notice,
+                None if request.tags is None else _tags(request.tags),
+            )
         return _checked(request, current)
     except _Refused as refused:
         tag, id = request.__struct_config__.tag, getattr(request, "id", None)
@@ -95,6 +100,14 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
         case events.Tell(nick, text, id, notice=notice, tags=tags):
             text = _text(text, MAX_TEXT_CHARS, "a message")
             return events.Tell(_shown(nick), text, id, _nick_key(nick), notice, _tags(tags or {}))
+        case events.Signal(tags, room, nick):
+            safe = _tags(tags)
+            if safe is None:
+                return None
+            if nick:
+                return events.Signal(safe, nick=_shown(nick), nick_key=_nick_key(nick))
+            name = _room(current, room)
+            return events.Signal(safe, name.text, key=name.key)
         case events.Nick(nick):
             new = nick_name(nick)
             if isinstance(new, Rejected):

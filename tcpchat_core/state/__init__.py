@@ -235,6 +235,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Say: rooms.say,
     events.Join: rooms.join,
     events.Tell: people.tell,
+    events.Signal: people.signal,
     events.Nick: people.nick,
     events.Away: people.away,
     events.Topic: rooms.topic,

@@ -6,13 +6,15 @@ and the time of its entry in ms since the epoch.
 
 from __future__ import annotations
 
+import msgspec
+
 from tcpchat_core import events, notices
-from tcpchat_core.effects import Action, Close, Leave, Send
+from tcpchat_core.effects import Action, Broadcast, Close, Leave, Send
 from tcpchat_core.events import Entry
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Notice, Sent, Told
 from tcpchat_core.state import accounts, moderation, naming, rights
-from tcpchat_core.state.refusals import ACCOUNTS_ONLY, rejected
+from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room, rejected
 from tcpchat_core.state.tables import Person, Tables
 
 
@@ -124,6 +126,42 @@ def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Ac
     if id is not None:
         person.remember(id, receipt, tables.limits)
     return [*actions, Send(person.conn, receipt)]
+
+
+def signal(tables: Tables, person: Person, event: events.Signal, at: int) -> list[Action]:
+    """Tell the programs of a room something, or of one person, if it is there: who may say nothing
+    may not do that either.
+    """
+    if rights.is_guest_where_none_talk(tables, person):
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "signal")]
+    if not event.nick_key:
+        return _signal_room(tables, person, event, at)
+    if refused := rights.may_not_say_anything(tables, person, at):
+        return [rejected(person, *refused, "signal")]
+    other = tables.nicks.get(event.nick_key)
+    if other is None:
+        text = f"there is nobody called {event.nick}"
+        return [rejected(person, "no-such-nick", text, "signal")]
+    told = notices.Signalled("", person.nick, event.tags, at, "", tables.seq)
+    own = msgspec.structs.replace(told, to=other.nick)
+    others = (
+        [] if other.id == person.id else [each for each in person.everywhere if each is not person]
+    )
+    return [
+        *[Send[Notice](each.conn, told) for each in other.everywhere if not each.away],
+        *[Send[Notice](each.conn, own) for each in others if not each.away],
+        Send(person.conn, own),
+    ]
+
+
+def _signal_room(tables: Tables, person: Person, event: events.Signal, at: int) -> list[Action]:
+    room = person.rooms.get(event.key)
+    if room is None:
+        return [Send(person.conn, not_in_room("signal", event.room))]
+    if refused := rights.may_not_signal(tables, room, person, at):
+        return [rejected(person, *refused, "signal")]
+    told = notices.Signalled(room.name, person.nick, event.tags, at, "", tables.seq)
+    return [Broadcast(room.audience, told, person.conn, told)]
 
 
 def _given(tables: Tables, person: Person, told: Told) -> list[Action]:

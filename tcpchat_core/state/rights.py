@@ -34,20 +34,30 @@ Refusal: TypeAlias = tuple[Reason, str]
 
 def may_not_speak(tables: Tables, room: Room, person: Person, at: int) -> Refusal | None:
     """Why somebody may not say anything in a room; None when it may."""
-    refused = _silenced(tables, room, person, at)
+    refused = may_not_signal(tables, room, person, at)
     rules = room.rules
     if refused is not None or rules is None or not rules.slow_ms or room.is_moderated_by(person):
         return refused
     spoke, slow_ms = rules.spoke, rules.slow_ms
-    wait_ms = spoke.get(person.bearer, at - slow_ms) + slow_ms - at
-    if wait_ms > 0:
-        how_often = f"in {room.name} one speaks once in {shown_duration(slow_ms)}"
-        return "slow", f"{how_often}; wait another {shown_duration(wait_ms)}"
     spoke.pop(person.bearer, None)
     spoke[person.bearer] = at
     while len(spoke) > tables.limits.restrictions or next(iter(spoke.values())) + slow_ms <= at:
         del spoke[next(iter(spoke))]
     return None
+
+
+def may_not_signal(tables: Tables, room: Room, person: Person, at: int) -> Refusal | None:
+    """The same, of what is no line: it does not count as one that was said."""
+    refused = _silenced(tables, room, person, at)
+    rules = room.rules
+    if refused is not None or rules is None or not rules.slow_ms or room.is_moderated_by(person):
+        return refused
+    slow_ms = rules.slow_ms
+    wait_ms = rules.spoke.get(person.bearer, at - slow_ms) + slow_ms - at
+    if wait_ms <= 0:
+        return None
+    how_often = f"in {room.name} one speaks once in {shown_duration(slow_ms)}"
+    return "slow", f"{how_often}; wait another {shown_duration(wait_ms)}"
 
 
 def may_not_say_anything(tables: Tables, person: Person, at: int) -> Refusal | None:

@@ -103,7 +103,7 @@ function isGoodId(id) {
 function encodable(request) {
   const texts = Object.entries(request).map(([field, value]) => [
     field,
-    typeof value === "string" ? replaceSurrogates(value) : value,
+    typeof value === "string" ? replaceSurrogates(value) : field === "tags" && value ? encodable(value) : value,
   ]);
   return Object.fromEntries(texts);
 }

@@ -266,6 +266,8 @@ class Model:
                 return self._say(person, entry.event, at)
             case events.Tell():
                 return self._tell(person, entry.event, entry)
+            case events.Signal():
+                return self._signal(person, entry.event, entry)
             case events.Topic(_, topic, key):
                 return self._topic(person, key, topic or "", at)
             case events.Out(_, key, reason):
@@ -536,6 +538,38 @@ class Model:
             person.receipts.append(receipt)
         told.setdefault(person.conn, []).append(receipt)
         return told
+
+    def _signal(self, person: ModelPerson, event: events.Signal, entry: Entry) -> Told:
+        at, nick = entry.at, person.name.text
+        if event.nick_key:
+            if self._only_accounts_talk(person):
+                return rejected(person.conn, "no-right", "signal")
+            if self._is_muted(person, self.server, at) and not is_admin(person.who):
+                return rejected(person.conn, "muted", "signal")
+            other = self.holder(event.nick_key)
+            if other is None:
+                return rejected(person.conn, "no-such-nick", "signal")
+            to = other.name.text
+            told = told_to(
+                other.everywhere, notices.Signalled("", nick, event.tags, at, "", entry.seq)
+            )
+            echo = notices.Signalled("", nick, event.tags, at, to, entry.seq)
+            for each in person.everywhere:
+                if each is person or each not in other.everywhere:
+                    told = joined(told, told_to([each], echo))
+            return told
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "signal")
+        if event.key not in person.rooms:
+            return rejected(person.conn, "not-in-room", "signal")
+        room = self.rooms[event.key]
+        spoke = dict(room.spoke)
+        refused = self._speaks(person, event.key, at)
+        room.spoke = spoke  # it takes no turn
+        if refused:
+            return rejected(person.conn, refused, "signal")
+        signalled = notices.Signalled(room.name, nick, event.tags, at, "", entry.seq)
+        return told_to(room.devices, signalled)
 
     def _topic(self, person: ModelPerson, key: str, topic: str, at: int) -> Told:
         if key not in person.rooms:

@@ -143,6 +143,16 @@ class StateMachine(RuleBasedStateMachine):
     ) -> None:
         self.happens(self.places[place], events.Tell(nick.nick, text, id, nick.key, notice, tags))
 
+    @rule(place=PLACES, room=ROOMS)
+    def signal(self, place: int, room: events.Join) -> None:
+        tags = {"typing": "active"}
+        self.happens(self.places[place], events.Signal(tags, room.room, key=room.key))
+
+    @rule(place=PLACES, nick=NICKS)
+    def signal_to_one(self, place: int, nick: events.Nick) -> None:
+        event = events.Signal({"draft/react": "☕"}, nick=nick.nick, nick_key=nick.key)
+        self.happens(self.places[place], event)
+
     @rule(place=PLACES, number=st.integers(1, 4), id=IDS)
     def tell_a_guest(self, place: int, number: int, id: str | None) -> None:
         guest = f"guest-{number}"
@@ -701,7 +711,7 @@ class StateMachine(RuleBasedStateMachine):
             numbers = [said.seq for said in room.said]
             assert numbers == list(range(room.base + 1, real.seq + 1))
             assert len(real.history) <= self.limits.history_messages
-            assert real.history_chars == sum(len(said.text) for said in real.history)
+            assert real.history_chars == sum(map(notices.kept_chars, real.history))
             assert real.history_chars <= self.limits.history_chars
 
     @invariant()

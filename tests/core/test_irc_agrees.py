@@ -6,6 +6,7 @@ People do anything in a room where both watch; afterwards both tell what has hap
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import TypeAlias
 
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tcpchat_core import Request, events, notices
 from tcpchat_core.dialects.irc.capabilities import OFFERED
+from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.notices import Notice
 from tests.core.harness import HELLO
 from tests.core.irc import Line, told
@@ -28,10 +30,14 @@ PEOPLE = (3, 4)
 
 LONG = st.sampled_from(["word ", "日本", "👩🏽\u200d🚀 ", "e\u0301", "x"])
 TEXTS = NASTY_TEXT | st.builds(lambda word, times: word * times, LONG, st.integers(100, 500))
+TAGS = st.dictionaries(st.sampled_from(["typing", "draft/reply", "a.b/c"]), NASTY_TEXT, max_size=2)
 WHO = st.sampled_from(["ada", "bob", "дана"])
 
 ACTIONS: st.SearchStrategy[Request] = st.one_of(
-    st.builds(events.Say, st.just("hall"), TEXTS, emote=st.booleans(), notice=st.booleans()),
+    st.builds(
+        events.Say, st.just("hall"), TEXTS, emote=st.booleans(), notice=st.booleans(), tags=TAGS
+    ),
+    st.builds(events.Signal, TAGS, st.just("hall")),
     st.builds(events.Topic, st.just("hall"), TEXTS),
     st.builds(events.Nick, WHO),
     st.builds(events.Join, st.just("hall")),
@@ -51,9 +57,11 @@ def _bare(text: str) -> str:
 
 def _of_json(notice: Notice) -> list[Fact]:
     match notice:
-        case notices.Said(_, nick, text, emote=emote, notice=is_notice):
+        case notices.Said(_, nick, text, emote=emote, notice=is_notice, tags=tags):
             kind = "emote" if emote else "notice" if is_notice else "says"
-            return [(kind, nick, _bare(text))]
+            return [(kind, nick, *chain(*(tags or {}).items()), _bare(text))]
+        case notices.Signalled(_, nick, tags):
+            return [("signals", nick, *chain(*tags.items()))]
         case notices.Joined(_, nick):
             return [("joined", nick)]
         case notices.Renamed(old, new):
@@ -87,9 +95,13 @@ def _of_irc(read: Line) -> Fact | None:
         return None  # what the server says is in words, which are those of the plain dialect
     match read.command, read.params:
         case "PRIVMSG", (_, text) if text.startswith("\x01ACTION "):
-            return "emote", nick, _bare(text.removeprefix("\x01ACTION ").removesuffix("\x01"))
+            text = text.removeprefix("\x01ACTION ").removesuffix("\x01")
+            return "emote", nick, *_of_clients(read), _bare(text)
         case "PRIVMSG" | "NOTICE", (_, text):
-            return {"PRIVMSG": "says"}.get(read.command, "notice"), nick, _bare(text)
+            kind = {"PRIVMSG": "says"}.get(read.command, "notice")
+            return kind, nick, *_of_clients(read), _bare(text)
+        case "TAGMSG", (_,):
+            return "signals", nick, *_of_clients(read)
         case "JOIN", _:
             return "joined", nick
         case "NICK", (new,):
@@ -111,6 +123,17 @@ def _of_irc(read: Line) -> Fact | None:
             return None
 
 
+def _of_clients(read: Line) -> list[str]:
+    """The tags that are of other clients: each name, and its value, unescaped."""
+    found: list[str] = []
+    for name, value in read.tags.items():
+        if name.startswith("+"):
+            message = parse(f"@{name}={value} PING")
+            assert message is not None
+            found += [name[1:], message.tags[name]]
+    return found
+
+
 def _facts(lines: Iterable[Line]) -> list[Fact]:
     """What the lines tell; those of one message, of which the first has an id, are one."""
     facts: list[Fact] = []
@@ -121,7 +144,7 @@ def _facts(lines: Iterable[Line]) -> list[Fact]:
         is_said = read.command in {"PRIVMSG", "NOTICE"}
         if is_said and "msgid" not in read.tags:
             *start, text = facts[-1]
-            assert tuple(start) == fact[:-1]
+            assert (start[0], start[1]) == fact[:-1]  # and no tag of a client
             facts[-1] = (*start, text + fact[-1])
         else:
             facts.append(fact)

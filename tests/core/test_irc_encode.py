@@ -79,6 +79,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ],
     ),
     (notices.Told("bob", "psst", 1, AT), [f":{BOB} PRIVMSG ada :psst"]),
+    (notices.Signalled("lobby", "bob", {"typing": "active"}, AT), []),
     (notices.Told("ada", "psst", 1, AT, to="bob"), [f":{ADA} PRIVMSG bob :psst"]),
     (notices.Joined("lobby", "bob", 7, AT), [f":{BOB} JOIN #lobby"]),
     (notices.AwaySet("bob", "tea"), []),
@@ -667,7 +668,7 @@ HOWS = st.builds(
 SOURCES = ("", "tcpchat")
 COMMANDS = {
     *("AWAY", "BATCH", "ERROR", "FAIL", "INVITE", "JOIN", "KICK", "MARKREAD", "MODE"),
-    *("NICK", "NOTICE", "PART", "PING", "PONG", "PRIVMSG", "QUIT", "TOPIC"),
+    *("NICK", "NOTICE", "PART", "PING", "PONG", "PRIVMSG", "QUIT", "TAGMSG", "TOPIC"),
 }
 
 

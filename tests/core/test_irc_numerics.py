@@ -85,7 +85,7 @@ def test_what_is_supported_is_as_the_servers_limits_are() -> None:
         "CHANLIMIT": f"#:{LIMITS.rooms_per_person}",
     }
     assert tokens["NETWORK"] == "the\\x20chat"
-    assert tokens["TARGMAX"] == "JOIN:50,KICK:4,NAMES:4,NOTICE:4,PART:50,PRIVMSG:4"
+    assert tokens["TARGMAX"] == "JOIN:50,KICK:4,NAMES:4,NOTICE:4,PART:50,PRIVMSG:4,TAGMSG:4"
     assert tokens["CASEMAPPING"] == "ascii"
     assert tokens["PREFIX"] == "(qo)~@"
 

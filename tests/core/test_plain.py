@@ -136,6 +136,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
         ["* bob is banned from this server for 1 min"],
     ),
     (notices.ReadUpTo("lobby", 7), []),
+    (notices.Signalled("lobby", "bob", {"typing": "active"}, 1_000), []),
     (
         notices.Claimed("ada", 2, admin=True, token="5f0c"),
         [

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tcpchat_core import ChatState, Request, StateLimits, events, notices
 from tcpchat_core.client.protocol import ClientProtocol
@@ -97,7 +98,6 @@ def test_what_an_irc_client_writes_in_front_of_a_message_is_told_to_all(
     tags: dict[str, str], is_room: bool, notice: bool
 ) -> None:
     memory = room_of_all()
-    tags = {name: value.replace("\0", "") for name, value in tags.items()}
     command, target = "NOTICE" if notice else "PRIVMSG", "#hall" if is_room else "bob"
     front = f"@a=b;{written(tags)};+a_b=c;label=7 " if tags else ""
     memory.say(IAN, f"{front}{command} {target} :hi")
@@ -202,6 +202,191 @@ def test_no_tag_is_written_that_would_not_be_read_again(tags: dict[str, str]) ->
     told = _of_clients(tags_of_line)
     assert told.items() <= (safe(tags) or {}).items()
     assert len(line.encode()) <= 4_094 + 512 + len("@msgid=.7.hall;time=1970-01-01T00:00:01.000Z; ")
+
+
+# ── Signals ──────────────────────────────────────────────────────────────────────────────────
+
+TYPING = {"typing": "active"}
+EVE = 6
+
+
+def signal(memory: IrcServer, by: int, tags: dict[str, str], room: str, nick: str = "") -> None:
+    """ada tells it in JSON, or ian by IRC."""
+    if by == ADA:
+        memory.ask(ADA, events.Signal(tags, room, nick))
+    else:
+        front = f"@{written(tags)} " if tags else ""
+        memory.send(by, f"{front}TAGMSG {nick or f'#{room}'}\r\n".encode())
+
+
+@given(tags=TAGS, by=st.sampled_from([ADA, IAN]), echo=st.booleans())
+def test_a_signal_to_a_room_is_told_to_all_who_take_tags_and_not_kept(
+    tags: dict[str, str], by: int, echo: bool
+) -> None:
+    memory = room_of_all()
+    if echo:
+        memory.say(IAN, "CAP REQ :echo-message")
+    signal(memory, by, tags, "hall")
+    told = [notices.Signalled("hall", "ada" if by == ADA else "ian", safe(tags) or {}, 0)]
+    shown = [("TAGMSG", safe(tags))]
+    for conn in (ADA, BOB):
+        heard = [structs.replace(each, at=0, entry=0) for each in memory.told(conn)]
+        assert heard == (told if tags else [])
+    assert by_irc(memory) == (shown if tags and (by == ADA or echo) else [])
+    assert memory.read(UMA) == memory.read(PIA) == b""
+    room = memory.protocol.state.room("hall")
+    assert room is not None
+    assert (room.seq - room.born, len(room.history)) == (0, 0)
+
+
+@given(tags=TAGS.filter(bool), by=st.sampled_from([ADA, IAN]))
+def test_a_signal_to_somebody_alone_is_told_to_no_other(tags: dict[str, str], by: int) -> None:
+    memory = room_of_all()
+    memory.register(EVE, "eve", "message-tags")
+    memory.read(EVE)
+    author = "ada" if by == ADA else "ian"
+    for other, to in (("bob", BOB), ("eve", EVE), ("uma", UMA)):
+        signal(memory, by, tags, "", other)
+        told, shown = memory.told(BOB), by_irc(memory, EVE)
+        assert [structs.replace(each, at=0, entry=0) for each in told] == (
+            [notices.Signalled("", author, safe(tags) or {}, 0)] if to == BOB else []
+        )
+        assert shown == ([("TAGMSG", safe(tags))] if to == EVE else [])
+        own = memory.told(ADA)
+        assert [each.to for each in own if isinstance(each, notices.Signalled)] == (
+            [other] if by == ADA else []
+        )
+        assert memory.read(IAN) == memory.read(UMA) == memory.read(PIA) == b""
+
+
+def test_who_wants_it_hears_its_own_signals_and_they_have_one_id() -> None:
+    memory = room_of_all()
+    memory.say(IAN, "CAP REQ :echo-message batch labeled-response")
+    memory.say(UMA, "CAP REQ :message-tags")
+    place = len(memory.log) + 1
+    front = f"msgid=0.{place};time=2023-11-14T22:13:20.000Z;+a=b :ian!~u@tcpchat TAGMSG"
+    [echo] = memory.say(IAN, "@label=7;+a=b TAGMSG #hall")
+    [told] = memory.lines(UMA)
+    assert _timeless(echo) == f"@label=7;{_timeless(front)} #hall"
+    assert _timeless(told) == f"@{_timeless(front)} #hall"
+    own, echo = sorted(memory.say(IAN, "@label=8;+a=b TAGMSG ian"), key=len)
+    assert echo == f"@label=8;{own[1:]}"
+    assert memory.say(IAN, "@label=9 TAGMSG #hall") == ["@label=9 :tcpchat ACK"]
+    assert memory.say(IAN, "@+a=b TAGMSG #hall,#hall,#hall,uma,uma")[-1].split()[1] == "407"
+    assert len(memory.lines(UMA)) == 4
+
+
+def _timeless(line: str) -> str:
+    return re.sub(r"time=[^;]+;", "", line)
+
+
+def test_a_signal_is_told_on_all_devices_that_are_there() -> None:
+    talk = Talk()
+    talk.do(9, events.Grant("ada", "ada", "code", device="one"))
+    talk.do(1, events.Connect("session 1", "", "one"))
+    talk.do(2, events.Connect("session 2", "", "one"))
+    talk.do(3, events.Connect("session 3", "", "one"))
+    talk.do(3, events.Disconnect("lost"))
+    talk.do(4, events.Connect())
+    told = talk.do(1, events.Signal(TYPING, nick="guest-1", nick_key="guest-1"))
+    assert {conn: [each.to for each in heard] for conn, heard in told.items()} == {  # type: ignore[union-attr] # they are signals
+        1: ["guest-1"],
+        2: ["guest-1"],
+        4: [""],
+    }
+    told = talk.do(4, events.Signal(TYPING, nick="ada", nick_key="ada"))
+    assert {*told} == {1, 2, 4}
+    told = talk.do(1, events.Signal(TYPING, nick="ada", nick_key="ada"))
+    assert {conn: len(heard) for conn, heard in told.items()} == {1: 2, 2: 1}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (events.RoomMode("hall", moderated=True, key="hall"), "muted"),
+        (events.Restrict("hall", "bob", "mute", key="hall", nick_key="bob"), "muted"),
+        (events.Kick("hall", "bob", key="hall", nick_key="bob"), "not-in-room"),
+        (events.Configure({"guests": 0}), "no-right"),
+    ],
+)
+def test_who_may_not_speak_may_not_signal(rule: events.Event, reason: str) -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    for conn in (1, 2):
+        talk.do(conn, joins("hall"))
+    talk.do(9 if isinstance(rule, events.Configure) else 1, rule)
+    told = talk.do(2, events.Signal(TYPING, "hall", key="hall"))
+    assert told.keys() == {2}
+    [refused] = told[2]
+    assert isinstance(refused, notices.Rejected)
+    assert (refused.reason, refused.request) == (reason, "signal")
+
+
+@pytest.mark.parametrize(("nick_key", "reason"), [("nobody", "no-such-nick"), ("ada", "muted")])
+def test_nobody_is_signalled_who_is_not_there_or_by_who_may_say_nothing(
+    nick_key: str, reason: str
+) -> None:
+    talk = Talk()
+    talk.people("ada", "bob")
+    talk.do(9, events.Grant("zoe", "zoe", device="one", admin=True))
+    talk.do(3, events.Connect(device="one"))
+    if reason == "muted":
+        talk.do(3, events.Restrict("", "bob", "mute", nick_key="bob", server=True))
+    told = talk.do(2, events.Signal(TYPING, nick=nick_key, nick_key=nick_key))
+    [refused] = told.pop(2)
+    assert isinstance(refused, notices.Rejected)
+    assert (refused.reason, told) == (reason, {})
+
+
+def test_in_a_slow_room_a_signal_waits_as_a_line_does_and_takes_no_turn() -> None:
+    memory = room_of_all()
+    memory.ask(ADA, events.RoomMode("hall", slow_ms=3_600_000))
+    for conn in (BOB, IAN):
+        memory.read(conn)
+    for _ in range(2):
+        memory.ask(BOB, events.Signal(TYPING, "hall"))
+        assert by_irc(memory) == [("TAGMSG", TYPING)]
+    memory.ask(BOB, events.Say("hall", "hi"))
+    assert [command for command, _ in by_irc(memory)] == ["PRIVMSG"]
+    memory.told(BOB)
+    memory.ask(BOB, events.Signal(TYPING, "hall"))
+    [refused] = memory.told(BOB)
+    assert isinstance(refused, notices.Rejected)
+    assert refused.reason == "slow"
+    memory.say(IAN, "PRIVMSG #hall hi")
+    memory.told(BOB)
+    assert memory.say(IAN, "@+typing=active TAGMSG #hall") == []  # of which it is not told
+    assert memory.told(BOB) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "numeric"),
+    [
+        ("@+a=b TAGMSG #den", "404"),
+        ("@+a=b TAGMSG nobody", "401"),
+        ("@+a=b TAGMSG", "461"),
+        (f"@{';'.join(f'+{number}' for number in range(17))} TAGMSG #hall", "417"),
+    ],
+)
+def test_a_signal_that_goes_nowhere_is_refused_by_its_number(line: str, numeric: str) -> None:
+    [refused] = room_of_all().say(IAN, line)
+    assert refused.split()[1] == numeric
+
+
+def test_who_has_lost_its_connection_is_told_no_signal_when_it_comes_back() -> None:
+    talk = Talk()
+    talk.people("ada")
+    talk.do(2, events.Connect("session"))
+    for conn in (1, 2):
+        talk.do(conn, joins("hall"))
+    talk.do(2, events.Disconnect("lost"))
+    before = talk.state.snapshot()
+    assert talk.do(1, events.Signal(TYPING, "hall", key="hall")).keys() == {1}
+    assert talk.do(1, events.Signal(TYPING, nick="guest-2", nick_key="guest-2")).keys() == {1}
+    # All that is otherwise is how far the log is.
+    assert len(talk.state.snapshot()) == len(before)
+    [resumed, *more] = talk.do(3, events.Resume("session", "fresh"))[3]
+    assert (type(resumed), more) == (notices.Resumed, [])
 
 
 # ── What is kept ─────────────────────────────────────────────────────────────────────────────

@@ -228,6 +228,9 @@ def _value(value: Any) -> Any:
 # ── Sessions made of lots ────────────────────────────────────────────────────────────────────
 
 
+TAGS = ({"draft/reply": "e1.7.lobby"}, {"a\x9b": "x\x9by", "b": ""})
+
+
 class Lots:
     """Requests and notices, drawn."""
 
@@ -255,6 +258,8 @@ class Lots:
             lambda: events.Say(self.room(), self.text(), self.id()),
             lambda: events.Tell(self.nick(), self.text()),
             lambda: events.Tell(self.nick(), self.text(), notice=draw((False, True))),
+            lambda: events.Say(self.room(), self.text(), tags=draw((*TAGS, {"a": "\udce9"}))),
+            lambda: events.Signal({"typing": "active"}, self.room()),
             lambda: events.Nick(self.nick()),
             lambda: events.Join(self.room()),
             lambda: events.Out(self.room(), reason=draw(("", "tea time"))),
@@ -299,7 +304,8 @@ class Lots:
     def said(self, ids: list[str]) -> notices.Said:
         room = self.room()
         id = self.chance.choice([None, None, None, *ids])
-        return notices.Said(room, self.nick(), "hi", self.number(room), 0, id=id)
+        tags = self.chance.choice((None, None, *TAGS))
+        return notices.Said(room, self.nick(), "hi", self.number(room), 0, id=id, tags=tags)
 
     def notice(self, protocol: ClientProtocol) -> Notice:
         draw, ids = self.chance.choice, [*protocol.unacknowledged, "77"]
@@ -321,6 +327,7 @@ class Lots:
                 moderators=draw(((), ("ada",), (nick, "ada"))),
             ),
             lambda: notices.Joined(room, nick, 1, 0),
+            lambda: notices.Signalled(draw(("", room)), nick, {"typing": "x\x9by"}, 0),
             lambda: notices.Left(room, nick, own=draw((False, False, True))),
             lambda: notices.Left(room, nick, by=by, at=1, until=draw((0, 2))),
             lambda: notices.Restricted(room, nick, draw(("ban", "mute")), 2, by, 1),

@@ -205,6 +205,7 @@ class Renderer:
                 | notices.Ponged()
                 | notices.Diverged()
                 | notices.ReadUpTo()
+                | notices.Signalled()
             ):
                 pass
             case _:

@@ -104,7 +104,7 @@ def client_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _with_tags(item: Item, tags: dict[str, str]) -> Item:
     """What somebody says, with its tags; all else as it is."""
-    if isinstance(item, events.Say | events.Tell):
+    if isinstance(item, events.Say | events.Tell | events.Signal):
         return msgspec.structs.replace(item, tags=tags)
     return item
 
@@ -419,6 +419,16 @@ def _ctcp_of_server(client: Client, targets: list[str], asked: str) -> list[Item
     return [version for target in targets if target == SERVER]
 
 
+def _tagmsg(client: Client, params: list[str]) -> list[Item]:
+    """What is in the tags alone: they are put into it where those of messages are."""
+    targets, has_more = _listed(params[0], MAX_TARGETS)
+    items: list[Item] = [
+        events.Signal({}, each) if _is_room(each) else events.Signal({}, nick=_nick_of(each))
+        for each in targets
+    ]
+    return [*items, _too_many(client, targets[-1])] if has_more else items
+
+
 # ── Oneself ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -525,8 +535,7 @@ _EXPLAINED: Final = {
 }
 
 
-# What the dialect has nothing for is no command. TAGMSG is one, as who takes tags may send it: what
-# stands in it is for clients alone, and nothing of that is passed on.
+# What the dialect has nothing for is no command.
 COMMANDS: Final = {
     "AWAY": Command(_away),
     "CHATHISTORY": Command(_chathistory),
@@ -552,7 +561,7 @@ COMMANDS: Final = {
     "PONG": Command(_nothing),
     "PRIVMSG": Command(_privmsg),
     "QUIT": Command(_quit),
-    "TAGMSG": Command(_nothing),
+    "TAGMSG": Command(_tagmsg, 1),
     "TIME": Command(_time),
     "TOPIC": Command(_topic, 1),
     "USER": Command(_registered),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
+import msgspec
+
 from tcpchat_core import events, notices
 from tcpchat_core.dialects import Flavour
 from tcpchat_core.dialects.irc import answers, chathistory
@@ -119,6 +121,8 @@ def encode_answer(
             return _said(flavour, notice)
         case notices.Told():
             return _told(flavour, nick, notice)
+        case notices.Signalled():
+            return _signalled(flavour, options, nick, notice, request)
         case notices.Sent():
             return _sent(flavour, options, nick, notice, request)
         case notices.Entered():
@@ -299,6 +303,18 @@ def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
     tags = _line_tags(flavour, told.at, author if told.by_account else "")
     id, client = _entry_id(flavour, told.entry), _client_tags(flavour, told.tags)
     return said_lines(author, command, target, told.text, tags=tags, id=id, client=client)
+
+
+def _signalled(
+    flavour: Irc, options: Options, nick: str, signalled: notices.Signalled, request: object
+) -> bytes:
+    """Told to clients alone that take tags; to the one that has sent it, if it wants an echo."""
+    room, by, tags, at, to, entry = msgspec.structs.astuple(signalled)
+    is_own = to and isinstance(request, events.Signal)
+    if flavour.tags < TIME_AND_MSGID or (is_own and not options.echo_message):
+        return b""
+    front = joined_tags(_entry_id(flavour, entry), time_tag(at), client_tags(tags))
+    return line(person(by), "TAGMSG", channel(room) if room else to or nick, tags=front)
 
 
 def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request: object) -> bytes:

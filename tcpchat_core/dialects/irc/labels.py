@@ -148,11 +148,20 @@ class Labels:
                 return answer(request.label, request.batch, written)
             return within(request.batch, written) if request.batch else written
         current = self._current
-        if current is None or request is None or isinstance(notice, notices.Told):
+        if current is None or request is None or _is_for_one(notice):
             return written
         if isinstance(notice, notices.Closing):
             return current.end(written)
         return current.add(written)
+
+
+def _is_for_one(notice: Notice) -> bool:
+    """Whether it is told to whom it is for, as it would be of anybody else."""
+    match notice:
+        case notices.Told() | notices.Signalled("", to=""):
+            return True
+        case _:
+            return False
 
 
 def _questions(items: Sequence[Item], label: str, batch: str) -> list[Item]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.wire import SERVER, channel, line, word
-from tcpchat_core.events import MAX_MESSAGES, MAX_WATCHED, Say, Tell
+from tcpchat_core.events import MAX_MESSAGES, MAX_WATCHED, Say, Signal, Tell
 from tcpchat_core.notices import Limits, Rejected, RoomList, Welcome
 
 # More tokens in a line, with its own parameters, than the fifteen that a line may have (RFC 1459).
@@ -203,6 +203,7 @@ _MOST: Final = {
     "NOTICE": MAX_TARGETS,
     "PART": MAX_ROOMS,
     "PRIVMSG": MAX_TARGETS,
+    "TAGMSG": MAX_TARGETS,
 }
 
 
@@ -254,6 +255,7 @@ def motd(nick: str, lines: tuple[str, ...]) -> bytes:
 _COMMANDS: Final = {
     "say": "PRIVMSG",
     "tell": "PRIVMSG",
+    "signal": "TAGMSG",
     "out": "PART",
     "who": "NAMES",
     "rooms": "LIST",
@@ -321,6 +323,7 @@ _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
     # A room that one is not in is as one that there is not: it may be private.
     ("not-in-room", "TOPIC"): _Form(Code.NOSUCHCHANNEL, _ROOM),
     ("not-in-room", "PRIVMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
+    ("not-in-room", "TAGMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
     ("no-such-nick", "KICK"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
     ("no-such-nick", "MODE"): _Form(Code.USERNOTINCHANNEL, _NICK_AND_ROOM),
     ("too-many", "MONITOR"): _Form(Code.MONLISTFULL, _WATCHED_AND_TARGET),
@@ -366,9 +369,12 @@ def refusal(
     """Why something was not done; `request` is what was asked, or a `How`, or None.
 
     For a client that takes `standard_replies`, what no number says is told by our own word for it.
-    What was a NOTICE is not answered, whatever has become of it.
+    What was a NOTICE is not answered, whatever has become of it. Nor does who types, and has to
+    wait before it is said, hear of that again and again.
     """
     if isinstance(request, Say | Tell) and request.notice:
+        return b""
+    if isinstance(request, Signal) and rejected.reason == "slow":
         return b""
     about = _named(rejected, request)
     command, end = about["command"], b""

@@ -193,6 +193,8 @@ class IrcReader(LineReader):
         """What the peer is told as an author: its message, where it wants that."""
         if isinstance(receipt, Sent):
             written = self.flavour.encode(notice) if self.acknowledges else b""
+        elif isinstance(receipt, notices.Signalled) and not self.acknowledges:
+            written = b""
         else:
             nick = receipt.new if isinstance(receipt, notices.Renamed) else self._client.nick
             written = self._written(nick, receipt, None)
