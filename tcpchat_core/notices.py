@@ -167,8 +167,8 @@ class Said(NoticeBase, frozen=True):
     `id` stands only in the copy that a resumed session is sent of its own message. What was taken
     back is `redacted`: it has its number still, but no text. (It is an `emote`, too, so that an
     older client shows no more than that there was something.) A `notice` is what no program answers
-    by itself. `tags` are for programs: by name, what they mean is theirs. `by_account` is whether the
-    nick was that of an account, whose it was: a guest may have had it before there was one.
+    by itself. `tags` are for programs: by name, what they mean is theirs. `by_account` is whether
+    the nick was that of an account, whose it was: a guest may have had it before there was one.
     """
 
     room: str
@@ -230,10 +230,10 @@ class Sent(NoticeBase, frozen=True):
 class Told(NoticeBase, frozen=True):
     """Somebody said a line to you alone. `seq` counts what your session was told, from 1.
 
-    With `to` it was you who said it, to somebody of that nick, on another device of yours. `notice`,
-    `tags` and `by_account` are as in `Said`. `entry` is the number of its entry in the log, by
-    which all who have it can name it: who said it, who was told, and their devices; 0 from a server
-    that did not say so yet.
+    With `to` it was you who said it, to somebody of that nick, on another device of yours.
+    `notice`, `tags` and `by_account` are as in `Said`. `entry` is the number of its entry in the
+    log, by which all who have it can name it: who said it, who was told, and their devices; 0 from
+    a server that did not say so yet.
     """
 
     nick: str

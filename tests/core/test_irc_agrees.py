@@ -130,7 +130,7 @@ def _of_clients(read: Line) -> list[str]:
         if name.startswith("+"):
             message = parse(f"@{name}={value} PING")
             assert message is not None
-            found += [name[1:], message.tags[name]]
+            found += [name[1:], message[0][name]]
     return found
 
 
