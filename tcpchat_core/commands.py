@@ -312,6 +312,13 @@ COMMANDS: tuple[Command, ...] = (
         "/away tea time",
     ),
     Command(
+        ("name",),
+        "[TEXT]",
+        "say your real name, as /whois tells it; without a text, that you tell none",
+        events.SetName,
+        "/name Ada Lovelace",
+    ),
+    Command(
         ("topic",),
         "[TEXT]",
         "show the topic of the current room, or set it",

@@ -81,7 +81,8 @@ class Hello(EventBase, frozen=True):
     `token` is the one that `welcome` gave. `seen` maps rooms to the number of the last message
     seen in each, `told` is the number of the last direct message seen; both are of the epoch that
     was told last. `password` is the server's, when it asks for one. `device` is the token of a
-    device of an account, by which one comes as who one is.
+    device of an account, by which one comes as who one is. `name` and `user` are as in `SetName`;
+    a session that goes on keeps its own.
     """
 
     token: str = ""
@@ -90,6 +91,8 @@ class Hello(EventBase, frozen=True):
     password: str = ""
     epoch: str = ""
     device: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class Nick(EventBase, frozen=True):
@@ -103,6 +106,15 @@ class Away(EventBase, frozen=True):
     """I am not at my keyboard, and this is why; with "" I am again."""
 
     text: str = ""
+
+
+class SetName(EventBase, frozen=True):
+    """Have a real name, which nobody checks; "" for none. `user` is the user name that clients of
+    IRC show beside it; "" to leave that as it is.
+    """
+
+    name: str = ""
+    user: str = ""
 
 
 class Join(EventBase, frozen=True):
@@ -356,11 +368,14 @@ class Open(EventBase, frozen=True):
     """Begin without a session. Not on any wire: what a dialect without sessions makes of a line.
 
     `password` is what was typed when the server asked for its own. `is_only_try` is whether the
-    peer has no other to say, so that who is refused is sent away.
+    peer has no other to say, so that who is refused is sent away. `name` and `user` are as in
+    `SetName`, which it is where the peer has begun already.
     """
 
     password: bytes = b""
     is_only_try: bool = False
+    name: str = ""
+    user: str = ""
 
 
 # ── What befalls a connection ────────────────────────────────────────────────────────────────
@@ -371,19 +386,22 @@ class Connect(EventBase, frozen=True):
 
     `session` is the SHA-256 of the session's token in hexadecimal, "" when it cannot be resumed.
     `origin` names where it comes from: an adapter's word, opaque here, "" when that tells nothing.
-    `device` is the SHA-256 of a device's token, "" for a guest.
+    `device` is the SHA-256 of a device's token, "" for a guest. `name` and `user` are as in
+    `SetName`; a device of an account that is there already is called as that is.
     """
 
     session: str = ""
     origin: str = ""
     device: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class Resume(EventBase, frozen=True):
     """A connection asks for the session of an earlier one.
 
     `seen`, `told` and `epoch` are as in `Hello`, by room key, `origin` as in `Connect`. When there
-    is no such session (any more) it is a `Connect` with the session `fresh`, and `device`.
+    is no such session (any more) it is a `Connect` with the session `fresh`, and the last three.
     """
 
     session: str
@@ -393,6 +411,8 @@ class Resume(EventBase, frozen=True):
     epoch: str = ""
     origin: str = ""
     device: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class LoggedIn(EventBase, frozen=True):
@@ -492,7 +512,7 @@ class Rooms(EventBase, frozen=True):
 
 class Who(EventBase, frozen=True):
     """Who is in a room that I am in? All; or with `limit` or `after`, so many, by name: the first
-    ones behind that nick.
+    ones behind that nick. With `names`, also how they are called beside their nicks.
     """
 
     room: str
@@ -500,6 +520,7 @@ class Who(EventBase, frozen=True):
     after: str = ""
     limit: Number | None = None
     nick_key: str = ""
+    names: bool = False
 
 
 class Whois(EventBase, frozen=True):
@@ -605,6 +626,7 @@ Event: TypeAlias = (
     | Diverge
     | Nick
     | Away
+    | SetName
     | Join
     | Say
     | Tell
@@ -641,6 +663,7 @@ Request: TypeAlias = (
     Hello
     | Nick
     | Away
+    | SetName
     | Join
     | Say
     | Tell

@@ -33,6 +33,12 @@ from tcpchat_core.notices import Rejected
 MAX_NICK_CHARS = 24
 MAX_ROOM_CHARS = 32
 
+# A real name is a text, and stands in lists of people.
+MAX_REAL_NAME_CHARS = 100
+# The letters that clients of IRC take for a user name, and as many as they show.
+MAX_USER_CHARS = 10
+NO_USER_LETTER = re.compile("[^A-Za-z0-9._-]")
+
 # The server gives these to people who have not chosen a nick yet.
 GUEST_PREFIX = "guest-"
 

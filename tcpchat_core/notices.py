@@ -68,7 +68,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     Sizes are in characters unless the name says bytes. `unacknowledged` is how many messages may
     be without a receipt at a time; `grace_ms` how long a lost session can be resumed. A connection
     may send `flood_burst` lines at once and `flood_rate` a second (0: any number); what is faster
-    waits.
+    waits. `name_chars` is of real names, 0 from a server without.
     """
 
     line_bytes: int
@@ -82,6 +82,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     grace_ms: int = 0
     flood_burst: int = 0
     flood_rate: int = 0
+    name_chars: int = 0
 
 
 class RoomInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -152,13 +153,16 @@ class Welcome(NoticeBase, frozen=True):
 
 
 class Joined(NoticeBase, frozen=True):
-    """Somebody else came into a room; `account` is whose account that is, "" for a guest."""
+    """Somebody else came into a room; `account` is whose account that is, "" for a guest, and
+    `name` its real name, if it has said one.
+    """
 
     room: str
     nick: str
     seq: int
     at: int
     account: str = ""
+    name: str = ""
 
 
 class Said(NoticeBase, frozen=True):
@@ -302,6 +306,16 @@ class AccountSet(NoticeBase, frozen=True, tag="account"):
 
     nick: str
     account: str
+
+
+class NameSet(NoticeBase, frozen=True, tag="setname"):
+    """Somebody you share a room with has this real name now, or with "" none; `own` in the copy for
+    that person.
+    """
+
+    nick: str
+    name: str = ""
+    own: bool = False
 
 
 class Left(NoticeBase, frozen=True):
@@ -497,6 +511,8 @@ class Members(NoticeBase, frozen=True, tag="who"):
 
     Where a page was asked for, it is of some of the people, by name, and `more` is whether there
     are others behind them.
+    `names` and `users` are, where they were asked for, the real names and the user names, by nick,
+    of those who have one.
     """
 
     room: str
@@ -512,12 +528,15 @@ class Members(NoticeBase, frozen=True, tag="who"):
     away: tuple[str, ...] = ()
     more: bool = False
     accounts: tuple[str, ...] = ()
+    names: dict[str, str] = {}
+    users: dict[str, str] = {}
 
 
 class PersonInfo(NoticeBase, frozen=True, tag="person"):
     """Who somebody is: its account ("" for a guest), whether it looks after the server, and which
     of your rooms it is in (if it is you, all). `lost` is whether its connection is, and it may come
-    back to its session; `away` is why it is away, if it has said so.
+    back to its session; `away` is why it is away, if it has said so. `name` is its real name and
+    `user` what clients of IRC show beside it, as far as it has said them.
     """
 
     nick: str
@@ -526,6 +545,8 @@ class PersonInfo(NoticeBase, frozen=True, tag="person"):
     rooms: tuple[str, ...] = ()
     lost: bool = False
     away: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class FormerPerson(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -647,7 +668,7 @@ class Resumed(NoticeBase, frozen=True):
     """Your session goes on, on this connection. What was missed follows, in order.
 
     `common` is for direct messages what it is for those of a room (`RoomState`). `away` is why you
-    are away, as far as you have said so.
+    are away, as far as you have said so; `name` your real name, as far as you have said that.
     """
 
     nick: str
@@ -655,6 +676,7 @@ class Resumed(NoticeBase, frozen=True):
     epoch: str
     common: int | None = None
     away: str = ""
+    name: str = ""
 
 
 class Gap(NoticeBase, frozen=True):
@@ -695,6 +717,7 @@ Notice: TypeAlias = (
     | Renamed
     | AwaySet
     | AccountSet
+    | NameSet
     | Left
     | Restricted
     | Lifted

@@ -207,6 +207,10 @@ class ChatClient:
         """Be away, and say why; "" to be back."""
         return self._ask(events.Away(text), notices.AwaySet)
 
+    def set_name(self, name: str) -> notices.NameSet:
+        """Have a real name, as `whois` tells it; "" for none."""
+        return self._ask(events.SetName(name), notices.NameSet)
+
     def whois(self, nick: str) -> notices.PersonInfo:
         """Who somebody is, and in which of the rooms that this client is in."""
         return self._ask(events.Whois(nick), notices.PersonInfo)

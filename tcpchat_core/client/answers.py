@@ -39,6 +39,7 @@ MAX_PENDING: Final = 1_000
 _ANSWERS: Final[dict[type[Request], type[Notice]]] = {
     events.Nick: notices.Renamed,
     events.Away: notices.AwaySet,
+    events.SetName: notices.NameSet,
     events.Join: notices.Entered,
     events.Out: notices.Left,
     events.Topic: notices.TopicSet,
@@ -198,6 +199,9 @@ class Requests:
             case notices.AwaySet(text=text, own=own):
                 # Another device may have said something else.
                 return own and isinstance(request, events.Away) and bool(request.text) == bool(text)
+            case notices.NameSet(name=name, own=own):
+                is_same = isinstance(request, events.SetName) and bool(request.name) == bool(name)
+                return own and is_same
             case notices.Left(own=True):
                 return isinstance(request, events.Out)
             case notices.Renamed() | notices.Left() | notices.Presence(changed=True):

@@ -462,7 +462,7 @@ def _sanitized(value: _Value) -> _Value:
             same = all(new is old for new, old in zip(items, value, strict=True))
             return value if same else items  # type: ignore[return-value] # a tuple is a _Value here
         case dict():
-            made = {_sanitized(key): _sanitized(item) for key, item in value.items()}
-            return value if made == value else made  # type: ignore[return-value] # a dict is a _Value here
+            texts = {_sanitized(key): _sanitized(text) for key, text in value.items()}
+            return value if texts == value else texts  # type: ignore[return-value] # a dict is a _Value here
         case _:
             return value

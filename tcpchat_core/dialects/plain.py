@@ -218,6 +218,8 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
             return [f"* {'You are' if own else f'{nick} is'} {away_text(text)}"]
         case notices.AccountSet(nick):
             return [f"* {nick} has an account"]
+        case notices.NameSet(nick, name, own):
+            return [f"* {'You tell' if own else f'{nick} tells'} {name_text(name)}"]
         case notices.Told(nick, text, to=to, notice=is_notice):
             who = "you" if to else nick
             return [f"[{f'-{who}-' if is_notice else who} → {to or 'you'}] {text}"]
@@ -386,6 +388,11 @@ def away_text(text: str) -> str:
     return f"away ({text})" if text else "back"
 
 
+def name_text(name: str) -> str:
+    """A real name that somebody has now, as what follows "tells"."""
+    return f"a real name: {name}" if name else "no real name"
+
+
 def person_text(person: notices.PersonInfo) -> str:
     """Who somebody is, as what follows the nick."""
     words = (
@@ -396,7 +403,8 @@ def person_text(person: notices.PersonInfo) -> str:
     )
     # Somebody's own words come last, where nothing that follows can be taken for another's.
     away = f". Away: {person.away}" if person.away else ""
-    return "; ".join(filter(None, words)) + away
+    name = f". Real name: {person.name}" if person.name else ""
+    return "; ".join(filter(None, words)) + away + name
 
 
 def _people_texts(

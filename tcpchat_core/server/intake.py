@@ -33,7 +33,7 @@ from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.connection import Connection, Phase, Step
 from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.passwords import Passwords
-from tcpchat_core.server.propose import Lookup, checked
+from tcpchat_core.server.propose import Called, Lookup, called, checked
 from tcpchat_core.server.rate import BYTES_A_LINE, MAX_OUTSTANDING, Rate, ServerLimits
 from tcpchat_core.server.timers import Due, Timers
 
@@ -270,8 +270,10 @@ class Intake:
             case Wait():
                 connection.is_held = True
                 return
-            case events.Open():
-                return  # it is open
+            case events.Open(name=name, user=user):  # it is open: that leaves who it is
+                if not (name or user):
+                    return
+                item = events.SetName(name, user)
         event = checked(item, connection.current)
         request = item if how is None else how
         may_guess = False  # a code, or a token
@@ -411,21 +413,21 @@ class Intake:
             case Hangup():
                 self._hang_up(connection, item, now, proposals, effects)
             case events.Open(password, is_only_try):
-                refused = self._why_not_admitted(connection, password, now)
-                if refused is None:
-                    self._open(connection, _connect(connection), proposals)
+                found = self._why_not_admitted(connection, password, now) or called(item)
+                if isinstance(found, Called):
+                    self._open(connection, _connect(connection, found), proposals)
                 else:
-                    self._refuse(connection, refused, now, effects, is_last=is_only_try)
+                    self._refuse(connection, found, now, effects, is_last=is_only_try)
             case events.Hello(password=password):
-                refused = self._why_not_admitted(connection, password.encode(), now)
-                if refused is None:
-                    self._hello(connection, item, proposals)
+                found = self._why_not_admitted(connection, password.encode(), now) or called(item)
+                if isinstance(found, Called):
+                    self._hello(connection, item, found, proposals)
                 else:
-                    self._refuse(connection, refused, now, effects)
+                    self._refuse(connection, found, now, effects)
             case Rejected() if connection.is_admitted:
                 self._answers.give(connection, item, now, effects)
             case _ if connection.is_admitted:
-                self._open(connection, _connect(connection), proposals)
+                self._open(connection, _connect(connection, Called()), proposals)
                 self._request(connection, item, now, proposals, effects)
             case _:
                 self._answers.give(connection, password_is_needed(), now, effects)
@@ -434,15 +436,21 @@ class Intake:
         connection.move(Step.OPENED)
         self._propose(connection, event, proposals)
 
-    def _hello(self, connection: Connection, hello: events.Hello, proposals: _Proposals) -> None:
+    def _hello(
+        self,
+        connection: Connection,
+        hello: events.Hello,
+        called: Called,
+        proposals: _Proposals,
+    ) -> None:
         connection.device = session_of(hello.device) if hello.device else ""
         if not (connection.token and self._limits.grace_ms):
-            self._open(connection, _connect(connection), proposals)
+            self._open(connection, _connect(connection, called), proposals)
             return
         fresh = session_of(connection.token)
         if not hello.token:
             connection.sessions = (fresh,)
-            self._open(connection, _connect(connection, fresh), proposals)
+            self._open(connection, _connect(connection, called, fresh), proposals)
             return
         seen: dict[str, int] = {}
         for room, seq in islice(hello.seen.items(), self._rooms_per_person):
@@ -451,9 +459,8 @@ class Intake:
                 seen[name.key] = seq
         connection.sessions = (session_of(hello.token), fresh)
         epoch = hello.epoch[:MAX_EPOCH_CHARS]
-        resume = events.Resume(
-            *connection.sessions, seen, hello.told, epoch, connection.origin, connection.device
-        )
+        who = (connection.origin, connection.device, *called)
+        resume = events.Resume(*connection.sessions, seen, hello.told, epoch, *who)
         self._open(connection, resume, proposals)
 
     def _why_not_admitted(
@@ -546,6 +553,6 @@ def _tag(event: Event) -> str:
     return str(event.__struct_config__.tag)
 
 
-def _connect(connection: Connection, session: str = "") -> events.Connect:
+def _connect(connection: Connection, called: Called, session: str = "") -> events.Connect:
     """What makes somebody new of a connection."""
-    return events.Connect(session, connection.origin, connection.device)
+    return events.Connect(session, connection.origin, connection.device, *called)

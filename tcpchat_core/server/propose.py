@@ -15,7 +15,17 @@ import msgspec
 
 from tcpchat_core import events
 from tcpchat_core.events import MAX_WATCHED, Event, Query, Request, Say
-from tcpchat_core.names import MAX_NICK_CHARS, Name, is_tag_name, nick_key, nick_name, room_name
+from tcpchat_core.names import (
+    MAX_NICK_CHARS,
+    MAX_REAL_NAME_CHARS,
+    MAX_USER_CHARS,
+    NO_USER_LETTER,
+    Name,
+    is_tag_name,
+    nick_key,
+    nick_name,
+    room_name,
+)
 from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.server.access import code_hash, session_of
@@ -69,6 +79,21 @@ class Lookup(NamedTuple):
     query: Query | events.Watch | events.Whowas
 
 
+class Called(NamedTuple):
+    """The real name and the user name of somebody who comes, made safe; "" for none."""
+
+    name: str = ""
+    user: str = ""
+
+
+def called(opening: events.Open | events.Hello) -> Called | Rejected:
+    """How somebody who comes is called beside its nick; `Rejected` when it cannot be."""
+    try:
+        return _called(opening.name, opening.user)
+    except _Refused as refused:
+        return msgspec.structs.replace(refused.rejected, request="hello")
+
+
 def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected | None:
     """What to propose or to look up, with its texts made safe and its names folded.
 
@@ -115,6 +140,8 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return events.Nick(*new)
         case events.Away(text):
             return events.Away(_text(text, MAX_REASON_CHARS, "a reason") if text else "")
+        case events.SetName():
+            return events.SetName(*_called(request.name, request.user))
         case events.Join(room, code=code):
             name = _room(current, room)
             return events.Join(*name, roles=True, code=code_hash(code) if code else "")
@@ -151,31 +178,15 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return events.Offer()
         case events.Revoke(number):
             return events.Revoke(number)
-        case events.Who(room, after=after, limit=limit):
-            name, key = _room(current, room), _nick_key(after) if after else ""
-            return Lookup(events.Who(*name, _shown(after), limit, key))
-        case events.Whois(nick):
-            return Lookup(events.Whois(_shown(nick), _nick_key(nick)))
-        case events.Whowas(nick, limit):
-            return Lookup(events.Whowas(_shown(nick), max(0, limit), nick_key(nick)))
-        case events.Watch(nicks, what):
-            if len(nicks) > MAX_WATCHED:
-                raise _refused("too-many", f"ask about {MAX_WATCHED} nicknames at most")
-            return Lookup(events.Watch(tuple(map(_shown, nicks)), what))
-        case events.History(room):
-            name = _room(current, room)
-            return Lookup(msgspec.structs.replace(request, room=name.text, key=name.key))
-        case events.Search(words, room, nick, since, limit):
-            words = sanitize(words).strip()
-            if not any(map(str.isalnum, words)):
-                raise _refused("bad-usage", "search for a word, of letters or digits")
-            if len(words) > MAX_SEARCH_CHARS:
-                raise _refused("too-long", f"search for at most {MAX_SEARCH_CHARS} characters")
-            name = _room(None, room) if room else Name("", "")
-            author = _nick_key(nick) if nick else ""
-            return Lookup(
-                events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
-            )
+        case (
+            events.Who()
+            | events.Whois()
+            | events.Whowas()
+            | events.Watch()
+            | events.History()
+            | events.Search()
+        ):
+            return Lookup(_question(request, current))
         case events.Read(room, seq, at=at):
             name = _room(current, room)
             read = events.Read(name.text, seq, name.key, at, marks=True)
@@ -186,6 +197,41 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return None  # hearing of it was all
         case events.Hello():
             raise _refused("bad-request", "hello can only be the first request")
+        case _:
+            assert_never(request)
+
+
+_Question: TypeAlias = (
+    events.Who | events.Whois | events.Whowas | events.Watch | events.History | events.Search
+)
+
+
+def _question(request: _Question, current: Name | None) -> _Question:
+    """What is asked about people, or about what was said."""
+    match request:
+        case events.Who(room, after=after, limit=limit):
+            name, key = _room(current, room), _nick_key(after) if after else ""
+            return events.Who(*name, _shown(after), limit, key, request.names)
+        case events.Whois(nick):
+            return events.Whois(_shown(nick), _nick_key(nick))
+        case events.Whowas(nick, limit):
+            return events.Whowas(_shown(nick), max(0, limit), nick_key(nick))
+        case events.Watch(nicks, what):
+            if len(nicks) > MAX_WATCHED:
+                raise _refused("too-many", f"ask about {MAX_WATCHED} nicknames at most")
+            return events.Watch(tuple(map(_shown, nicks)), what)
+        case events.History(room):
+            name = _room(current, room)
+            return msgspec.structs.replace(request, room=name.text, key=name.key)
+        case events.Search(words, room, nick, since, limit):
+            words = sanitize(words).strip()
+            if not any(map(str.isalnum, words)):
+                raise _refused("bad-usage", "search for a word, of letters or digits")
+            if len(words) > MAX_SEARCH_CHARS:
+                raise _refused("too-long", f"search for at most {MAX_SEARCH_CHARS} characters")
+            name = _room(None, room) if room else Name("", "")
+            author = _nick_key(nick) if nick else ""
+            return events.Search(words, name.text, _shown(nick), since, limit, name.key, author)
         case _:
             assert_never(request)
 
@@ -287,6 +333,13 @@ def _room(current: Name | None, room: str) -> Name:
     if isinstance(name, Rejected):
         raise _Refused(name)
     return name
+
+
+def _called(name: str, user: str) -> Called:
+    """Names that people may have beside their nicks. Raises _Refused for what is none."""
+    if len(user) > MAX_USER_CHARS or NO_USER_LETTER.search(user):
+        raise _refused("bad-name", f"a user name has at most {MAX_USER_CHARS} of a-z, 0-9, . _ -")
+    return Called(_text(name, MAX_REAL_NAME_CHARS, "a real name") if name else "", user)
 
 
 def _nick_key(nick: str) -> str:

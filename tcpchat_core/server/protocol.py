@@ -47,7 +47,7 @@ from tcpchat_core.effects import Action, Broadcast, Close, Effect, Propose, Send
 from tcpchat_core.errors import LocalError
 from tcpchat_core.events import Entry, Event, Say, Tell
 from tcpchat_core.framing import MAX_LINE_BYTES
-from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS
+from tcpchat_core.names import MAX_NICK_CHARS, MAX_REAL_NAME_CHARS, MAX_ROOM_CHARS
 from tcpchat_core.notices import Rejected, Said
 from tcpchat_core.sanitize import sanitize
 from tcpchat_core.server.access import Access
@@ -549,6 +549,7 @@ def _told_limits(bounds: StateLimits, limits: ServerLimits) -> notices.Limits:
         grace_ms=limits.grace_ms,
         flood_burst=limits.flood_burst,
         flood_rate=limits.flood_rate,
+        name_chars=MAX_REAL_NAME_CHARS,
     )
 
 

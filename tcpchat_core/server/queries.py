@@ -111,6 +111,7 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
     if person is None:
         return Rejected("no-such-nick", f"there is nobody called {query.nick}", "whois")
     mine = asks.rooms if asks is not None else {}
+    may_talk = person.account is not None or state.limits.guests
     return notices.PersonInfo(
         person.nick,
         person.account.nick if person.account is not None else "",
@@ -118,6 +119,8 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
         tuple([room.name for key, room in person.rooms.items() if key in mine]),
         all(each.away for each in person.everywhere),
         person.away_text,
+        person.name if may_talk else "",
+        person.user,
     )
 
 
@@ -184,6 +187,7 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
         shown, more = found[:wanted], len(found) > wanted
         there = frozenset([each.nick for each in shown])
         moderators = tuple([nick for nick in moderators if nick in there])
+    called = shown if query.names else ()
     return notices.Members(
         room.name,
         tuple([each.nick for each in shown]),
@@ -193,6 +197,8 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
         tuple([each.nick for each in shown if each.away_text]),
         more,
         tuple([each.nick for each in shown if each.account is not None]),
+        {each.nick: each.name for each in called if each.name},
+        {each.nick: each.user for each in called if each.user},
     )
 
 

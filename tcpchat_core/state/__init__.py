@@ -238,6 +238,7 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
     events.Signal: people.signal,
     events.Nick: people.nick,
     events.Away: people.away,
+    events.SetName: people.set_name,
     events.Topic: rooms.topic,
     events.Out: rooms.out,
     events.Read: rooms.read,

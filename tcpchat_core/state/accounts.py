@@ -126,7 +126,9 @@ def come(tables: Tables, person: Person, account: Account, device: str) -> list[
     person.account, person.device = account, device
     if not here:
         tables.take_nick(person)
-    person.away_text = here[0].away_text if here else ""
+    if here:
+        first = here[0]
+        person.away_text, person.name, person.user = first.away_text, first.name, first.user
     here.append(person)
     for key, room in here[0].rooms.items():
         room.admit(person)
@@ -135,10 +137,17 @@ def come(tables: Tables, person: Person, account: Account, device: str) -> list[
     return actions
 
 
-def is_away(person: Person, before: str = "") -> list[Action]:
-    """Tell a device that has come to its account, and knew `before`, whether that is away."""
-    own = notices.AwaySet(person.nick, person.away_text, own=True)
-    return [Send(person.conn, own)] if person.away_text != before else []
+def says_of_itself(person: Person, *, away: str = "", name: str) -> list[Action]:
+    """Tell a device what its account has said of itself, as far as it is not what it knows: whether
+    that is away, and its real name.
+    """
+    actions: list[Action] = []
+    if person.away_text != away:
+        own = notices.AwaySet(person.nick, person.away_text, own=True)
+        actions.append(Send(person.conn, own))
+    if person.name != name:
+        actions.append(Send(person.conn, notices.NameSet(person.nick, person.name, own=True)))
+    return actions
 
 
 def arrive(tables: Tables, person: Person, at: int) -> list[Action]:
@@ -243,7 +252,8 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
     Where the account is here already the guest leaves them, and comes into those of the account.
     What is said of either, in these rooms and on the server, is of the account from now on.
     """
-    rooms_then, bearer, away = [*person.rooms.values()], person.bearer, person.away_text
+    rooms_then, bearer = [*person.rooms.values()], person.bearer
+    away, name = person.away_text, person.name
     person.reads = None
     is_here = bool(account.present)
     actions = [
@@ -275,7 +285,7 @@ def _become(tables: Tables, person: Person, account: Account, device: str, at: i
         if any(is_muted) and each is not person and not each.away:
             actions += _told_of_mutes(tables, each, at)
     actions.append(Send(person.conn, notices.Renamed(old, person.nick, own=True)))
-    actions += is_away(person, away)
+    actions += says_of_itself(person, away=away, name=name)
     if told := rights.own_mute(tables, None, person, at):
         actions.append(Send(person.conn, told))
     return [*actions, *arrive(tables, person, at)]

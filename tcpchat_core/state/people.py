@@ -26,6 +26,7 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
     if session in tables.sessions:  # a secret that is not one names nobody
         session = ""
     person = Person(conn, "", "", session, origin)
+    person.name, person.user = event.name, event.user
     account = person.account = tables.devices.get(device)
     if tables.rules is not None and (
         refused := rights.may_not_come(tables, person, earlier, entry.at)
@@ -38,10 +39,11 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
     if session:
         tables.sessions[session] = person
     if account is not None:
+        _lose_name_if_muted(tables, person, entry.at)
         return [
             *accounts.come(tables, person, account, device),
             Send(conn, notices.Welcome(person.nick, tables.epoch, account=account.nick)),
-            *accounts.is_away(person),
+            *accounts.says_of_itself(person, name=event.name),
             *rights.taken_for_another(tables, None, person, entry.at),
             *accounts.arrive(tables, person, entry.at),
         ]
@@ -50,9 +52,17 @@ def connect(tables: Tables, entry: Entry, event: events.Connect, earlier: str = 
     actions: list[Action] = [Send(conn, notices.Welcome(person.nick, tables.epoch))]
     if tables.rules is not None:
         actions += rights.taken_for_another(tables, None, person, entry.at)
+        _lose_name_if_muted(tables, person, entry.at)
+    actions += accounts.says_of_itself(person, name=event.name)
     if device:
         actions.append(accounts.is_unknown(person, "hello"))
     return actions
+
+
+def _lose_name_if_muted(tables: Tables, person: Person, at: int) -> None:
+    """Who may say nothing has no real name either."""
+    if rights.may_not_say_anything(tables, person, at):
+        person.name = ""
 
 
 def nick(tables: Tables, person: Person, event: events.Nick, _at: int) -> list[Action]:
@@ -83,19 +93,44 @@ def away(tables: Tables, person: Person, event: events.Away, at: int) -> list[Ac
     """
     if rights.is_guest_where_none_talk(tables, person):
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "away")]
-    if event.text and (refused := rights.may_not_say_anything(tables, person, at)):
+    text = event.text
+    if text and (refused := rights.may_not_say_anything(tables, person, at)):
         return [rejected(person, *refused, "away")]
-    own = notices.AwaySet(person.nick, event.text, own=True)
-    if event.text == person.away_text:
+    own = notices.AwaySet(person.nick, text, own=True)
+    if text == person.away_text:
         return [Send(person.conn, own)]
     for each in person.everywhere:
-        each.away_text = event.text
+        each.away_text = text
+    return _hear(tables, person, text, notices.AwaySet(person.nick, text), own=own, at=at)
+
+
+def set_name(tables: Tables, person: Person, event: events.SetName, at: int) -> list[Action]:
+    """Have another real name, which is a line as why somebody is away is one; and perhaps another
+    user name, of which nobody is told who does not ask.
+    """
+    if rights.is_guest_where_none_talk(tables, person):
+        return [rejected(person, "no-right", ACCOUNTS_ONLY, "setname")]
+    name, user = event.name, event.user or person.user
+    if name and (refused := rights.may_not_say_anything(tables, person, at)):
+        return [rejected(person, *refused, "setname")]
+    own, is_new = notices.NameSet(person.nick, name, own=True), name != person.name
+    for each in person.everywhere:
+        each.name, each.user = name, user
+    if not is_new:
+        return [Send(person.conn, own)]
+    return _hear(tables, person, name, notices.NameSet(person.nick, name), own=own, at=at)
+
+
+def _hear(
+    tables: Tables, person: Person, text: str, told: Notice, *, own: Notice, at: int
+) -> list[Action]:
+    """Those who share a room hear what somebody says of itself, and it hears its `own`."""
     heard = [
-        room for room in person.rooms.values() if rights.hears_of_away(tables, room, person, at)
+        room for room in person.rooms.values() if rights.hears_of(tables, room, person, text, at)
     ]
     if not heard:
         return [Send(each.conn, own) for each in person.everywhere if not each.away]
-    return naming.to_neighbours(person, notices.AwaySet(person.nick, event.text), own, heard)
+    return naming.to_neighbours(person, told, own, heard)
 
 
 def tell(tables: Tables, person: Person, event: events.Tell, at: int) -> list[Action]:

@@ -70,13 +70,20 @@ def may_not_say_anything(tables: Tables, person: Person, at: int) -> Refusal | N
     return None if mute is None else ("muted", _refused("muted on", "this server", mute, at))
 
 
-def hears_of_away(tables: Tables, room: Room, person: Person, at: int) -> bool:
-    """Whether a room hears that somebody is away, and why: where it may say a line, which this is.
-    That it is back is no line.
+def hears_of(tables: Tables, room: Room, person: Person, text: str, at: int) -> bool:
+    """Whether a room hears what somebody says of itself, as why it is away: where it may say a
+    line, which this is. Nothing ("") is no line.
     """
-    if not person.away_text or (room.rules is None and tables.rules is None):
+    if not text or (room.rules is None and tables.rules is None):
         return True
     return may_not_speak(tables, room, person, at) is None
+
+
+def name_for(tables: Tables, room: Room, person: Person, at: int) -> str:
+    """The real name of somebody who comes into a room, as that is told: none where it may say
+    nothing.
+    """
+    return "" if _silenced(tables, room, person, at) else person.name
 
 
 def is_silenced(tables: Tables, person: Person, at: int) -> bool:

@@ -69,14 +69,15 @@ def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Ac
         more = rights.taken_for_another(tables, room, person, at)
     room.add(person, speaks=event.roles)
     account = person.account.nick if person.account is not None else ""
-    joined = notices.Joined(room.name, person.nick, room.seq, at, account)
+    name = person.name and rights.name_for(tables, room, person, at)
+    joined = notices.Joined(room.name, person.nick, room.seq, at, account, name)
     told = entered(tables, room, person, at)
     actions: list[Action] = [
         Enter(room.audience, person.conn),
         Broadcast(room.audience, joined, person.conn, told),
         *more,
     ]
-    if person.away_text and rights.hears_of_away(tables, room, person, at):
+    if person.away_text and rights.hears_of(tables, room, person, person.away_text, at):
         away = notices.AwaySet(person.nick, person.away_text)
         actions.append(Broadcast(room.audience, away, person.conn, None))
     if person.account is not None:

@@ -69,7 +69,7 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     conn = entry.conn
     person = tables.sessions.get(event.session)
     if person is None:
-        anew = events.Connect(event.fresh, event.origin, event.device)
+        anew = events.Connect(event.fresh, event.origin, event.device, event.name, event.user)
         return connect(tables, entry, anew, event.session)
     actions: list[Action] = []
     rooms = list(person.rooms.values())
@@ -86,7 +86,8 @@ def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
     states = tuple(_room_state(tables, room, person, seen.common_in(room)) for room in rooms)
-    told = notices.Resumed(person.nick, states, tables.epoch, seen.common, person.away_text)
+    away, name = person.away_text, person.name
+    told = notices.Resumed(person.nick, states, tables.epoch, seen.common, away, name)
     actions.append(Send(conn, told))
     actions += [Send(conn, untold) for untold in _untold(tables, person, event, entry.at)]
     number, is_lost = _cut(event.told, seen.common)

@@ -81,6 +81,8 @@ class _PersonModeration(msgspec.Struct, omit_defaults=True):
     put_out: tuple[tuple[str, Left], ...] = ()
     speaks: dict[str, int] = {}
     away: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class _AccountRecord(msgspec.Struct, array_like=True):
@@ -221,11 +223,11 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
 
 
 def _person_moderation(person: Person) -> _PersonModeration | None:
-    if not (person.origin or person.put_out or person.speaks or person.away_text):
+    said = (person.away_text, person.name, person.user)
+    if not (person.origin or person.put_out or person.speaks or any(said)):
         return None
     put_out = tuple((person.put_out or {}).items())
-    speaks, away = person.speaks, person.away_text
-    return _PersonModeration(person.seat, person.origin, put_out, speaks, away)
+    return _PersonModeration(person.seat, person.origin, put_out, person.speaks, *said)
 
 
 def _account_record(account: Account) -> _AccountRecord:
@@ -370,4 +372,5 @@ def _loaded(record: _Snapshot) -> Tables:
         person.origin = moderated.origin
         person.put_out = dict(moderated.put_out) or None
         person.speaks, person.away_text = dict(moderated.speaks), moderated.away
+        person.name, person.user = moderated.name, moderated.user
     return tables

@@ -158,6 +158,7 @@ class Person:
         "inbox_chars",
         "key",
         "lost",
+        "name",
         "nick",
         "number",
         "origin",
@@ -170,6 +171,7 @@ class Person:
         "since",
         "speaks",
         "told",
+        "user",
     )
 
     def __init__(self, conn: int, nick: str, key: str, session: str, origin: str = "") -> None:
@@ -179,6 +181,8 @@ class Person:
         self.lost = ""  # why the connection was lost, while away
         # Why it has said that it is away, the same on all of its devices; "" where it has not.
         self.away_text = ""
+        # Its real name and its user name, as it has said them: the same on all of its devices.
+        self.name = self.user = ""
         self.session = session  # the hash of its token; "" when it cannot be resumed
         self.origin = origin  # where its connection comes from; "" when that tells nothing
         self.account: Account | None = None

@@ -191,7 +191,7 @@ const REQUESTED = new Map([
   ["quit", (rest) => ({ type: "quit", reason: rest })],
   ["rooms", (rest) => (need(rest === ""), { type: "rooms" })],
   ["whois", (rest) => ({ type: "whois", nick: oneWord(rest) })],
-  ["who", (rest) => ({ type: "who", room: atMostOneWord(rest) })],
+  ["who", (rest) => ({ type: "who", room: atMostOneWord(rest), names: false })],
   [
     "msg",
     (rest) => {
@@ -201,6 +201,7 @@ const REQUESTED = new Map([
     },
   ],
   ["away", (rest) => ({ type: "away", text: rest })],
+  ["name", (rest) => ({ type: "setname", name: rest })],
   ["me", (rest) => (need(rest !== ""), { type: "say", room: "", text: rest, emote: true })],
   ["topic", (rest) => ({ type: "topic", room: "", topic: rest === "" ? null : rest })],
   [

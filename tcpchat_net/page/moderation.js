@@ -35,6 +35,9 @@ export function putOut(notice) {
 /** Whether somebody is away, as what follows "is". */
 export const away = (text) => (text ? `away (${text})` : "back");
 
+/** A real name that somebody has now, as what follows "tells". */
+export const realName = (name) => (name ? `a real name: ${name}` : "no real name");
+
 const isOrAre = ({ own, nick }) => (own ? ["you are "] : [{ nick }, " is "]);
 
 // By type, the line for what was done; or several, where it is an answer to a question.
@@ -48,6 +51,10 @@ const LINES = new Map([
     },
   ],
   ["away", (notice) => [[...isOrAre(notice), away(notice.text)]]],
+  [
+    "setname",
+    ({ own, nick, name }) => [[...(own ? ["you tell "] : [{ nick }, " tells "]), realName(name)]],
+  ],
   [
     "lifted",
     (notice) => {
@@ -131,14 +138,14 @@ const LINES = new Map([
   ],
   [
     "person",
-    ({ nick, account, admin, rooms, lost, away: text }) => {
+    ({ nick, account, admin, rooms, lost, away: text, name }) => {
       const words = [
         account ? "has an account" : "is a guest",
         admin && "looks after this server",
         rooms.length > 0 && `is in ${rooms.join(", ")}`,
         lost && "has lost the connection",
       ];
-      const last = text ? `. Away: ${text}` : "";
+      const last = `${text ? `. Away: ${text}` : ""}${name ? `. Real name: ${name}` : ""}`;
       return [[{ nick }, ` ${words.filter(Boolean).join("; ")}${last}`]];
     },
   ],

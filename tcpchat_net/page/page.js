@@ -25,7 +25,7 @@ import {
   stringsOf,
   takeCode,
 } from "./entrance.js";
-import { away, linesOf, putOut } from "./moderation.js";
+import { away, linesOf, putOut, realName } from "./moderation.js";
 import { Prompt } from "./prompt.js";
 import { ClientProtocol } from "./protocol.js";
 import { Search } from "./search.js";
@@ -382,18 +382,23 @@ function heard({ notice, rooms, answers }) {
       return renamed(notice, rooms);
     case "away":
       if (notice.own) break;
-      return changed(
-        [...connection.protocol.rooms.values()]
-          .filter(({ members }) => members.has(notice.nick))
-          .map(({ name }) => name),
-        { what: notice.text ? "away" : "back", nick: notice.nick, reason: notice.text },
-      );
+      return changed(roomsOf(notice.nick), {
+        what: notice.text ? "away" : "back",
+        nick: notice.nick,
+        reason: notice.text,
+      });
     case "account":
-      for (const { name, members } of connection.protocol.rooms.values()) {
-        if (!members.has(notice.nick)) continue;
-        for (const parts of linesOf(notice)) note(conversation("room", name), parts);
+      for (const room of roomsOf(notice.nick)) {
+        for (const parts of linesOf(notice)) note(conversation("room", room), parts);
       }
       return;
+    case "setname":
+      if (notice.own) break;
+      return changed(roomsOf(notice.nick), {
+        what: "with another real name",
+        nick: notice.nick,
+        told: `tells ${realName(notice.name)}`,
+      });
     case "topic":
       return topicSet(notice);
     case "gap":
@@ -646,6 +651,12 @@ function outOf(room) {
   }
   rememberRooms();
   draw("side", "people");
+}
+
+/** The rooms in which somebody is seen. */
+function roomsOf(nick) {
+  const rooms = [...connection.protocol.rooms.values()];
+  return rooms.filter(({ members }) => members.has(nick)).map(({ name }) => name);
 }
 
 function changed(rooms, change, at = Date.now()) {

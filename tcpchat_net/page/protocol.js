@@ -130,7 +130,7 @@ function read(value, kind) {
     case "map":
       if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadShape();
       return Object.fromEntries(
-        Object.entries(value).map(([name, text]) => [sanitize(name), read(text, "str")]),
+        Object.entries(value).map(([key, text]) => [sanitize(key), read(text, "str")]),
       );
     case "said":
       return readFields(value, NOTICES.get("said"), "said");
@@ -613,6 +613,7 @@ export class ClientProtocol {
 const ANSWERS = new Map([
   ["nick", "renamed"],
   ["away", "away"],
+  ["setname", "setname"],
   ["join", "entered"],
   ["out", "left"],
   ["topic", "topic"],
@@ -776,6 +777,8 @@ export class Requests {
         return isOfKind && notice.by === this._nick && notice.role === request.role;
       case "away":
         return notice.own && isOfKind && !request.text === !notice.text;
+      case "setname":
+        return notice.own && isOfKind && !request.name === !notice.name;
       case "renamed":
         return notice.own && isOfKind && nameKey(request.nick) === nameKey(notice.new);
       case "topic":

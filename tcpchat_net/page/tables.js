@@ -3,7 +3,7 @@
 // By type: each field's kind, and its default if it has one.
 export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]],["people",["int",0]],["most_people",["int",0]]])],
-  ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]],["account",["str",""]]])],
+  ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]],["account",["str",""]],["name",["str",""]]])],
   ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]],["read_at",["int",0]]])],
   ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]],["tags",["map?",null]],["by_account",["bool",false]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]],["away",["str",""]],["entry",["int",0]]])],
@@ -13,6 +13,7 @@ export const NOTICES = new Map([
   ["renamed", new Map([["old",["str"]],["new",["str"]],["own",["bool",false]]])],
   ["away", new Map([["nick",["str"]],["text",["str",""]],["own",["bool",false]]])],
   ["account", new Map([["nick",["str"]],["account",["str"]]])],
+  ["setname", new Map([["nick",["str"]],["name",["str",""]],["own",["bool",false]]])],
   ["left", new Map([["room",["str"]],["nick",["str"]],["own",["bool",false]],["by",["str",""]],["reason",["str",""]],["at",["int",0]],["until",["int",0]]])],
   ["restricted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["at",["int"]],["reason",["str",""]],["own",["bool",false]]])],
   ["lifted", new Map([["room",["str"]],["nick",["str"]],["what",["str"]],["by",["str"]],["own",["bool",false]]])],
@@ -28,8 +29,8 @@ export const NOTICES = new Map([
   ["revoked", new Map([["number",["int"]]])],
   ["gone", new Map([["nick",["str"]],["reason",["str",""]]])],
   ["rooms", new Map([["rooms",["[RoomInfo]"]],["more",["int",0]],["people",["int",0]],["most_people",["int",0]]])],
-  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["away",["[str]",[]]],["more",["bool",false]],["accounts",["[str]",[]]]])],
-  ["person", new Map([["nick",["str"]],["account",["str",""]],["admin",["bool",false]],["rooms",["[str]",[]]],["lost",["bool",false]],["away",["str",""]]])],
+  ["who", new Map([["room",["str"]],["nicks",["[str]"]],["moderators",["[str]",[]]],["owners",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["away",["[str]",[]]],["more",["bool",false]],["accounts",["[str]",[]]],["names",["map",{}]],["users",["map",{}]]])],
+  ["person", new Map([["nick",["str"]],["account",["str",""]],["admin",["bool",false]],["rooms",["[str]",[]]],["lost",["bool",false]],["away",["str",""]],["name",["str",""]],["user",["str",""]]])],
   ["whowas", new Map([["nick",["str"]],["people",["[FormerPerson]",[]]]])],
   ["presence", new Map([["here",["[str]",[]]],["gone",["[str]",[]]],["changed",["bool",false]]])],
   ["restrictions", new Map([["room",["str"]],["restrictions",["[RestrictionInfo]"]],["at",["int"]]])],
@@ -41,7 +42,7 @@ export const NOTICES = new Map([
   ["rejected", new Map([["reason",["str"]],["text",["str"]],["request",["str",""]],["id",["str?",null]]])],
   ["ping", new Map([["id",["str?",null]]])],
   ["pong", new Map([["id",["str?",null]]])],
-  ["resumed", new Map([["nick",["str"]],["rooms",["[RoomState]"]],["epoch",["str"]],["common",["int?",null]],["away",["str",""]]])],
+  ["resumed", new Map([["nick",["str"]],["rooms",["[RoomState]"]],["epoch",["str"]],["common",["int?",null]],["away",["str",""]],["name",["str",""]]])],
   ["gap", new Map([["room",["str"]],["oldest",["int"]]])],
   ["diverged", new Map([["epoch",["str"]]])],
   ["announced", new Map([["text",["str"]]])],
@@ -50,7 +51,7 @@ export const NOTICES = new Map([
 
 // What stands in notices, in the same way.
 export const STRUCTS = new Map([
-  ["Limits", new Map([["line_bytes",["int"]],["text_chars",["int"]],["text_bytes",["int"]],["nick_chars",["int"]],["room_chars",["int"]],["topic_chars",["int"]],["rooms_per_person",["int"]],["unacknowledged",["int"]],["grace_ms",["int",0]],["flood_burst",["int",0]],["flood_rate",["int",0]]])],
+  ["Limits", new Map([["line_bytes",["int"]],["text_chars",["int"]],["text_bytes",["int"]],["nick_chars",["int"]],["room_chars",["int"]],["topic_chars",["int"]],["rooms_per_person",["int"]],["unacknowledged",["int"]],["grace_ms",["int",0]],["flood_burst",["int",0]],["flood_rate",["int",0]],["name_chars",["int",0]]])],
   ["RoomInfo", new Map([["room",["str"]],["members",["int"]],["topic",["str",""]]])],
   ["RoomState", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["topic",["str",""]],["common",["int?",null]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]],["read_at",["int",0]]])],
   ["RestrictionInfo", new Map([["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["reason",["str",""]]])],
@@ -60,9 +61,10 @@ export const STRUCTS = new Map([
 
 // What can be asked, in the same way.
 export const REQUESTS = new Map([
-  ["hello", new Map([["token",["str",""]],["seen",["map",{}]],["told",["int",0]],["password",["str",""]],["epoch",["str",""]],["device",["str",""]]])],
+  ["hello", new Map([["token",["str",""]],["seen",["map",{}]],["told",["int",0]],["password",["str",""]],["epoch",["str",""]],["device",["str",""]],["name",["str",""]],["user",["str",""]]])],
   ["nick", new Map([["nick",["str"]]])],
   ["away", new Map([["text",["str",""]]])],
+  ["setname", new Map([["name",["str",""]],["user",["str",""]]])],
   ["join", new Map([["room",["str"]],["code",["str",""]]])],
   ["say", new Map([["room",["str"]],["text",["str"]],["id",["str?",null]],["emote",["bool",false]],["notice",["bool",false]],["tags",["map?",null]]])],
   ["tell", new Map([["nick",["str"]],["text",["str"]],["id",["str?",null]],["notice",["bool",false]],["tags",["map?",null]]])],
@@ -87,7 +89,7 @@ export const REQUESTS = new Map([
   ["rooms", new Map()],
   ["devices", new Map()],
   ["audit", new Map([["limit",["int",20]]])],
-  ["who", new Map([["room",["str"]],["after",["str",""]],["limit",["int?",null]]])],
+  ["who", new Map([["room",["str"]],["after",["str",""]],["limit",["int?",null]],["names",["bool",false]]])],
   ["whois", new Map([["nick",["str"]]])],
   ["whowas", new Map([["nick",["str"]],["limit",["int",0]]])],
   ["watch", new Map([["nicks",["[str]",[]]],["what",["Literal","start"]]])],
@@ -110,6 +112,7 @@ export const COMMANDS = [
   {"names":["msg","tell"],"usage":"/msg NICK TEXT","summary":"say something to one person only","example":"/msg ada psst"},
   {"names":["me"],"usage":"/me ACTION","summary":"say what you do","example":"/me waves"},
   {"names":["away"],"usage":"/away [TEXT]","summary":"say that you are away, and why; without a text, that you are back","example":"/away tea time"},
+  {"names":["name"],"usage":"/name [TEXT]","summary":"say your real name, as /whois tells it; without a text, that you tell none","example":"/name Ada Lovelace"},
   {"names":["topic"],"usage":"/topic [TEXT]","summary":"show the topic of the current room, or set it","example":"/topic tea at four"},
   {"names":["history"],"usage":"/history [N]","summary":"show the last N messages of the current room (20 when you give no number)","example":"/history 50"},
   {"names":["search","find"],"usage":"/search WORDS [in ROOM] [from NICK] [since DATE]","summary":"find what was said in the rooms you are in, newest first (a date is like 2026-01-31)","example":"/search tea from ada since 2026-01-31"},

@@ -178,7 +178,8 @@ function changeParts({ first, kinds, version }) {
   ]);
 }
 
-function single({ what, nick, to, reason }) {
+function single({ what, nick, to, reason, told }) {
+  if (told) return [{ nick }, ` ${told}`];
   if (what === "renamed") return [{ nick }, " is now ", { nick: to }];
   const is = ["gone", "away", "back"].includes(what) ? "is " : "";
   return [{ nick }, ` ${is}${what}${reason ? ` (${reason})` : ""}`];

@@ -52,6 +52,8 @@ class ModelPerson:
     receipts: list[Sent] = field(default_factory=list)
     put_out: dict[str, notices.Left] = field(default_factory=dict)  # by room key, the last
     absent: str = ""  # why it has said that it is away
+    real: str = ""  # its real name
+    user: str = ""
     # By room key: the numbers of what it has said there since it came, or has its nick.
     mine: dict[str, list[int]] = field(default_factory=dict)
     # As of `ModelAccount`, while it has none.
@@ -260,6 +262,8 @@ class Model:
                 return self._nick(person, Name(nick, key))
             case events.Away(text):
                 return self._away(person, text, at)
+            case events.SetName(real, user):
+                return self._set_name(person, real, user, at)
             case events.Join(room, key):
                 return self._join(person, Name(room, key), entry, entry.event.code)
             case events.Say():
@@ -311,19 +315,28 @@ class Model:
             return joined(rejected(conn, refused, "hello"), {conn: [notices.Closing("")]})
         if account is None:
             person = ModelPerson(self._guest_nick(), conn, session, origin)
+            person.real, person.user = event.name, event.user
             self.people.append(person)
             told: Told = {conn: [notices.Welcome(person.name.text, "0")]}
             self._is_taken_for_another(person, self.server, at)
             told = joined(told, {conn: self._own_mutes(person, self.server, at)})
+            if self._is_muted(person, self.server, at):
+                person.real = ""
+            told = joined(told, {conn: self._own_name(person, event.name)})
             if device:
                 told = joined(told, rejected(conn, "unknown-device", "hello"))
             return told
         person = ModelPerson(account.name, conn, session, origin)
+        person.real, person.user = event.name, event.user
         told = self._comes_to(person, account, device)
+        muted_first = len(account.present) == 1 and self._is_muted(person, self.server, at)
+        if muted_first and not account.is_admin:
+            person.real = ""
         self.people.append(person)
         welcome = notices.Welcome(person.name.text, "0", account=account.name.text)
         muted = self._own_mutes(person, self.server, at)
-        heard = [welcome, *self._own_away(person, ""), *muted, *self._arrives(person, at)]
+        of_itself = [*self._own_away(person, ""), *self._own_name(person, event.name)]
+        heard = [welcome, *of_itself, *muted, *self._arrives(person, at)]
         return joined(told, {conn: heard})
 
     def _turned_away(
@@ -382,10 +395,25 @@ class Model:
         own = notices.AwaySet(person.name.text, text, own=True)
         if text == person.absent:
             return {person.conn: [own]}
-        heard = [key for key in person.rooms if not text or not self._speaks(person, key, at)]
         for each in person.everywhere:
             each.absent = text
-        told = notices.AwaySet(person.name.text, text)
+        return self._hear(person, text, notices.AwaySet(person.name.text, text), own, at)
+
+    def _set_name(self, person: ModelPerson, real: str, user: str, at: int) -> Told:
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "setname")
+        if real and self._is_muted(person, self.server, at) and not is_admin(person.who):
+            return rejected(person.conn, "muted", "setname")
+        own, before = notices.NameSet(person.name.text, real, own=True), person.real
+        for each in person.everywhere:
+            each.real, each.user = real, user or each.user
+        if real == before:
+            return {person.conn: [own]}
+        return self._hear(person, real, notices.NameSet(person.name.text, real), own, at)
+
+    def _hear(self, person: ModelPerson, text: str, told: Notice, own: Notice, at: int) -> Told:
+        """Those hear what somebody says of itself to whom it may say a line."""
+        heard = [key for key in person.rooms if not text or not self._speaks(person, key, at)]
         others = [device for key in heard for device in self.rooms[key].devices]
         return {**told_to(others, told), **told_to(person.everywhere, own)}
 
@@ -419,7 +447,8 @@ class Model:
         if again:
             return {person.conn: [entered]}
         account = "" if person.account is None else person.account.name.text
-        news = notices.Joined(there.name, person.name.text, there.seq, entry.at, account)
+        real = "" if self._silenced(person, room.key, entry.at) else person.real
+        news = notices.Joined(there.name, person.name.text, there.seq, entry.at, account, real)
         others = told_to(there.devices, news)
         if person.absent and not self._speaks(person, room.key, entry.at):
             away = notices.AwaySet(person.name.text, person.absent)
@@ -742,10 +771,10 @@ class Model:
         if account.present:
             for key in tuple(person.rooms):
                 told = joined(told, self._out(person, key))
-            old, absent = person.name.text, person.absent
+            old, absent, real = person.name.text, person.absent, person.real
             told = joined(told, self._comes_to(person, account, device))
             renamed = notices.Renamed(old, person.name.text, own=True)
-            away = self._own_away(person, absent)
+            away = [*self._own_away(person, absent), *self._own_name(person, real)]
             is_more = [self._goes_by(place, person, at) for place in (self.server, *rooms)]
             if any(is_more):
                 for each in account.present:
@@ -780,6 +809,12 @@ class Model:
             return []
         return [notices.AwaySet(person.name.text, person.absent, own=True)]
 
+    def _own_name(self, person: ModelPerson, before: str) -> list[Notice]:
+        """The same of its real name."""
+        if person.real == before:
+            return []
+        return [notices.NameSet(person.name.text, person.real, own=True)]
+
     def _goes_by(self, place: ModelRoom, person: ModelPerson, at: int) -> bool:
         """What holds for somebody who was a guest holds for its account, if that is more."""
         account, is_more = person.account, False
@@ -811,7 +846,7 @@ class Model:
         if account.present:
             first = account.present[0]
             person.name = first.name
-            person.absent = first.absent
+            person.absent, person.real, person.user = first.absent, first.real, first.user
             person.rooms = {key: self.rooms[key].seq for key in first.rooms}
             person.mine = {key: [*numbers] for key, numbers in first.mine.items()}
             for key in person.rooms:
@@ -1302,7 +1337,7 @@ class Model:
     def _resume(self, conn: int, event: events.Resume, at: int) -> Told:
         person = self.of_session(event.session)
         if person is None:
-            anew = events.Connect(event.fresh, event.origin, event.device)
+            anew = events.Connect(event.fresh, event.origin, event.device, event.name, event.user)
             return self._connect(conn, anew, at, event.session)
         told: Told = {}
         if person.away:
@@ -1314,7 +1349,8 @@ class Model:
         person.conn, person.away, person.origin = conn, False, event.origin
         rooms = {key: self.rooms[key] for key in person.rooms}
         states = tuple(self._room_state(person, key) for key in rooms)
-        resumed = notices.Resumed(person.name.text, states, "0", away=person.absent)
+        of_itself = (person.absent, person.real)
+        resumed = notices.Resumed(person.name.text, states, "0", None, *of_itself)
         heard: list[Notice] = [resumed]
         heard += [left for key, left in person.put_out.items() if key in event.seen]
         heard += self._all_own_mutes(person, at)
@@ -1417,6 +1453,8 @@ class Model:
             rooms=tuple(self.rooms[each].name for each in person.rooms if each in asks.rooms),
             lost=all(each.away for each in person.everywhere),
             away=person.absent,
+            name="" if self._only_accounts_talk(person) else person.real,
+            user=person.user,
         )
 
     def _about_room(self, key: str, query: events.Who | events.History | events.Topic) -> Notice:
@@ -1426,6 +1464,7 @@ class Model:
                 owners = tuple(called(who) for who in room.owners)
                 how = room.mode("", ())
                 away = tuple(called(who) for who in room.members if devices(who)[0].absent)
+                asked = [devices(who)[0] for who in room.members] if query.names else []
                 return notices.Members(
                     room=room.name,
                     nicks=room.nicks,
@@ -1441,6 +1480,8 @@ class Model:
                     accounts=tuple(
                         called(who) for who in room.members if isinstance(who, ModelAccount)
                     ),
+                    names={each.name.text: each.real for each in asked if each.real},
+                    users={each.name.text: each.user for each in asked if each.user},
                 )
             case events.History(_, before, limit):
                 kept = [said for said in self.shown(key) if before is None or said.seq < before]

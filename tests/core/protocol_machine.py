@@ -56,6 +56,8 @@ def written(request: Request, *, plain: bool) -> bytes:
             line = f"/who {room}"
         case events.Away(text):
             line = f"/away {text}".rstrip()
+        case events.SetName(name):
+            line = f"/name {name}".rstrip()
         case events.Whois(of):
             line = f"/whois {of}"
         case events.History(_, _, limit):
@@ -266,6 +268,11 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(lot=st.integers(0, 5), text=st.sampled_from(["", "tea time"]), cuts=CUTS)
     def away(self, lot: int, text: str, cuts: list[int]) -> None:
         self.asks(self.anybody(lot), events.Away(text), cuts)
+
+    @precondition(lambda self: self.model.names)
+    @rule(lot=st.integers(0, 5), name=st.sampled_from(["", "Ada Lovelace"]), cuts=CUTS)
+    def set_name(self, lot: int, name: str, cuts: list[int]) -> None:
+        self.asks(self.anybody(lot), events.SetName(name), cuts)
 
     @precondition(lambda self: self.model.names)
     @rule(lot=st.integers(0, 5), room=ROOMS, reason=st.sampled_from(["", "tea time"]), cuts=CUTS)

@@ -93,7 +93,8 @@ class StateMachine(RuleBasedStateMachine):
     def connect(self, place: int, room: events.Join) -> None:
         conn = self.places[place]
         session = f"session-{conn}" if place % 2 else ""
-        self.happens(conn, events.Connect(session, ORIGINS[place]))
+        real = "Ada Lovelace" if place % 3 else ""
+        self.happens(conn, events.Connect(session, ORIGINS[place], "", real, f"u{place % 2}"))
         if session and (conn, session) not in self.sessions:
             self.sessions.append((conn, session))
         self.happens(conn, room)
@@ -170,6 +171,10 @@ class StateMachine(RuleBasedStateMachine):
     def away(self, place: int, text: str) -> None:
         self.happens(self.places[place], events.Away(text))
 
+    @rule(place=PLACES, name=st.sampled_from(["", "Ada", "Ida"]), user=st.sampled_from(["", "a"]))
+    def set_name(self, place: int, name: str, user: str) -> None:
+        self.happens(self.places[place], events.SetName(name, user))
+
     @rule(place=PLACES, room=ROOMS, reason=st.sampled_from(["", "tea time"]))
     def out(self, place: int, room: events.Join, reason: str) -> None:
         self.happens(self.places[place], events.Out(room.room, room.key, reason))
@@ -208,7 +213,7 @@ class StateMachine(RuleBasedStateMachine):
             },
         )
         fresh = f"session-{conn}"
-        self.happens(conn, events.Resume(session, fresh, seen, told, "", ORIGINS[place]))
+        self.happens(conn, events.Resume(session, fresh, seen, told, "", ORIGINS[place], "", "Eve"))
         if person is None:
             self.sessions.append((conn, fresh))
 
@@ -265,7 +270,7 @@ class StateMachine(RuleBasedStateMachine):
     @rule(place=PLACES, device=DEVICES)
     def come_by_a_device(self, place: int, device: str) -> None:
         conn = self.sits_down(place)
-        self.happens(conn, events.Connect(f"session-{conn}", ORIGINS[place], device))
+        self.happens(conn, events.Connect(f"session-{conn}", ORIGINS[place], device, "Zoe", "z"))
         self.sessions.append((conn, f"session-{conn}"))
 
     # ── Moderation: by whoever moderates some room, as a rule ───────────────────────────────────

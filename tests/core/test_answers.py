@@ -111,6 +111,8 @@ def reconnected(requests: Requests, *notices: Notice) -> tuple[list[Heard], list
         (events.Watch(("bob",)), notices.Presence(("bob",))),
         (events.Away("tea time"), notices.AwaySet("ada", "tea time", own=True)),
         (events.Away(), notices.AwaySet("ada", own=True)),
+        (events.SetName("Ada"), notices.NameSet("ada", "Ada", own=True)),
+        (events.SetName(), notices.NameSet("ada", own=True)),
         (events.Whois("bob"), Rejected("no-such-nick", "", "whois")),
         (events.History("lobby"), notices.HistoryPage("lobby", ())),
         (events.Ping("7"), notices.Ponged("7")),

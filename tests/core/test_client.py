@@ -197,6 +197,10 @@ def test_a_ping_is_answered_with_its_id() -> None:
             notices.Welcome("ada", "0", motd=("ok", "a b")),
         ),
         (
+            notices.Members("den", ("ada",), names={"a\x9bda": "A\x1b"}, users={"ada": "a"}),
+            notices.Members("den", ("ada",), names={"ada": "A"}, users={"ada": "a"}),
+        ),
+        (
             notices.RoomList((notices.RoomInfo("\x9b", 1), notices.RoomInfo("den", 1))),
             notices.RoomList((notices.RoomInfo("", 1), notices.RoomInfo("den", 1))),
         ),

@@ -38,6 +38,8 @@ TYPED: list[tuple[str, Request | None]] = [
     ("/whois Ada ", events.Whois("Ada")),
     ("/away  tea time ", events.Away("tea time")),
     ("/away", events.Away()),
+    ("/name  Ada Lovelace ", events.SetName("Ada Lovelace")),
+    ("/name", events.SetName()),
     ("/out", events.Out("")),
     ("/leave tea", events.Out("tea")),
     ("/part tea", events.Out("tea")),

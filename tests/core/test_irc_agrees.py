@@ -47,6 +47,7 @@ ACTIONS: st.SearchStrategy[Request] = st.one_of(
     st.builds(events.Lift, st.just("hall"), WHO, st.just("ban")),
     st.builds(events.Role, st.just("hall"), WHO, st.sampled_from(["member", "moderator", "owner"])),
     st.builds(events.Away, NASTY_TEXT),
+    st.builds(events.SetName, NASTY_TEXT),
     st.builds(events.Quit, NASTY_TEXT),
 )
 
@@ -85,6 +86,8 @@ def _of_json(notice: Notice) -> list[Fact]:
             return [("away", nick, _bare(text))]
         case notices.AccountSet(nick, account):
             return [("account", nick, account)]
+        case notices.NameSet(nick, name):
+            return [("setname", nick, _bare(name or nick))]
         case _:
             return []
 
@@ -119,6 +122,8 @@ def _of_irc(read: Line) -> Fact | None:
             return "account", nick, account
         case "AWAY", params:
             return "away", nick, _bare("".join(params))
+        case "SETNAME", (name,):
+            return "setname", nick, _bare(name)
         case _:
             return None
 

@@ -229,7 +229,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         (
             "WHO bob!*@*",
             [
-                ":tcpchat 352 ada * ~u tcpchat * bob H :0 bob",
+                ":tcpchat 352 ada * ~bob tcpchat * bob H :0 bob",
                 ":tcpchat 315 ada bob!*@* :End of WHO",
             ],
         ),
@@ -251,7 +251,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         (
             "WHOIS tcpchat bob",
             [
-                ":tcpchat 311 ada bob ~u tcpchat * :bob",
+                ":tcpchat 311 ada bob ~bob tcpchat * :bob",
                 ":tcpchat 319 ada bob :#hall",
                 ":tcpchat 312 ada bob tcpchat :all of its servers are one",
                 ":tcpchat 318 ada bob :End of WHOIS",
@@ -328,7 +328,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
         ("MODE bob", [":tcpchat 502 ada :the modes of others are theirs"]),
         (
             "USERHOST Bob ada",
-            [":tcpchat 302 ada :bob=+~u@tcpchat", ":tcpchat 302 ada :ada=+~u@tcpchat"],
+            [":tcpchat 302 ada :bob=+~bob@tcpchat", ":tcpchat 302 ada :ada=+~ada@tcpchat"],
         ),
         ("USERHOST zed", [":tcpchat 302 ada :"]),
         ("NICK ada", []),
@@ -452,7 +452,7 @@ def test_a_mask_shows_nobody_with_whom_one_shares_no_room() -> None:
 def test_who_is_away_is_not_at_its_host() -> None:
     memory = talking()
     memory.say(2, "AWAY :at tea")
-    assert memory.say(1, "USERHOST bob") == [":tcpchat 302 ada :bob=-~u@tcpchat"]
+    assert memory.say(1, "USERHOST bob") == [":tcpchat 302 ada :bob=-~bob@tcpchat"]
 
 
 def test_answers_name_the_nick_that_one_has_by_then() -> None:

@@ -86,6 +86,7 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.AccountSet("bob", "bob"), []),
     (notices.AwaySet("ada", "tea", own=True), [":tcpchat 306 ada :You are away"]),
     (notices.AwaySet("ada", own=True), [":tcpchat 305 ada :You are back"]),
+    (notices.NameSet("bob", "Bob"), []),
     (notices.Renamed("ada", "ada", own=True), []),
     (notices.Renamed("bob", "rob"), [f":{BOB} NICK rob"]),
     (notices.Renamed("ada", "countess", own=True), [f":{ADA} NICK countess"]),
@@ -397,6 +398,8 @@ def test_an_extended_join_says_the_account_and_the_name() -> None:
     assert _lines(flavour.encode(notices.Joined("lobby", "bob", 7, AT))) == [
         f":{BOB} JOIN #lobby * :bob"
     ]
+    joined = notices.Joined("lobby", "bob", 7, AT, "bob", "Bob Builder")
+    assert _lines(flavour.encode(joined)) == [f":{BOB} JOIN #lobby bob :Bob Builder"]
 
 
 def test_who_wants_it_is_told_who_is_away() -> None:
@@ -408,6 +411,12 @@ def test_who_wants_it_is_told_who_is_away() -> None:
 def test_who_wants_it_is_told_whose_account_somebody_is() -> None:
     signed_in = notices.AccountSet("bob", "bob")
     assert _lines(Irc(account_notify=True).encode(signed_in)) == [f":{BOB} ACCOUNT bob"]
+
+
+def test_who_wants_it_is_told_real_names() -> None:
+    flavour = Irc(setname=True)
+    assert _lines(flavour.encode(notices.NameSet("bob", "Bob"))) == [f":{BOB} SETNAME :Bob"]
+    assert _lines(flavour.encode(notices.NameSet("bob"))) == [f":{BOB} SETNAME :bob"]
 
 
 def test_flavours_that_are_the_same_share_a_lane() -> None:
@@ -655,7 +664,10 @@ def test_what_one_tells_somebody_is_echoed_to_who_wants_it(
 EPOCHS = st.sampled_from(["", "1f", "a;b c"])
 FLAVOURS = st.builds(Irc, st.integers(0, 2), st.booleans(), EPOCHS, st.booleans())
 OPTIONS = st.builds(
-    Options, *[st.booleans()] * (len(Options._fields) - 1), account=NICKS | st.just("")
+    Options,
+    *[st.booleans()] * (len(Options._fields) - 2),
+    account=NICKS | st.just(""),
+    name=NASTY_TEXT,
 )
 HOWS = st.builds(
     How,

@@ -129,7 +129,9 @@ ADA = ":ada!~u@tcpchat"
         ),
         (
             "USERHOST bob fay",
-            batched("7", ":tcpchat 302 ada :bob=+~u@tcpchat", ":tcpchat 302 ada :fay=+~u@tcpchat"),
+            batched(
+                "7", ":tcpchat 302 ada :bob=+~bob@tcpchat", ":tcpchat 302 ada :fay=+~u@tcpchat"
+            ),
         ),
     ],
 )

@@ -423,7 +423,8 @@ def test_who_was_banned_comes_again_and_is_told_why_it_cannot() -> None:
 OFFER = (
     ":tcpchat CAP * LS :account-notify away-notify batch cap-notify draft/chathistory"
     " draft/read-marker echo-message extended-join labeled-response message-tags multi-prefix"
-    " no-implicit-names sasl server-time standard-replies userhost-in-names"
+    " no-implicit-names sasl server-time setname standard-replies"
+    " userhost-in-names"
 )
 OFFER_302 = OFFER.replace(" sasl ", " sasl=PLAIN ")
 
@@ -452,8 +453,8 @@ OFFER_302 = OFFER.replace(" sasl ", " sasl=PLAIN ")
             ],
         ),
         (
-            ["CAP REQ :server-time setname", "CAP LIST"],
-            [":tcpchat CAP * NAK :server-time setname", ":tcpchat CAP * LIST :"],
+            ["CAP REQ :server-time tls", "CAP LIST"],
+            [":tcpchat CAP * NAK :server-time tls", ":tcpchat CAP * LIST :"],
         ),
         (["CAP REQ"], [":tcpchat CAP * ACK :"]),
     ],

@@ -300,7 +300,7 @@ def test_whose_account_it_is_that_comes_in_is_told_to_who_has_asked_for_it() -> 
     memory.say(1, "JOIN #hall")
     memory.register(2, "cleo", "extended-join")
     memory.sign_in(2, "", "ada", TOKEN)
-    joined = ":ada!~u@tcpchat JOIN #hall ada :ada"
+    joined = ":ada!~u@tcpchat JOIN #hall ada :cleo"
     assert memory.say(2, "JOIN #hall")[0] == joined
     memory.register(3, "dora")
     memory.say(3, "JOIN #hall")

@@ -252,6 +252,11 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.AccountSet("bob", "bob"), ["* bob has an account"]),
     (notices.AwaySet("bob", "tea time", own=True), ["* You are away (tea time)"]),
     (notices.AwaySet("bob", own=True), ["* You are back"]),
+    (notices.NameSet("bob", "Bob Builder"), ["* bob tells a real name: Bob Builder"]),
+    (notices.NameSet("bob"), ["* bob tells no real name"]),
+    (notices.NameSet("bob", "Bob", own=True), ["* You tell a real name: Bob"]),
+    (notices.NameSet("bob", own=True), ["* You tell no real name"]),
+    (notices.PersonInfo("bob", name="Bob", user="b"), ["* bob is a guest. Real name: Bob"]),
     (notices.Sent(0, "1", None, "bob", away="tea time"), ["* bob is away (tea time)"]),
     (
         notices.Members("lobby", ("ada", "bob"), ("ada",), away=("bob",), kept=True),

@@ -77,6 +77,8 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert ada.who("lobby").nicks == ("ada", "bob")
     assert ada.whois("bob") == notices.PersonInfo("bob", rooms=("lobby",))
     assert bob.set_away("tea time") == notices.AwaySet("bob", "tea time", own=True)
+    assert bob.set_name("Bob Builder") == notices.NameSet("bob", "Bob Builder", own=True)
+    assert ada.whois("bob").name == "Bob Builder"
     assert ada.tell("bob", "psst").away == ada.whois("bob").away == "tea time"
     said = [(each.text, each.emote, each.notice) for each in ada.history("lobby").messages]
     assert said == [

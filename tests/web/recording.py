@@ -269,6 +269,7 @@ class Lots:
             lambda: events.Whois(self.nick()),
             lambda: events.Watch((self.nick(),), draw(("start", "stop", "look"))),
             lambda: events.Away(draw(("", "tea time"))),
+            lambda: events.SetName(draw(("", "Ada Lovelace"))),
             lambda: events.History(self.room(), draw((None, 3)), draw((20, 50))),
             lambda: events.Search("tea", draw(("", self.room())), "", draw((0, 7))),
             lambda: events.Kick(self.room(), self.nick(), server=draw((True, False))),
@@ -357,10 +358,11 @@ class Lots:
             lambda: notices.Pinged(draw((None, "7"))),
             lambda: notices.Ponged(draw((None, "7"))),
             lambda: notices.RoomList((notices.RoomInfo(room, 2, "x\x9by"),)),
-            lambda: notices.Members(room, (nick,)),
+            lambda: notices.Members(room, (nick,), names=draw(({}, {nick: "x\x9by"}))),
             lambda: notices.PersonInfo(nick, draw(("", nick)), rooms=(room, "x\x9by")),
             lambda: notices.AwaySet(nick, draw(("", "x\x9by")), own=draw((False, True))),
             lambda: notices.Presence((nick,), (), draw((False, True))),
+            lambda: notices.NameSet(nick, draw(("", "x\x9by")), own=draw((False, True))),
             lambda: notices.HistoryPage(room, (self.said([]),), draw((False, True))),
             lambda: notices.SearchResults(()),
             lambda: notices.HelpText(("a\nb",)),
@@ -521,12 +523,17 @@ def _odd_sessions() -> list[dict[str, Any]]:
     kick.hear(notices.Welcome("ada", "0", token="secret"))
     kick.ask(events.Kick("", "bob", server=True))
     kick.ask(events.Away("tea time"))
+    kick.ask(events.SetName("Ada Lovelace"))
     kick.hear(
         notices.Left("den", "eve", by="ada", at=1),  # on another device
         notices.Expelled("bob", "ada", 1),
         notices.AwaySet("bob", "tea time"),
         notices.AwaySet("ada", own=True),  # on another device, too
         notices.AwaySet("ada", "tea time", own=True),
+        notices.NameSet("bob", "Bob"),
+        notices.NameSet("ada", own=True),  # on another device, too
+        notices.NameSet("ada", "Ada Lovelace", own=True),
+        notices.Members("hall", ("__proto__",), names={"__proto__": "x\x9by"}, users={"a\nb": "c"}),
     )
     sessions.append(kick.session())
     return [*sessions, *(_lost_session(is_told=is_told) for is_told in (True, False))]
@@ -583,7 +590,7 @@ def _reconnects() -> list[dict[str, Any]]:
 
 _TYPED: Final = (
     "", "  ", "hello", " /x", "//help", "/", "/join lobby", "/JOIN #lobby", "/join", "/join a b",
-    "/nick ada ", "/out", "/out den", "/part a  b c ", "/away", "/away  x y", "/quit tea time", "/exit", "/rooms", "/list x",
+    "/nick ada ", "/out", "/out den", "/part a  b c ", "/away", "/away  x y", "/name", "/name  x y", "/quit tea time", "/exit", "/rooms", "/list x",
     "/who", "/names den", "/msg ada psst  psst", "/msg ada", "/msg  ada", "/tell ada  x ", "/me waves",
     "/me", "/topic", "/topic tea at four", "/history", "/history 50", "/history 0", "/history x",
     "/history 1_0", "/history 1234567", "/search tea", "/search", "/search tea from ada since 2026-01-31",
@@ -654,7 +661,12 @@ _TOLD: Final[tuple[Notice, ...]] = (
     notices.AwaySet("ada"),
     notices.AwaySet("ada", "tea time", own=True),
     notices.AwaySet("ada", own=True),
+    notices.NameSet("ada", "Ada Lovelace"),
+    notices.NameSet("ada"),
+    notices.NameSet("ada", "Ada Lovelace", own=True),
+    notices.NameSet("ada", own=True),
     notices.PersonInfo("ada", away="tea time"),
+    notices.PersonInfo("ada", away="tea time", name="Ada Lovelace", user="ada"),
     notices.Members("lobby", ("ada", "bob"), away=("bob",)),
     notices.PersonInfo("ada"),
     notices.PersonInfo("ada", "ada", admin=True, rooms=("lobby", "den"), lost=True),

@@ -71,6 +71,11 @@ MUTANTS = {
         "if (server !== isOfServer) return false;",
         "",
     ),
+    "a real name of another device is thought an answer": (
+        "return notice.own && isOfKind && !request.name === !notice.name;",
+        "return isOfKind;",
+    ),
+    "a real name is shown as it comes": ("[sanitize(key), read(text, \"str\")]", "[key, text]"),
     "to be away on another device is thought an answer": (
         "return notice.own && isOfKind && !request.text === !notice.text;",
         "return isOfKind;",

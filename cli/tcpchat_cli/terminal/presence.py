@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, nick_list, system
-from tcpchat_core.notices import AwaySet, Gone, Joined, Left, Notice, Renamed
+from tcpchat_core.notices import AwaySet, Gone, Joined, Left, NameSet, Notice, Renamed
 
 # Up to so many in a row are told one by one …
 MAX_SINGLY: Final = 3
@@ -13,7 +13,7 @@ MAX_SINGLY: Final = 3
 # … and so many names stand in the one line for all.
 MAX_NAMES: Final = 3
 
-Change: TypeAlias = Joined | Left | Gone | Renamed | AwaySet
+Change: TypeAlias = Joined | Left | Gone | Renamed | AwaySet | NameSet
 
 
 def is_change(notice: Notice) -> bool:
@@ -38,6 +38,8 @@ def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
                 groups.setdefault("away" if why else "back", []).append(nick)
             case Renamed(_, new):
                 groups.setdefault("renamed", []).append(new)
+            case NameSet(nick):
+                groups.setdefault("with another real name", []).append(nick)
     text: Fragments = []
     for what, nicks in groups.items():
         names = nick_list(tuple(nicks), len(nicks), MAX_NAMES)

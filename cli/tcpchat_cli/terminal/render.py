@@ -25,6 +25,7 @@ from tcpchat_core.dialects.plain import (
     device_text,
     former_texts,
     mode_text,
+    name_text,
     person_text,
     presence_texts,
     restrained,
@@ -149,9 +150,8 @@ class Renderer:
             case notices.Renamed(old, new, own):
                 who = ("", "you are") if own else _nick(old)
                 yield system([who, ("", " now " if own else " is now "), _nick(new)])
-            case notices.AwaySet(nick, text, own):
-                who = ("", "you are ") if own else _nick(nick)
-                yield system([who, ("", f"{'' if own else ' is '}{away_text(text)}")])
+            case notices.AwaySet() | notices.NameSet():
+                yield _of_itself(notice)
             case notices.Entered():
                 yield from self._entered(notice)
             case notices.TopicSet():
@@ -350,6 +350,16 @@ def _topic(topic: notices.TopicSet) -> Line:
     if not topic.topic:
         return system([("", f"{room} has no topic")], topic.at)
     return system([("", f"topic of {room}: {topic.topic}"), *who], topic.at)
+
+
+def _of_itself(notice: notices.AwaySet | notices.NameSet) -> Line:
+    """What somebody has said of itself."""
+    match notice:
+        case notices.AwaySet(nick, text, own):
+            mine, its, said = "you are ", " is ", away_text(text)
+        case notices.NameSet(nick, name, own):
+            mine, its, said = "you tell ", " tells ", name_text(name)
+    return system([("", f"{mine}{said}")] if own else [_nick(nick), ("", f"{its}{said}")])
 
 
 def _members(members: notices.Members) -> Iterator[Line]:

@@ -15,6 +15,7 @@ from tcpchat_core.dialects.irc.asked import How
 from tcpchat_core.dialects.irc.masks import is_mask, matches
 from tcpchat_core.dialects.irc.numerics import Code, numeric
 from tcpchat_core.dialects.irc.wire import (
+    NOBODYS_USER,
     SERVER,
     channel,
     line,
@@ -26,8 +27,7 @@ from tcpchat_core.dialects.irc.wire import (
 from tcpchat_core.dialects.plain import told_lines, utc_time
 from tcpchat_core.names import is_same_room
 
-# Whose host is this, in answers that say it. Nobody is told where others come from.
-_USER: Final = "~u"
+# Nobody is told where others come from.
 _NOBODYS_ADDRESS: Final = "0.0.0.0"  # noqa: S104 # nothing is bound to it
 _NO_ACCOUNT: Final = "0"
 
@@ -36,8 +36,8 @@ _ANY_SERVER: Final = "*"
 
 
 class Options(NamedTuple):
-    """What a client has asked for that changes nothing but its own answers, and whose account it
-    has.
+    """What a client has asked for that changes nothing but its own answers, and who it is: its
+    account, and its real name.
     """
 
     multi_prefix: bool = False
@@ -49,6 +49,7 @@ class Options(NamedTuple):
     chathistory: bool = False
     read_marker: bool = False
     account: str = ""
+    name: str = ""
 
 
 class Ranks(NamedTuple):
@@ -127,6 +128,8 @@ def members(nick: str, options: Options, told: notices.Members, how: How) -> byt
                     each,
                     f"{'G' if each in away else 'H'}{ranks.of(each)}",
                     account=each if each in accounts else "",
+                    name=told.names.get(each, ""),
+                    user=told.users.get(each, ""),
                 )
                 for each in told.nicks
             ]
@@ -155,11 +158,19 @@ def rooms(nick: str, options: Options, found: list[notices.Members], how: How) -
         ]
         return b"".join([*rows, end_of_names(nick, how.target)])
     mask, _, _ = how.target.partition("!")
-    away = {nick: nick in each.away for each in found for nick in each.nicks}
+    people = {of: each for each in found for of in each.nicks if matches(mask, of)}
     rows = [
-        _who(nick, how, "*", each, "G" if is_away else "H")
-        for each, is_away in away.items()
-        if matches(mask, each)
+        _who(
+            nick,
+            how,
+            "*",
+            of,
+            "G" if of in told.away else "H",
+            name=told.names.get(of, ""),
+            user=told.users.get(of, ""),
+            account=of if of in told.accounts else "",
+        )
+        for of, told in people.items()
     ]
     return b"".join([*rows, numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")])
 
@@ -168,15 +179,30 @@ def _ranks(options: Options, told: notices.Members) -> Ranks:
     return Ranks(frozenset(told.owners), frozenset(told.moderators), options.multi_prefix)
 
 
-def _who(nick: str, how: How, room: str, of: str, flags: str, *, account: str = "") -> bytes:
+def _user(user: str) -> str:
+    """A user name, as of one who is not asked for it by the server (RFC 1413)."""
+    return f"~{user}" if user else NOBODYS_USER
+
+
+def _who(
+    nick: str,
+    how: How,
+    room: str,
+    of: str,
+    flags: str,
+    *,
+    name: str,
+    user: str,
+    account: str = "",
+) -> bytes:
     """One row of a WHO; of an extended one, the fields that were asked for in their own order."""
     if not how.fields:
-        words = (room, _USER, SERVER, _ANY_SERVER, of, flags)
-        return numeric(Code.WHOREPLY, nick, *words, text=f"0 {of}")
+        words = (room, _user(user), SERVER, _ANY_SERVER, of, flags)
+        return numeric(Code.WHOREPLY, nick, *words, text=f"0 {name or of}")
     values = {
         "t": how.token or "0",
         "c": room,
-        "u": _USER,
+        "u": _user(user),
         "i": _NOBODYS_ADDRESS,
         "h": SERVER,
         "s": _ANY_SERVER,
@@ -188,7 +214,7 @@ def _who(nick: str, how: How, room: str, of: str, flags: str, *, account: str = 
         "o": "n/a",
     }
     row = [value for field, value in values.items() if field in how.fields]
-    return numeric(Code.WHOSPCRPL, nick, *row, text=of if "r" in how.fields else None)
+    return numeric(Code.WHOSPCRPL, nick, *row, text=name or of if "r" in how.fields else None)
 
 
 def room_list(nick: str, told: notices.RoomList, how: How) -> bytes:
@@ -270,17 +296,17 @@ def topic(nick: str, room: str, text: str, by: str, at: int) -> bytes:
 
 def person_info(nick: str, told: notices.PersonInfo, how: How) -> bytes:
     """Who somebody is, as WHOIS is answered, or WHO or USERHOST about somebody."""
-    of = told.nick
+    of, name, user = told.nick, told.name, told.user
     if how.command == "USERHOST":
         here = "-" if told.away else "+"
-        return numeric(Code.USERHOST, nick, text=f"{of}={here}{_USER}@{SERVER}")
+        return numeric(Code.USERHOST, nick, text=f"{of}={here}{_user(user)}@{SERVER}")
     if how.command == "WHO":
         flags = f"{'G' if told.away else 'H'}{'*' if told.admin else ''}"
-        row = _who(nick, how, "*", of, flags, account=told.account)
+        row = _who(nick, how, "*", of, flags, name=name, user=user, account=told.account)
         return row + numeric(Code.ENDOFWHO, nick, how.target, text="End of WHO")
     rooms = [channel(room) for room in told.rooms]
     rows = [
-        numeric(Code.WHOISUSER, nick, of, _USER, SERVER, "*", text=of),
+        numeric(Code.WHOISUSER, nick, of, _user(user), SERVER, "*", text=name or of),
         *listed(SERVER, Code.WHOISCHANNELS, nick, of, entries=rooms),
         numeric(Code.WHOISSERVER, nick, of, SERVER, text="all of its servers are one"),
     ]
@@ -300,7 +326,7 @@ def former_people(nick: str, told: notices.FormerPeople, how: How) -> bytes:
     rows: list[bytes] = []
     for each in told.people:
         of, until = each.nick, f"{utc_time(each.at)} UTC"
-        rows.append(numeric(Code.WHOWASUSER, nick, of, _USER, SERVER, "*", text=of))
+        rows.append(numeric(Code.WHOWASUSER, nick, of, NOBODYS_USER, SERVER, "*", text=of))
         rows.append(numeric(Code.WHOISSERVER, nick, of, SERVER, text=until))
         if each.account:
             text = "was logged in as"

@@ -33,6 +33,7 @@ OFFERED: Final = (
     "no-implicit-names",
     "sasl",
     "server-time",
+    "setname",
     "standard-replies",
     "userhost-in-names",
 )
@@ -55,8 +56,9 @@ def _flavour(
     away_notify: bool,
     account_notify: bool,
     account_tag: bool,
+    setname: bool,
 ) -> Irc:
-    return Irc(tags, extended_join, epoch, away_notify, account_notify, account_tag)
+    return Irc(tags, extended_join, epoch, away_notify, account_notify, account_tag, setname)
 
 
 class Capabilities:
@@ -130,6 +132,7 @@ class Capabilities:
             away_notify="away-notify" in self._enabled,
             account_notify="account-notify" in self._enabled,
             account_tag="account-tag" in self._enabled,
+            setname="setname" in self._enabled,
         )
 
 

@@ -28,12 +28,13 @@ from tcpchat_core.dialects.irc.numerics import (
     isupport,
     motd,
     numeric,
+    refusal,
 )
 from tcpchat_core.dialects.irc.parse import NO_TIME, time_of
 from tcpchat_core.dialects.irc.wire import SERVER, opening
 from tcpchat_core.events import MAX_WATCHED, Request
 from tcpchat_core.names import is_same_nick, is_tag_name
-from tcpchat_core.notices import Welcome
+from tcpchat_core.notices import Rejected, Welcome
 from tcpchat_core.version import VERSION
 
 # What a text looks like is not said here: bold, italic, underlined, struck, monospaced, reversed,
@@ -55,10 +56,11 @@ _WHOX: Final = re.compile(r"[^%]*%([A-Za-z]*)(?:,([0-9]{1,3}))?")
 class Client:
     """Who says it."""
 
-    __slots__ = ("account", "nick", "rooms", "takes_batches", "welcome")
+    __slots__ = ("account", "name", "nick", "rooms", "takes_batches", "welcome")
 
     def __init__(self) -> None:
         self.account = ""  # whose it is; "" for a guest
+        self.name = ""  # its real name
         self.nick = ""
         self.rooms: dict[str, None] = {}  # that it is in, by name
         self.takes_batches = False
@@ -186,15 +188,20 @@ def _who(client: Client, params: list[str]) -> list[Item]:
     target = params[0] if params else "*"
     extended = _WHOX.fullmatch(params[1]) if len(params) > 1 else None
     fields, token = extended.groups("") if extended else ("", "")
-    how = How("WHO", target, fields, token)
+    how, names = How("WHO", target, fields, token), not fields or not _OF_NAMES.isdisjoint(fields)
     if not is_mask(_nick_of(target)):
-        query = events.Who(target) if _is_room(target) else events.Whois(_nick_of(target))
-        return [Asked(query, how)]
+        if _is_room(target):
+            return [Asked(events.Who(target, names=names), how)]
+        return [Asked(events.Whois(_nick_of(target)), how)]
     # A mask shows people, and of those the ones that may be seen: who is in a room of the client's.
     rooms = list(client.rooms) if params and not _is_room(target) else []
     how = how._replace(gathering=Gathering(len(rooms)))
     end = client.reply(Code.ENDOFWHO, target, text="End of WHO")
-    return [Asked(events.Who(room), how) for room in rooms] or [end]
+    return [Asked(events.Who(room, names=names), how) for room in rooms] or [end]
+
+
+# The fields of an extended WHO that tell how somebody is called beside its nick.
+_OF_NAMES: Final = frozenset("ru")
 
 
 def _whois(_client: Client, params: list[str]) -> list[Item]:
@@ -451,6 +458,14 @@ def _away(_client: Client, params: list[str]) -> list[Item]:
     return [events.Away(without_formatting(" ".join(params[:1])).strip())]
 
 
+def _set_name(client: Client, params: list[str]) -> list[Item]:
+    name = without_formatting(params[0]).strip() if params else ""
+    if not name:
+        none = Rejected("empty-text", "a real name has at least one character", "setname")
+        return [Reply(refusal(client.nick, none, None))]
+    return [events.SetName(name)]
+
+
 def _registered(client: Client, _params: list[str]) -> list[Item]:
     return [client.reply(Code.ALREADYREGISTERED, text="you are registered")]
 
@@ -561,6 +576,7 @@ COMMANDS: Final = {
     "PONG": Command(_nothing),
     "PRIVMSG": Command(_privmsg),
     "QUIT": Command(_quit),
+    "SETNAME": Command(_set_name),
     "TAGMSG": Command(_tagmsg, 1),
     "TIME": Command(_time),
     "TOPIC": Command(_topic, 1),

@@ -82,6 +82,7 @@ class Irc(Flavour, frozen=True):
     away_notify: bool = False
     account_notify: bool = False
     account_tag: bool = False
+    setname: bool = False
 
     acknowledges = False
 
@@ -177,6 +178,8 @@ def encode_answer(
         case notices.AccountSet(of, account):
             told = line(person(of), "ACCOUNT", account)
             return told if flavour.account_notify else b""
+        case notices.NameSet(of, name):
+            return line(person(of), "SETNAME", text=name or of) if flavour.setname else b""
         case notices.Claimed(account) if isinstance(request, How):  # which is an AUTHENTICATE
             return _signed_in(nick, account)
         case notices.Announced(text):
@@ -337,20 +340,19 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
 # ── Coming and going ─────────────────────────────────────────────────────────────────────────
 
 
-def _join(flavour: Irc, nick: str, room: str, at: int, account: str) -> bytes:
+def _join(flavour: Irc, nick: str, room: str, at: int, *, account: str, name: str) -> bytes:
     tags = _line_tags(flavour, at, account)
     if flavour.extended_join:
-        return line(
-            person(nick), "JOIN", channel(room), account or _NO_ACCOUNT, text=nick, tags=tags
-        )
+        words = (channel(room), account or _NO_ACCOUNT)
+        return line(person(nick), "JOIN", *words, text=name or nick, tags=tags)
     return line(person(nick), "JOIN", channel(room), tags=tags)
 
 
 def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered) -> bytes:
     if entered.again:
         return b""  # IRC knows no room that is the current one
-    room = channel(entered.room)
-    lines = [_join(flavour, nick, entered.room, entered.at, options.account)]
+    room, account, name = channel(entered.room), options.account, options.name
+    lines = [_join(flavour, nick, entered.room, entered.at, account=account, name=name)]
     if entered.topic:
         by, at = entered.topic_nick, entered.topic_at
         lines.append(answers.topic(nick, room, entered.topic, by, at))
@@ -375,8 +377,8 @@ _CameOrWent = notices.Joined | notices.Left | notices.Gone | notices.Renamed
 
 def _came_or_went(flavour: Irc, notice: _CameOrWent) -> bytes:
     match notice:
-        case notices.Joined(room, nick, _, at, account):
-            return _join(flavour, nick, room, at, account)
+        case notices.Joined(room, nick, _, at, account, name):
+            return _join(flavour, nick, room, at, account=account, name=name)
         case notices.Renamed(old, new):  # nothing is told of who asked for the nick it has
             return line(person(old), "NICK", new) if old != new else b""
         case notices.Gone(nick, reason):

@@ -211,6 +211,7 @@ def _limit_tokens(limits: Limits) -> tuple[str, ...]:
     return (
         f"CHANLIMIT=#:{limits.rooms_per_person}",
         f"CHANNELLEN={limits.room_chars + len('#')}",
+        f"NAMELEN={limits.name_chars}",
         f"NICKLEN={limits.nick_chars}",
         f"TOPICLEN={limits.topic_chars}",
     )
@@ -359,6 +360,12 @@ _BANS_ARE_NOT_SHOWN: Final = ("no-right", "restrictions")
 # Answers that tell nothing but whom there is.
 _ONLY_OF_THOSE_THERE: Final = {"ISON": Code.ISON, "USERHOST": Code.USERHOST}
 
+# What is wrong with a real name; else it may not be changed now (IRCv3 setname).
+_OF_REAL_NAMES: Final = {
+    "empty-text": "invalid-realname",
+    "too-long": "invalid-realname",
+}
+
 # Numbers that do not say what is wrong.
 _VAGUE: Final = (Code.UNKNOWNERROR, Code.TRYAGAIN)
 
@@ -382,6 +389,9 @@ def refusal(
         return numeric(Code.SASLFAIL, nick, text=rejected.text)
     if command in _ONLY_OF_THOSE_THERE:
         return numeric(_ONLY_OF_THOSE_THERE[command], nick, text="")
+    if command == "SETNAME":  # of which they know two, by a word
+        why = _OF_REAL_NAMES.get(rejected.reason, "cannot-change-realname")
+        return fail(command, why, text=rejected.text)
     if ends := _ENDS.get(command):
         end = numeric(ends[0], nick, about["target"], text=ends[1])
     if (rejected.reason, command) in _EMPTY:

@@ -179,7 +179,9 @@ class IrcReader(LineReader):
 
     @property
     def _options(self) -> Options:
-        return self._registration.capabilities.options._replace(account=self._client.account)
+        client = self._client
+        options = self._registration.capabilities.options
+        return options._replace(account=client.account, name=client.name)
 
     def _written(self, nick: str, notice: Notice, request: object) -> bytes:
         self._note(notice)
@@ -209,6 +211,8 @@ class IrcReader(LineReader):
                 self.flavour = self._registration.capabilities.flavour(notice.epoch)
             case notices.Claimed(account):
                 client.account = account
+            case notices.NameSet(name=name, own=True):
+                client.name = name
             case notices.Renamed(new=new, own=True) if client.nick:
                 client.nick = new
             case notices.Entered(room):

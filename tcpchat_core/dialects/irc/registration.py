@@ -12,7 +12,7 @@ Rules:
    device. Who is refused for it is sent away.
 4. AUTHENTICATE is answered before all is said, and so who says it is in the chat before it is
    welcome. Who is refused for it may try again, or go on as a guest. Whose account it is has the
-   nick of that.
+   nick of that. What USER says of it comes behind, then, and it is not welcomed before.
 
 What is heard in which stage is the table `_HEARD`.
 """
@@ -26,13 +26,21 @@ from typing import Final, TypeAlias
 from tcpchat_core import notices
 from tcpchat_core.dialects import Asked, Hangup, Item, Reply, Wait
 from tcpchat_core.dialects.irc.capabilities import Capabilities
-from tcpchat_core.dialects.irc.commands import Client
+from tcpchat_core.dialects.irc.commands import Client, without_formatting
 from tcpchat_core.dialects.irc.numerics import Code, numeric, refusal, welcome
 from tcpchat_core.dialects.irc.sasl import AUTHENTICATE, Exchange, is_token, login
 from tcpchat_core.dialects.irc.wire import SERVER, line
 from tcpchat_core.events import Login, Nick, Open
-from tcpchat_core.names import MAX_NICK_CHARS, Name, nick_name
+from tcpchat_core.names import (
+    MAX_NICK_CHARS,
+    MAX_REAL_NAME_CHARS,
+    MAX_USER_CHARS,
+    NO_USER_LETTER,
+    Name,
+    nick_name,
+)
 from tcpchat_core.notices import Claimed, Notice, Rejected, Welcome, password_is_needed
+from tcpchat_core.sanitize import sanitize
 
 # Why a nick is awaited that is not somebody's.
 _TAKEN: Final = ("nick-in-use", "nick-owned")
@@ -67,9 +75,12 @@ class Registration:
         "_has_opened",
         "_has_user",
         "_held",
+        "_is_called",
         "_is_in",
+        "_name",
         "_nick",
         "_password",
+        "_user",
         "capabilities",
         "needs_password",
         "stage",
@@ -89,8 +100,11 @@ class Registration:
         self.why_refused = "you were not let in"
         self._nick = ""  # as it was typed last
         self._has_user = False
+        self._name = self._user = ""  # its real name and its user name, as they can be
+        self._is_called = False  # the chat was told them
         self._password = ""
-        self._awaited = ""  # which request decides: "nick", "login" or, where it is in as it is, ""
+        # Which request decides: "nick", "login", "setname" or, where it is in as it is, "".
+        self._awaited = ""
         self._held: list[bytes] = []  # what it is told behind its welcome
 
     @property
@@ -123,9 +137,13 @@ class Registration:
         self._nick = params[0]
         return self._go_on()
 
-    def hear_user(self, _params: list[str]) -> list[Item]:
-        """Nothing of it is shown to anybody; but it is said when all is said."""
+    def hear_user(self, params: list[str]) -> list[Item]:
+        """Its user name, and its real name, which some set to nothing."""
+        if not params[3]:
+            text = "USER needs a real name, as its last word"
+            return [self._client.reply(Code.NEEDMOREPARAMS, "USER", text=text)]
         self._has_user = True
+        self._user, self._name = possible_user(params[0]), possible_name(params[3])
         return self._go_on()
 
     def hear_cap(self, params: list[str]) -> list[Item]:
@@ -170,8 +188,10 @@ class Registration:
         items: list[Item] = []
         if self._exchange.is_begun:
             items.append(self._exchange.abort(self._client.nick))
-        items += self._open()
-        self._awaited = ""
+        opening = self._open()
+        items += opening
+        is_named = bool(self._is_in and opening and (self._name or self._user))
+        self._awaited = "setname" if is_named else ""
         if not self._client.account:  # which has its own nick
             if is_first and not self.needs_password and (asked := _login(self._password)):
                 self._awaited = "login"
@@ -189,12 +209,16 @@ class Registration:
         return bool(self._nick) and self._has_user and not self.capabilities.is_negotiating
 
     def _open(self) -> list[Item]:
-        """Ask to be let in, once."""
-        if self._has_opened:
+        """Ask to be let in, and say how it is called: by the same, or where it had to be in before
+        that was known by another.
+        """
+        if self._has_opened and self._is_called == self._has_user:
             return []
-        self._has_opened = True
+        if not self._is_in:
+            self._client.name = self._name
+        self._has_opened, self._is_called = True, self._has_user
         password = self._password.encode() if self.needs_password else b""
-        return [Open(password, is_only_try=True)]
+        return [Open(password, is_only_try=True, name=self._name, user=self._user)]
 
     # ── What the client is told ──────────────────────────────────────────────────────────────
 
@@ -212,6 +236,8 @@ class Registration:
         if not (self.is_asked or is_behind):
             return written
         match notice:
+            case notices.NameSet(own=True) | Rejected(request="setname"):
+                return self._named(nick, notice, written)
             case Claimed() | Rejected() if self.stage is Stage.SIGNING_IN and self._is_in:
                 return self._signed_in(notice, written)
             case Rejected(request="nick", reason=reason) if self._awaited == "nick":
@@ -233,6 +259,16 @@ class Registration:
                 self._held.append(written)
                 return b""
 
+    def _named(self, nick: str, notice: notices.NameSet | Rejected, written: bytes) -> bytes:
+        """Of its real name; that which it has said itself is no news."""
+        is_other = False
+        if isinstance(notice, notices.NameSet):
+            self._called = nick = notice.nick  # its own lines name nobody yet
+            is_other = notice.name != self._name  # its account is called otherwise
+        if is_other or isinstance(notice, Rejected):
+            self._held.append(written)
+        return b"" if is_other or self._awaited != "setname" else self._register(nick)
+
     def _signed_in(self, notice: Claimed | Rejected, written: bytes) -> bytes:
         self.stage = self._back_to
         if isinstance(notice, Rejected):  # it is not called what the chat calls it
@@ -251,6 +287,16 @@ class Registration:
         self._nick = self._password = ""
         held, self._held = self._held, []
         return b"".join([welcome(nick, self._client.welcome), *held])
+
+
+def possible_user(typed: str) -> str:
+    """What there is of letters that a user name can have in what was typed; it may be nothing."""
+    return NO_USER_LETTER.sub("", typed)[:MAX_USER_CHARS]
+
+
+def possible_name(typed: str) -> str:
+    """What was typed as somebody's real name, as much as can be of it; it may be nothing."""
+    return sanitize(without_formatting(typed)).strip()[:MAX_REAL_NAME_CHARS].rstrip()
 
 
 def possible_nick(typed: str) -> str:

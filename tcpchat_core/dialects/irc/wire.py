@@ -25,6 +25,10 @@ from tcpchat_core.sanitize import sanitize
 # What the server calls itself, and all hosts: where people come from is nobody's business.
 SERVER: Final = "tcpchat"
 
+# Whose user name stands in front of what somebody does. It is everybody's, so that the line depends
+# on nothing but the nick; who is asked about has another, if it has said one.
+NOBODYS_USER: Final = "~u"
+
 MAX_LINE_BYTES: Final = 512
 _END_BYTES: Final = 2
 
@@ -60,7 +64,7 @@ def _word(text: str) -> str:
 @lru_cache(maxsize=_CACHE_NAMES)
 def person(nick: str) -> str:
     """Whose doing a line tells, as its source names them. "" is the server."""
-    return f"{word(nick)}!~u@{SERVER}" if nick else SERVER
+    return f"{word(nick)}!{NOBODYS_USER}@{SERVER}" if nick else SERVER
 
 
 def channel(room: str) -> str:
