@@ -140,13 +140,20 @@ def test_the_words_of_a_bot_are_marked_and_who_is_away_is_told(
         expect(pia.locator(".row.notice .text")).to_have_text("it rains")
         ada.ask(type="away", text="tea time")
         expect(pia.locator(".row.presence").last).to_contain_text("ada is away (tea time)")
+        ada.ask(type="setname", name="Ada Lovelace")
+        told = "ada tells a real name: Ada Lovelace"
+        expect(pia.locator(".row.presence").last).to_contain_text(told)
         say(pia, "/msg ada psst")
         expect(pia.locator(".row.note").last).to_contain_text("ada is away (tea time)")
         say(pia, "/away gone")
         expect(pia.locator(".row.note").last).to_contain_text("you are away (gone)")
         assert ada.wait(type="away", nick="pia")["text"] == "gone"
+        say(pia, "/name Pia P.")
+        expect(pia.locator(".row.note").last).to_contain_text("you tell a real name: Pia P.")
+        assert ada.wait(type="setname", nick="pia")["name"] == "Pia P."
         say(pia, "/whois ada")
-        expect(pia.locator(".row.note").last).to_contain_text("ada is a guest; is in lobby")
+        whois = "ada is a guest; is in lobby. Away: tea time. Real name: Ada Lovelace"
+        expect(pia.locator(".row.note").last).to_contain_text(whois)
 
 
 def test_another_room_counts_what_is_unread_and_marks_where_it_begins(
