@@ -550,11 +550,13 @@ class PersonInfo(NoticeBase, frozen=True, tag="person"):
 
 
 class FormerPerson(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody who was called so, until a time; `account` is as in `PersonInfo`."""
+    """Somebody who was called so, until a time; all else is as in `PersonInfo`."""
 
     nick: str
     at: int
     account: str = ""
+    name: str = ""
+    user: str = ""
 
 
 class FormerPeople(NoticeBase, frozen=True, tag="whowas"):

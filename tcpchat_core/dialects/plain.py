@@ -425,6 +425,7 @@ def former_texts(former: notices.FormerPeople, time: Callable[[int], str] = utc_
     """Who was called so, and until when, in a line each. `time` is as in `act_text`."""
     return [
         f"{each.nick} was {'an account' if each.account else 'a guest'} until {time(each.at)}"
+        f"{f'. Real name: {each.name}' if each.name else ''}"
         for each in former.people
     ] or [f"Nobody is remembered who was called {former.nick}"]
 

@@ -37,11 +37,11 @@ class Former:
     def note(self, changes: Sequence[NickChange], at: int) -> None:
         """Remember who is called otherwise from now on, or is gone."""
         taken = {(each.key, each.id) for each in changes if each.is_taken}
-        for key, nick, id, account, is_taken in changes:
+        for key, nick, id, account, name, user, is_taken in changes:
             # Who has the same nick still has only written it in another way.
             is_kept = is_taken or (key, id) in taken
             if not is_kept and not key.startswith(GUEST_PREFIX):
-                self._people.append((key, FormerPerson(nick, at, account)))
+                self._people.append((key, FormerPerson(nick, at, account, name, user)))
 
     def answer(self, conn: int, query: events.Whowas) -> notices.Notice:
         """Who was called so, the last one first."""

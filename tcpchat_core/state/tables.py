@@ -555,13 +555,15 @@ class Room:
 
 class NickChange(NamedTuple):
     """A nick came to be somebody's (`is_taken`), or is so no more. `id` is that of the person then,
-    and `account` its account, or "".
+    `account` its account, or "", `name` its real name and `user` its user name.
     """
 
     key: str
     nick: str
     id: int
     account: str
+    name: str
+    user: str
     is_taken: bool
 
 
@@ -629,9 +631,8 @@ class Tables:
     def _note_nick(self, person: Person, *, is_taken: bool) -> None:
         if self.nick_changes is not None:
             account = person.account.nick if person.account is not None else ""
-            self.nick_changes.append(
-                NickChange(person.key, person.nick, person.id, account, is_taken)
-            )
+            who = (person.key, person.nick, person.id, account, person.name, person.user)
+            self.nick_changes.append(NickChange(*who, is_taken))
 
     def free_nick(self, person: Person) -> None:
         """Somebody else may have this person's nick."""

@@ -109,7 +109,7 @@ def test_whowas_is_answered_by_its_numerics() -> None:
         server.register(conn, "bob")
         server.say(conn, "QUIT")
     row = [
-        ":tcpchat 314 ada bob ~u tcpchat * :bob",
+        ":tcpchat 314 ada bob ~bob tcpchat * :bob",
         ":tcpchat 312 ada bob tcpchat :1970-01-01 00:16 UTC",
     ]
     end = [":tcpchat 369 ada BOB :End of WHOWAS"]

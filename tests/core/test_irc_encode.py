@@ -46,9 +46,9 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.Sent(AT, None, "lobby", None, 7), []),
     (notices.Told("bob", "beep", 1, AT, notice=True), [f":{BOB} NOTICE ada :beep"]),
     (
-        notices.FormerPeople("bob", (notices.FormerPerson("Bob", AT, "bob"),)),
+        notices.FormerPeople("bob", (notices.FormerPerson("Bob", AT, "bob", "B. O.", "bo"),)),
         [
-            ":tcpchat 314 ada Bob ~u tcpchat * :Bob",
+            ":tcpchat 314 ada Bob ~bo tcpchat * :B. O.",
             ":tcpchat 312 ada Bob tcpchat :2023-11-14 22:13 UTC",
             ":tcpchat 330 ada Bob bob :was logged in as",
             ":tcpchat 369 ada bob :End of WHOWAS",
@@ -408,15 +408,15 @@ def test_who_wants_it_is_told_who_is_away() -> None:
     assert _lines(flavour.encode(notices.AwaySet("bob"))) == [f":{BOB} AWAY"]
 
 
-def test_who_wants_it_is_told_whose_account_somebody_is() -> None:
-    signed_in = notices.AccountSet("bob", "bob")
-    assert _lines(Irc(account_notify=True).encode(signed_in)) == [f":{BOB} ACCOUNT bob"]
-
-
 def test_who_wants_it_is_told_real_names() -> None:
     flavour = Irc(setname=True)
     assert _lines(flavour.encode(notices.NameSet("bob", "Bob"))) == [f":{BOB} SETNAME :Bob"]
     assert _lines(flavour.encode(notices.NameSet("bob"))) == [f":{BOB} SETNAME :bob"]
+
+
+def test_who_wants_it_is_told_whose_account_somebody_is() -> None:
+    signed_in = notices.AccountSet("bob", "bob")
+    assert _lines(Irc(account_notify=True).encode(signed_in)) == [f":{BOB} ACCOUNT bob"]
 
 
 def test_flavours_that_are_the_same_share_a_lane() -> None:

@@ -234,10 +234,11 @@ TOLD: list[tuple[Notice, list[str]]] = [
     (notices.PersonInfo("bob"), ["* bob is a guest"]),
     (
         notices.FormerPeople(
-            "bob", (notices.FormerPerson("bob", 0, "bob"), notices.FormerPerson("Bob", 60_000))
+            "bob",
+            (notices.FormerPerson("bob", 0, "bob", "B. O."), notices.FormerPerson("Bob", 60_000)),
         ),
         [
-            "* bob was an account until 1970-01-01 00:00",
+            "* bob was an account until 1970-01-01 00:00. Real name: B. O.",
             "* Bob was a guest until 1970-01-01 00:01",
         ],
     ),

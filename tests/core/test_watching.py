@@ -261,6 +261,10 @@ def test_who_is_watched_is_told_to_all_who_watch_in_the_same_bytes() -> None:
     server.say(2, "NICK eve")
     for conn in (1, 3):
         assert server.lines(conn) == [":tcpchat 731 * :bob", ":tcpchat 730 * :eve"]
+    server.say(1, "MONITOR C")
+    server.say(2, "NICK bob")
+    assert server.lines(1) == []
+    assert server.lines(3) == [":tcpchat 731 * :eve", ":tcpchat 730 * :bob"]
 
 
 def test_a_list_that_is_full_says_how_long_it_may_be() -> None:

@@ -326,7 +326,9 @@ def former_people(nick: str, told: notices.FormerPeople, how: How) -> bytes:
     rows: list[bytes] = []
     for each in told.people:
         of, until = each.nick, f"{utc_time(each.at)} UTC"
-        rows.append(numeric(Code.WHOWASUSER, nick, of, NOBODYS_USER, SERVER, "*", text=of))
+        rows.append(
+            numeric(Code.WHOWASUSER, nick, of, _user(each.user), SERVER, "*", text=each.name or of)
+        )
         rows.append(numeric(Code.WHOISSERVER, nick, of, SERVER, text=until))
         if each.account:
             text = "was logged in as"
