@@ -103,6 +103,15 @@ def test_who_is_kicked_is_gone_on_all_devices_and_may_come_again() -> None:
     assert talk.state.person(6) is not None
 
 
+def test_who_looks_after_the_server_comes_from_wherever_somebody_is_banned() -> None:
+    talk = Looked()
+    talk.do(9, restrict("ban", "bob"))
+    assert refusals(talk.do(20, events.Connect("", "school"))[20]) == ["banned"]
+    told = talk.do(21, events.Connect("", "school", "zoe"))[21]
+    assert isinstance(told[0], notices.Welcome)
+    assert told[0].account == "zoe"
+
+
 def test_who_is_banned_is_turned_away_on_every_way_until_the_end() -> None:
     talk = Looked()
     until = talk.now + MINUTE

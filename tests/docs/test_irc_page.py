@@ -52,3 +52,13 @@ def test_the_modes_of_the_page_are_those_that_clients_are_told() -> None:
 
 def test_the_bounds_of_the_page_are_those_of_the_dialect() -> None:
     assert f"at most {MAX_ROOMS};" in PAGE["Commands"]
+
+
+def test_the_numbers_of_the_suite_add_up() -> None:
+    tables = PAGE["Held by the field's test suite"].split("\n\n")
+    of_files = [table(each) for each in tables if each.startswith("| file")]
+    assert len(of_files) == 2
+    for *files, whole in of_files:
+        for place in range(1, 4):
+            numbers = [[*map(int, row[place].split(", "))] for row in files if row[place] != "–"]
+            assert ", ".join(f"{sum(each)}" for each in zip(*numbers, strict=True)) == whole[place]
