@@ -238,7 +238,7 @@ NO_ROOM = ":tcpchat 403 ada hall :a room is called #name here"
             "WHO *A*!*@*",
             [
                 ":tcpchat 352 ada * ~ada tcpchat * ada H :0 ada",
-                ":tcpchat 352 ada * ~fay tcpchat * fay H :0 fay",
+                ":tcpchat 352 ada * ~u tcpchat * fay H :0 fay",
                 ":tcpchat 315 ada *A*!*@* :End of WHO",
             ],
         ),
