@@ -329,12 +329,17 @@ class Claim(EventBase, frozen=True):
 class Login(EventBase, frozen=True):
     """Come as who owns a device, by its token; or as an account, by its password.
 
+    `session` is for who has no place for the token of a session: what was begun under this word,
+    by the same secret, goes on here, and is begun otherwise. What of it was seen has to be said by
+    `pong`. Who has a session has no other by it.
+
     In the log, `device` is the SHA-256 of the token, and a password is never: it is `LoggedIn`.
     """
 
     device: str = ""
     account: str = ""
     password: str = ""
+    session: str | None = None
 
 
 class Password(EventBase, frozen=True):
@@ -419,10 +424,24 @@ class LoggedIn(EventBase, frozen=True):
     """Somebody who is here has said the password of an account.
 
     `proof` is the SHA-256 of what the password was checked against: it may be another by now.
+    `session` is as in `Login`.
     """
 
     key: str
     proof: str
+    session: str | None = None
+
+
+class Seen(EventBase, frozen=True):
+    """Somebody has seen all that it was told up to here, and cannot say so when it comes again.
+
+    `rooms` has, by key, each room that it was in, and the number of the last message there; `told`
+    is the number of the last direct message. Both are of `epoch`.
+    """
+
+    rooms: dict[str, int] = {}
+    told: int = 0
+    epoch: str = ""
 
 
 class Disconnect(EventBase, frozen=True):
@@ -645,6 +664,7 @@ Event: TypeAlias = (
     | Claim
     | Login
     | LoggedIn
+    | Seen
     | Password
     | Offer
     | Revoke

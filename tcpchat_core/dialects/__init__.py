@@ -20,7 +20,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from tcpchat_core.events import Open, Request
+from tcpchat_core.events import Login, Open, Request
 from tcpchat_core.notices import Notice, Rejected
 
 # A dialect that does not know its peer by so many bytes never will. A browser is known by the end
@@ -71,13 +71,25 @@ class Hangup(NamedTuple):
     last_words: bytes = b""
 
 
+class Prove(NamedTuple):
+    """A log-in of which is only told whether the secret is right: by `Claimed`, as if it were done.
+    It is done by `LogIn`, when the peer can be told all that comes of it.
+    """
+
+    login: Login
+
+
+class LogIn(NamedTuple):
+    """What was proven last is done."""
+
+
 class Asked(NamedTuple):
     """A request, or the refusal of what would have been one, and how it was asked.
 
     `how` is the dialect's own, and what `encode_for` is given as `request` when it is answered.
     """
 
-    request: Request | Rejected
+    request: Request | Rejected | Prove
     how: object
 
 
@@ -104,7 +116,7 @@ class Then(NamedTuple):
 CLOSED_THE_PAGE: Final = "closed the page"
 
 # What comes of what a peer sent.
-Item: TypeAlias = Request | Open | Rejected | Reply | Hangup | Asked | Wait | Then
+Item: TypeAlias = Request | Open | Prove | LogIn | Rejected | Reply | Hangup | Asked | Wait | Then
 
 
 # Writes what one person is told: its nick, the notice, and what it answers.

@@ -286,7 +286,7 @@ def told_lines(notice: Notice) -> list[str]:  # one table row per notice
         case notices.HelpText(lines):
             return [f"* {line}" for line in lines]
         case notices.Diverged():
-            return []  # for who can resume, and nobody can here
+            return []  # for who counts messages, and nobody does here
         case notices.Announced(text):
             return [f"* {text}"]
         case (

@@ -12,7 +12,7 @@ from itertools import count
 from tcpchat_core import events
 from tcpchat_core.dialects import Reply, Then
 from tcpchat_core.effects import Effect, Look, Send
-from tcpchat_core.notices import Closing, Rejected, Said
+from tcpchat_core.notices import Claimed, Closing, Rejected, Said
 from tcpchat_core.server.connection import Answer, Connection, Found, Looking, Waiting, Wanted
 from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.former import Former
@@ -93,7 +93,7 @@ class Answers:
             case Then(say):
                 if (data := say()) and connection.can_be_told:
                     effects.append(Send(connection.conn, data))
-            case Rejected() | Closing():
+            case Rejected() | Closing() | Claimed():
                 self._delivery.tell(connection, answer, how, effects)
             case events.Watch() | events.Whowas():
                 if isinstance(answer, events.Watch):

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple, TypeAlias
 from tcpchat_core.archive import Inquiry
 from tcpchat_core.dialects import Flavour, Item, Reader, Reply, Then
 from tcpchat_core.effects import Audience
-from tcpchat_core.events import History, Query, Search, Watch, Whowas
+from tcpchat_core.events import Event, History, Query, Search, Seen, Watch, Whowas
 from tcpchat_core.names import Name
-from tcpchat_core.notices import Closing, Notice, Rejected, Said
+from tcpchat_core.notices import Claimed, Closing, Notice, Rejected, Said
 
 
 class Phase(Enum):
@@ -57,7 +57,7 @@ _LISTENING: Final = (Phase.UNKNOWN, Phase.OPENING, Phase.OPEN)
 _SPEAKING: Final = (Phase.OPENING, Phase.OPEN, Phase.ENDING)
 
 # What waits its turn: something to look up, or something already known.
-Answer: TypeAlias = Query | Watch | Whowas | Rejected | Closing | Reply | Then
+Answer: TypeAlias = Query | Watch | Whowas | Rejected | Closing | Claimed | Reply | Then
 
 
 class Waiting(NamedTuple):
@@ -105,13 +105,15 @@ class Wanted(NamedTuple):
 class Deriving(NamedTuple):
     """What has to be done with a password before a connection goes on: a log-in as the account
     with `key`, checked against a hash; or (`key` is "") the making of one. `request` is what the
-    answer is told to answer.
+    answer is told to answer. `session` is as in `Login`; what `only_proves` is done later.
     """
 
     ticket: int
     key: str
     against: str
     request: object
+    session: str | None = None
+    only_proves: bool = False
 
 
 class Connection:
@@ -119,6 +121,8 @@ class Connection:
 
     __slots__ = (
         "answers",
+        "asked",
+        "asked_at",
         "can_be_told",
         "committed",
         "conn",
@@ -146,6 +150,7 @@ class Connection:
         "peer",
         "phase",
         "proposed",
+        "proven",
         "reader",
         "rooms",
         "secrets",
@@ -186,6 +191,9 @@ class Connection:
         self.failures = 0  # passwords that were wrong
         self.sessions: tuple[str, ...] = ()  # which it may be holding
         self.is_pinged = False  # since it was last heard of
+        # What it has seen when it answers the ping with this id, and since when it is asked.
+        self.asked: tuple[str, Seen] | None = None
+        self.asked_at = now
         self.is_paused = False  # nothing is read from it, because what it has said has to wait
         self.is_owed = False  # nothing is read from it, because it does not take its answers
         self.is_timed = False  # a timer will have its next line looked at
@@ -197,6 +205,7 @@ class Connection:
         self.answers: list[Waiting] = []
         self.looking: Looking | None = None  # the answer that the archive has to be asked for
         self.deriving: Deriving | None = None  # the password that something has to be made of
+        self.proven: Event | None = None  # how it may log in
         self.guesses: dict[int, str] = {}  # by number of an event: at what it tries a code
         self.unread: tuple[Item, ...] = ()  # what was read with it and comes after it
         self.hows: dict[int, object] = {}  # by number of an event: how it was asked, if it matters

@@ -16,11 +16,11 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Asked, Hangup, Item, Reader, Reply, Then, Wait
+from tcpchat_core.dialects import Asked, Hangup, Item, LogIn, Prove, Reader, Reply, Then, Wait
 from tcpchat_core.effects import Close, Effect, Propose
-from tcpchat_core.events import Event, Say
+from tcpchat_core.events import Event, Request, Say
 from tcpchat_core.names import Name, room_name
-from tcpchat_core.notices import Rejected, password_is_needed
+from tcpchat_core.notices import Claimed, Rejected, password_is_needed
 from tcpchat_core.server.access import (
     MAX_PASSWORD_FAILURES,
     Access,
@@ -274,11 +274,23 @@ class Intake:
                 if not (name or user):
                     return
                 item = events.SetName(name, user)
-        event = checked(item, connection.current)
+            case Prove(login):
+                self._prove(connection, login, how, now, effects)
+                return
+            case LogIn():
+                assert connection.proven is not None, "it is done when it was proven"
+                self._propose(connection, connection.proven, proposals)
+                self._passwords.proposed(connection, connection.proven)
+                return
+        event = self._checked(item, connection.current)
         request = item if how is None else how
         may_guess = False  # a code, or a token
         match event:
             case None:
+                asked = connection.asked
+                if asked is not None and item == events.Pong(asked[0]):
+                    connection.asked = None
+                    self._propose(connection, asked[1], proposals)
                 return
             case Rejected():
                 self._answers.give(connection, event, now, effects, request)
@@ -308,6 +320,13 @@ class Intake:
             self._passwords.proposed(connection, event)
         if isinstance(event, events.Quit):
             connection.move(Step.LEFT)
+
+    def _checked(self, item: Request, current: Name | None) -> Event | Lookup | Rejected | None:
+        """What to propose or to look up of a request, or why it cannot be; None for a pong."""
+        event = checked(item, current)
+        if type(event) is events.Login and not self._limits.grace_ms:
+            return msgspec.structs.replace(event, session=None)
+        return event
 
     def _made(
         self,
@@ -353,6 +372,28 @@ class Intake:
         self._answers.give(connection, refused, now, effects, request)
         return True
 
+    def _prove(
+        self,
+        connection: Connection,
+        login: events.Login,
+        how: object,
+        now: int,
+        effects: list[Effect],
+    ) -> None:
+        """Tell whether a secret is right, and remember how to log in by it."""
+        event = self._checked(login, None)
+        if isinstance(event, Rejected):
+            self._answers.give(connection, event, now, effects, how)
+            return
+        assert isinstance(event, events.Login), "what is checked is what is proposed"
+        if event.account:
+            self._derive(connection, event, how, now, effects, only_proves=True)
+            return
+        found = self._passwords.prove(connection, event, now)
+        if isinstance(found, Claimed):
+            connection.proven = event
+        self._answers.give(connection, found, now, effects, how)
+
     def _derive(
         self,
         connection: Connection,
@@ -360,8 +401,10 @@ class Intake:
         request: object,
         now: int,
         effects: list[Effect],
+        *,
+        only_proves: bool = False,
     ) -> None:
-        found = self._passwords.begin(connection, event, request, now)
+        found = self._passwords.begin(connection, event, request, now, only_proves=only_proves)
         if isinstance(found, Rejected):
             self._answers.give(connection, found, now, effects, request)
         else:
@@ -385,6 +428,10 @@ class Intake:
             return
         if isinstance(found, Rejected):
             self._answers.give(connection, found, now, effects, deriving.request)
+        elif deriving.only_proves and isinstance(found, events.LoggedIn):
+            connection.proven = found
+            told = self._passwords.proven(found)
+            self._answers.give(connection, told, now, effects, deriving.request)
         else:
             first = connection.proposed + 1
             connection.proposed = first

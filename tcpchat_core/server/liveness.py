@@ -12,6 +12,11 @@ from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.intake import Intake
 from tcpchat_core.server.rate import ServerLimits
 from tcpchat_core.server.timers import Due, Timers
+from tcpchat_core.state import ChatState
+
+# Who has to say what it has seen, and cannot when it comes again, is asked so often, if there is
+# something new: so much of it may be told twice. It is an entry of the log each time.
+ACKNOWLEDGED_WITHIN_MS: Final = 30_000
 
 # Who has to wait before the next password may be tried is given so long to hear that it was right.
 _AFTER_PASSWORD_MS: Final = 1_000
@@ -27,12 +32,16 @@ class Liveness:
         intake: Intake,
         delivery: Delivery,
         timers: Timers,
+        *,
+        state: ChatState,
     ) -> None:
         self._limits = limits
+        self._ping_after_ms = max(1, limits.ping_after_ms)  # what is due again is due later
         self._access = access
         self._intake = intake
         self._delivery = delivery
         self._timers = timers
+        self._state = state
 
     def check(self, connection: Connection, now: int, effects: list[Effect]) -> None:
         """See whether a connection is silent for too long, and when to see again."""
@@ -57,7 +66,8 @@ class Liveness:
         if reader.waiting:  # a password, perhaps, that may not be tried yet: that is our doing
             end_at = max(end_at, self._access.next_try_at(connection) + _AFTER_PASSWORD_MS)
         if now < end_at:
-            return end_at
+            # It may be open long before, and then be asked whether it is there.
+            return min(end_at, now + self._ping_after_ms)
         what = "request" if connection.is_admitted else "password"
         self._intake.hang_up(connection, f"there was no {what} in time", now, effects)
         return None
@@ -67,14 +77,31 @@ class Liveness:
         assert reader is not None, "a dialect gives a reader"
         if not reader.answers_pings:
             return None  # a person may be silent as long as it likes
+        ask_at = self._ask(connection, now, effects)
         if connection.is_paused or connection.is_owed:
             connection.heard_at = now  # nothing can be heard of one that is not read from
-        elif connection.is_pinged:  # hearing of it would have cleared this
+        drop_at = connection.heard_at + self._limits.drop_after_ms
+        ping_at = connection.heard_at + self._ping_after_ms
+        if connection.is_pinged and now >= drop_at:  # hearing of it would have cleared this
             self._intake.hang_up(connection, "ping timeout", now, effects, retry=0)
             return None
-        ping_at = connection.heard_at + self._limits.ping_after_ms
-        if now < ping_at:
-            return ping_at
-        connection.is_pinged = True
-        self._delivery.tell(connection, notices.Pinged(), None, effects)
-        return connection.heard_at + self._limits.drop_after_ms
+        if now >= ping_at and not connection.is_pinged:
+            connection.is_pinged = True
+            self._delivery.tell(connection, notices.Pinged(), None, effects)
+        again_at = drop_at if connection.is_pinged else ping_at
+        return again_at if ask_at is None else min(again_at, ask_at)
+
+    def _ask(self, connection: Connection, now: int, effects: list[Effect]) -> int | None:
+        """Ask who has to say so whether it has seen all that it was told, if there is something
+        new. Returns when to ask again; None for who has not to.
+        """
+        person = self._state.person(connection.conn)
+        if person is None or person.acknowledged is None:
+            return None
+        within_ms = min(ACKNOWLEDGED_WITHIN_MS, self._ping_after_ms)
+        if now >= connection.asked_at + within_ms:
+            connection.asked_at = now
+            if connection.asked is None and (seen := self._state.unacknowledged(connection.conn)):
+                connection.asked = (f"{now}", seen)
+                self._delivery.tell(connection, notices.Pinged(f"{now}"), None, effects)
+        return connection.asked_at + within_ms

@@ -28,7 +28,7 @@ from tcpchat_core import events
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.effects import Derive
 from tcpchat_core.events import Event
-from tcpchat_core.notices import Rejected
+from tcpchat_core.notices import Claimed, Rejected
 from tcpchat_core.server.access import (
     MAX_PASSWORD_DELAY_MS,
     MAX_PASSWORD_PEERS,
@@ -38,7 +38,7 @@ from tcpchat_core.server.access import (
 from tcpchat_core.server.connection import Connection, Deriving
 from tcpchat_core.state import ChatState
 from tcpchat_core.state.accounts import password_proof
-from tcpchat_core.state.refusals import WRONG_PASSWORD
+from tcpchat_core.state.refusals import UNKNOWN_DEVICE, WRONG_PASSWORD
 
 # How long an account waits after a wrong password, at most: 17,000 tries a day, from everywhere.
 MAX_ACCOUNT_DELAY_MS: Final = 5_000
@@ -111,6 +111,8 @@ class Passwords:
         event: events.Login | events.Password,
         request: object,
         now: int,
+        *,
+        only_proves: bool = False,
     ) -> Derive | Rejected:
         """What to do with a password that was said, or why nothing is."""
         tag = _tag(event)
@@ -120,9 +122,10 @@ class Passwords:
             text = "others could read it on the way: say a password only where there is TLS"
             return Rejected("unavailable", text, tag)
         key = against = ""
+        session = None
         why_not = self._by_peer.why_not(connection.peer, now)
         if isinstance(event, events.Login):
-            key = event.account
+            key, session = event.account, event.session
             why_not = why_not or self._by_account.why_not(key, now)
             account = self._state.account(key)
             against = (account.password if account else "") or self._nobodys
@@ -133,7 +136,7 @@ class Passwords:
         self._by_peer.begin(connection.peer)
         if key:
             self._by_account.begin(key)
-        connection.deriving = Deriving(ticket, key, against, request)
+        connection.deriving = Deriving(ticket, key, against, request, session, only_proves)
         return Derive(connection.conn, ticket, event.password, against)
 
     def derived(self, ticket: int, made: str | None, now: int) -> None:
@@ -154,15 +157,26 @@ class Passwords:
         deriving = connection.deriving
         assert deriving is not None, "something was to be made of a password"
         connection.deriving = None
-        _, key, against, _ = deriving
+        key, against = deriving.key, deriving.against
         if made is None:
             text = "too many passwords are said at once; try again"
             return Rejected("unavailable", text, "login" if key else "password")
         if not key:
             return events.Password(made)
         if self._is_right(made):
-            return events.LoggedIn(key, password_proof(against))
+            return events.LoggedIn(key, password_proof(against), deriving.session)
         return Rejected("wrong-password", WRONG_PASSWORD, "login")
+
+    def proven(self, event: events.LoggedIn | events.Login) -> Claimed | Rejected:
+        """What tells whether a log-in would be right now."""
+        device = event.device if isinstance(event, events.Login) else ""
+        account = self._state.whose(event)
+        if account is None and device:
+            return Rejected("unknown-device", UNKNOWN_DEVICE, "login")
+        if account is None:
+            return Rejected("wrong-password", WRONG_PASSWORD, "login")
+        number = account.devices[device].number if device else 0
+        return Claimed(account.nick, number, account.is_admin)
 
     def _is_right(self, made: str) -> bool:
         return made not in ("", self._nobodys)
@@ -173,6 +187,15 @@ class Passwords:
         """Why the code of an event may not be tried now; None when it may."""
         why_not = self._by_peer.why_not(connection.peer, now)
         return Rejected("too-fast", why_not, _tag(event)) if why_not else None
+
+    def prove(self, connection: Connection, event: events.Login, now: int) -> Claimed | Rejected:
+        """Whether the token of a device is one; it counts as one that was tried."""
+        if refused := self.may_not_try(connection, event, now):
+            return refused
+        found = self.proven(event)
+        self._by_peer.begin(connection.peer)
+        self._by_peer.end(connection.peer, _guess(event), isinstance(found, Claimed), now)
+        return found
 
     def proposed(self, connection: Connection, event: Event) -> None:
         """The last event of a connection was proposed."""

@@ -37,6 +37,8 @@ MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 MAX_TOPIC_CHARS = 300
 MAX_REASON_CHARS = 200
 MAX_DEVICE_CHARS = 40
+# A word for one of somebody's clients.
+MAX_SESSION_CHARS = 40
 # What is shorter is found by trying, and what is longer costs time to make a hash of.
 MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 200
@@ -168,10 +170,13 @@ def _checked(request: Request, current: Name | None) -> Event | Lookup | None:
             return _of_moderators(request, current)
         case events.Claim():
             return _claim(request)
-        case events.Login(device, account, password):
+        case events.Login(device, account, password, session):
+            if session is not None and len(session) > MAX_SESSION_CHARS:
+                raise _refused("too-long", f"a session has at most {MAX_SESSION_CHARS} characters")
             if not account:
-                return events.Login(session_of(device))
-            return events.Login(account=_nick_key(account), password=_password(password))
+                return events.Login(session_of(device), session=session)
+            key = _nick_key(account)
+            return events.Login(account=key, password=_password(password), session=session)
         case events.Password(password):
             return events.Password(_password(password) if password else "")
         case events.Offer():

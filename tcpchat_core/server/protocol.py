@@ -87,6 +87,7 @@ _NOTED: Final = frozenset(
         events.Join,
         events.Claim,
         events.Login,
+        events.LoggedIn,
         events.Restrictions,
         events.Resume,
         events.Expire,
@@ -162,7 +163,9 @@ class ServerProtocol:
             rooms_per_person=bounds.rooms_per_person,
             passwords=self._passwords,
         )
-        self._liveness = Liveness(limits, access, self._intake, self._delivery, self._timers)
+        self._liveness = Liveness(
+            limits, access, self._intake, self._delivery, self._timers, state=state
+        )
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
@@ -393,6 +396,8 @@ class ServerProtocol:
             return
         self._answers.most_people()
         connection = self._connections.get(entry.conn)  # None where it is another node's
+        if isinstance(event, events.Login | events.LoggedIn):
+            self._note_session(entry.conn, connection)
         match event:
             case events.Join() | events.Claim() | events.Login() if (
                 connection is not None and connection.guesses
@@ -473,6 +478,15 @@ class ServerProtocol:
             self._intake.proceed(connection, now, effects)
 
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────
+
+    def _note_session(self, conn: int, connection: Connection | None) -> None:
+        """Who has logged in may go on in a session that was away, or have begun one."""
+        person = self.state.person(conn)
+        if person is None or not person.session:
+            return
+        self._graces.end(person.session)
+        if connection is not None and not connection.sessions:
+            connection.sessions = (person.session,)
 
     def _begin_grace(self, session: str, conn: int, reason: str, now: int) -> None:
         """A connection is gone; its session can be resumed for a while."""

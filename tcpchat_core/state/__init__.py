@@ -149,6 +149,17 @@ class ChatState:
         """All whose sessions wait to be resumed, in the order of going."""
         return self._tables.away.values()
 
+    def unacknowledged(self, conn: int) -> events.Seen | None:
+        """All that who speaks on a connection was told until now, where it has to say that it has
+        seen it, and has not.
+        """
+        person = self._tables.people.get(conn)
+        return None if person is None else person.unacknowledged(self._tables.epoch)
+
+    def whose(self, event: events.Login | events.LoggedIn) -> Account | None:
+        """Whose secret a log-in has; None when it is nobody's, or not any more."""
+        return accounts.whose(self._tables, event)
+
     def account(self, key: str) -> Account | None:
         """Who owns a nick, by its key."""
         return self._tables.accounts.get(key)
@@ -259,8 +270,9 @@ HANDLERS: Final[dict[type[Event], Callable[[Tables, Person, Any, int], list[Acti
         server_wide.restrictions if event.server else moderation.restrictions
     )(tables, person, event, at),
     events.Claim: accounts.claim,
-    events.Login: accounts.login,
-    events.LoggedIn: accounts.logged_in,
+    events.Login: sessions.login,
+    events.LoggedIn: sessions.login,
+    events.Seen: sessions.seen,
     events.Password: devices.password,
     events.Offer: accounts.offer,
     events.Revoke: devices.revoke,

@@ -24,7 +24,7 @@ from tcpchat_core.events import Entry
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Act, Notice
 from tcpchat_core.state import moderation, naming, rights, rooms
-from tcpchat_core.state.refusals import NO_ACCOUNT, WRONG_PASSWORD, rejected
+from tcpchat_core.state.refusals import NO_ACCOUNT, UNKNOWN_DEVICE, WRONG_PASSWORD, rejected
 from tcpchat_core.state.tables import Account, Device, Person, Tables
 
 # ── What the owner of the server does ────────────────────────────────────────────────────────
@@ -80,26 +80,40 @@ def claim(tables: Tables, person: Person, event: events.Claim, at: int) -> list[
     del tables.claims[event.code]
     _add_device(tables, account, event.device, event.name, at)
     actions = _become(tables, person, account, event.device, at)
-    told = notices.Claimed(account.nick, account.numbered, account.is_admin)
-    return [*actions, Send(person.conn, told)]
+    return [*actions, Send(person.conn, claimed(person))]
 
 
-def login(tables: Tables, person: Person, event: events.Login, at: int) -> list[Action]:
-    """A guest that is here comes by a device."""
-    return _come_by(tables, person, event.device, "login", at)
+def whose(tables: Tables, event: events.Login | events.LoggedIn) -> Account | None:
+    """Whose secret was said; None when it is nobody's, or not any more."""
+    if isinstance(event, events.Login):
+        return tables.devices.get(event.device)
+    account = tables.accounts.get(event.key)
+    is_so = account is not None and password_proof(account.password) == event.proof
+    return account if is_so else None
 
 
-def logged_in(tables: Tables, person: Person, event: events.LoggedIn, at: int) -> list[Action]:
-    """A guest that is here has said the password of an account."""
+def come_by(
+    tables: Tables, person: Person, event: events.Login | events.LoggedIn, at: int
+) -> list[Action]:
+    """A guest that is here comes by a device, or has said the password of an account."""
+    if isinstance(event, events.Login):
+        return _come_by(tables, person, event.device, "login", at)
     if person.account is not None:
         return [_is_device(person, "login")]
-    account = tables.accounts.get(event.key)
-    if account is None or password_proof(account.password) != event.proof:
+    account = whose(tables, event)
+    if account is None:
         return [wrong_password(person)]
     if refused := rights.may_not_become(tables, account, at):
         return [rejected(person, *refused, "login")]
-    actions = _become(tables, person, account, "", at)
-    return [*actions, Send(person.conn, notices.Claimed(account.nick, 0, account.is_admin))]
+    return [*_become(tables, person, account, "", at), Send(person.conn, claimed(person))]
+
+
+def claimed(person: Person) -> Notice:
+    """What tells somebody as whom it is here now."""
+    account = person.account
+    assert account is not None, "it has come by one"
+    number = account.devices[person.device].number if person.device else 0
+    return notices.Claimed(account.nick, number, account.is_admin)
 
 
 def offer(tables: Tables, person: Person, event: events.Offer, at: int) -> list[Action]:
@@ -185,8 +199,7 @@ def no_account(person: Person, request: str) -> Send[Notice]:
 
 def is_unknown(person: Person, request: str) -> Send[Notice]:
     """Tell who comes by a token that it is nobody's."""
-    text = "this device is not known, or not any more; ask for a code"
-    return rejected(person, "unknown-device", text, request)
+    return rejected(person, "unknown-device", UNKNOWN_DEVICE, request)
 
 
 def password_proof(password: str) -> str:
@@ -210,9 +223,7 @@ def _come_by(tables: Tables, person: Person, device: str, request: str, at: int)
     if refused := rights.may_not_become(tables, account, at):
         return [rejected(person, *refused, request)]
     actions = [] if is_so else _become(tables, person, account, device, at)
-    number = account.devices[device].number
-    told = notices.Claimed(account.nick, number, account.is_admin)
-    return [*actions, Send(person.conn, told)]
+    return [*actions, Send(person.conn, claimed(person))]
 
 
 def _is_device(person: Person, request: str) -> Send[Notice]:

@@ -13,6 +13,7 @@ NO_ACCOUNT: Final = (
 )
 # The same, whether there is such an account or not.
 WRONG_PASSWORD: Final = "there is no such account, or that is not its password"  # noqa: S105 # a text
+UNKNOWN_DEVICE: Final = "this device is not known, or not any more; ask for a code"
 ACCOUNTS_ONLY: Final = (
     "only who has an account talks here; /claim CODE with a code of whoever runs this server"
 )

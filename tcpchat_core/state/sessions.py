@@ -2,6 +2,10 @@
 
 A resumed session is sent exactly what it has not seen, in order, or is told of the gap. Its place
 in its rooms and the connection they are sent to change in one entry, so nothing falls between.
+
+A session is named by the hash of its token; or, for who has no place to keep one, by whose secret
+was said, and a word (`Login.session`). Such a name is no hash, so nobody asks for it by a token.
+What was seen says the client when it comes, or has said by and by (`Seen`).
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Close, Enter, Leave, Send, Stream
 from tcpchat_core.events import Entry, connection_number
 from tcpchat_core.notices import Notice, Said, Told
-from tcpchat_core.state import rights
+from tcpchat_core.state import accounts, rights, rooms
 from tcpchat_core.state.people import connect, depart
-from tcpchat_core.state.tables import Person, Room, Tables
+from tcpchat_core.state.tables import Account, Person, Room, Tables
 
 
 def disconnect(tables: Tables, person: Person, event: events.Disconnect, _at: int) -> list[Action]:
@@ -66,39 +70,45 @@ def _stay_or_depart(tables: Tables, person: Person) -> list[Action]:
 
 def resume(tables: Tables, entry: Entry, event: events.Resume) -> list[Action]:
     """Take up a session on another connection; without one begin a new one."""
-    conn = entry.conn
     person = tables.sessions.get(event.session)
     if person is None:
         anew = events.Connect(event.fresh, event.origin, event.device, event.name, event.user)
         return connect(tables, entry, anew, event.session)
+    return _go_on(tables, person, entry.conn, entry.number, event, at=entry.at)
+
+
+def _go_on(
+    tables: Tables, person: Person, conn: int, number: int, event: events.Resume, *, at: int
+) -> list[Action]:
+    """A session goes on on a connection, whose last event has this number."""
     actions: list[Action] = []
-    rooms = list(person.rooms.values())
+    places = list(person.rooms.values())
     if person.away:
         person.away, person.lost = False, ""
         del tables.away[event.session]
     else:  # the older connection does not know yet that it is dead, or it is another program
         tables.disconnect(person)
-        actions += [Leave(room.audience, person.conn) for room in rooms]
+        actions += [Leave(room.audience, person.conn) for room in places]
         taken = notices.Closing("this session was resumed on another connection")
         actions += [Send(person.conn, taken), Close(person.conn)]
-    person.conn, person.number = conn, entry.number
+    person.conn, person.number = conn, number
     person.origin = event.origin
     tables.people[conn] = person
     seen = _Seen(tables, person, event)
-    states = tuple(_room_state(tables, room, person, seen.common_in(room)) for room in rooms)
+    states = tuple(_room_state(tables, room, person, seen.common_in(room)) for room in places)
     away, name = person.away_text, person.name
     told = notices.Resumed(person.nick, states, tables.epoch, seen.common, away, name)
     actions.append(Send(conn, told))
-    actions += [Send(conn, untold) for untold in _untold(tables, person, event, entry.at)]
+    actions += [Send(conn, untold) for untold in _untold(tables, person, event, at)]
     number, is_lost = _cut(event.told, seen.common)
     person.seen(number)
     replay = [
         *_missed("", person.told, number, person.inbox or (), is_lost=is_lost),
-        *(notice for room in rooms for notice in _missed_in_room(person, room, seen)),
+        *(notice for room in places for notice in _missed_in_room(person, room, seen)),
     ]
     if replay:
         actions.append(Stream(conn, replay))
-    return [*actions, *(Enter(room.audience, conn) for room in rooms)]
+    return [*actions, *(Enter(room.audience, conn) for room in places)]
 
 
 def _untold(tables: Tables, person: Person, event: events.Resume, at: int) -> Iterator[Notice]:
@@ -142,11 +152,75 @@ def _cut(seen: int, common: int | None) -> tuple[int, bool]:
     return (seen, False) if common is None else (min(seen, common), seen > common)
 
 
+# ── Sessions that a word names ───────────────────────────────────────────────────────────────
+
+
+def login(
+    tables: Tables, person: Person, event: events.Login | events.LoggedIn, at: int
+) -> list[Action]:
+    """A guest that is here comes by a secret. With a word for a session, that goes on, and the
+    guest makes place for it; else it is begun.
+    """
+    account = accounts.whose(tables, event)
+    if event.session is None or account is None or person.account or person.session:
+        return accounts.come_by(tables, person, event, at)
+    device = event.device if isinstance(event, events.Login) else ""
+    name = _name(account, device, event.session)
+    earlier = tables.sessions.get(name)
+    if earlier is not None and not rights.may_not_become(tables, account, at):
+        return _make_place(tables, person, earlier, at)
+    actions = accounts.come_by(tables, person, event, at)
+    if person.account is not None:
+        person.session, tables.sessions[name] = name, person
+        person.since = {key: room.seq for key, room in person.rooms.items()}
+        person.acknowledged = events.Seen(told=person.told, epoch=tables.epoch)
+    return actions
+
+
+def _name(account: Account, device: str, word: str) -> str:
+    """What a session is known by that a word names. Neither an account nor the number of a device
+    is given to another.
+    """
+    number = account.devices[device].number if device else 0
+    return f"{account.bearer}/{number}/{word}"
+
+
+def _make_place(tables: Tables, guest: Person, person: Person, at: int) -> list[Action]:
+    """A guest is somebody whose session goes on in its place."""
+    rooms_then = [*guest.rooms.values()]
+    actions = [
+        action
+        for room in rooms_then
+        for action in rooms.out(tables, guest, events.Out(room.name, room.key), at)
+    ]
+    for rules in (tables.rules, *[room.rules for room in rooms_then]):
+        rights.goes_by(rules, guest.bearer, person, at)
+    tables.free_nick(guest)
+    del tables.people[guest.conn]
+    actions += [
+        Send(guest.conn, notices.Renamed(guest.nick, person.nick, own=True)),
+        Send(guest.conn, accounts.claimed(person)),
+    ]
+    seen = person.acknowledged
+    assert seen is not None, "a word names its session"
+    # It was in all rooms that it was put out of since.
+    numbers = {**dict.fromkeys(person.put_out or (), 0), **seen.rooms}
+    asked = events.Resume(person.session, "", numbers, seen.told, seen.epoch, guest.origin)
+    return actions + _go_on(tables, person, guest.conn, guest.number, asked, at=at)
+
+
+def seen(tables: Tables, person: Person, event: events.Seen, _at: int) -> list[Action]:
+    """Keep what somebody has seen, for when it comes again."""
+    if person.acknowledged is not None and event.epoch == tables.epoch:
+        person.acknowledge(event)
+    return []
+
+
 def diverge(tables: Tables, _entry: Entry, event: events.Diverge) -> list[Action]:
-    """The log may have lost its end: who can resume is told under which name it goes on."""
+    """The log may have lost its end: all are told under which name it goes on."""
     tables.diverge(event.epoch)
     told = notices.Diverged(event.epoch)
-    return [Send(person.conn, told) for person in tables.people.values() if person.session]
+    return [Send(person.conn, told) for person in tables.people.values()]
 
 
 def _missed_in_room(person: Person, room: Room, seen: _Seen) -> Iterator[Notice]:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from tcpchat_core.events import Seen
 from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars
 from tcpchat_core.state.restrictions import Restriction
 from tcpchat_core.state.tables import (
@@ -83,6 +84,7 @@ class _PersonModeration(msgspec.Struct, omit_defaults=True):
     away: str = ""
     name: str = ""
     user: str = ""
+    acknowledged: Seen | None = None
 
 
 class _AccountRecord(msgspec.Struct, array_like=True):
@@ -223,7 +225,7 @@ def _room_moderation(room: Room) -> _RoomModeration | None:
 
 
 def _person_moderation(person: Person) -> _PersonModeration | None:
-    said = (person.away_text, person.name, person.user)
+    said = (person.away_text, person.name, person.user, person.acknowledged)
     if not (person.origin or person.put_out or person.speaks or any(said)):
         return None
     put_out = tuple((person.put_out or {}).items())
@@ -373,4 +375,5 @@ def _loaded(record: _Snapshot) -> Tables:
         person.put_out = dict(moderated.put_out) or None
         person.speaks, person.away_text = dict(moderated.speaks), moderated.away
         person.name, person.user = moderated.name, moderated.user
+        person.acknowledged = moderated.acknowledged
     return tables

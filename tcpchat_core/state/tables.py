@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tcpchat_core.effects import Audience
-from tcpchat_core.events import Restraint
+from tcpchat_core.events import Restraint, Seen
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars
 from tcpchat_core.state.restrictions import Restrictions
@@ -149,6 +149,7 @@ class Person:
 
     __slots__ = (
         "account",
+        "acknowledged",
         "away",
         "away_text",
         "conn",
@@ -195,6 +196,9 @@ class Person:
         # there for a room that was joined by an entry of before it could be asked.
         self.speaks: dict[str, int] = {}
         self.told = 0  # how many direct messages it was sent
+        # What it has said that it has seen, where it cannot say that when it comes again: its
+        # session is the one of a word (`Login.session`). None for all others.
+        self.acknowledged: Seen | None = None
         # Of the direct messages the last ones, and of the receipts those with an id. Most people
         # have neither, so there is no container until there is something in it.
         self.inbox: deque[Told] | None = None
@@ -217,7 +221,7 @@ class Person:
     @property
     def bearers(self) -> tuple[str, ...]:
         """All that it goes by: who has an account may have been a guest before."""
-        guest = self.session or f"{self.seat}"
+        guest = f"{self.seat}" if self.acknowledged is not None else self.session or f"{self.seat}"
         return (guest,) if self.account is None else (self.bearer, guest)
 
     @property
@@ -274,6 +278,28 @@ class Person:
         inbox = self.inbox
         while inbox and inbox[0].seq <= told:
             self.inbox_chars -= kept_chars(inbox.popleft())
+
+    def unacknowledged(self, epoch: str) -> Seen | None:
+        """All that it was told until now, where it has to say that it has seen it, and has not."""
+        known = self.acknowledged
+        if known is None:
+            return None
+        is_known = epoch == known.epoch and self.told <= known.told and not self.put_out
+        if is_known and all(
+            room.seq <= max(known.rooms.get(key, 0), self.since[key])
+            for key, room in self.rooms.items()
+        ):
+            return None
+        return Seen({key: room.seq for key, room in self.rooms.items()}, self.told, epoch)
+
+    def acknowledge(self, seen: Seen) -> None:
+        """It has seen all that it was told up to there: also that it was put out of rooms, in which
+        it was not any more.
+        """
+        self.acknowledged = seen
+        self.seen(seen.told)
+        put_out = (self.put_out or {}).items()
+        self.put_out = {key: left for key, left in put_out if key in seen.rooms} or None
 
     def forget(self, before: int) -> None:
         """Keep no direct message of before a time."""

@@ -81,7 +81,7 @@ export const REQUESTS = new Map([
   ["restrictions", new Map([["room",["str"]],["server",["bool",false]]])],
   ["read", new Map([["room",["str"]],["seq",["int?",null]],["at",["int?",null]]])],
   ["claim", new Map([["code",["str"]],["name",["str",""]],["device",["str",""]]])],
-  ["login", new Map([["device",["str",""]],["account",["str",""]],["password",["str",""]]])],
+  ["login", new Map([["device",["str",""]],["account",["str",""]],["password",["str",""]],["session",["str?",null]]])],
   ["password", new Map([["password",["str"]]])],
   ["device", new Map([["code",["str",""]]])],
   ["revoke", new Map([["number",["int"]]])],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import hashlib
 import ipaddress
@@ -195,6 +196,39 @@ def test_what_is_done_while_no_server_runs_is_so_when_it_runs(tmp_path: Path) ->
         ada.read_until("* This is device 1 of ada, who looks after this server")
         ada.send("/audit\n")
         assert "the owner invite ada" in ada.read_until("* 20")[-1] + ada.read_until("* 20")[-1]
+
+
+def test_an_irc_client_goes_on_when_the_server_was_killed_and_is_started_again(
+    tmp_path: Path,
+) -> None:
+    def sign_in(token: str) -> str:
+        proof = base64.b64encode(f"\0ada\0{token}".encode()).decode()
+        lines = ("CAP REQ sasl", "AUTHENTICATE PLAIN", f"AUTHENTICATE {proof}", "NICK x")
+        return "".join(f"{line}\r\n" for line in (*lines, "USER x 0 * :x", "CAP END"))
+
+    with serving(tmp_path) as (server, address):
+        token = admin(tmp_path, "token", "ada").strip()
+        with Talker(address, sign_in(token)) as ada, Talker(address, "/nick bob\n") as bob:
+            ada.read_until(":tcpchat 422 ada ")
+            ada.send("JOIN #lobby\r\n")
+            ada.read_until(":tcpchat 366 ada ")
+            bob.send("/join lobby\none\n/msg ada psst\n")
+            ada.read_until(":bob!~u@tcpchat PRIVMSG ada :psst")
+            server.process.kill()
+            server.process.wait()
+    with serving(tmp_path) as (_, address), Talker(address, "/nick bob\n/join lobby\n") as bob:
+        bob.read_until("* You joined lobby")
+        bob.send("two\n/nick eve\n")
+        bob.read_until("* You are now eve")
+        with Talker(address, sign_in(token)) as ada:
+            ada.read_until(":tcpchat 422 ada ")
+            told = [
+                line.rstrip("\r") for line in ada.read_until(":bob!~u@tcpchat PRIVMSG #lobby :[")
+            ]
+            told += ada.read_until(":bob!~u@tcpchat PRIVMSG #lobby :[")
+            said = [line.rstrip("\r").rpartition("] ")[2] for line in told if " PRIVMSG " in line]
+            assert said == ["psst", "one", "two"]
+            assert told[0] == ":ada!~u@tcpchat JOIN #lobby"
 
 
 def test_a_program_comes_by_a_token(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class Person:
     conn: int
     nick: str
     capabilities: set[str] | None = None
+    real_name: str = ""  # as a client has said it; a program says none
 
     @property
     def speaks_irc(self) -> bool:
@@ -162,7 +163,8 @@ class IrcMachine(RuleBasedStateMachine):
         nick, params = line.source.partition("!")[0], line.params
         match line.command:
             case "JOIN":
-                assert params[1:] == (("*", nick) if person.takes("extended-join") else ())
+                real = next(each.real_name for each in self.people if each.nick == nick)
+                assert params[1:] == (("*", real or nick) if person.takes("extended-join") else ())
                 return ("joins", nick, params[0])
             case "PART":
                 return ("leaves", nick, params[0], *params[1:])
@@ -265,7 +267,7 @@ class IrcMachine(RuleBasedStateMachine):
             chosen = {each for at, each in enumerate(CAPABILITIES) if (rest + 85 * place) >> at & 1}
             self.conns += 1
             self.server.register(self.conns, NICKS[place], *sorted(chosen))
-            self.people.append(Person(self.conns, NICKS[place], chosen))
+            self.people.append(Person(self.conns, NICKS[place], chosen, NICKS[place]))
         self.conns += 1
         self.server.connect(self.conns)
         self.server.send(self.conns, HELLO)

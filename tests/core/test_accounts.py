@@ -287,8 +287,8 @@ def test_what_one_device_says_the_others_hear() -> None:
     assert told[1] == told[3]
     told = talk.do(1, tell("bob", "psst"))
     at, entry = talk_at(talk), talk.state.seq
-    assert told[3] == [Told("ada", "psst", 1, at, entry=entry)]
-    assert told[2] == [Told("ada", "psst", 1, at, "bob", entry=entry)]
+    assert told[3] == [Told("ada", "psst", 1, at, entry=entry, by_account=True)]
+    assert told[2] == [Told("ada", "psst", 1, at, "bob", entry=entry, by_account=True)]
     assert told[1] == [Sent(at, nick="bob", entry=entry)]
     told = talk.do(3, tell("ada", "yes"))
     at, entry = talk_at(talk), talk.state.seq

@@ -287,13 +287,15 @@ TOLD: list[tuple[Notice, list[str]]] = [
         [":tcpchat 368 ada #lobby :End of the list of bans"],
     ),
     (notices.Rejected("empty-text", "say something"), [":tcpchat 412 ada :say something"]),
-    (notices.Pinged("1"), ["PING :tcpchat"]),
+    (notices.Pinged(), ["PING :tcpchat"]),
+    (notices.Pinged("1"), ["PING :1"]),
     (notices.Ponged(), [":tcpchat PONG tcpchat :"]),
     (notices.Ponged("a b"), [":tcpchat PONG tcpchat :a b"]),
     (notices.Announced("tea is ready"), [":tcpchat NOTICE ada :tea is ready"]),
     (notices.Closing("the server ends"), ["ERROR :the server ends"]),
     (notices.Resumed("ada", (), "1"), []),
-    (notices.Gap("lobby", 7), []),
+    (notices.Gap("lobby", 7), [":tcpchat NOTICE #lobby :some of what was said here is lost"]),
+    (notices.Gap("", 7), [":tcpchat NOTICE ada :some of what was said to you alone is lost"]),
     (notices.Diverged("2"), []),
 ]
 
@@ -680,7 +682,7 @@ HOWS = st.builds(
 SOURCES = ("", "tcpchat")
 COMMANDS = {
     *("AWAY", "BATCH", "ERROR", "FAIL", "INVITE", "JOIN", "KICK", "MARKREAD", "MODE"),
-    *("NICK", "NOTICE", "PART", "PING", "PONG", "PRIVMSG", "QUIT", "TAGMSG", "TOPIC"),
+    *("NICK", "NOTE", "NOTICE", "PART", "PING", "PONG", "PRIVMSG", "QUIT", "TAGMSG", "TOPIC"),
 }
 
 

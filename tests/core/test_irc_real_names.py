@@ -134,6 +134,7 @@ def test_who_signs_in_before_it_says_its_name_has_it_when_it_is_welcomed() -> No
     before = len(memory.log)
     told = memory.say(1, "NICK ada", IAN, "CAP END")
     assert [entry.event for entry in memory.log[before:]] == [
+        events.Login(session(TOKEN), session=""),
         events.SetName("Ian Curtis", "ian"),
     ]
     assert numerics(told)[0] == "001"
@@ -148,7 +149,7 @@ def test_who_says_its_name_when_its_account_is_in_rooms_is_welcomed_as_who_it_is
     memory.say(1, "JOIN #hall")
     memory.connect(2)
     memory.say(2, "CAP REQ :sasl setname")
-    memory.sign_in(2, "", "ada", TOKEN)
+    memory.sign_in(2, "", "ada@pad", TOKEN)
     told = memory.say(2, "NICK x", IAN, "CAP END")
     assert told[0] == ":tcpchat 001 ada :Welcome to tcpchat, ada"
     assert memory.lines(1) == [":ada!~u@tcpchat SETNAME :Ian Curtis"]
@@ -181,7 +182,7 @@ def test_who_signs_in_to_an_account_that_is_here_is_told_what_that_is_called() -
     memory.say(1, "JOIN #hall")
     memory.connect(2)
     memory.say(2, "CAP REQ :sasl setname extended-join", "NICK ian", IAN)
-    memory.sign_in(2, "", "ada", TOKEN)
+    memory.sign_in(2, "", "ada@pad", TOKEN)
     told = memory.say(2, "CAP END")
     assert numerics(told)[0] == "001"
     assert ":ada!~u@tcpchat SETNAME :cleo" in told

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpchat_core import ChatState, ServerProtocol, events
+from tcpchat_core import ChatState, ServerLimits, ServerProtocol, events
 from tcpchat_core.dialects.irc.sasl import PIECE_BYTES
 from tests.core.harness import NO_FLOOD_LIMIT, entry, session
 from tests.core.irc_server import IrcServer, numerics
@@ -27,9 +27,9 @@ WRONG = ":tcpchat 904 * :that is not the password of such an account"
 class Accounts(IrcServer):
     """ada has an account with a device and a password, and is not here; eve is, by JSON."""
 
-    def __init__(self, *, password: str = "") -> None:
+    def __init__(self, *, password: str = "", limits: ServerLimits = NO_FLOOD_LIMIT) -> None:
         protocol = ServerProtocol(
-            ChatState(), limits=NO_FLOOD_LIMIT, nobodys_password="nobody's", password=password
+            ChatState(), limits=limits, nobodys_password="nobody's", password=password
         )
         super().__init__(protocol)
         self.happens(events.Grant("ada", "ada", device=session(TOKEN)))
@@ -126,7 +126,7 @@ def test_where_the_account_is_here_already_it_comes_into_its_rooms_behind_the_we
     assert memory.say(1, "JOIN 0") == [":ada!~u@tcpchat PART #hall"]
 
 
-def test_a_room_that_is_left_before_the_welcome_is_left_behind_it() -> None:
+def test_a_room_that_is_left_before_the_welcome_is_not_come_into() -> None:
     memory = Accounts()
     memory.connect(8)
     memory.ask(8, events.Hello(device=TOKEN), events.Join("hall"))
@@ -134,7 +134,32 @@ def test_a_room_that_is_left_before_the_welcome_is_left_behind_it() -> None:
     assert memory.sign_in(1, "", "ada", TOKEN) == SIGNED_IN
     memory.ask(8, events.Out("hall"))
     assert memory.lines(1) == []
-    assert numerics(memory.say(1, "CAP END")) == [*WELCOME, "JOIN", "353", "366", "PART"]
+    assert numerics(memory.say(1, "CAP END")) == WELCOME
+
+
+@pytest.mark.parametrize("secret", [TOKEN, PASSWORD])
+def test_nothing_of_its_rooms_is_told_before_the_welcome(secret: str) -> None:
+    memory = Accounts()
+    memory.connect(8)
+    memory.ask(8, events.Hello(device=TOKEN), events.Join("hall"))
+    memory.begin(1, "NICK x", "USER x 0 * :x")
+    assert memory.sign_in(1, "", "ada", secret) == SIGNED_IN
+    memory.ask(10, events.Say("hall", "before"))
+    memory.ask(8, events.Topic("hall", "tea"))
+    assert memory.lines(1) == []
+    told = memory.say(1, "CAP END")
+    assert numerics(told) == [*WELCOME, "JOIN", "332", "333", "353", "366", "PRIVMSG"]
+    assert told[-1].endswith(" before")
+
+
+@pytest.mark.parametrize("secret", [TOKEN, PASSWORD])
+def test_who_may_not_come_any_more_when_all_is_said_is_sent_away(secret: str) -> None:
+    memory = Accounts()
+    memory.begin(1, "NICK x", "USER x 0 * :x")
+    assert memory.sign_in(1, "", "ada", secret) == SIGNED_IN
+    memory.happens(events.Withdraw("ada"))
+    assert numerics(memory.say(1, "CAP END")) == ["464", "ERROR"]
+    assert memory.closed[-1] == 1
 
 
 def test_who_has_signed_in_is_not_asked_for_its_nick_or_its_other_secret() -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import gevent
 import pytest
+from gevent.event import AsyncResult
 
+from tcpchat_core import ServerLimits, events
 from tcpchat_core.notices import Gone, Joined, Renamed, Said, TopicSet
-from tests.net.peers import Peer, RecordingClient, Serving, in_turn_until, serving
+from tcpchat_core.server.access import session_of
+from tests.net.peers import (
+    Peer,
+    RecordedProtocol,
+    RecordingClient,
+    Serving,
+    in_turn_until,
+    serving,
+)
 
 # What a client waits for, the beginning of a line; and what it sends then.
 Steps: TypeAlias = Sequence[tuple[str, bytes]]
@@ -304,3 +315,53 @@ def test_bytes_that_are_no_text_are_refused_and_what_follows_is_heard() -> None:
         ada.send(b"PRIVMSG #lobby :caf\xe9\r\nPRIVMSG #lobby :caf\xc3\xa9\r\n")
         assert "INVALID_UTF8" in last(ada, "UTF8")
         assert "[lobby] ada: café" in bob.read_until("[lobby] ada: ")
+
+
+# ── Going on ─────────────────────────────────────────────────────────────────────────────────────
+
+TOKEN: Final = "0123456789abcdef" * 4
+PROOF: Final = base64.b64encode(f"\0ada@desk\0{TOKEN}".encode()).decode()
+SIGN_IN: Final = (
+    "CAP REQ :sasl message-tags server-time batch\r\n"
+    f"AUTHENTICATE PLAIN\r\nAUTHENTICATE {PROOF}\r\n"
+    "NICK x\r\nUSER x 0 * :x\r\nCAP END\r\n"
+).encode()
+
+
+def test_a_client_whose_connection_is_reset_goes_on_and_is_sent_what_it_had_not_seen() -> None:
+    limits = ServerLimits(flood_rate=0, ping_after_ms=50, drop_after_ms=600_000)
+    with serving(RecordedProtocol(limits=limits)) as server:
+        granted: AsyncResult[object] = AsyncResult()
+        server.node.propose(events.Grant("ada", "ada", device=session_of(TOKEN)), granted.set)
+        granted.get(timeout=60)
+        bob = server.person("bob", "lobby")
+        ada = server.peer(SIGN_IN)
+        ada.read_until(":tcpchat 422 ada ")
+        ada.send("JOIN #lobby\r\n")
+        ada.read_until(":tcpchat 366 ada #lobby ")
+        bob.read_until("* ada joined lobby")
+        bob.send("one\n")
+        while (ping := ada.read_until("PING ")[-1].rstrip()) == "PING :tcpchat":
+            ada.send("PONG tcpchat\r\n")
+        ada.send(ping.replace("PING", "PONG") + "\r\n")
+        in_turn_until(
+            lambda: any(isinstance(each.event, events.Seen) for each in server.recorded.log)
+        )
+        bob.send("two\n")
+        last(ada, ":two")
+        ada.reset()
+        in_turn_until(lambda: server.people == 1)
+        bob.send("three\n")
+        again = server.peer(SIGN_IN)
+        again.read_until(":tcpchat 422 ada ")
+        told = [line.rstrip("\r") for line in again.read_until(":tcpchat BATCH -")]
+        assert [line.rpartition(" :")[2] for line in told if " PRIVMSG " in line] == [
+            "two",
+            "three",
+        ]
+        assert told[0] == ":ada!~u@tcpchat JOIN #lobby"
+        bob.send("four\n")
+        last(again, ":four")
+        again.send("QUIT :bye\r\n")
+        heard = bob.read_until("* ada quit")
+        assert heard == ["* ada quit (bye)"], "nobody is told of the cut"

@@ -507,6 +507,11 @@ def _nothing(_client: Client, _params: list[str]) -> list[Item]:
     return []
 
 
+def _pong(_client: Client, params: list[str]) -> list[Item]:
+    """Which ping it is that is answered: there may be a server in front of it."""
+    return [events.Pong(params[-1])] if params else []
+
+
 def _motd(client: Client, _params: list[str]) -> list[Item]:
     return [Reply(motd(client.nick, client.welcome.motd))]
 
@@ -573,7 +578,7 @@ COMMANDS: Final = {
     "PART": Command(_part, 1),
     "PASS": Command(_registered),
     "PING": Command(_ping, 1),
-    "PONG": Command(_nothing),
+    "PONG": Command(_pong),
     "PRIVMSG": Command(_privmsg),
     "QUIT": Command(_quit),
     "SETNAME": Command(_set_name),

@@ -25,6 +25,7 @@ from tcpchat_core.dialects.irc.numerics import (
     isupport,
     lusers,
     motd,
+    note,
     numeric,
     refusal,
     welcome,
@@ -147,7 +148,7 @@ def encode_answer(
             standard = options.standard_replies
             return refusal(nick, notice, request, standard_replies=standard)
         case notices.HistoryPage(_, messages) if messages:
-            return b"".join([_said_before(flavour, each) for each in messages])
+            return b"".join([said_before(flavour, each) for each in messages])
         case (
             notices.Members()
             | notices.RoomList()
@@ -181,7 +182,7 @@ def encode_answer(
         case notices.NameSet(of, name):
             return line(person(of), "SETNAME", text=name or of) if flavour.setname else b""
         case notices.Claimed(account) if isinstance(request, How):  # which is an AUTHENTICATE
-            return _signed_in(nick, account)
+            return _signed_in(account)
         case notices.Announced(text):
             return said_lines("", "NOTICE", nick, text)
         case (
@@ -195,8 +196,12 @@ def encode_answer(
             | notices.Revoked()
         ):
             return _in_words(nick, told_lines(notice))
-        # Of sessions, which are not resumed here, and of what one has read for who is not told.
-        case notices.Resumed() | notices.Gap() | notices.Diverged() | notices.ReadUpTo():
+        case notices.Resumed():
+            return _resumed(flavour, options, nick, notice)
+        case notices.Gap():
+            return _gap(options, nick, notice)
+        # What ids of messages begin with, and what one's other devices have read.
+        case notices.Diverged() | notices.ReadUpTo():
             return b""
         case _:
             assert_never(notice)
@@ -229,7 +234,8 @@ def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
     )
 
 
-def _said_before(flavour: Irc, said: Said) -> bytes:
+def said_before(flavour: Irc, said: Said) -> bytes:
+    """A message of earlier."""
     return _said(flavour, said, "" if flavour.tags else f"[{utc_time(said.at)}] ")
 
 
@@ -253,7 +259,7 @@ def _history(flavour: Irc, options: Options, how: How, gathering: Gathering) -> 
     if gathering.span is not None:
         return chathistory.targets(gathering, gathering.span, is_batch=options.batch)
     messages = [each for page in gathering.pages for each in page.messages]
-    said = b"".join([_said_before(flavour, each) for each in messages])
+    said = b"".join([said_before(flavour, each) for each in messages])
     return chathistory.messages(channel(gathering.pages[0].room), said, is_batch=options.batch)
 
 
@@ -272,7 +278,7 @@ def _tags(flavour: Irc, said: Said) -> str:
 
 def _line_tags(flavour: Irc, at: int, account: str) -> str:
     """What each line of something that was done is tagged with: by whose account, and when."""
-    time = time_tag(at) if flavour.tags else ""
+    time = time_tag(at) if flavour.tags and at else ""
     if not (account and flavour.account_tag):
         return time
     return f"{account_tag(account)};{time[1:]}" if time else f"{account_tag(account)} "
@@ -300,12 +306,19 @@ def _client_tags(flavour: Irc, tags: dict[str, str] | None) -> str:
     return client_tags(tags) if flavour.tags == TIME_AND_MSGID else ""
 
 
-def _told(flavour: Irc, nick: str, told: notices.Told) -> bytes:
+def _told(flavour: Irc, nick: str, told: notices.Told, when: str = "") -> bytes:
     author, target = (nick, told.to) if told.to else (told.nick, nick)
     command = _command(is_notice=told.notice)
     tags = _line_tags(flavour, told.at, author if told.by_account else "")
     id, client = _entry_id(flavour, told.entry), _client_tags(flavour, told.tags)
-    return said_lines(author, command, target, told.text, tags=tags, id=id, client=client)
+    return said_lines(
+        author, command, target, told.text, tags=tags, id=id, client=client, when=when
+    )
+
+
+def told_before(flavour: Irc, nick: str, told: notices.Told) -> bytes:
+    """What was said to one alone, earlier."""
+    return _told(flavour, nick, told, "" if flavour.tags else f"[{utc_time(told.at)}] ")
 
 
 def _signalled(
@@ -367,9 +380,56 @@ def _entered(flavour: Irc, options: Options, nick: str, entered: notices.Entered
             text = f"… and {more} more; NAMES lists them all"
             lines.append(line(SERVER, "NOTICE", room, text=text))
     if entered.history and not options.chathistory:  # else the client asks for what it lacks
-        said = b"".join([_said_before(flavour, each) for each in entered.history])
+        said = b"".join([said_before(flavour, each) for each in entered.history])
         lines.append(chathistory.messages(room, said, is_batch=options.batch))
     return b"".join(lines)
+
+
+def _resumed(flavour: Irc, options: Options, nick: str, resumed: notices.Resumed) -> bytes:
+    """A session goes on: the rooms that it is in, as if it came into them now. What it has missed
+    follows.
+    """
+    lines = [
+        _entered(
+            flavour,
+            options,
+            nick,
+            notices.Entered(
+                state.room,
+                state.members,
+                state.count,
+                state.seq,
+                at=0,
+                topic=state.topic,
+                moderators=state.moderators,
+                private=state.private,
+                topic_nick=state.topic_nick,
+                topic_at=state.topic_at,
+            ),
+        )
+        for state in resumed.rooms
+    ]
+    if resumed.away:
+        lines.append(_away(flavour, nick, notices.AwaySet(nick, resumed.away, own=True)))
+    return b"".join(lines)
+
+
+def _gap(options: Options, nick: str, gap: notices.Gap) -> bytes:
+    """That something was missed which cannot be shown. Who asks for what was said in a room finds
+    out by itself.
+    """
+    if gap.room and options.chathistory:
+        return b""
+    target = channel(gap.room) if gap.room else nick
+    text = f"some of what was said {'here' if gap.room else 'to you alone'} is lost"
+    if options.standard_replies:
+        return note("*", "GAP", *([target] if gap.room else []), text=text)
+    return line(SERVER, "NOTICE", target, text=text)
+
+
+def put_out_before(nick: str, left: notices.Left) -> bytes:
+    """Of a room in which a client does not know that it is, that it was put out of it."""
+    return _in_words(nick, told_lines(left))
 
 
 _CameOrWent = notices.Joined | notices.Left | notices.Gone | notices.Renamed
@@ -406,7 +466,9 @@ def _away(flavour: Irc, nick: str, away: notices.AwaySet) -> bytes:
     return line(person(away.nick), "AWAY", text=away.text or None)
 
 
-def _signed_in(nick: str, account: str) -> bytes:
+def _signed_in(account: str) -> bytes:
+    """As an account, which gives one its nick: now, or with the welcome."""
+    nick = account
     text = f"You are signed in as {account}"
     return numeric(Code.LOGGEDIN, nick, person(nick), account, text=text) + numeric(
         Code.SASLSUCCESS, nick, text="That was right"
@@ -462,8 +524,8 @@ def _answer(flavour: Irc, options: Options, nick: str, notice: _Answer, request:
 
 def _of_connection(notice: notices.Pinged | notices.Ponged | notices.Closing) -> bytes:
     match notice:
-        case notices.Pinged():
-            return line("", "PING", text=SERVER)
+        case notices.Pinged(id):
+            return line("", "PING", text=id or SERVER)
         case notices.Ponged(id):
             return line(SERVER, "PONG", SERVER, text=id or "")
         case notices.Closing(reason):

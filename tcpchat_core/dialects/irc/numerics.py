@@ -414,6 +414,11 @@ def fail(command: str, reason: str, *words: str, text: str) -> bytes:
     return line(SERVER, "FAIL", command or "*", code, *words, text=text)
 
 
+def note(command: str, code: str, *words: str, text: str) -> bytes:
+    """What there is to know, by a word (IRCv3 standard replies)."""
+    return line(SERVER, "NOTE", command, code, *words, text=text)
+
+
 def _form(reason: str, about: dict[str, str]) -> _Form:
     if form := _OF_COMMAND.get((reason, about["command"])):
         return form

@@ -10,16 +10,19 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from tcpchat_core import notices
 from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item, Reply, Then, Wait
 from tcpchat_core.dialects.irc.commands import Client, items_of, with_client_tags
-from tcpchat_core.dialects.irc.encode import Irc, Options, encode_answer
+from tcpchat_core.dialects.irc.encode import Irc, Options, encode_answer, put_out_before
 from tcpchat_core.dialects.irc.labels import Labels, label_of
+from tcpchat_core.dialects.irc.missed import Missed
 from tcpchat_core.dialects.irc.numerics import Code, fail
 from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.irc.registration import Registration, Stage
 from tcpchat_core.dialects.lines import LineReader
-from tcpchat_core.notices import Notice, Sent
+from tcpchat_core.notices import Notice, Said, Sent, Told
 
 # What a client may put in front of a line, its @ and its blank counted (IRCv3 message-tags).
 MAX_TAG_BYTES: Final = 4_096
@@ -34,7 +37,7 @@ class IrcReader(LineReader):
 
     opens_within_ms = 60_000  # a client looks up names, and asks for capabilities first
 
-    __slots__ = ("_client", "_is_put_off", "_labels", "_queue", "_registration", "flavour")
+    __slots__ = ("_client", "_is_put_off", "_labels", "_last", "_queue", "_registration", "flavour")
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,6 +46,8 @@ class IrcReader(LineReader):
         self._labels = Labels()
         self._queue: list[Item] = []  # what lines have asked for and was not given yet
         self._is_put_off = False  # the next line waits until all before it is answered
+        # By room, the number of the last message that was said before a session went on.
+        self._last: dict[str, int] = {}
         self.flavour: Flavour = self._registration.capabilities.flavour("")
 
     # ── What comes ───────────────────────────────────────────────────────────────────────────
@@ -60,6 +65,7 @@ class IrcReader(LineReader):
         """What the next lines ask for, up to one whose answers say how to read on."""
         registration = self._registration
         if registration.stage is not _REGISTERED:
+            self._queue = [*registration.due(), *self._queue]
             is_asked = registration.is_asked and not self._queue  # and all is answered
             if is_asked or registration.stage is Stage.REFUSED:
                 self._queue, self._lines, self._eof = [Hangup(registration.why_refused)], (), False
@@ -165,8 +171,11 @@ class IrcReader(LineReader):
     def encoder(self) -> Encoder:
         """The same, for what is written later: for who is registered, and only lists are long."""
         flavour, options, labels = self._irc, self._options, self._labels
+        missed = Missed(flavour, options, self._last)
 
         def encode(nick: str, notice: Notice, request: object) -> bytes:
+            if isinstance(notice, Said | Told):
+                return missed.encode(nick, notice)
             written = encode_answer(flavour, options, nick, notice, request)
             return labels.told(notice, request, written)
 
@@ -184,9 +193,13 @@ class IrcReader(LineReader):
         return options._replace(account=client.account, name=client.name)
 
     def _written(self, nick: str, notice: Notice, request: object) -> bytes:
-        self._note(notice)
         registration = self._registration
-        written = encode_answer(self._irc, self._options, nick, notice, request)
+        rooms = self._client.rooms
+        if isinstance(notice, notices.Left) and notice.own and notice.room not in rooms:
+            written = put_out_before(nick, notice)  # it has not been told that it is there
+        else:
+            self._note(notice)
+            written = encode_answer(self._irc, self._options, nick, notice, request)
         if registration.stage is _REGISTERED:
             return written
         return registration.told(nick, notice, written)
@@ -202,6 +215,12 @@ class IrcReader(LineReader):
             written = self._written(nick, receipt, None)
         return self._labels.told(receipt, notice, written)  # an answer to what was done
 
+    def _follow(self, epoch: str) -> None:
+        """What is told from now on is numbered in this epoch."""
+        client = self._client
+        client.welcome = msgspec.structs.replace(client.welcome, epoch=epoch)
+        self.flavour = self._registration.capabilities.flavour(epoch)
+
     def _note(self, notice: Notice) -> None:
         """Remember what later lines are about."""
         client = self._client
@@ -213,6 +232,13 @@ class IrcReader(LineReader):
                 client.account = account
             case notices.NameSet(name=name, own=True):
                 client.name = name
+            case notices.Resumed(nick, rooms, epoch):
+                self._follow(epoch)
+                client.nick = nick
+                self._last = {each.room: each.seq for each in rooms}
+                client.rooms = {each.room: None for each in rooms}
+            case notices.Diverged(epoch):
+                self._follow(epoch)
             case notices.Renamed(new=new, own=True) if client.nick:
                 client.nick = new
             case notices.Entered(room):

@@ -10,9 +10,10 @@ Rules:
    up for ever after a 432.
 3. PASS is the server's password, where it has one. Else it is `ACCOUNT:PASSWORD`, or the token of a
    device. Who is refused for it is sent away.
-4. AUTHENTICATE is answered before all is said, and so who says it is in the chat before it is
-   welcome. Who is refused for it may try again, or go on as a guest. Whose account it is has the
-   nick of that. What USER says of it comes behind, then, and it is not welcomed before.
+4. AUTHENTICATE is answered before all is said: whether the secret is right. Who is refused for it
+   may try again, or go on as a guest. Who is not is signed in when all is said, and has the nick
+   and the rooms of its account: so nothing of those comes before the welcome. What USER says of it
+   is said to the chat then, too.
 
 What is heard in which stage is the table `_HEARD`.
 """
@@ -24,7 +25,7 @@ from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from tcpchat_core import notices
-from tcpchat_core.dialects import Asked, Hangup, Item, Reply, Wait
+from tcpchat_core.dialects import Asked, Hangup, Item, LogIn, Prove, Reply, Wait
 from tcpchat_core.dialects.irc.capabilities import Capabilities
 from tcpchat_core.dialects.irc.commands import Client, without_formatting
 from tcpchat_core.dialects.irc.numerics import Code, numeric, refusal, welcome
@@ -77,6 +78,7 @@ class Registration:
         "_held",
         "_is_called",
         "_is_in",
+        "_is_proven",
         "_name",
         "_nick",
         "_password",
@@ -96,6 +98,7 @@ class Registration:
         self._back_to = self.stage  # when it has signed in, or not
         self._has_opened = False  # the chat was asked to let it in
         self._is_in = False  # in the chat: its welcome has come
+        self._is_proven = False  # whose account it is: it is signed in when all is said
         self._called = ""  # what it is called there
         self.why_refused = "you were not let in"
         self._nick = ""  # as it was typed last
@@ -161,12 +164,14 @@ class Registration:
         if self.needs_password and not self._password and not self._is_in:
             return [Reply(numeric(Code.SASLFAIL, nick, text=password_is_needed().text))]
         items = self._exchange.hear(nick, params[0])
-        if not any(isinstance(each, Asked) for each in items):
+        asked = items[0] if items else None
+        if not isinstance(asked, Asked):
             return items
         if self.stage is Stage.REGISTERED:
-            return [*items, Wait()]
+            return [asked, Wait()]
+        assert isinstance(asked.request, Login), "an exchange ends with a log-in"
         self._back_to, self.stage, self._awaited = self.stage, Stage.SIGNING_IN, ""
-        return [*self._open(), *items, Wait()]
+        return [*self._open(), asked._replace(request=Prove(asked.request)), Wait()]
 
     def hear_quit(self, _params: list[str]) -> list[Item]:
         """It does not come in."""
@@ -189,10 +194,13 @@ class Registration:
         if self._exchange.is_begun:
             items.append(self._exchange.abort(self._client.nick))
         opening = self._open()
-        items += opening
         is_named = bool(self._is_in and opening and (self._name or self._user))
         self._awaited = "setname" if is_named else ""
-        if not self._client.account:  # which has its own nick
+        if self._is_proven:  # an account has its own nick, and is called so rather than a guest
+            self._awaited = self._awaited or "login"
+            items += [LogIn(), *opening] if is_named else [*opening, LogIn()]
+        else:
+            items += opening
             if is_first and not self.needs_password and (asked := _login(self._password)):
                 self._awaited = "login"
                 items.append(asked)
@@ -203,6 +211,13 @@ class Registration:
         if not self._awaited and self._is_in:  # as a person, before it spoke IRC, or as another
             return [*items, Reply(self._register(self._called))]
         return [*items, Wait()]
+
+    def due(self) -> list[Item]:
+        """What there is to ask the chat for by what it has answered: who was to choose another nick
+        needs none.
+        """
+        is_due = self._is_proven and self.stage is Stage.CHOOSING
+        return self._go_on() if is_due else []
 
     @property
     def _is_ready(self) -> bool:
@@ -231,9 +246,7 @@ class Registration:
             self._is_in = True
             is_all = self.stage is Stage.ASKED and not self._awaited
             return self._register(nick) if is_all else b""
-        # The room that a held line comes into is left behind it.
-        is_behind = isinstance(notice, notices.Left) and notice.own and bool(self._held)
-        if not (self.is_asked or is_behind):
+        if not self.is_asked:
             return written
         match notice:
             case notices.NameSet(own=True) | Rejected(request="setname"):
@@ -252,8 +265,10 @@ class Registration:
                 return b""  # it is not called anything yet
             case notices.Closing():
                 return written
+            case Claimed() if self._awaited == "setname":
+                return b""
             case Claimed():
-                self._held.append(written)
+                self._held += [] if self._is_proven else [written]
                 return self._register(nick)
             case _:
                 self._held.append(written)
@@ -273,7 +288,8 @@ class Registration:
         self.stage = self._back_to
         if isinstance(notice, Rejected):  # it is not called what the chat calls it
             return refusal("", notice, AUTHENTICATE)
-        return written + (self._register(self._called) if self._is_ready else b"")
+        self._is_proven = True
+        return written
 
     def _keep_or_choose(self, nick: str, reason: str, notice: Rejected) -> bytes:
         if reason not in _TAKEN:

@@ -40,11 +40,12 @@ def is_token(secret: str) -> bool:
 
 def login(account: str, secret: str) -> Login:
     """What a secret asks for: a device's token says by itself whose it is, all else is the password
-    of the account.
+    of the account. It is for a session, which behind an @ has a word of its own.
     """
+    account, _, session = account.partition("@")
     if is_token(secret):
-        return Login(device=secret)
-    return Login(account=account, password=secret)
+        return Login(device=secret, session=session)
+    return Login(account=account, password=secret, session=session)
 
 
 class Exchange:
