@@ -17,6 +17,7 @@ from tcpchat_core import (
 from tcpchat_core.client import Heard, PendingRequest, Requests
 from tcpchat_core.dialects.jsonl import JSON, decode_request
 from tcpchat_core.notices import Rejected
+from tests.core.harness import MemoryServer
 
 WELCOME = notices.Welcome("ada", "0", token="secret")
 LOBBY = notices.Entered("lobby", ("ada",), 1, 4, 0)
@@ -466,3 +467,11 @@ def test_who_comes_back_to_an_account_has_its_nick() -> None:
     requests = in_lobby()
     _, asked = reconnected(requests, notices.Welcome("ada", "1", token="other", account="ada"))
     assert asked == [events.Join("lobby")]
+
+
+def test_how_far_one_has_read_is_of_the_current_room_or_of_another() -> None:
+    server = MemoryServer()
+    server.connect(1)
+    server.ask(1, events.Hello(), events.Join("Tea"), events.Read("", 1), events.Read("Lobby", 2))
+    said = [each.event for each in server.log if isinstance(each.event, events.Read)]
+    assert said == [events.Read("Tea", 1, "tea"), events.Read("Lobby", 2, "lobby")]
