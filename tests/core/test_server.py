@@ -139,6 +139,12 @@ def test_hello_is_optional_and_only_the_first_request() -> None:
     assert rejections([refused]) == [("bad-request", "hello", None)]
 
 
+def test_how_far_one_has_read_is_for_all_of_ones_devices_to_know() -> None:
+    server = programs(1)
+    server.ask(1, events.Join("Lobby"), events.Read("Lobby", 1))
+    assert server.log[-1].event == events.Read("Lobby", 1, "lobby")
+
+
 def test_telnet_negotiation_is_no_text() -> None:
     server = MemoryServer()
     server.connect(1)
