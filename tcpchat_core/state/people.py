@@ -106,17 +106,16 @@ def away(tables: Tables, person: Person, event: events.Away, at: int) -> list[Ac
 
 def set_name(tables: Tables, person: Person, event: events.SetName, at: int) -> list[Action]:
     """Have another real name, which is a line as why somebody is away is one; and perhaps another
-    user name, of which nobody is told who does not ask.
+    user name, of which nobody is told who does not ask. Of a guest where only accounts talk nobody
+    hears: it may be about to sign in.
     """
-    if rights.is_guest_where_none_talk(tables, person):
-        return [rejected(person, "no-right", ACCOUNTS_ONLY, "setname")]
     name, user = event.name, event.user or person.user
     if name and (refused := rights.may_not_say_anything(tables, person, at)):
         return [rejected(person, *refused, "setname")]
     own, is_new = notices.NameSet(person.nick, name, own=True), name != person.name
     for each in person.everywhere:
         each.name, each.user = name, user
-    if not is_new:
+    if not is_new or rights.is_guest_where_none_talk(tables, person):
         return [Send(person.conn, own)]
     return _hear(tables, person, name, notices.NameSet(person.nick, name), own=own, at=at)
 

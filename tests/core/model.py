@@ -400,14 +400,12 @@ class Model:
         return self._hear(person, text, notices.AwaySet(person.name.text, text), own, at)
 
     def _set_name(self, person: ModelPerson, real: str, user: str, at: int) -> Told:
-        if self._only_accounts_talk(person):
-            return rejected(person.conn, "no-right", "setname")
         if real and self._is_muted(person, self.server, at) and not is_admin(person.who):
             return rejected(person.conn, "muted", "setname")
         own, before = notices.NameSet(person.name.text, real, own=True), person.real
         for each in person.everywhere:
             each.real, each.user = real, user or each.user
-        if real == before:
+        if real == before or self._only_accounts_talk(person):
             return {person.conn: [own]}
         return self._hear(person, real, notices.NameSet(person.name.text, real), own, at)
 

@@ -196,17 +196,16 @@ class Registration:
         opening = self._open()
         is_named = bool(self._is_in and opening and (self._name or self._user))
         self._awaited = "setname" if is_named else ""
-        if self._is_proven:  # an account has its own nick, and is called so rather than a guest
-            self._awaited = self._awaited or "login"
-            items += [LogIn(), *opening] if is_named else [*opening, LogIn()]
-        else:
-            items += opening
-            if is_first and not self.needs_password and (asked := _login(self._password)):
-                self._awaited = "login"
-                items.append(asked)
-            elif nick := possible_nick(self._nick):
-                self._awaited = "nick"
-                items.append(Nick(nick))
+        items += opening
+        if self._is_proven:  # an account has its own nick
+            self._awaited = "login"
+            items.append(LogIn())
+        elif is_first and not self.needs_password and (asked := _login(self._password)):
+            self._awaited = "login"
+            items.append(asked)
+        elif nick := possible_nick(self._nick):
+            self._awaited = "nick"
+            items.append(Nick(nick))
         self.stage = Stage.ASKED
         if not self._awaited and self._is_in:  # as a person, before it spoke IRC, or as another
             return [*items, Reply(self._register(self._called))]
@@ -265,8 +264,6 @@ class Registration:
                 return b""  # it is not called anything yet
             case notices.Closing():
                 return written
-            case Claimed() if self._awaited == "setname":
-                return b""
             case Claimed():
                 self._held += [] if self._is_proven else [written]
                 return self._register(nick)
