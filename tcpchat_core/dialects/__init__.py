@@ -21,7 +21,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from tcpchat_core.events import Login, Open, Request
-from tcpchat_core.notices import Notice, Rejected
+from tcpchat_core.notices import Notice, Rejected, Said
 
 # A dialect that does not know its peer by so many bytes never will. A browser is known by the end
 # of its first line, in which stands what somebody has clicked on.
@@ -40,6 +40,10 @@ class Flavour(msgspec.Struct, frozen=True):
     def encode(self, notice: Notice) -> bytes:
         """What everybody is told."""
         raise NotImplementedError  # each flavour has its own; a Struct cannot be an ABC
+
+    def encode_said(self, said: Sequence[Said]) -> bytes:
+        """What everybody is told of messages that come one after another: the same as of each."""
+        return b"".join([self.encode(each) for each in said])
 
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:  # noqa: ARG002 # for those that name them
         """What one person is told, whose nick this is: as a rule the answer to `request`.

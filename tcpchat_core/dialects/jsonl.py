@@ -6,6 +6,7 @@ parser of our own. Unknown fields are ignored, so that either side can be the ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, get_args
 
 import msgspec
@@ -13,12 +14,13 @@ import msgspec
 from tcpchat_core.dialects import Flavour
 from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.events import Request
-from tcpchat_core.notices import Notice, Rejected
+from tcpchat_core.notices import Notice, Rejected, Said
 from tcpchat_core.sanitize import is_safe, sanitize
 
 _request_decoder = msgspec.json.Decoder(Request)
 _notice_decoder = msgspec.json.Decoder(Notice)
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 
 
 class _Head(msgspec.Struct):
@@ -40,6 +42,10 @@ class Json(Flavour, frozen=True):
     def encode(self, notice: Notice) -> bytes:
         """One line, with its end."""
         return _encode(notice) + b"\n"
+
+    def encode_said(self, said: Sequence[Said]) -> bytes:
+        """All of them in one go."""
+        return _encoder.encode_lines(said)
 
 
 JSON: Final = Json()

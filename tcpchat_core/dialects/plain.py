@@ -48,6 +48,10 @@ class Plain(Flavour, frozen=True):
         lines = told_lines(notice)
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
+    def encode_said(self, said: Sequence[Said]) -> bytes:
+        """All of them in one go."""
+        return "".join([_said(each, "\n") for each in said]).encode()
+
 
 PLAIN: Final = Plain()
 

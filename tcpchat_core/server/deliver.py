@@ -73,6 +73,7 @@ class Delivery:
         self._welcome = welcome
         # What is held back: messages of one author to one audience; None while there are none.
         self._row: list[Broadcast[Notice]] = []
+        self._said: list[Said] = []  # their payloads
         self._audience: Audience | None = None
         self._author = 0
 
@@ -84,11 +85,13 @@ class Delivery:
             if isinstance(action, Broadcast):
                 if not (action.audience.derived or action.also):
                     continue  # none of them is here
-                if isinstance(action.payload, Said) and not action.also:
+                said = action.payload
+                if isinstance(said, Said) and not action.also:
                     if action.audience is not self._audience or action.author != self._author:
                         self.flush(effects)
                         self._audience, self._author = action.audience, action.author
                     self._row.append(action)
+                    self._said.append(said)
                 else:
                     self.flush(effects)
                     self._tell_all(action, effects)
@@ -135,7 +138,8 @@ class Delivery:
         audience = self._audience
         if audience is None:
             return
-        row, self._row, self._audience = self._row, [], None
+        row, said = self._row, self._said
+        self._row, self._said, self._audience = [], [], None
         lanes: _Lanes = audience.derived  # there are some, or it would not have been held back
         author = self._author
         own = self._connections.get(author)
@@ -144,11 +148,10 @@ class Delivery:
         if own is not None and own.reader is not None and own.reader.acknowledges:
             reader, own_flavour = own.reader, own.flavour
         for flavour, lane in lanes.items():
-            encode, receipts = flavour.encode, b""
-            payload = b"".join([encode(action.payload) for action in row])
+            receipts = b""
             if reader is not None and (flavour is own_flavour or flavour == own_flavour):
                 receipts = b"".join([_receipt(reader, action) for action in row])
-            effects.append(Broadcast(lane, payload, author, receipts))
+            effects.append(Broadcast(lane, flavour.encode_said(said), author, receipts))
 
     def _tell_all(self, action: Broadcast[Notice], effects: list[Effect]) -> None:
         """Tell everybody in any of several audiences, once."""

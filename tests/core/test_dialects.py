@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from tcpchat_core import ChatState, Flavour, ServerLimits, ServerProtocol, events, notices
 from tcpchat_core.dialects import MAX_FIRST_BYTES, choose
+from tcpchat_core.dialects.irc.encode import TIME, TIME_AND_MSGID, Irc
 from tcpchat_core.dialects.jsonl import Json, JsonLines
 from tcpchat_core.dialects.lines import LineReader
-from tcpchat_core.dialects.plain import PlainText
+from tcpchat_core.dialects.plain import Plain, PlainText
+from tcpchat_core.dialects.websocket import JsonFrames
 from tcpchat_core.effects import Stream
+from tcpchat_core.notices import Said
 from tcpchat_core.server import DIALECTS
 from tests.core.harness import HELLO, MemoryServer, join, split_at
-from tests.core.strategies import CUTS
+from tests.core.strategies import CUTS, NASTY_TEXT
 from tests.core.third_dialect import Netstrings, netstring, take_frames
 
 
@@ -430,3 +433,32 @@ def test_a_person_is_not_let_in_twice() -> None:
     memory.send(1, netstring(b".open x"))
     assert frames(memory, 1) == []
     assert not any(isinstance(entry.event, events.Connect) for entry in memory.log[6:])
+
+
+SAID = st.builds(
+    Said,
+    st.sampled_from(["lobby", "den"]),
+    st.sampled_from(["ada", "bob"]),
+    NASTY_TEXT | st.text("x", max_size=600),
+    seq=st.integers(1, 9),
+    at=st.sampled_from([0, 1_700_000_000_123]),
+    emote=st.booleans(),
+    notice=st.booleans(),
+)
+
+
+@pytest.mark.parametrize(
+    "flavour",
+    [
+        Json(),
+        Plain(),
+        JsonFrames(),
+        Irc(),
+        Irc(TIME),
+        Irc(TIME_AND_MSGID, epoch="1f"),
+        Irc(TIME_AND_MSGID),
+    ],
+)
+@given(said=st.lists(SAID, max_size=5))
+def test_messages_in_a_row_are_told_as_each_of_them_is(flavour: Flavour, said: list[Said]) -> None:
+    assert flavour.encode_said(said) == b"".join([flavour.encode(each) for each in said])

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 import msgspec
@@ -89,16 +90,53 @@ class Irc(Flavour, frozen=True):
 
     def encode(self, notice: Notice) -> bytes:
         """What everybody is told."""
-        # By far the most frequent, and nearly always one line that needs no care.
-        if isinstance(notice, Said) and not (notice.emote or notice.notice):
-            text = notice.text
-            head, size = said_opening(notice.nick, notice.room)
-            most = len(text) if text.isascii() else 4 * len(text)  # of UTF-8
-            if most <= size and text.isprintable():
-                if not (self.tags or self.account_tag):
-                    return f"{head}{text}\r\n".encode()
-                return f"{_tags(self, notice)}{head}{text}\r\n".encode()
+        if isinstance(notice, Said):  # by far the most frequent
+            return self.encode_said((notice,))
         return encode_answer(self, _NOBODYS_OPTIONS, "", notice, None)
+
+    def encode_said(self, said: Sequence[Said]) -> bytes:
+        """All of them. Nearly always each is one line that needs no care, and how it begins is the
+        same for all that one person says in one turn.
+        """
+        lines: list[bytes] = []
+        nick = room = id_start = opening = ""
+        by_account = False
+        at = size = -1
+        for each in said:
+            if (
+                each.at != at
+                or each.nick != nick
+                or each.room != room
+                or each.by_account is not by_account
+            ):
+                nick, room, at, by_account = each.nick, each.room, each.at, each.by_account
+                id_start, opening, size = self._opening(nick, room, at, by_account=by_account)
+            text = each.text
+            most = len(text) if text.isascii() else 4 * len(text)  # of UTF-8
+            if (
+                most > size
+                or each.emote
+                or each.notice
+                or each.tags is not None
+                or not text.isprintable()
+            ):
+                lines.append(encode_answer(self, _NOBODYS_OPTIONS, "", each, None))
+            elif id_start:
+                lines.append(f"{id_start}{each.seq}{opening}{text}\r\n".encode())
+            else:
+                lines.append(f"{opening}{text}\r\n".encode())
+        return b"".join(lines)
+
+    def _opening(self, nick: str, room: str, at: int, *, by_account: bool) -> tuple[str, str, int]:
+        """How the line of a message begins: what stands before its number, which is "" where no id
+        is told, and behind that; and how many bytes of text fit into the line.
+        """
+        head, size = said_opening(nick, room)
+        tags = _line_tags(self, at, nick if by_account else "")
+        if self.tags < TIME_AND_MSGID:
+            return "", f"{tags}{head}", size
+        before, after = id_parts(self.epoch, room)
+        return f"@msgid={before}", f"{after};{tags[1:]}{head}", size
 
     def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
         """What somebody is told who has asked for no more than the flavour says."""
@@ -263,22 +301,9 @@ def _history(flavour: Irc, options: Options, how: How, gathering: Gathering) -> 
     return chathistory.messages(channel(gathering.pages[0].room), said, is_batch=options.batch)
 
 
-def _tags(flavour: Irc, said: Said) -> str:
-    """The tags of a message's first line."""
-    if said.tags is not None or (said.by_account and flavour.account_tag):
-        tags = _line_tags(flavour, said.at, said.nick if said.by_account else "")
-        return joined_tags(_id(flavour, said), tags, _client_tags(flavour, said.tags))
-    # The same, of what is far more frequent.
-    time = time_tag(said.at) if flavour.tags else ""
-    if flavour.tags < TIME_AND_MSGID:
-        return time
-    before, after = id_parts(flavour.epoch, said.room)
-    return f"@msgid={before}{said.seq}{after};{time[1:]}"
-
-
 def _line_tags(flavour: Irc, at: int, account: str) -> str:
     """What each line of something that was done is tagged with: by whose account, and when."""
-    time = time_tag(at) if flavour.tags and at else ""
+    time = time_tag(at) if flavour.tags else ""
     if not (account and flavour.account_tag):
         return time
     return f"{account_tag(account)};{time[1:]}" if time else f"{account_tag(account)} "
@@ -354,7 +379,7 @@ def _sent(flavour: Irc, options: Options, nick: str, sent: notices.Sent, request
 
 
 def _join(flavour: Irc, nick: str, room: str, at: int, *, account: str, name: str) -> bytes:
-    tags = _line_tags(flavour, at, account)
+    tags = _line_tags(flavour, at, account) if at else ""  # it is not now, where it is again
     if flavour.extended_join:
         words = (channel(room), account or _NO_ACCOUNT)
         return line(person(nick), "JOIN", *words, text=name or nick, tags=tags)
