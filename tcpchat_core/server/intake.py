@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -50,6 +50,10 @@ _OF_SECRETS: Final = frozenset(
 
 # Looked up once: it is asked for with every message.
 _OPEN: Final = Phase.OPEN
+_UNKNOWN: Final = Phase.UNKNOWN
+
+# What is no request: a dialect says it by itself, or it was refused already.
+_NO_REQUESTS: Final = frozenset({Rejected, Reply, Then, Hangup, Wait, events.Open, Prove, LogIn})
 
 # What one connection does in one go: proposed together at its end.
 _Proposals: TypeAlias = list[Event]
@@ -89,13 +93,15 @@ class Intake:
         Or it is known at last: who was silent, and so began as a person, has its first line now.
         """
         items: Sequence[Item] = ()
-        if connection.phase is Phase.UNKNOWN:
+        is_late = connection.phase is not _UNKNOWN
+        if not is_late:
             connection.move(Step.RECOGNISED)
         if reader is not connection.reader:
             connection.reader = reader
             self._delivery.refresh_flavour(connection, effects)
             items = reader.begin(password_needed=not connection.is_admitted)
-            self._delivery.welcome_again(connection, effects)
+            if is_late:
+                self._delivery.welcome_again(connection, effects)
         if connection.first and not connection.is_unheard:
             reader.receive_data(connection.first)
             connection.first = b""
@@ -257,31 +263,11 @@ class Intake:
         how: object = None
         if isinstance(item, Asked):
             item, how = item
-        match item:
-            case Then(bytes=count) if count:
-                connection.unpaid_bytes += count
+        if not _is_request(item):
+            changed = self._not_asked(connection, item, how, now, proposals, effects)
+            if changed is None:
                 return
-            case Rejected() | Reply() | Then():
-                self._answers.give(connection, item, now, effects, how)
-                return
-            case Hangup():
-                self._hang_up(connection, item, now, proposals, effects)
-                return
-            case Wait():
-                connection.is_held = True
-                return
-            case events.Open(name=name, user=user):  # it is open: that leaves who it is
-                if not (name or user):
-                    return
-                item = events.SetName(name, user)
-            case Prove(login):
-                self._prove(connection, login, how, now, effects)
-                return
-            case LogIn():
-                assert connection.proven is not None, "it is done when it was proven"
-                self._propose(connection, connection.proven, proposals)
-                self._passwords.proposed(connection, connection.proven)
-                return
+            item = changed
         event = self._checked(item, connection.current)
         request = item if how is None else how
         may_guess = False  # a code, or a token
@@ -371,6 +357,35 @@ class Intake:
             return False
         self._answers.give(connection, refused, now, effects, request)
         return True
+
+    def _not_asked(
+        self,
+        connection: Connection,
+        item: Item,
+        how: object,
+        now: int,
+        proposals: _Proposals,
+        effects: list[Effect],
+    ) -> events.SetName | None:
+        """Deal with what asks the chat for nothing; but who is in already may say who it is."""
+        match item:
+            case Then(bytes=count) if count:
+                connection.unpaid_bytes += count
+            case Rejected() | Reply() | Then():
+                self._answers.give(connection, item, now, effects, how)
+            case Hangup():
+                self._hang_up(connection, item, now, proposals, effects)
+            case Wait():
+                connection.is_held = True
+            case events.Open(name=name, user=user):
+                return events.SetName(name, user) if name or user else None
+            case Prove(login):
+                self._prove(connection, login, how, now, effects)
+            case _:
+                assert connection.proven is not None, "a LogIn, which comes when it was proven"
+                self._propose(connection, connection.proven, proposals)
+                self._passwords.proposed(connection, connection.proven)
+        return None
 
     def _prove(
         self,
@@ -568,9 +583,14 @@ class Intake:
             effects.append(Close(connection.conn))
 
 
+def _is_request(item: Item) -> TypeGuard[Request]:
+    """By type: that something is no instance of a Struct takes as long to find out as much else."""
+    return type(item) not in _NO_REQUESTS
+
+
 def _cost(items: Sequence[Item]) -> int:
     """How many lines it is that a peer has asked for."""
-    return len(items) - [type(item) for item in items].count(Then)
+    return len(items) - list(map(type, items)).count(Then)
 
 
 def _with_secret(
