@@ -194,6 +194,31 @@ class Reader(Protocol):
         """
 
 
+class AsFlavour:
+    """A part of the `Reader`s whose peers are told everything as their flavour says."""
+
+    flavour: Flavour
+
+    __slots__ = ()
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the peer is told that its message was taken in."""
+        return self.flavour.acknowledges
+
+    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
+        """What the peer alone is told: nothing but the flavour says how."""
+        return self.flavour.encode_for(nick, notice, request)
+
+    def encoder(self) -> Encoder:
+        """The same, for what is written later."""
+        return self.flavour.encode_for
+
+    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
+        """What the peer is told as an author."""
+        return self.flavour.encode_receipt(receipt, notice)
+
+
 class Dialect(Protocol):
     """What a server needs to know of a dialect."""
 

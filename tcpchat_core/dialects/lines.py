@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item
+from tcpchat_core.dialects import AsFlavour, Hangup, Item
 from tcpchat_core.framing import MAX_LINE_BYTES, TOO_LONG, LineBuffer, TooLong
-from tcpchat_core.notices import Notice, Rejected
+from tcpchat_core.notices import Rejected
 
 # A line that was too long may be a mistake. The third in a row is no chat.
 MAX_LONG_LINES = 3
 
 
-class LineReader:
+class LineReader(AsFlavour):
     """A `Reader` of lines. A subclass says what one line asks for, by `decode`."""
 
-    flavour: Flavour
     answers_pings = True
     opens_ahead = False
     opens_within_ms: int | None = None
@@ -29,23 +28,6 @@ class LineReader:
         self._long_lines = 0  # in a row
         self._eof = False  # and its hangup is still to be given
         self.waiting = False  # there is a line to look at, or the end to tell
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether the peer is told that its message was taken in."""
-        return self.flavour.acknowledges
-
-    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
-        """What the peer alone is told: nothing but the flavour says how."""
-        return self.flavour.encode_for(nick, notice, request)
-
-    def encoder(self) -> Encoder:
-        """The same, for what is written later."""
-        return self.flavour.encode_for
-
-    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
-        """What the peer is told as an author."""
-        return self.flavour.encode_receipt(receipt, notice)
 
     def begin(self, *, password_needed: bool) -> list[Item]:  # noqa: ARG002 # whoever speaks first does not ask
         """A program speaks first."""

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from tcpchat_core.dialects import (
     CLOSED_THE_PAGE,
     MAX_FIRST_BYTES,
-    Encoder,
+    AsFlavour,
     Flavour,
     Hangup,
     Item,
@@ -65,7 +65,7 @@ JSON_FRAMES: Final = JsonFrames()
 _Received: TypeAlias = FrameEvent | Reply | Hangup
 
 
-class WebSocketReader:
+class WebSocketReader(AsFlavour):
     """The server's side of one connection."""
 
     answers_pings = True
@@ -80,23 +80,6 @@ class WebSocketReader:
         self._source: Exchange | FrameBuffer | None = Exchange(site)
         # A tuple when there is none: thousands of readers have none, and share it.
         self._received: Sequence[_Received] = ()
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether the peer is told that its message was taken in."""
-        return self.flavour.acknowledges
-
-    def encode_for(self, nick: str, notice: Notice, request: object) -> bytes:
-        """What the peer alone is told: nothing but the flavour says how."""
-        return self.flavour.encode_for(nick, notice, request)
-
-    def encoder(self) -> Encoder:
-        """The same, for what is written later."""
-        return self.flavour.encode_for
-
-    def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
-        """What the peer is told as an author."""
-        return self.flavour.encode_receipt(receipt, notice)
 
     def begin(self, *, password_needed: bool) -> list[Item]:  # noqa: ARG002 # whoever speaks first does not ask
         """A browser speaks first."""
