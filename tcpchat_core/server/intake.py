@@ -264,7 +264,7 @@ class Intake:
         if isinstance(item, Asked):
             item, how = item
         if not _is_request(item):
-            changed = self._not_asked(connection, item, how, now, proposals, effects)
+            changed = self._not_asked(connection, item, now, proposals, effects, how=how)
             if changed is None:
                 return
             item = changed
@@ -362,10 +362,11 @@ class Intake:
         self,
         connection: Connection,
         item: Item,
-        how: object,
         now: int,
         proposals: _Proposals,
         effects: list[Effect],
+        *,
+        how: object,
     ) -> events.SetName | None:
         """Deal with what asks the chat for nothing; but who is in already may say who it is."""
         match item:

@@ -142,7 +142,7 @@ def test_hello_is_optional_and_only_the_first_request() -> None:
 def test_how_far_one_has_read_is_for_all_of_ones_devices_to_know() -> None:
     server = programs(1)
     server.ask(1, events.Join("Lobby"), events.Read("Lobby", 1))
-    assert server.log[-1].event == events.Read("Lobby", 1, "lobby")
+    assert server.log[-1].event == events.Read("Lobby", 1, "lobby", marks=True)
 
 
 def test_telnet_negotiation_is_no_text() -> None:

@@ -193,16 +193,17 @@ class IrcReader(LineReader):
         return options._replace(account=client.account, name=client.name)
 
     def _written(self, nick: str, notice: Notice, request: object) -> bytes:
-        registration = self._registration
-        rooms = self._client.rooms
+        registration, rooms = self._registration, self._client.rooms
+        is_registered = registration.stage is _REGISTERED
         if isinstance(notice, notices.Left) and notice.own and notice.room not in rooms:
             written = put_out_before(nick, notice)  # it has not been told that it is there
+        elif not is_registered and isinstance(notice, notices.Welcome):
+            self._note(notice)
+            written = b""  # it is written when the nick is decided
         else:
             self._note(notice)
             written = encode_answer(self._irc, self._options, nick, notice, request)
-        if registration.stage is _REGISTERED:
-            return written
-        return registration.told(nick, notice, written)
+        return written if is_registered else registration.told(nick, notice, written)
 
     def encode_receipt(self, receipt: Notice, notice: Notice) -> bytes:
         """What the peer is told as an author: its message, where it wants that."""
