@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tcpchat_core.dialects.irc.asked import How
@@ -123,15 +124,16 @@ class Code(StrEnum):
     SASLMECHS = "908"
 
 
-def numeric(code: str, nick: str, *words: str, text: str | None = None) -> bytes:
+def numeric(code: str, nick: str, *words: str, text: str | None = None, row: str = "") -> bytes:
     """One numeric for who is called `nick` ("" for who is not called anything yet).
 
-    A last word that is none, for it is empty, has blanks or begins with a colon, is its text.
+    A last word that is none, for it is empty, has blanks or begins with a colon, is its text. `row`
+    are more words, as in `line`.
     """
     if text is None and words and word(words[-1]) != words[-1]:
         *words_before, text = words
         return line(SERVER, code, nick, *words_before, text=text)
-    return line(SERVER, code, nick, *words, text=text)
+    return line(SERVER, code, nick, *words, text=text, row=row)
 
 
 # ── The welcome ──────────────────────────────────────────────────────────────────────────────
@@ -160,22 +162,19 @@ _PARAMETER_LETTERS: Final = "boq"
 
 def isupport(nick: str, welcome: Welcome) -> bytes:
     """What this server can do, and what it bounds."""
-    tokens = _tokens(welcome)
-    return b"".join(
-        [
-            numeric(
-                Code.ISUPPORT,
-                nick,
-                *tokens[at : at + _MAX_TOKENS],
-                text="are supported by this server",
-            )
-            for at in range(0, len(tokens), _MAX_TOKENS)
-        ]
-    )
+    text = "are supported by this server"
+    rows = _rows_of_tokens(welcome.server, welcome.limits)
+    return b"".join([numeric(Code.ISUPPORT, nick, row=row, text=text) for row in rows])
 
 
-def _tokens(welcome: Welcome) -> list[str]:
-    network = (welcome.server or SERVER).replace(" ", "\\x20")
+@lru_cache(maxsize=16)  # a node has one name and one set of limits
+def _rows_of_tokens(server: str, limits: Limits | None) -> list[str]:
+    tokens = [word(token) for token in _tokens(server, limits)]
+    return [" ".join(tokens[at : at + _MAX_TOKENS]) for at in range(0, len(tokens), _MAX_TOKENS)]
+
+
+def _tokens(server: str, limits: Limits | None) -> list[str]:
+    network = (server or SERVER).replace(" ", "\\x20")
     return [
         "CASEMAPPING=ascii",
         "CHANMODES=b,,,imnstS",
@@ -192,7 +191,7 @@ def _tokens(welcome: Welcome) -> list[str]:
         "UTF8MAPPING=rfc8265",
         "UTF8ONLY",
         "WHOX",
-        *(_limit_tokens(welcome.limits) if welcome.limits else ()),
+        *(_limit_tokens(limits) if limits else ()),
     ]
 
 

@@ -88,9 +88,20 @@ def said_opening(nick: str, room: str) -> tuple[str, int]:
 # ── Lines ────────────────────────────────────────────────────────────────────────────────────
 
 
-def line(source: str, command: str, *words: str, text: str | None = None, tags: str = "") -> bytes:
-    """One line; a text that does not fit is cut short. `source` is of `person`, or ""."""
+def line(
+    source: str,
+    command: str,
+    *words: str,
+    text: str | None = None,
+    tags: str = "",
+    row: str = "",
+) -> bytes:
+    """One line; a text that does not fit is cut short. `source` is of `person`, or ""; `row` are
+    more words that are so already.
+    """
     head = _head(source, command, words)
+    if row:
+        head = f"{head} {row}"
     if text is None:
         return f"{tags}{head}\r\n".encode()
     size = MAX_LINE_BYTES - _END_BYTES - len(head.encode()) - len(" :")
