@@ -144,6 +144,7 @@ class Config:
     fragments: float = 0.0  # the share of messages that come in several frames
     loaders: int = 0  # browsers that get files, and connect ahead
     broken_pages: int = 0  # whose frames break rules
+    irc: int = 0  # who come by IRC
 
     @property
     def log_time(self) -> int:
@@ -152,16 +153,25 @@ class Config:
 
     @classmethod
     def drawn(
-        cls, seed: int, *, shared: bool = False, may_lose: bool = True, browsers: bool = True
+        cls,
+        seed: int,
+        *,
+        shared: bool = False,
+        may_lose: bool = True,
+        browsers: bool = True,
+        irc: bool = True,
     ) -> Config:
         """The configuration of a seed. `may_lose`: engines may be lost with what only they had;
-        `browsers`: of some seeds people come by pages.
+        `browsers`, `irc`: of some seeds people come by pages, and by IRC.
         """
         config = cls._alone(seed)
         if config.is_moderated:
             config = config._with_accounts()
         if browsers:
             config = config._browsing()
+        if irc:
+            people = random.Random(f"IRC of {seed}").choice((0, 0, 1, 2, 3))
+            config = replace(config, irc=people)
         return config._shared(may_lose=may_lose) if shared else config
 
     def _with_accounts(self) -> Config:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tcpchat_core import ChatState, ClientProtocol, Dialect, ServerProtocol
+from tcpchat_core.dialects.irc.reader import IrcLines
 from tcpchat_core.dialects.jsonl import JsonLines
 from tcpchat_core.dialects.plain import PlainText
 from tcpchat_core.dialects.websocket import WebSocket
@@ -42,6 +43,12 @@ class Parts:
     stream: type[StreamLog] = StreamLog
     stream_upkeep: type[StreamUpkeep] = StreamUpkeep
     client: type[ClientProtocol] = ClientProtocol
-    dialects: Sequence[Dialect] = (WebSocket(SITE), JsonLines(), Netstrings(), PlainText())
+    dialects: Sequence[Dialect] = (
+        WebSocket(SITE),
+        JsonLines(),
+        IrcLines(),
+        Netstrings(),
+        PlainText(),
+    )
     between: Callable[[OnEntries], OnEntries] = as_it_comes
     epoch: Callable[[], str] = lambda: "simulated"

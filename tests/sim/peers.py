@@ -37,13 +37,15 @@ class Shown(NamedTuple):
 @dataclass
 class Diary:
     """What one session was shown. `person` is the connection that it began on; `session` is what
-    the log calls it, "" for one that cannot be resumed.
+    the log calls it, "" for one that cannot be resumed. With `hears_all` all that came over its one
+    connection is here, its own messages as well.
     """
 
     owner: str
     person: int
     session: str
     shown: list[Shown] = field(default_factory=list)
+    hears_all: bool = False
 
     @property
     def keeps(self) -> bool:

@@ -694,6 +694,8 @@ class PlainPerson(Peer):
             return
         head, _, text = line.partition(": ")
         room, _, nick = head.removeprefix("[").partition("] ")
+        if nick.startswith("-"):  # what no program answers
+            nick, _, text = nick[1:].partition("- ")
         notice: Notice
         if text:
             notice = notices.Said(room, nick, text, 0, 0)

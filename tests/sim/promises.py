@@ -71,14 +71,15 @@ def simulate(
     shared: bool = False,
     may_lose: bool = True,
     browsers: bool = True,
+    irc: bool = True,
 ) -> World:
     """Run the simulation of a seed, with all checkers; look at its `violations`.
 
     With `shared` it is one of several nodes that share a log; and unless that `may_lose` nothing,
     one of some seeds has engines that are lost with what no node has read. In more than half of the
-    seeds people come by `browsers`, if they may.
+    seeds people come by `browsers`, if they may, and by `irc`.
     """
-    config = Config.drawn(seed, shared=shared, may_lose=may_lose, browsers=browsers)
+    config = Config.drawn(seed, shared=shared, may_lose=may_lose, browsers=browsers, irc=irc)
     world = World(config, [checker() for checker in CHECKERS], parts)
     world.run()
     return world

@@ -45,6 +45,9 @@ from tcpchat_core.dialects import frames as frames_module
 from tcpchat_core.dialects import websocket as websocket_module
 from tcpchat_core.dialects.frames import FrameBuffer, FrameEvent, Ping, Text, pong_frame, text_frame
 from tcpchat_core.dialects.http import Site
+from tcpchat_core.dialects.irc import registration as registration_module
+from tcpchat_core.dialects.irc import wire as wire_module
+from tcpchat_core.dialects.irc.capabilities import Capabilities
 from tcpchat_core.dialects.jsonl import JsonLines, decode_notice, encode_request
 from tcpchat_core.dialects.plain import PlainReader, PlainText
 from tcpchat_core.dialects.websocket import WebSocket, WebSocketReader
@@ -621,6 +624,27 @@ def the_plain_dialect_trusts_its_bytes(_: Patch) -> Parts:
             return Trusting()
 
     return Parts(dialects=(WebSocket(SITE), JsonLines(), Dialect()))
+
+
+# ── Of IRC ───────────────────────────────────────────────────────────────────────────────────
+
+
+def what_does_not_fit_into_a_line_of_irc_is_not_said(patch: Patch) -> Parts:
+    pieces = wire_module.pieces
+    patch.setattr(wire_module, "pieces", lambda text, size: pieces(text, size)[:1])
+    return Parts()
+
+
+def what_an_irc_client_takes_it_takes_instead_of_what_it_took(patch: Patch) -> Parts:
+    class Forgetful(Capabilities):
+        __slots__ = ()
+
+        def _request(self, asked: str) -> bool:
+            self._enabled = frozenset()
+            return super()._request(asked)
+
+    patch.setattr(registration_module, "Capabilities", Forgetful)
+    return Parts()
 
 
 # ── Of browsers ──────────────────────────────────────────────────────────────────────────────
@@ -1519,6 +1543,12 @@ MUTATIONS: list[tuple[Mutation, str]] = [
 # This is seen only where much is said, and little may wait for who reads slowly.
 CROWDED: list[tuple[Mutation, str]] = [(outboxes_have_no_bound, "bounds")]
 
+# … these where people come by IRC.
+IRC: list[tuple[Mutation, str]] = [
+    (what_does_not_fit_into_a_line_of_irc_is_not_said, "nothing_outside"),
+    (what_an_irc_client_takes_it_takes_instead_of_what_it_took, "exactly_once"),
+]
+
 # … these where people come by browsers.
 BROWSERS: list[tuple[Mutation, str]] = [
     (a_longer_frame_says_that_it_is_shorter, "pages"),
@@ -1630,11 +1660,17 @@ def is_crowded(config: Config) -> bool:
     return config.max_backlog_bytes < 10_000 and config.think < 200 and config.long_texts > 0.4
 
 
+def comes_by_irc(config: Config) -> bool:
+    """Whether somebody does, and is told what needs several lines."""
+    return config.irc > 1 and config.long_texts > 0
+
+
 MODERATED_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).is_moderated][:WITHIN]
 ACCOUNT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).accounts][:WITHIN]
 CROWDED_SEEDS = [seed for seed in range(10 * WITHIN) if is_crowded(Config.drawn(seed))]
 KEPT_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).kept][:WITHIN]
 BROWSER_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).browsers][:WITHIN]
+IRC_SEEDS = [seed for seed in range(10 * WITHIN) if comes_by_irc(Config.drawn(seed))][:WITHIN]
 FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).keep_ms][:WITHIN]
 
 
@@ -1650,6 +1686,7 @@ FORGETTING_SEEDS = [seed for seed in range(10 * WITHIN) if Config.drawn(seed).ke
             (ON_DISK, KEPT_SEEDS),
             (FORGETTING, FORGETTING_SEEDS),
             (BROWSERS, BROWSER_SEEDS),
+            (IRC, IRC_SEEDS),
         )
         for mutation, checker in mutations
     ],
@@ -1659,7 +1696,8 @@ def test_a_broken_promise_is_caught_by_its_checker(
 ) -> None:
     parts = mutation(monkeypatch)
     for seed in seeds:
-        if checker in {broken.checker for broken in simulate(seed, parts).violations}:
+        world = simulate(seed, parts, irc=seeds is IRC_SEEDS)
+        if checker in {broken.checker for broken in world.violations}:
             return
     pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
 
@@ -1673,7 +1711,7 @@ def test_a_broken_promise_of_nodes_that_share_a_log_is_caught_by_its_checker(
 ) -> None:
     parts = mutation(monkeypatch)
     for seed in islice(shared_seeds(what), WITHIN):
-        violations = simulate(seed, parts, shared=True).violations
+        violations = simulate(seed, parts, shared=True, irc=False).violations
         if checker in {broken.checker for broken in violations}:
             return
     pytest.fail(f"in {WITHIN} simulations {checker} saw nothing")
@@ -1685,6 +1723,7 @@ def test_every_checker_catches_something() -> None:
         *MUTATIONS,
         *CROWDED,
         *BROWSERS,
+        *IRC,
         *MODERATION,
         *ACCOUNTS,
         *ON_DISK,

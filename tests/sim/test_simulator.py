@@ -23,7 +23,7 @@ AT_A_TIME = 10
 SHARED_SEEDS = 40
 
 # What these seeds have found was wrong (the commits that put it right name them), before there were
-# browsers.
+# browsers, or IRC.
 FOUND = [80, 444, 855, 1200, 1493, 1973]
 
 # … and those of engines that are lost with what no node has.
@@ -42,19 +42,19 @@ def test_every_promise_is_kept_through_faults(first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "may_lose", "browsers"),
+    ("seeds", "may_lose", "browsers", "irc"),
     [
-        *((range(first, first + 4), True, True) for first in range(0, SHARED_SEEDS, 4)),
-        (FOUND, False, False),
-        (FOUND_LOSSES, True, False),
-        (FOUND_PAGES, True, True),
+        *((range(first, first + 4), True, True, True) for first in range(0, SHARED_SEEDS, 4)),
+        (FOUND, False, False, False),
+        (FOUND_LOSSES, True, False, False),
+        (FOUND_PAGES, True, True, False),
     ],
 )
 def test_every_promise_is_kept_by_nodes_that_share_a_log(
-    seeds: Sequence[int], may_lose: bool, browsers: bool
+    seeds: Sequence[int], may_lose: bool, browsers: bool, irc: bool
 ) -> None:
     for seed in seeds:
-        world = simulate(seed, shared=True, may_lose=may_lose, browsers=browsers)
+        world = simulate(seed, shared=True, may_lose=may_lose, browsers=browsers, irc=irc)
         broken = "\n".join(f"{broken.checker}: {broken.text}" for broken in world.violations)
         assert not broken, f"seed {seed}\n{world.config}\n{broken}"
 
@@ -80,6 +80,11 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
 def test_without_browsers_there_are_none() -> None:
     assert set(simulate(2, browsers=False).faults) <= set(FAULTS)
     assert Config.drawn(2, browsers=False) != Config.drawn(2)
+
+
+def test_people_come_by_irc_if_they_may() -> None:
+    assert Config.drawn(0).irc
+    assert not Config.drawn(0, irc=False).irc
 
 
 def test_the_shared_seeds_meet_every_kind_of_fault() -> None:

@@ -31,6 +31,7 @@ from tests.sim.clock import Clock
 from tests.sim.cluster import Cluster
 from tests.sim.config import Config
 from tests.sim.disk import Disk, Kept
+from tests.sim.irc import IrcPerson
 from tests.sim.logs import UnreliableLog
 from tests.sim.model import Character, Model
 from tests.sim.network import Link, Way
@@ -167,13 +168,10 @@ class World:
         self.people: list[Person] = [*self.healthy, *self.sick]
         self.plain = [PlainPerson(self, f"nc{n}") for n in range(config.plain)]
         self.marked = [MarkedPerson(self, f"mark{n}") for n in range(config.marked)]
+        self.irc = [IrcPerson(self, f"irc{n}") for n in range(config.irc)]
         self.pasters = [Paster(self, f"paster{n}") for n in range(config.pasters)]
         self.hostile = [Hostile(self, f"evil{n}") for n in range(config.hostile)]
-        addresses = [person.name for person in self.people if person.has_page]
-        self.passing: list[Peer] = [
-            *(Loader(self, f"tab{n}", addresses) for n in range(config.loaders)),
-            *(BrokenPage(self, f"broken{n}") for n in range(config.broken_pages)),
-        ]
+        self.passing = self._browsers_that_pass()
         self.invitations: dict[str, str] = {}  # codes that are known, by room
         self.used_codes: list[str] = []  # for devices
         self.owner = self._give_accounts() if config.accounts else None
@@ -181,9 +179,18 @@ class World:
             *self.people,
             *self.plain,
             *self.marked,
+            *self.irc,
             *self.pasters,
             *self.hostile,
             *self.passing,
+        ]
+
+    def _browsers_that_pass(self) -> list[Peer]:
+        """Those with which nobody comes to talk."""
+        addresses = [person.name for person in self.people if person.has_page]
+        return [
+            *(Loader(self, f"tab{n}", addresses) for n in range(self.config.loaders)),
+            *(BrokenPage(self, f"broken{n}") for n in range(self.config.broken_pages)),
         ]
 
     def _give_accounts(self) -> Owner:
@@ -404,7 +411,7 @@ class World:
             for pipe in (link.to_server, link.to_client):
                 pipe.unstall()
                 pipe.widen(ROOMY)  # as lines are that are made from now on
-        for peer in (*self.people, *self.plain, *self.marked):
+        for peer in (*self.people, *self.plain, *self.marked, *self.irc):
             peer.read_bytes, peer.read_delay = Peer.read_bytes, 0
             peer.wake()
         for enemy in (*self.hostile, *self.passing):

@@ -27,7 +27,7 @@ class ExactlyOnce(Checker):
                 for stay in person.stays:
                     if diary.keeps:
                         self._check(world, branch, diary, person, stay)
-                    elif person.conn in wires:
+                    elif person.conn in wires or _is_told_all(world, branch, diary):
                         self._check_at_most(world, diary, stay)
 
     def _check(
@@ -94,6 +94,11 @@ class ExactlyOnce(Checker):
         if missing:
             texts = [m.text[:20] for m in missing[:5]]
             world.violated(self, f"{diary.owner} has a hole in {stay.life.name}: {texts}")
+
+
+def _is_told_all(world: World, branch: Branch, diary: Diary) -> bool:
+    """Whether all that came over its connection is known, and was of this branch."""
+    return diary.hears_all and all(world.branch_of(shown.server) is branch for shown in diary.shown)
 
 
 def _place(world: World, shown: Shown) -> int:
