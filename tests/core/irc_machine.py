@@ -460,7 +460,7 @@ class IrcMachine(RuleBasedStateMachine):
         else:
             assert self.server.say(person.conn, "QUIT :bye") == ["ERROR :bye"]
         self.conns += 1
-        self.people[lot] = Person(self.conns, person.nick, capabilities)
+        self.people[lot] = Person(self.conns, person.nick, capabilities, person.nick)
         for each in self.people:
             if each.conn in self.server.output:
                 self.hears(each)
