@@ -107,20 +107,26 @@ class Then(NamedTuple):
     """What the dialect has to say when all that was asked so far is answered, in the order of
     answers: `say` returns it then, and may take note that it is so. It costs nothing, and a reader
     gives it together with what it is about.
-
-    With `bytes` it says nothing: what it is behind repeats so many bytes of a line that says the
-    same to several, and is paid as if they had been read again.
     """
 
     say: Callable[[], bytes]
-    bytes: int = 0
+
+
+class Repeats(NamedTuple):
+    """What it is behind repeats so many bytes of a line that says the same to several: they are
+    paid for as if they had been read again. It costs nothing else.
+    """
+
+    count: int
 
 
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.
 CLOSED_THE_PAGE: Final = "closed the page"
 
 # What comes of what a peer sent.
-Item: TypeAlias = Request | Open | Prove | LogIn | Rejected | Reply | Hangup | Asked | Wait | Then
+Item: TypeAlias = (
+    Request | Open | Prove | LogIn | Rejected | Reply | Hangup | Asked | Wait | Then | Repeats
+)
 
 
 # Writes what one person is told: its nick, the notice, and what it answers.
@@ -189,7 +195,7 @@ class Reader(Protocol):
         """Whether there is something to look at."""
 
     def requests(self, limit: int) -> list[Item]:
-        """What the peer asks for, oldest first; at most `limit`, `Then` not counted, and the rest
+        """What the peer asks for, oldest first; at most `limit`, `Then` and `Repeats` not counted, and the rest
         stays waiting.
         """
 

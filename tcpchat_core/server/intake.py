@@ -16,7 +16,18 @@ import msgspec
 
 from tcpchat_core import effects as asked
 from tcpchat_core import events, notices
-from tcpchat_core.dialects import Asked, Hangup, Item, LogIn, Prove, Reader, Reply, Then, Wait
+from tcpchat_core.dialects import (
+    Asked,
+    Hangup,
+    Item,
+    LogIn,
+    Prove,
+    Reader,
+    Repeats,
+    Reply,
+    Then,
+    Wait,
+)
 from tcpchat_core.effects import Close, Effect, Propose
 from tcpchat_core.events import Event, Request, Say
 from tcpchat_core.names import Name, room_name
@@ -53,7 +64,9 @@ _OPEN: Final = Phase.OPEN
 _UNKNOWN: Final = Phase.UNKNOWN
 
 # What is no request: a dialect says it by itself, or it was refused already.
-_NO_REQUESTS: Final = frozenset({Rejected, Reply, Then, Hangup, Wait, events.Open, Prove, LogIn})
+_NO_REQUESTS: Final = frozenset(
+    {Rejected, Repeats, Reply, Then, Hangup, Wait, events.Open, Prove, LogIn}
+)
 
 # What one connection does in one go: proposed together at its end.
 _Proposals: TypeAlias = list[Event]
@@ -370,7 +383,7 @@ class Intake:
     ) -> events.SetName | None:
         """Deal with what asks the chat for nothing; but who is in already may say who it is."""
         match item:
-            case Then(bytes=count) if count:
+            case Repeats(count):
                 connection.unpaid_bytes += count
             case Rejected() | Reply() | Then():
                 self._answers.give(connection, item, now, effects, how)
@@ -591,7 +604,8 @@ def _is_request(item: Item) -> TypeGuard[Request]:
 
 def _cost(items: Sequence[Item]) -> int:
     """How many lines it is that a peer has asked for."""
-    return len(items) - list(map(type, items)).count(Then)
+    types = list(map(type, items))
+    return len(items) - types.count(Then) - types.count(Repeats)
 
 
 def _with_secret(

@@ -474,4 +474,7 @@ def test_how_far_one_has_read_is_of_the_current_room_or_of_another() -> None:
     server.connect(1)
     server.ask(1, events.Hello(), events.Join("Tea"), events.Read("", 1), events.Read("Lobby", 2))
     said = [each.event for each in server.log if isinstance(each.event, events.Read)]
-    assert said == [events.Read("Tea", 1, "tea"), events.Read("Lobby", 2, "lobby")]
+    assert said == [
+        events.Read("Tea", 1, "tea", marks=True),
+        events.Read("Lobby", 2, "lobby", marks=True),
+    ]

@@ -176,6 +176,15 @@ def test_who_goes_on_as_a_guest_after_a_wrong_secret_has_its_name() -> None:
     assert (person.nick, person.name) == ("ian", "Ian Curtis")
 
 
+def test_who_is_in_already_and_can_be_called_nothing_that_it_says_is_welcomed_as_it_is() -> None:
+    memory = Accounts()
+    memory.connect(1)
+    memory.say(1, "CAP REQ sasl")
+    memory.sign_in(1, "", "ada", "0" * 64)
+    told = memory.say(1, "NICK |||", "USER | 0 * :\x02", "CAP END")
+    assert told[0].startswith(":tcpchat 001 guest-1 :")
+
+
 def test_who_signs_in_to_an_account_that_is_here_is_told_what_that_is_called() -> None:
     memory = Accounts()
     memory.register(1, "cleo", "setname")

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tcpchat_core import events
-from tcpchat_core.dialects import Asked, Item, Reply, Then, Wait
+from tcpchat_core.dialects import Asked, Item, Repeats, Reply, Wait
 from tcpchat_core.dialects.irc import chathistory
 from tcpchat_core.dialects.irc.answers import read_marker
 from tcpchat_core.dialects.irc.asked import Gathering, How
@@ -390,12 +390,8 @@ def _each_paid(said: list[Item], text: str) -> list[Item]:
     if len(said) < 2:  # one is read, and paid for
         return said
     size = len(text.encode())
-    paid = [each for item in said for each in (item, Then(_says_nothing, size))]
+    paid = [each for item in said for each in (item, Repeats(size))]
     return [*said[:1], *paid[2:]]
-
-
-def _says_nothing() -> bytes:
-    return b""
 
 
 def _said(client: Client, targets: list[str], text: str, *, is_notice: bool) -> list[Item]:
@@ -501,10 +497,6 @@ def _monitor(client: Client, params: list[str]) -> list[Item]:
 
 def _ping(_client: Client, params: list[str]) -> list[Item]:
     return [events.Ping(params[0])]
-
-
-def _nothing(_client: Client, _params: list[str]) -> list[Item]:
-    return []
 
 
 def _pong(_client: Client, params: list[str]) -> list[Item]:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from tcpchat_core import notices
-from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item, Reply, Then, Wait
+from tcpchat_core.dialects import Encoder, Flavour, Hangup, Item, Repeats, Reply, Then, Wait
 from tcpchat_core.dialects.irc.commands import Client, items_of, with_client_tags
 from tcpchat_core.dialects.irc.encode import Irc, Options, encode_answer, put_out_before
 from tcpchat_core.dialects.irc.labels import Labels, label_of
@@ -83,7 +83,7 @@ class IrcReader(LineReader):
         queue, count = self._queue, 0
         if len(queue) > limit:
             for place, item in enumerate(queue):
-                count += not isinstance(item, Then)
+                count += not isinstance(item, Then | Repeats)
                 if count > limit:
                     self._queue = queue[place:]
                     return queue[:place]
