@@ -117,7 +117,7 @@ class Repeats(NamedTuple):
     paid for as if they had been read again. It costs nothing else.
     """
 
-    count: int
+    size: int
 
 
 # What the others are told of a page that was closed; or loaded anew, and then it is soon back.
@@ -195,8 +195,8 @@ class Reader(Protocol):
         """Whether there is something to look at."""
 
     def requests(self, limit: int) -> list[Item]:
-        """What the peer asks for, oldest first; at most `limit`, `Then` and `Repeats` not counted, and the rest
-        stays waiting.
+        """What the peer asks for, oldest first; at most `limit`, `Then` and `Repeats` not counted,
+        and the rest stays waiting.
         """
 
 

@@ -383,8 +383,8 @@ class Intake:
     ) -> events.SetName | None:
         """Deal with what asks the chat for nothing; but who is in already may say who it is."""
         match item:
-            case Repeats(count):
-                connection.unpaid_bytes += count
+            case Repeats(size):
+                connection.unpaid_bytes += size
             case Rejected() | Reply() | Then():
                 self._answers.give(connection, item, now, effects, how)
             case Hangup():
