@@ -44,7 +44,7 @@ CLIENTS: Final[Mapping[str, Steps]] = {
         (ALL_IS_TOLD, b"JOIN #lobby,#tea\r\n"),
         (":tcpchat 366 ada #tea ", b"MODE #lobby\r\nMODE #tea\r\nWHO #lobby\r\nWHO #tea\r\n"),
         (":tcpchat 315 ada #tea ", b"MODE #lobby b\r\nMODE #tea b\r\n"),
-        (":tcpchat 482 ada #tea ", b""),
+        (":tcpchat 368 ada #tea ", b""),
     ],
     "WeeChat": [
         ("", b"CAP LS 302\r\nNICK ada\r\nUSER ada 0 * :ada\r\n"),
@@ -71,7 +71,7 @@ CLIENTS: Final[Mapping[str, Steps]] = {
         (THEY_ARE_GIVEN, b"CAP :END\r\n"),
         (ALL_IS_TOLD, b"JOIN :#lobby,#tea\r\n"),
         (":tcpchat 366 ada #tea ", b"WHO #tea :%tuhnairf,1\r\nMODE :#tea\r\nMODE #tea :+b\r\n"),
-        (":tcpchat 482 ada #tea ", b""),
+        (":tcpchat 368 ada #tea ", b""),
     ],
     "Sopel": [
         ("", b"CAP LS 302\r\nNICK ada\r\nUSER sopel 0 * :Sopel: https://sopel.chat/\r\n"),
