@@ -434,7 +434,7 @@ def as_told(notice: Notice) -> Notice | None:
                 topic_at=notice.topic_at,
             )
         case notices.Resumed(nick, rooms):
-            states = [msgspec.structs.replace(room, common=None) for room in rooms]
+            states = [msgspec.structs.replace(room, common=None, read_at=0) for room in rooms]
             return notices.Resumed(nick, tuple(states), "")
         case notices.Rejected(reason, request=request, id=id):
             if reason not in REASONS or request in _LOOKS:
@@ -442,6 +442,8 @@ def as_told(notice: Notice) -> Notice | None:
             return notices.Rejected(reason, "", request, id)
         case notices.Invited(room, by, until, at, nick):
             return notices.Invited(room, by, until, at, nick)
+        case notices.ReadUpTo(room, seq):  # the time is that of a message, of which none is kept
+            return notices.ReadUpTo(room, seq)
         case notices.Claimed(account, number, admin):
             return notices.Claimed(account, number, admin)
         case notices.Offered(account, until, at):
@@ -456,7 +458,6 @@ def as_told(notice: Notice) -> Notice | None:
             | notices.ModeSet()
             | notices.Expelled()
             | notices.Revoked()
-            | notices.ReadUpTo()
             | notices.RestrictionList()
         ):
             return notice
