@@ -321,6 +321,7 @@ _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
     ("bad-name", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
     ("bad-usage", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
     # A room that one is not in is as one that there is not: it may be private.
+    ("not-in-room", "KICK"): _Form(Code.NOSUCHCHANNEL, _ROOM),
     ("not-in-room", "TOPIC"): _Form(Code.NOSUCHCHANNEL, _ROOM),
     ("not-in-room", "PRIVMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
     ("not-in-room", "TAGMSG"): _Form(Code.CANNOTSENDTOCHAN, _ROOM),
