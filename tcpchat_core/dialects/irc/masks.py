@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Final
 
 _ANY: Final = "*"
@@ -15,19 +17,22 @@ def is_mask(text: str) -> bool:
 
 def matches(mask: str, name: str) -> bool:
     """Whether a name is one of those that a mask means. No mask takes longer than the product of
-    both lengths: what a `*` stands for is made longer only while no later one is reached.
+    both lengths.
     """
-    mask, name = mask.casefold(), name.casefold()
-    at = place = 0
-    star, behind = -1, 0  # the last `*` of the mask, and what of the name may be behind it
-    while place < len(name):
-        if at < len(mask) and mask[at] == _ANY:
-            star, behind, at = at, place, at + 1
-        elif at < len(mask) and mask[at] in (_ONE, name[place]):
-            at, place = at + 1, place + 1
-        elif star >= 0:
-            behind += 1
-            at, place = star + 1, behind
-        else:
-            return False
-    return not mask[at:].strip(_ANY)
+    return _pattern(mask).match(name.casefold()) is not None
+
+
+# More than a line has, which asks for the same ones with each of many names.
+@lru_cache(maxsize=128)
+def _pattern(mask: str) -> re.Pattern[str]:
+    """What a `*` stands for is as short as it can be, and no other length of it is tried: what
+    follows up to the next `*` is then as far in front as it can be. Only the last one is as long as
+    it has to be.
+    """
+    first, *others = [
+        "".join(["." if char == _ONE else re.escape(char) for char in part])
+        for part in re.split(r"\*+", mask.casefold())
+    ]
+    between = "".join([f"(?>.*?{part})" for part in others[:-1]])
+    last = f".*{others[-1]}" if others else ""
+    return re.compile(rf"{first}{between}{last}\Z", re.DOTALL)
