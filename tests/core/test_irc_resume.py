@@ -228,6 +228,17 @@ def test_a_client_that_was_away_is_so_when_it_comes_again() -> None:
     assert numerics(memory.missed(2)) == [*JOIN, "306"]
 
 
+def test_a_client_is_told_again_how_far_it_has_read_and_that_a_room_is_unlisted() -> None:
+    memory = Signed()
+    memory.comes(1, "draft/read-marker")
+    mark = "MARKREAD #den timestamp=1970-01-01T00:00:01.000Z"
+    memory.say(1, "JOIN #den", "MODE #den +s", mark)
+    memory.lose(1)
+    told = memory.missed(2, "draft/read-marker")
+    assert numerics(told) == ["JOIN", "MARKREAD", "353", "366"]
+    assert told[1:3] == [f":tcpchat {mark}", ":tcpchat 353 ada @ #den :@ada"]
+
+
 def test_a_client_that_was_put_out_of_a_room_meanwhile_is_told_so_until_it_has_seen_that() -> None:
     memory = Signed()
     memory.comes(1)

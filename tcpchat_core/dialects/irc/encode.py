@@ -428,8 +428,10 @@ def _resumed(flavour: Irc, options: Options, nick: str, resumed: notices.Resumed
                 topic=state.topic,
                 moderators=state.moderators,
                 private=state.private,
+                unlisted=state.unlisted,
                 topic_nick=state.topic_nick,
                 topic_at=state.topic_at,
+                read_at=state.read_at,
             ),
         )
         for state in resumed.rooms
