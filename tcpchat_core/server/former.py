@@ -17,7 +17,7 @@ from typing import Final
 from tcpchat_core import events, notices
 from tcpchat_core.names import GUEST_PREFIX
 from tcpchat_core.notices import FormerPerson, Rejected
-from tcpchat_core.server.queries import may_look
+from tcpchat_core.server.queries import may_look, told_name
 from tcpchat_core.server.rate import ITEMS_A_LINE
 from tcpchat_core.state import ChatState, NickChange
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY
@@ -41,7 +41,8 @@ class Former:
             # Who has the same nick still has only written it in another way.
             is_kept = is_taken or (key, id) in taken
             if not is_kept and not key.startswith(GUEST_PREFIX):
-                self._people.append((key, FormerPerson(nick, at, account, name, user)))
+                told = told_name(self._state, name, is_guest=not account)
+                self._people.append((key, FormerPerson(nick, at, account, told, user)))
 
     def answer(self, conn: int, query: events.Whowas) -> notices.Notice:
         """Who was called so, the last one first."""

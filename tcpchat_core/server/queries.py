@@ -101,6 +101,11 @@ def may_look(state: ChatState, conn: int) -> bool:
     return bool(state.limits.guests) or (person is not None and person.account is not None)
 
 
+def told_name(state: ChatState, name: str, *, is_guest: bool) -> str:
+    """A real name, as it is told: none of a guest where only accounts talk."""
+    return "" if is_guest and not state.limits.guests else name
+
+
 def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
     """Who somebody is, as far as the one who asks may know: nothing of rooms that only one of them
     is in.
@@ -111,7 +116,6 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
     if person is None:
         return Rejected("no-such-nick", f"there is nobody called {query.nick}", "whois")
     mine = asks.rooms if asks is not None else {}
-    may_talk = person.account is not None or state.limits.guests
     return notices.PersonInfo(
         person.nick,
         person.account.nick if person.account is not None else "",
@@ -119,7 +123,7 @@ def _person(state: ChatState, conn: int, query: events.Whois) -> Notice:
         tuple([room.name for key, room in person.rooms.items() if key in mine]),
         all(each.away for each in person.everywhere),
         person.away_text,
-        person.name if may_talk else "",
+        told_name(state, person.name, is_guest=person.account is None),
         person.user,
     )
 
@@ -188,6 +192,9 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
         there = frozenset([each.nick for each in shown])
         moderators = tuple([nick for nick in moderators if nick in there])
     called = shown if query.names else ()
+    names = {
+        each.nick: told_name(state, each.name, is_guest=each.account is None) for each in called
+    }
     return notices.Members(
         room.name,
         tuple([each.nick for each in shown]),
@@ -197,7 +204,7 @@ def _members(state: ChatState, room: Room, query: events.Who) -> notices.Members
         tuple([each.nick for each in shown if each.away_text]),
         more,
         tuple([each.nick for each in shown if each.account is not None]),
-        {each.nick: each.name for each in called if each.name},
+        {nick: name for nick, name in names.items() if name},
         {each.nick: each.user for each in called if each.user},
     )
 

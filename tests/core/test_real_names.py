@@ -111,6 +111,29 @@ def test_where_only_accounts_talk_nobody_is_told_what_a_guest_has_come_as() -> N
     assert server.told(1) == [notices.PersonInfo("guest-1")]
 
 
+def test_where_only_accounts_talk_by_now_no_question_tells_the_real_name_of_a_guest() -> None:
+    server = MemoryServer(ServerProtocol(ChatState()))
+    server.carry_out([Propose(0, 0, (events.Grant("ada", "ada", device=session("a" * 64)),))])
+    for conn, hello in ((1, events.Hello(device="a" * 64, name="Ada")), (2, events.Hello())):
+        server.connect(conn, token=f"token {conn}")
+        server.send(conn, encode_request(hello))
+        server.ask(conn, events.Join("den"))
+    server.ask(2, events.Nick("bob"))
+    server.carry_out([Propose(0, 0, (events.Configure({"guests": 0}),))])
+    server.ask(2, events.SetName("Psst"))
+    server.told(1)
+    server.ask(1, events.Who("den", names=True))
+    [members] = server.told(1)
+    assert isinstance(members, notices.Members)
+    assert (members.nicks, members.names) == (("ada", "bob"), {"ada": "Ada"})
+    server.ask(2, events.Quit())
+    server.told(1)
+    server.ask(1, events.Whowas("bob"))
+    [former] = server.told(1)
+    assert isinstance(former, notices.FormerPeople)
+    assert [each.name for each in former.people] == [""]
+
+
 def test_a_guest_that_comes_muted_has_no_real_name_and_is_told_so() -> None:
     talk = Looked()
     talk.do(21, events.Connect(origin="there"))
