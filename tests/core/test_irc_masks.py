@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpchat_core.dialects.irc.masks import is_mask, matches
+from tcpchat_core.names import MAX_ROOM_CHARS
 
 NAMES = st.text("abB", max_size=8)
 
@@ -77,4 +78,11 @@ def test_a_mask_is_read_once_and_not_with_each_name() -> None:
     finally:
         sys.settrace(before)
     assert not any(found)
-    assert steps < 5 * len(names)
+    assert steps < 10 * len(names)
+
+
+def test_a_mask_with_more_signs_than_any_name_means_none_however_long_it_is() -> None:
+    name = "#" + "ΐ" * MAX_ROOM_CHARS
+    assert matches("?" * len(name.casefold()), name)
+    assert matches("*" * 1_000, name)
+    assert not matches("?*" * 1_000, "a" * 1_000)
