@@ -362,6 +362,11 @@ def test_a_client_comes_as_an_account_by_a_secret(secret: str) -> None:
     assert person.account is not None
 
 
+def test_a_password_has_blanks_where_a_client_puts_no_colon_before_it() -> None:
+    memory = Accounts(is_here=False)
+    assert memory.come(1, "ada:right password")[0] == ":tcpchat 001 ada :Welcome to tcpchat, ada"
+
+
 @pytest.mark.parametrize("secret", [TOKEN, "ada:right password"])
 def test_where_an_account_is_here_already_a_client_comes_into_its_rooms(secret: str) -> None:
     memory = Accounts()

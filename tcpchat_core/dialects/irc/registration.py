@@ -129,8 +129,10 @@ class Registration:
         return hear(self, params)
 
     def hear_pass(self, params: list[str]) -> list[Item]:
-        """What is secret is looked at when all is said."""
-        self._password = params[0]
+        """What is secret is looked at when all is said. Not every client puts a colon before one
+        that has blanks.
+        """
+        self._password = " ".join(params)
         return []
 
     def hear_nick(self, params: list[str]) -> list[Item]:
