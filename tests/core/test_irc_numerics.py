@@ -150,7 +150,7 @@ KICK = events.Kick("lobby", "bob")
         ("no-such-nick", events.Role("lobby", "bob", "member"), "441 ada bob #lobby"),
         ("wrong-code", events.Claim("x"), "464 ada"),
         ("unknown-device", events.Login("x"), "464 ada"),
-        ("too-fast", events.Login("x"), "263 ada LOGIN"),
+        ("too-fast", events.Login("x"), "263 ada PASS"),
         ("newer-than-this", OUT, "400 ada PART"),
     ],
 )

@@ -256,6 +256,7 @@ _COMMANDS: Final = {
     "say": "PRIVMSG",
     "tell": "PRIVMSG",
     "signal": "TAGMSG",
+    "login": "PASS",
     "out": "PART",
     "who": "NAMES",
     "rooms": "LIST",
@@ -320,6 +321,7 @@ _UNKNOWN: Final = _Form(Code.UNKNOWNERROR, _COMMAND)
 _OF_COMMAND: Final[dict[tuple[str, str], _Form]] = {
     ("bad-name", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
     ("bad-usage", "NICK"): _Form(Code.ERRONEUSNICKNAME, _NICK),
+    ("bad-usage", "PASS"): _Form(Code.PASSWDMISMATCH),
     # A room that one is not in is as one that there is not: it may be private.
     ("not-in-room", "KICK"): _Form(Code.NOSUCHCHANNEL, _ROOM),
     ("not-in-room", "TOPIC"): _Form(Code.NOSUCHCHANNEL, _ROOM),
