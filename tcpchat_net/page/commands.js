@@ -6,7 +6,7 @@ import { sanitize } from "./protocol.js";
 
 export { COMMANDS };
 
-// ── Commands ─────────────────────────────────────────────────────────────────────────────────
+// ── Commands
 
 // What Python's str.split takes for blanks.
 const BLANKS = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
@@ -325,7 +325,7 @@ function matching(a, b) {
   return length + before + matching(a.slice(atA + length), b.slice(atB + length));
 }
 
-// ── Completion ───────────────────────────────────────────────────────────────────────────────
+// ── Completion
 
 const SEARCHES = new Set(["search", "find"]);
 
@@ -389,7 +389,7 @@ function byUsage(usage, given, word, { nicks, rooms }) {
   return found;
 }
 
-// ── Names ────────────────────────────────────────────────────────────────────────────────────
+// ── Names
 
 const LOOKALIKES = new Map(ALIKE_SEVERAL);
 const stands = [...STAND];
@@ -424,7 +424,7 @@ export function nickColour(nick) {
   return ((crc ^ 0xffffffff) >>> 0) % COLOURS;
 }
 
-// ── Texts ────────────────────────────────────────────────────────────────────────────────────
+// ── Texts
 
 /** Whether a text calls somebody by this nick. */
 export function mentions(text, nick) {

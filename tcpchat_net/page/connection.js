@@ -111,7 +111,7 @@ export class Connection {
     this._end("you left");
   }
 
-  // ── Inside ─────────────────────────────────────────────────────────────────────────────────
+  // ── Inside
 
   _asked(request) {
     if (this.state === "closed") throw new LocalError("the conversation is over; come back first");
@@ -230,7 +230,7 @@ function now() {
 
 export { LocalError };
 
-// ── What a tab keeps ─────────────────────────────────────────────────────────────────────────
+// ── What a tab keeps
 
 // A duplicated tab begins with a copy of the first one's sessionStorage. So the session belongs to
 // whoever holds the lock of its name: while the first tab lives, the second is its own person.

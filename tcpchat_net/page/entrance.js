@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 
-// ── What a browser keeps ─────────────────────────────────────────────────────────────────────
+// ── What a browser keeps
 
 /** What is kept under a name, or null; in a browser that keeps nothing, always null. */
 export function kept(storage, name) {
@@ -39,7 +39,7 @@ export const roomsToGoBackTo = () => stringsOf(kept("localStorage", "rooms"));
 export const goesBack = () =>
   (keptText("nick") !== "" || keptText("device") !== "") && roomsToGoBackTo().length > 0;
 
-// ── A code in the address ────────────────────────────────────────────────────────────────────
+// ── A code in the address
 
 /**
  * The code of an address with `#claim=CODE`, "" if there is none. It is in the address no longer
@@ -55,7 +55,7 @@ export function takeCode() {
 /** The code with which the page was opened. */
 export const codeGiven = takeCode();
 
-// ── The entrance ─────────────────────────────────────────────────────────────────────────────
+// ── The entrance
 
 /** The room that the address names, as `#room`. */
 export function hashRoom() {

@@ -1,6 +1,5 @@
 // What moderators do, and what befalls an account, as lines of the log: texts and nicks, as `{nick}`.
-// The words are those of tcpchat_core/dialects/plain.py, in lower case at the beginning, as all that
-// this page says in a log; a test compares them. Pure; no DOM.
+// The words are those of tcpchat_core/dialects/plain.py; a test compares them. Pure; no DOM.
 
 import { clock, date } from "./view.js";
 
@@ -168,20 +167,13 @@ export function linesOf(notice) {
   return LINES.get(notice.type)?.(notice) ?? null;
 }
 
-function mode({
-  slow_ms: slow,
-  moderated: isModerated,
-  private: isPrivate,
-  kept: isKept,
-  topic_locked: isTopicLocked,
-  unlisted: isUnlisted,
-}) {
+function mode({ slow_ms: slow, ...is }) {
   const parts = [];
-  if (isPrivate) parts.push("private");
-  if (isUnlisted) parts.push("unlisted");
-  if (isKept) parts.push("kept");
-  if (isModerated) parts.push("for moderators to speak in");
-  if (isTopicLocked) parts.push("for moderators to set the topic of");
+  if (is.private) parts.push("private");
+  if (is.unlisted) parts.push("unlisted");
+  if (is.kept) parts.push("kept");
+  if (is.moderated) parts.push("for moderators to speak in");
+  if (is.topic_locked) parts.push("for moderators to set the topic of");
   if (slow) parts.push(`slow (one line in ${shownDuration(slow)})`);
   return parts.join(", ") || "open";
 }

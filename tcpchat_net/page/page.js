@@ -45,7 +45,7 @@ const FIRST_ROOM = "lobby"; // where people meet when nobody has made a room yet
 
 const $ = (id) => document.getElementById(id);
 
-// ── State ────────────────────────────────────────────────────────────────────────────────────
+// ── State
 
 const pairsOf = (value) => arrayOf(value).filter((each) => typeof arrayOf(each)[0] === "string");
 const isMessage = (item) =>
@@ -86,7 +86,7 @@ const directs = () => [...conversations.values()].filter((each) => each.kind ===
 const listed = () => [...joined(), ...directs()];
 const limits = () => connection.protocol.welcome?.limits ?? null;
 
-// ── Drawing: once for all that came in a while ───────────────────────────────────────────────
+// ── Drawing: once for all that came in a while
 
 const due = new Set(); // what is to be drawn
 
@@ -257,7 +257,7 @@ function drawStatus() {
   status.classList.toggle("trouble", state === "lost" || state === "closed");
 }
 
-// ── Being told ───────────────────────────────────────────────────────────────────────────────
+// ── Being told
 
 function note(where, parts, { error = false, at = Date.now() } = {}) {
   where?.add({ kind: "note", at, parts: typeof parts === "string" ? [parts] : parts, error });
@@ -427,7 +427,7 @@ function heard({ notice, rooms, answers }) {
   for (const parts of linesOf(notice) ?? []) note(where, parts);
 }
 
-// ── Accounts ─────────────────────────────────────────────────────────────────────────────────
+// ── Accounts
 
 /** Tell something as soon as there is a conversation to tell it in, and at the entrance till then. */
 function tellSoon(text) {
@@ -723,7 +723,7 @@ function rejected(notice) {
   note(current, text, { error: true });
 }
 
-// ── One's own messages ───────────────────────────────────────────────────────────────────────
+// ── One's own messages
 
 function sayTo(where, text, emote = false) {
   if (where.kind === "direct" && emote) throw new LocalError("only a room sees what you do");
@@ -772,7 +772,7 @@ function ownReceived(notice) {
   continuePaste(notice.id);
 }
 
-// ── What was said before ─────────────────────────────────────────────────────────────────────
+// ── What was said before
 
 async function older(where, limit = PAGE_MESSAGES) {
   if (where.isLoading || !where.hasOlder || connection.state === "closed") return false;
@@ -797,7 +797,7 @@ async function older(where, limit = PAGE_MESSAGES) {
   return page.type === "history";
 }
 
-// ── Conversations, one after the other ───────────────────────────────────────────────────────
+// ── Conversations, one after the other
 
 function look(where) {
   if (where === undefined) return;
@@ -873,7 +873,7 @@ async function ask(request) {
   }
 }
 
-// ── What is typed ────────────────────────────────────────────────────────────────────────────
+// ── What is typed
 
 const isIgnored = (nick) => nick !== me() && ignored.has(nameKey(nick));
 
@@ -1032,7 +1032,7 @@ document.addEventListener("keydown", (event) => {
   if (isTyped && !["TEXTAREA", "INPUT"].includes(document.activeElement?.tagName)) prompt.focus();
 });
 
-// ── A wall of text that was pasted ───────────────────────────────────────────────────────────
+// ── A wall of text that was pasted
 
 function askAboutPaste(lines) {
   if (pasted !== null) return tellBelow("a paste is being sent already");
@@ -1088,7 +1088,7 @@ function endPaste() {
   drawStatus();
 }
 
-// ── Rooms there are ──────────────────────────────────────────────────────────────────────────
+// ── Rooms there are
 
 let offeredRooms = [];
 
@@ -1142,7 +1142,7 @@ async function joinFromDialog(room) {
   else $("room-dialog").close();
 }
 
-// ── Search ───────────────────────────────────────────────────────────────────────────────────
+// ── Search
 
 const search = new Search({ ask, show: goTo });
 
@@ -1159,7 +1159,7 @@ async function goTo({ room, seq }) {
   tellBelow("It is too far back to be shown here.");
 }
 
-// ── Notifications ────────────────────────────────────────────────────────────────────────────
+// ── Notifications
 
 const canNotify = "Notification" in window && window.isSecureContext;
 
@@ -1192,7 +1192,7 @@ function notify(where, nick, text) {
   }
 }
 
-// ── Drawers on narrow screens ────────────────────────────────────────────────────────────────
+// ── Drawers on narrow screens
 
 for (const [button, drawer] of [
   ["show-side", "side"],
@@ -1217,7 +1217,7 @@ function closeDrawers() {
   $("show-people").setAttribute("aria-expanded", "false");
 }
 
-// ── The entrance ─────────────────────────────────────────────────────────────────────────────
+// ── The entrance
 
 function showEntrance() {
   isIn = false;
@@ -1313,7 +1313,7 @@ function goodbye(reason = "") {
 
 $("leave").addEventListener("click", () => goodbye());
 
-// ── A reload ─────────────────────────────────────────────────────────────────────────────────
+// ── A reload
 
 let saving = 0;
 

@@ -1,9 +1,9 @@
 // Where one types: Enter says it, Tab completes, Up recalls, a pasted wall is asked about.
 //
-// `hooks` are `entered(line)`, which returns whether the line may leave the prompt; `names()`,
-// the nicks, rooms and ignored nicks that can be completed; `pasted(lines)`; `changed()`, when what
-// is typed did; `page(direction)`, for Page Up (-1) and Page Down (1); `offered(texts)`, what Tab
-// goes through; `fitted()`, when its height was measured, and may be another.
+// `hooks` are `entered(line)`, whether the line may leave the prompt; `names()`, the nicks, rooms and
+// ignored nicks that can be completed; `pasted(lines)`; `changed()`; `page(direction)`, for Page Up
+// (-1) and Page Down (1); `offered(texts)`, what Tab goes through; `fitted()`, when its height may be
+// another.
 
 import { completions, wall, withoutSecrets } from "./commands.js";
 
@@ -61,7 +61,7 @@ export class Prompt {
     this._fit();
   }
 
-  // ── Inside ─────────────────────────────────────────────────────────────────────────────────
+  // ── Inside
 
   _pressed(event) {
     if (event.isComposing || event.keyCode === 229) return; // an input method's own keys

@@ -1,7 +1,6 @@
 // The client's side of the JSON Lines dialect, in a browser: tcpchat_core/client in JavaScript.
-// Text in, notices out: no DOM, no timers, no sockets. The words and the rules are those of
-// Python's `ClientProtocol`, `Requests` and `Reconnect`; tests/web/test_protocol.py has both do the
-// same things and compares what comes of them.
+// Text in, notices out: no DOM, no timers, no sockets. Words and rules are those of Python's
+// `ClientProtocol`, `Requests` and `Reconnect`; tests/web/test_protocol.py compares them.
 //
 // Rule 1: What was said is in `unacknowledged` until its receipt comes. It is sent again after a
 //         reconnect; the server knows its id and says it only once.
@@ -21,8 +20,8 @@
 //         lost is asked again over the next, in its place among what was said. When the session is
 //         over, we go where we were, as whom we were, and ask then.
 //
-// A request is an object as docs/protocol.md has it, `{type: "say", room, text}`. A notice has all
-// fields that docs/protocol.md gives it; what the server left out has its default.
+// Requests and notices are objects as docs/protocol.md has them; in a notice, what the server left
+// out has its default.
 
 import { nameKey, roomKey } from "./commands.js";
 import { NOTICES, REQUESTS, STRUCTS } from "./tables.js";
@@ -34,7 +33,7 @@ export const MAX_MEMBERS = 100_000; // … or people of a room
 export const MAX_ID_CHARS = 64;
 export const MAX_PENDING = 1_000; // more than people type while they have no connection
 
-// ── What went wrong ──────────────────────────────────────────────────────────────────────────
+// ── What went wrong
 
 /** The base of all; the message is one sentence for people. */
 export class TcpchatError extends Error {}
@@ -54,7 +53,7 @@ export class LineTooLongError extends LocalError {
 /** Too many requests wait for their answers already. */
 export class TooManyRequestsError extends LocalError {}
 
-// ── Text ─────────────────────────────────────────────────────────────────────────────────────
+// ── Text
 
 // tcpchat_core/sanitize.py: what a terminal, or a bidirectional layout, would obey.
 const SPACES = /[\t\n\v\f\r\x85\u2028\u2029]/g;
@@ -77,7 +76,7 @@ export function replaceSurrogates(text) {
 const utf8 = new TextEncoder();
 const byteCount = (text) => utf8.encode(text).length;
 
-// ── The wire ─────────────────────────────────────────────────────────────────────────────────
+// ── The wire
 
 /** The request as one line, without its end: `type` first, what has its default left out. */
 function encodeRequest(request) {
@@ -165,7 +164,7 @@ function decodeNotice(line) {
 // How a server greets whom it takes for a person.
 const PLAIN_GREETINGS = ["* Welcome to tcpchat", "! password-needed", "* Closing: "];
 
-// ── The session ──────────────────────────────────────────────────────────────────────────────
+// ── The session
 
 /** What a client knows of a room that it is in. */
 class RoomView {
@@ -204,10 +203,10 @@ const isSaid = (request) => request.type === "say" || request.type === "tell";
  * One client's session, over one connection after another.
  *
  * On every new connection send what `hello()` returns. Give each line that comes to `receive`; it
- * returns the notices in it, and lines to send. Every other method returns the lines that ask for
- * something. They may be none: what is said while there is no connection, or while too much is
- * unacknowledged, is kept, and is in a later `receive`'s lines. The `device` that `claim` gives is
- * there from then on, and is to be kept by whoever uses this; `saved` is without it.
+ * returns the notices in it, and lines to send, as every other method does for what it asks. These
+ * may be none: what is said without a connection, or while too much is unacknowledged, is kept, and
+ * comes out of a later `receive`. The `device` that `claim` gives is to be kept by whoever uses
+ * this; `saved` is without it.
  */
 export class ClientProtocol {
   constructor({ password = "", device = "" } = {}) {
@@ -232,7 +231,7 @@ export class ClientProtocol {
     this._lastPlace = 0;
   }
 
-  // ── Kept over a reload ─────────────────────────────────────────────────────────────────────
+  // ── Kept over a reload
 
   /** What a later `ClientProtocol.restored` needs to resume the session; it can be JSON. */
   saved() {
@@ -283,7 +282,7 @@ export class ClientProtocol {
     return protocol;
   }
 
-  // ── Asking ─────────────────────────────────────────────────────────────────────────────────
+  // ── Asking
 
   /**
    * The first lines of a connection: a new session, or the one there was.
@@ -361,11 +360,8 @@ export class ClientProtocol {
   }
 
   /**
-   * What may be sent now of what was said.
-   *
-   * The server remembers the last ids of what it took in, twice as many as its window. So that it
-   * still knows the oldest unacknowledged one when that has to be sent again, no message is sent
-   * that comes a window or more after it.
+   * What may be sent now of what was said. The server remembers twice as many ids as its window: so
+   * that it knows the oldest without a receipt, nothing is sent a window or more after that.
    */
   _sendHeld() {
     if (!this._open) return [];
@@ -386,11 +382,11 @@ export class ClientProtocol {
     return lines;
   }
 
-  // ── Being told ─────────────────────────────────────────────────────────────────────────────
+  // ── Being told
 
   /**
-   * A line came, or several. Returns the notices in order, the lines to send, and for each notice
-   * the rooms in which it changed who is there. Throws RemoteError when it is not the protocol.
+   * Lines came. Returns the notices in order, the lines to send, and for each notice the rooms in
+   * which it changed who is there. Throws RemoteError when it is not the protocol.
    */
   receive(text) {
     const told = { notices: [], rooms: [], reply: [] };
@@ -592,10 +588,8 @@ export class ClientProtocol {
   }
 
   /**
-   * The rooms that somebody who is gone was in, as far as can be told.
-   *
-   * Who is on no list was in a room whose list is not complete; where there are several such rooms,
-   * nobody can tell in which.
+   * The rooms that somebody who is gone was in, as far as can be told: who is on no list was in one
+   * whose list is not complete.
    */
   _leftBy(nick) {
     const views = [...this.rooms.values()];
@@ -606,7 +600,7 @@ export class ClientProtocol {
   }
 }
 
-// ── Requests and their answers ───────────────────────────────────────────────────────────────
+// ── Requests and their answers
 
 // What answers what. `hello` is answered by the session, `pong` and `read` by nothing; where several
 // notices can be the answer, it is the most frequent one.
@@ -841,7 +835,7 @@ export class Requests {
   }
 }
 
-// ── When to connect again ────────────────────────────────────────────────────────────────────
+// ── When to connect again
 
 export const FIRST_PAUSE_MS = 100; // a restart or a change of network takes less than a second
 export const MAX_PAUSE_MS = 10_000;

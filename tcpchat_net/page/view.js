@@ -6,8 +6,8 @@
 // Rule 2: At most MAX_ROWS rows stand in the document, however much was said. Rows come and go at
 //         both ends as one scrolls, and what one reads does not move.
 //
-// Rule 3: Only what is new is told to who listens: what is shown at once, or was said before, is
-//         put into the log while it is not live. What is new and comes meanwhile is told afterwards.
+// Rule 3: Only what is new is told to who listens: what was said before is put into the log while
+//         it is not live, and what comes meanwhile is told afterwards.
 
 import { nickColour, pieces } from "./commands.js";
 
@@ -85,15 +85,15 @@ export function textElement(text) {
   return made;
 }
 
-// ── Conversations ────────────────────────────────────────────────────────────────────────────
+// ── Conversations
 
 /**
  * A room, or what is said between two people: what was said in it, oldest first.
  *
  * `items` are `{kind: "said", seq, at, nick, text, emote, notice, own, mention}`; `{kind: "note",
  * at, parts, error}`, where parts are the page's own words, nicks as `{nick}`, and others' words as
- * `{text}`; `{kind: "presence", at, first, kinds, version}`, where version is the number of changes, of which
- * it has the first ones and how many there are of a kind; and `{kind: "gap", at, parts}`. A place is
+ * `{text}`; `{kind: "presence", at, first, kinds, version}`, of so many changes: the first ones,
+ * and how many there are of a kind; and `{kind: "gap", at, parts}`. A place is
  * an item's number for as long as it is kept; `start` is that of the first one.
  */
 export class Conversation {
@@ -164,7 +164,7 @@ export class Conversation {
   }
 }
 
-// ── Rows ─────────────────────────────────────────────────────────────────────────────────────
+// ── Rows
 
 /** What happened, in pieces: texts, and `{nick}`. */
 function changeParts({ first, kinds, version }) {
@@ -249,7 +249,7 @@ function saidRow(item, before) {
   return made;
 }
 
-// ── The part of them that is shown ───────────────────────────────────────────────────────────
+// ── The part of them that is shown
 
 /**
  * The log of the conversation that is looked at. `hooks.older(conversation)` is called when what
@@ -372,7 +372,7 @@ export class Log {
     }
   }
 
-  // ── Inside ─────────────────────────────────────────────────────────────────────────────────
+  // ── Inside
 
   /** Change the log without its being told. */
   _silently(act) {
