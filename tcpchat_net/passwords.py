@@ -15,9 +15,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from gevent.threadpool import ThreadPool
 
-_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1_024, parallelism=1)
+# What the making of one hash takes, and how many are made at a time.
+MEMORY_KIB: Final = 19 * 1_024
+THREADS: Final = 2
 
-_THREADS: Final = 2
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=MEMORY_KIB, parallelism=1)
 
 # So many may wait: some two seconds of work.
 MAX_WAITING: Final = 128
@@ -32,7 +34,7 @@ class Argon2:
     """Makes hashes, and compares."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPool(_THREADS)
+        self._threads = ThreadPool(THREADS)
         self._waiting = 0
 
     def derive(self, password: str, against: str, done: Callable[[str | None], None]) -> None:
