@@ -35,9 +35,10 @@ class Program(Talker):
 class Chat:
     """A server with nothing said about it, and who comes; all go at the end of a test."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *keeping: str) -> None:
         self.folder, self._stack = folder, stack
-        self._server = stack.enter_context(ServerProcess("--port", "0", "--in-memory"))
+        keeping = keeping or ("--in-memory",)
+        self._server = stack.enter_context(ServerProcess("--port", "0", *keeping))
         self.address = self._server.read_address()
 
     def begins_again(self) -> None:
@@ -48,12 +49,16 @@ class Chat:
         self._server = self._stack.enter_context(ServerProcess("--port", port, "--in-memory"))
         assert self._server.read_address() == self.address
 
-    def client(self, kind: Kind, nick: str) -> Client:
+    def client(self, kind: Kind, nick: str, password: str = "") -> Client:
         """An IRC client, as soon as it was taken in; with another nick when that one is in use."""
-        home = self.folder / f"{kind.program}-{len(list(self.folder.iterdir()))}"
-        client = self._stack.enter_context(Client(kind, home, self.address, nick))
+        client = self.begins(kind, nick, password)
         client.is_welcome()
         return client
+
+    def begins(self, kind: Kind, nick: str, password: str = "") -> Client:
+        """The same, at once: one that is in rooms when it is taken in may show nothing else."""
+        home = self.folder / f"{kind.program}-{len(list(self.folder.iterdir()))}"
+        return self._stack.enter_context(Client(kind, home, self.address, nick, password))
 
     def nc(self, nick: str, *rooms: str) -> Talker:
         talker = self._stack.enter_context(Talker(self.address, f"/nick {nick}\n"))

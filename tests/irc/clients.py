@@ -27,7 +27,8 @@ class Kind(NamedTuple):
     """A client, and what a row of it looks like: regular expressions with names in braces."""
 
     program: str
-    command: Callable[[Path, str, str], list[str]]  # from its home, the port, and the nick
+    # From its home, the port, the nick, and the server's password, "" for none.
+    command: Callable[[Path, str, str, str], list[str]]
     said: str
     emoted: str
     told: str
@@ -45,10 +46,11 @@ class Kind(NamedTuple):
     members: str  # a number of them
 
 
-def _irssi(home: Path, port: str, nick: str) -> list[str]:
+def _irssi(home: Path, port: str, nick: str, password: str) -> list[str]:
+    secret = f'password = "{password}";' if password else ""
     (home / "config").write_text(
         f"""
-servers = ( {{ address = "127.0.0.1"; port = "{port}"; autoconnect = "yes"; }} );
+servers = ( {{ address = "127.0.0.1"; port = "{port}"; autoconnect = "yes"; {secret} }} );
 settings = {{
   core = {{ real_name = "A Person"; user_name = "person"; nick = "{nick}"; }};
   "irc/core" = {{ cmd_queue_speed = "10msec"; cmds_max_at_once = "20"; }};
@@ -62,13 +64,14 @@ settings = {{
     return ["irssi", "--home", str(home)]
 
 
-def _weechat(home: Path, port: str, nick: str) -> list[str]:
+def _weechat(home: Path, port: str, nick: str, password: str) -> list[str]:
+    secret = f"-password={password}" if password else ""
     at_once = "-anti_flood_prio_high=0 -anti_flood_prio_low=0"
     settings = (
         "/set weechat.look.paste_max_lines -1",
         "/set weechat.bar.nicklist.hidden on",
         "/set irc.msgbuffer.433 current",
-        f"/server add here 127.0.0.1/{port} -notls -nicks={nick},{nick}_ {at_once}",
+        f"/server add here 127.0.0.1/{port} -notls -nicks={nick},{nick}_ {at_once} {secret}",
         "/connect here",
     )
     return [
@@ -105,7 +108,7 @@ WEECHAT: Final = Kind(
     said=r"^\d\d:\d\d:\d\d +@?{nick} \| (?P<text>{text})$",
     emoted=_WEECHAT + r"\* \| {nick} {text}$",
     told=r"^\d\d:\d\d:\d\d +{nick} \| {text}$",
-    joined=_WEECHAT + r"--> \| {nick} \(.*\) has joined #{room}$",
+    joined=_WEECHAT + r"--> \| {nick} (\[.*\] )?\(.*\) has joined #{room}$",
     left=_WEECHAT + r"<-- \| {nick} \(.*\) has left #{room}",
     quit=_WEECHAT + r"<-- \| {nick} \(.*\) has quit \({why}\)$",
     renamed=_WEECHAT + r"-- \| {old} is now known as {nick}$",
@@ -123,9 +126,9 @@ WEECHAT: Final = Kind(
 class Client:
     """One that runs, and a person before it."""
 
-    def __init__(self, kind: Kind, home: Path, address: str, nick: str) -> None:
+    def __init__(self, kind: Kind, home: Path, address: str, nick: str, password: str = "") -> None:
         home.mkdir()
-        argv = kind.command(home, address.rpartition(":")[2], nick)
+        argv = kind.command(home, address.rpartition(":")[2], nick, password)
         self.kind = kind
         self.terminal = Terminal(argv, columns=COLUMNS, rows=50, env={"HOME": str(home)})
         self.enter = self.terminal.enter
@@ -137,6 +140,11 @@ class Client:
         if not self.terminal.child.closed:
             self.terminal.child.kill(signal.SIGTERM)  # irssi ends by nothing less
         self.terminal.close()
+
+    def dies(self) -> None:
+        """It is gone, and has said nothing."""
+        self.terminal.child.kill(signal.SIGKILL)
+        self.terminal.child.wait()
 
     def is_welcome(self) -> None:
         """Wait until the server has taken it in."""
