@@ -19,14 +19,22 @@ def main() -> None:
     end_at_once()
     from tcpchat_cli import console  # noqa: PLC0415 # see above
     from tcpchat_cli.arguments import die  # noqa: PLC0415
-    from tcpchat_cli.settings import PROGRAM, SettingsError, read_settings  # noqa: PLC0415
+    from tcpchat_cli.settings import (  # noqa: PLC0415
+        PROGRAM,
+        SettingsError,
+        read_configuration,
+        usable,
+    )
 
     console.open_missing_streams()
     try:
-        settings = read_settings()
+        configuration = usable(read_configuration())
     except SettingsError as error:
         die(PROGRAM, str(error))
+    settings = configuration.settings
     console.set_up(settings.log_level)
+    for oddity in configuration.oddities:
+        console.complain(oddity)
     if settings.workers > 1:
         from tcpchat_cli.workers import supervise  # noqa: PLC0415 # it needs no gevent
 

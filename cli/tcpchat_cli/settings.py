@@ -1,9 +1,10 @@
-"""Every setting of tcpchat-server: one table, from which its flags and the keys of its
-configuration file are made.
+"""Every setting of tcpchat-server: one table, from which its flags, its variables and the keys of
+its configuration file are made.
 
-A setting is given by a flag (`--max-clients 500`) or by a key of the TOML file that `--config`
-names (`max-clients = 500`; an underscore will do too). A flag wins over the file, the file over
-the default.
+A setting is given by a flag (`--max-clients 500`), by a variable of the environment
+(`TCPCHAT_MAX_CLIENTS=500`), or by a key of the TOML file that `--config` names
+(`max-clients = 500`; an underscore will do too). A flag wins over the environment, the environment
+over the file, the file over the default.
 
 To add a setting, add a line to `Settings`.
 """
@@ -12,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -46,7 +48,18 @@ class Text(NamedTuple):
 
     def allows(self, value: object) -> bool:
         """Whether it may have this value."""
-        return isinstance(value, str) and (not self.choices or value in self.choices)
+        if not isinstance(value, str) or "\0" in value or not _is_unicode(value):
+            return False
+        return not self.choices or value in self.choices
+
+
+def _is_unicode(value: str) -> bool:
+    """Whether it is no bytes that are not UTF-8, which a command line can have."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Whole(NamedTuple):
@@ -106,10 +119,19 @@ class Switch(NamedTuple):
     metavar: str = ""
     expected: str = "true or false"
 
+    def parse(self, given: str) -> bool | None:
+        """The value of a variable; None when it is neither."""
+        return _WORDS.get(given.lower())
+
     def allows(self, value: object) -> bool:
         """Whether it may have this value."""
         return isinstance(value, bool)
 
+
+_WORDS: Final = MappingProxyType(
+    {"true": True, "1": True, "yes": True, "on": True}
+    | {"false": False, "0": False, "no": False, "off": False}
+)
 
 _UNITS: Final = MappingProxyType({"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000})
 
@@ -231,7 +253,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     log_level: Annotated[
-        str, Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error"))
+        str,
+        Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error")),
     ] = "info"
 
     tls_cert: Annotated[str, Text("certificate chain in PEM: everybody speaks TLS", "FILE")] = ""
@@ -246,7 +269,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     guests: Annotated[bool, Switch("let people talk who have no account")] = True
 
     web: Annotated[
-        bool, Switch("serve a page to browsers, on the same port, and let it take part in the chat")
+        bool,
+        Switch("serve a page to browsers, on the same port, and let it take part in the chat"),
     ] = True
     web_host: Annotated[
         tuple[str, ...],
@@ -275,22 +299,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Whole("lines that one connection may send at once", "lines", 1, 100_000)
     ] = 20
     flood_rate: Annotated[
-        int, Whole("lines a second after that; 0: any number", "lines a second", 0, 100_000)
+        int,
+        Whole("lines a second after that; 0: any number", "lines a second", 0, 100_000),
     ] = 5
     max_backlog: Annotated[
-        int, Whole("what may wait for one slow reader", "bytes", 65_536, _GIB, "BYTES")
+        int,
+        Whole("what may wait for one slow reader", "bytes", 65_536, _GIB, "BYTES"),
     ] = 1_048_576
     stall_timeout: Annotated[
         float, Number("how long a slow reader may take nothing", "seconds", 0.1, _DAY)
     ] = 10
     ping_after: Annotated[
-        float, Number("a connection silent for so long is asked for life", "seconds", 0.1, _DAY)
+        float,
+        Number("a connection silent for so long is asked for life", "seconds", 0.1, _DAY),
     ] = 90
     drop_after: Annotated[
-        float, Number("one that is silent for so long is closed", "seconds", 0.1, _DAY)
+        float,
+        Number("one that is silent for so long is closed", "seconds", 0.1, _DAY),
     ] = 150
     grace: Annotated[
-        float, Number("a lost connection may be resumed for so long; 0: never", "seconds", 0, _DAY)
+        float,
+        Number("a lost connection may be resumed for so long; 0: never", "seconds", 0, _DAY),
     ] = 60
     rooms_per_person: Annotated[
         int, Whole("rooms that one person may be in", "rooms", 1, 1_000)
@@ -299,11 +328,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
 
 
-_Valued = Text | Whole | Number | Duration | Several
-_Setting = _Valued | Switch
+Setting = Text | Whole | Number | Duration | Several | Switch
 
 
-def _table() -> Mapping[str, _Setting]:
+def _table() -> Mapping[str, Setting]:
     hints = get_type_hints(Settings, include_extras=True)
     return MappingProxyType({name: get_args(hint)[1] for name, hint in hints.items()})
 
@@ -316,38 +344,82 @@ class SettingsError(Exception):
     """The configuration cannot be used; the text says why, in one sentence."""
 
 
-def read_settings(argv: Sequence[str] | None = None) -> Settings:
-    """The settings that the command line and its configuration file give.
+class Configuration(NamedTuple):
+    """What is set, and by what; whoever finds out more adds to `problems`.
+
+    `origins` has for each setting what gives it: a flag, a variable, or the name of a file; none
+    for a default. `problems` are sentences about what cannot be used, in the place of which there
+    are defaults; `oddities` about what seems to be a mistake, and means nothing.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    problems: list[str]
+    oddities: list[str]
+
+
+def read_settings(
+    argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings that the command line, the environment and the configuration file give.
 
     A wrong command line ends the program with 2. Raises SettingsError for all else.
     """
+    return usable(read_configuration(argv, environment)).settings
+
+
+def usable(configuration: Configuration) -> Configuration:
+    """The same, when it can be used. Raises SettingsError, with the first problem."""
+    if configuration.problems:
+        raise SettingsError(configuration.problems[0])
+    return configuration
+
+
+def read_configuration(
+    argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
+) -> Configuration:
+    """What the command line, the environment and the configuration file give.
+
+    A wrong command line ends the program with 2.
+    """
     flags = vars(_parser().parse_args(argv))
-    config = flags.pop("config", None)
-    settings = Settings(**{**(_read_file(config) if config else {}), **flags})
+    read = _Read()
+    if file := flags.pop("config", ""):
+        read.file(file, "--config")
+    elif file := environment.get(CONFIG_VARIABLE, ""):
+        read.file(file, CONFIG_VARIABLE)
+    read.variables(environment)
+    read.flags(flags)
+    settings = Settings(**read.values)
+    read.problems += [
+        sentence for names, sentence in _disagreements(settings) if not read.refused & {*names}
+    ]
+    oddities = list(_unknown_variables(environment))
+    return Configuration(settings, read.origins, read.problems, oddities)
+
+
+def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What does not go together: the names of settings, and a sentence."""
     if bool(settings.tls_cert) != bool(settings.tls_key):
         given, lacking = ("tls-cert", "tls-key") if settings.tls_cert else ("tls-key", "tls-cert")
-        raise SettingsError(f"{given} is given, so {lacking} has to be given too")
-    _check_log(settings)
-    if settings.ping_after >= settings.drop_after:
-        raise SettingsError(
-            f"drop-after ({settings.drop_after:g} s) has to be longer than ping-after"
-            f" ({settings.ping_after:g} s), so that there is time to answer"
-        )
-    return settings
-
-
-def _check_log(settings: Settings) -> None:
+        yield ("tls_cert", "tls_key"), f"{given} is given, so {lacking} has to be given too"
     for name in ("node", "log_password_file", "allow_unsafe_engine"):
         if getattr(settings, name) and not settings.log:
-            raise SettingsError(f"{name.replace('_', '-')} is given, so log has to be given too")
+            yield (name, "log"), f"{key_of(name)} is given, so log has to be given too"
     if settings.workers > 1 and not settings.log:
-        raise SettingsError(
-            "workers need a log that they share: start Valkey, and give --log"
-            " valkey://127.0.0.1:6379/0"
-        )
+        needed = "start Valkey, and give --log valkey://127.0.0.1:6379/0"
+        yield ("workers", "log"), f"workers need a log that they share: {needed}"
     if settings.node and settings.node + settings.workers - 1 > MAX_NODE:
-        raise SettingsError(
-            f"{settings.workers} workers from node {settings.node} on are beyond node {MAX_NODE}"
+        beyond = f"from node {settings.node} on are beyond node {MAX_NODE}"
+        yield ("workers", "node"), f"{settings.workers} workers {beyond}"
+    if settings.log and settings.keep != "forever":
+        yield ("log", "keep"), "with --log, what is said is kept forever: leave --keep out"
+    if settings.ping_after >= settings.drop_after:
+        longer = f"longer than ping-after ({settings.ping_after:g} s)"
+        so_that = "so that there is time to answer"
+        yield (
+            ("ping_after", "drop_after"),
+            f"drop-after ({settings.drop_after:g} s) has to be {longer}, {so_that}",
         )
 
 
@@ -363,7 +435,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--config", metavar="FILE", help="read settings from a TOML file")
     for name, setting in TABLE.items():
-        flag, default = f"--{name.replace('_', '-')}", getattr(_DEFAULTS, name)
+        flag, default = f"--{key_of(name)}", getattr(_DEFAULTS, name)
         if isinstance(setting, Switch):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=setting.help)
         else:
@@ -377,9 +449,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _argument(
-    setting: Text | Whole | Number | Duration | Several,
-) -> Any:  # what argparse calls a type
+def _argument(setting: Setting) -> Any:  # what argparse calls a type
     def parse(given: str) -> object:
         value = setting.parse(given)
         if not setting.allows(value):
@@ -389,34 +459,116 @@ def _argument(
     return parse
 
 
-def _read_file(name: str) -> dict[str, Any]:
-    """What the configuration file gives. Raises SettingsError."""
+# ── Names ────────────────────────────────────────────────────────────────────────────────────────
+
+_PREFIX: Final = "TCPCHAT_"
+
+# Names the configuration file.
+CONFIG_VARIABLE: Final = f"{_PREFIX}CONFIG"
+
+# Variables that are no settings of the server: the password of a log; what tcpchat-client reads
+# (both may run in one environment); and the build that a benchmark is to compare with.
+OTHER_VARIABLES: Final = frozenset(
+    f"{_PREFIX}{name}" for name in ("LOG_PASSWORD", "SERVER", "NICK", "ROOM", "PASSWORD", "BEFORE")
+)
+
+
+def key_of(name: str) -> str:
+    """A setting as one writes it in the file, and behind the dashes of its flag."""
+    return name.replace("_", "-")
+
+
+def variable_of(name: str) -> str:
+    """The variable that gives a setting."""
+    return f"{_PREFIX}{name.upper()}"
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is called as if it were a setting, and means nothing: a mistake in the name, perhaps."""
+    known = {*map(variable_of, TABLE), CONFIG_VARIABLE, *OTHER_VARIABLES}
+    words = sorted(name.removeprefix(_PREFIX) for name in known)
+    for name in environment:
+        if name.startswith(_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name.removeprefix(_PREFIX), words, n=1)
+            meant = f"; is {_PREFIX}{near[0]} meant?" if near else ""
+            yield f"the environment has {name}, which is no setting{meant}"
+
+
+# ── What gives a value ───────────────────────────────────────────────────────────────────────────
+
+
+class _Read:
+    """What is read, one after the other: what comes later wins."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.refused: set[str] = set()  # of what cannot be used, the names
+
+    def flags(self, flags: Mapping[str, Any]) -> None:
+        """Values that are known to be possible."""
+        for name, value in flags.items():
+            flag = f"--{key_of(name)}" if value is not False else f"--no-{key_of(name)}"
+            self._take(name, value, flag)
+
+    def variables(self, environment: Mapping[str, str]) -> None:
+        """Values as they stand in the environment; one that is empty is not given."""
+        for name, setting in TABLE.items():
+            variable = variable_of(name)
+            if given := environment.get(variable, ""):
+                value = setting.parse(given)
+                if setting.allows(value):
+                    self._take(name, value, variable)
+                else:
+                    self._refuse(name, f"{variable} = {given!r} is not {setting.expected}")
+
+    def file(self, name: str, by: str) -> None:
+        """Values of the configuration file, which is named `by` a flag or a variable."""
+        try:
+            table = _load(name, by)
+        except SettingsError as error:
+            self.problems.append(str(error))
+            self.refused.update(TABLE)  # nobody knows what it was to say
+            return
+        keys: set[str] = set()
+        for key, value in table.items():
+            field = key.replace("-", "_")
+            setting = TABLE.get(field)
+            if setting is None:
+                self._refuse("", f"{name}: there is no setting {key!r}{_nearest(field)}")
+            elif field in keys:
+                self._refuse(field, f"{name}: {key_of(key)!r} is given twice")
+            elif not setting.allows(value):
+                self._refuse(field, f"{name}: {key} = {_shown(value)} is not {setting.expected}")
+            else:
+                self._take(field, tuple(value) if isinstance(value, list) else value, name)
+            keys.add(field)
+
+    def _take(self, name: str, value: object, origin: str) -> None:
+        self.values[name], self.origins[name] = value, origin
+
+    def _refuse(self, name: str, sentence: str) -> None:
+        self.refused.add(name)
+        self.problems.append(sentence)
+
+
+def _load(name: str, by: str) -> dict[str, Any]:
+    """What stands in the configuration file. Raises SettingsError."""
     try:
         with Path(name).open("rb") as file:
-            table = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
-        raise SettingsError(f"--config {name}: cannot read the file: {error.strerror}") from error
+        raise SettingsError(f"{by} {name}: cannot read the file: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"--config {name}: the file is not UTF-8 text") from error
+        raise SettingsError(f"{by} {name}: the file is not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"--config {name}: not TOML: {error}") from error
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        field = key.replace("-", "_")
-        setting = TABLE.get(field)
-        if setting is None:
-            raise SettingsError(f"{name}: there is no setting {key!r}{_nearest(field)}")
-        if field in values:
-            raise SettingsError(f"{name}: {key.replace('_', '-')!r} is given twice")
-        if not setting.allows(value):
-            raise SettingsError(f"{name}: {key} = {_shown(value)} is not {setting.expected}")
-        values[field] = tuple(value) if isinstance(value, list) else value
-    return values
+        raise SettingsError(f"{by} {name}: not TOML: {error}") from error
 
 
 def _nearest(field: str) -> str:
     near = difflib.get_close_matches(field, TABLE, n=1)
-    return f"; is {near[0].replace('_', '-')!r} meant?" if near else ""
+    return f"; is {key_of(near[0])!r} meant?" if near else ""
 
 
 def _shown(value: object) -> str:

@@ -94,8 +94,6 @@ class Shared:
         self.begins_anew = False
         self.is_shared = True
         self._ended = ended
-        if settings.keep != "forever":
-            raise SharingError("with --log, what is said is kept forever: leave --keep out")
         self.address = engine_address(settings)
         folder = None if settings.in_memory else _folder(settings, self.address.name)
         self._folder = folder

@@ -1,15 +1,28 @@
-"""Settings: one table, two ways to give each, and one sentence for whatever is wrong."""
+"""Settings: one table, three ways to give each, and one sentence for whatever is wrong."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tcpchat_cli.settings import TABLE, Settings, SettingsError, Switch, read_settings
+from tcpchat_cli.settings import (
+    OTHER_VARIABLES,
+    TABLE,
+    Duration,
+    Settings,
+    SettingsError,
+    Switch,
+    read_configuration,
+    read_settings,
+)
+from tcpchat_cli.terminal.settings import ENVIRONMENT
 
+from benchmarks import systems
+from tests.cli.serving import ServerProcess
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
 from tests.net.serving import Peer
 
@@ -60,8 +73,14 @@ VALUES: dict[str, Any] = {
     ).items()
 }
 
+# All of them do not go together: who shares a log keeps it forever.
+del VALUES["keep"], OTHER_VALUES["keep"]
+
 # Settings that cannot be given without others.
 PAIRED = ("tls_cert", "tls_key", "node", "log_password_file", "workers", "allow_unsafe_engine")
+
+# Those that can be given alone, with values that are not the defaults.
+ALONE = {**{name: VALUES[name] for name in VALUES if name not in PAIRED}, "keep": "90d"}
 
 
 def as_argument(value: object) -> str:
@@ -74,6 +93,16 @@ def as_flag(name: str, value: object) -> list[str]:
     if isinstance(TABLE[name], Switch):
         return [FLAGS[name] if value else FLAGS[name].replace("--", "--no-")]
     return [FLAGS[name], as_argument(value)]
+
+
+def as_toml(value: object) -> str:
+    """The value as it may stand in a TOML file: these have neither quotes nor escapes."""
+    return json.dumps(value)
+
+
+def as_variables(values: dict[str, Any]) -> dict[str, str]:
+    """The environment that gives the values."""
+    return {f"TCPCHAT_{name.upper()}": as_argument(value) for name, value in values.items()}
 
 
 def settings_of_file(directory: Path, text: str, *arguments: str) -> Settings:
@@ -109,13 +138,106 @@ def test_every_setting_can_be_given_by_a_key_of_the_file(tmp_path: Path, dash: s
     assert settings_of_file(tmp_path, "\n".join(lines)) == Settings(**VALUES)
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name not in PAIRED])
+@pytest.mark.parametrize("name", ALONE)
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path, name: str) -> None:
     default = getattr(Settings(), name)
-    text = f"{name} = {OTHER_VALUES[name]}"
-    assert getattr(settings_of_file(tmp_path, text), name) == VALUES[name] != default
+    text = f"{name} = {as_toml(ALONE[name])}"
+    assert getattr(settings_of_file(tmp_path, text), name) == ALONE[name] != default
     back = as_flag(name, default)
     assert getattr(settings_of_file(tmp_path, text, *back), name) == default
+
+
+def test_every_setting_can_be_given_by_a_variable() -> None:
+    assert read_settings([], as_variables(VALUES)) == Settings(**VALUES)
+    assert read_settings([], {"TCPCHAT_KEEP": "90d"}) == Settings(keep="90d")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path, name: str) -> None:
+    default = getattr(Settings(), name)
+    file = tmp_path / "chat.toml"
+    file.write_text(f"{name} = {as_toml(default)}")
+    environment = {**as_variables({name: ALONE[name]}), "TCPCHAT_CONFIG": str(file)}
+    assert getattr(read_settings([], environment), name) == ALONE[name]
+    assert getattr(read_settings(as_flag(name, default), environment), name) == default
+
+
+def test_a_variable_may_name_the_file_and_a_flag_another(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text("max-clients = 1")
+    two.write_text("max-clients = 2")
+    environment = {"TCPCHAT_CONFIG": str(one)}
+    assert read_settings([], environment).max_clients == 1
+    assert read_settings(["--config", str(two)], environment).max_clients == 2
+    with pytest.raises(SettingsError, match=r"^TCPCHAT_CONFIG /no/where: cannot read the file: "):
+        read_settings([], {"TCPCHAT_CONFIG": "/no/where"})
+
+
+def test_a_variable_that_is_empty_is_not_given() -> None:
+    empty = dict.fromkeys(as_variables(VALUES), "")
+    assert read_settings([], {**empty, "TCPCHAT_CONFIG": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("is_on", "words"),
+    [(True, ("true", "1", "yes", "on", "TRUE")), (False, ("false", "0", "no", "off", "No"))],
+)
+def test_a_switch_in_the_environment_is_told_in_any_usual_word(
+    is_on: bool, words: tuple[str, ...]
+) -> None:
+    for word in words:
+        read = read_settings([], {"TCPCHAT_GUESTS": word, "TCPCHAT_ALLOW_PLAINTEXT": word})
+        assert (read.guests, read.allow_plaintext) == (is_on, is_on)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("TCPCHAT_GUESTS", "perhaps", "true or false"),
+        ("TCPCHAT_PORT", "tcp://10.0.0.1:7667", "a whole number from 0 to 65535 (a port number)"),
+        ("TCPCHAT_KEEP", "90", Duration("").expected),
+        ("TCPCHAT_ROOMS", "lobby,,help", "a list of rooms, such as lobby and help"),
+        ("TCPCHAT_MOTD", "\udcff", "a text"),
+    ],
+)
+def test_a_wrong_value_in_the_environment_is_one_sentence_that_names_the_variable(
+    name: str, given: str, expected: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings([], {name: given})
+    assert str(raised.value) == f"{name} = {given!r} is not {expected}"
+
+
+def test_all_that_is_wrong_is_known_and_nothing_that_only_follows_from_it(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("colour = 1\nping-after = 151\ndrop-after = 'long'\nnode = 3")
+    read = read_configuration(["--config", str(file)], {"TCPCHAT_PORT": "x"})
+    assert [problem.replace(f"{tmp_path}/", "") for problem in read.problems] == [
+        "chat.toml: there is no setting 'colour'",
+        'chat.toml: drop-after = "long" is not a number from 0.1 to 86400 (seconds)',
+        "TCPCHAT_PORT = 'x' is not a whole number from 0 to 65535 (a port number)",
+        "node is given, so log has to be given too",
+    ]
+    read = read_configuration(["--config", "/no/where", "--tls-key", "key.pem"], {})
+    assert read.problems == ["--config /no/where: cannot read the file: No such file or directory"]
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest_that_is_one() -> None:
+    environment = {"TCPCHAT_MAX_CLEINTS": "1", "TCPCHAT_XYZ": "", "HOME": "/", "TCPCHAT": ""}
+    assert read_configuration([], environment).oddities == [
+        f"the environment has {told}"
+        for told in (
+            "TCPCHAT_MAX_CLEINTS, which is no setting; is TCPCHAT_MAX_CLIENTS meant?",
+            "TCPCHAT_XYZ, which is no setting",
+        )
+    ]
+
+
+def test_what_others_read_in_the_environment_is_none_of_the_servers_and_no_mistake() -> None:
+    others = {*ENVIRONMENT.values(), "TCPCHAT_PASSWORD", "TCPCHAT_LOG_PASSWORD", systems.BEFORE}
+    assert others == OTHER_VARIABLES
+    assert others.isdisjoint(as_variables(dict.fromkeys(TABLE, "")))
+    assert read_configuration([], dict.fromkeys(others, "x")).oddities == []
 
 
 # ── What is wrong ────────────────────────────────────────────────────────────────────────────────
@@ -332,6 +454,13 @@ def test_the_server_reads_its_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text('host = "127.0.0.3"\n')
     assert "listening on 127.0.0.3:" in listens("--config", str(file))
+
+
+def test_the_server_reads_its_environment_and_tells_of_what_means_nothing_there() -> None:
+    environment = {"TCPCHAT_HOST": "127.0.0.3", "TCPCHAT_PORT": "0", "TCPCHAT_HSOT": "::1"}
+    with ServerProcess(env=environment) as server:
+        assert server.read_address().startswith("127.0.0.3:")
+        assert "TCPCHAT_HSOT, which is no setting; is TCPCHAT_HOST meant?" in server.log_so_far()
 
 
 @pytest.mark.parametrize(
