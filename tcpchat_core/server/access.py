@@ -66,17 +66,28 @@ class Access:
     """The server's password; "" lets everybody in. Times are milliseconds of the server's `now`."""
 
     def __init__(self, password: str) -> None:
-        self._password = password.encode()
+        self.configure(password)
         self._failures = Failures(PASSWORD_DELAY_MS, MAX_PASSWORD_DELAY_MS, MAX_PASSWORD_PEERS)
+
+    def configure(self, password: str) -> None:
+        """Another password is the right one from now on."""
+        self._password = password.encode()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no password is needed."""
+        return not self._password
 
     def next_try_at(self, connection: Connection) -> int:
         """When a connection may try the next one; 0 when it need not wait."""
         return self._failures.next_at(connection.peer)
 
     def admits(self, connection: Connection, password: bytes, now: int) -> bool:
-        """Try a password, in a time that tells nothing of it. A wrong one is counted."""
+        """Try a password, in a time that tells nothing of it. A wrong one is counted. Who was asked
+        when there was one, and answers when there is none any more, may give any.
+        """
         peer = connection.peer
-        if hmac.compare_digest(password, self._password):
+        if self.is_open or hmac.compare_digest(password, self._password):
             self._failures.forget(peer, "")
             connection.is_admitted = True
             return True

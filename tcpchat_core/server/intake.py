@@ -88,15 +88,19 @@ class Intake:
         rooms_per_person: int,
         passwords: Passwords,
     ) -> None:
-        self._limits = limits
+        self.configure(limits, rooms_per_person)
         self._rate = rate
         self._access = access
         self._answers = answers
         self._delivery = delivery
         self._timers = timers
         self._forget = forget
-        self._rooms_per_person = rooms_per_person
         self._passwords = passwords
+
+    def configure(self, limits: ServerLimits, rooms_per_person: int) -> None:
+        """Other bounds hold from now on."""
+        self._limits = limits
+        self._rooms_per_person = rooms_per_person
 
     def begin(
         self, connection: Connection, reader: Reader, now: int, effects: list[Effect]
@@ -545,7 +549,7 @@ class Intake:
         """Why a peer may not talk, by what it has said; None when it may."""
         if connection.is_admitted:
             return None
-        if not password:
+        if not password and not self._access.is_open:
             return password_is_needed()
         if self._access.admits(connection, password, now):
             assert connection.reader is not None, "it has said something"

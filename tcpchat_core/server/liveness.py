@@ -35,13 +35,17 @@ class Liveness:
         *,
         state: ChatState,
     ) -> None:
-        self._limits = limits
-        self._ping_after_ms = max(1, limits.ping_after_ms)  # what is due again is due later
+        self.configure(limits)
         self._access = access
         self._intake = intake
         self._delivery = delivery
         self._timers = timers
         self._state = state
+
+    def configure(self, limits: ServerLimits) -> None:
+        """Other bounds hold from the next look on."""
+        self._limits = limits
+        self._ping_after_ms = max(1, limits.ping_after_ms)  # what is due again is due later
 
     def check(self, connection: Connection, now: int, effects: list[Effect]) -> None:
         """See whether a connection is silent for too long, and when to see again."""

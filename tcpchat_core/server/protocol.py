@@ -129,12 +129,11 @@ class ServerProtocol:
         self.state = state
         self.limits = limits = limits or ServerLimits()
         self._server = server
-        self._motd = tuple(sanitize(line) for line in motd)
+        self._motd = _shown(motd)
         self._dialects = dialects
         self._observe = observe
         self._archive = archive
         self._configuration = configuration
-        self._is_open = not password
         bounds = state.limits if configuration is None else configured(state.limits, configuration)
         self._told_limits = _told_limits(bounds, limits)
         self._connections: dict[int, Connection] = {}
@@ -150,7 +149,7 @@ class ServerProtocol:
         self._answers = Answers(
             state, self._delivery, rate, watches, former, has_archive=has_archive
         )
-        access = Access(password)
+        self._access = access = Access(password)
         self._passwords = Passwords(state, nobodys_password)
         self._intake = Intake(
             limits=limits,
@@ -199,7 +198,7 @@ class ServerProtocol:
             now,
             flavour,
             origin=origin,
-            is_admitted=self._is_open,
+            is_admitted=self._access.is_open,
             is_safe=is_safe,
         )
         self._timers.set(now + GREET_AFTER_MS, conn, Due.CHECK)
@@ -422,6 +421,69 @@ class ServerProtocol:
             return []
         return [Propose(0, 0, (wanted,))]
 
+    def configure(
+        self,
+        *,
+        now: int,
+        limits: ServerLimits | None = None,
+        motd: Iterable[str] | None = None,
+        password: str | None = None,
+        dialects: Sequence[Dialect] | None = None,
+        observe: Observer | None = None,
+        configuration: events.Configure | None = None,
+    ) -> list[Effect]:
+        """Go on with other settings; what is None stays as it is. Each is as in the constructor.
+
+        Limits hold for those who are connected, too: how fast they may talk, when they are asked
+        whether they are there, and how long their sessions wait when they are lost from now on. A
+        password is asked of who has not said anything yet; dialects and lines of the day are for
+        who comes. What the log has to know is proposed, and holds when it is committed.
+        """
+        effects: list[Effect] = []
+        if motd is not None:
+            self._motd = _shown(motd)
+        if dialects is not None:
+            self._dialects = dialects
+        if observe is not None:
+            self._observe = observe
+        if password is not None:
+            self._configure_password(password)
+        # What it wanted last may still be on its way, so the state does not say what differs.
+        if configuration is not None and configuration != self._configuration:
+            effects.append(Propose(0, 0, (configuration,)))
+            self._configuration = configuration
+        self._configure_limits(limits or self.limits, now, effects)
+        return effects
+
+    def _configure_password(self, password: str) -> None:
+        self._access.configure(password)
+        for connection in self._connections.values():
+            if connection.phase is Phase.UNKNOWN:
+                connection.is_admitted = self._access.is_open
+
+    def _configure_limits(self, limits: ServerLimits, now: int, effects: list[Effect]) -> None:
+        bounds, wanted = self.state.limits, self._configuration
+        if wanted is not None:
+            bounds = configured(bounds, wanted)
+        self._told_limits = _told_limits(bounds, limits)
+        self._intake.configure(limits, bounds.rooms_per_person)
+        if limits == self.limits:
+            return
+        self.limits = limits
+        self._rate.configure(limits)
+        self._liveness.configure(limits)
+        # When each is to be looked at again, the bounds have said.
+        self._timers.clear()
+        for connection in tuple(self._connections.values()):
+            if connection.phase is Phase.UNKNOWN:
+                self._timers.set(self._greetings.due_at(connection), connection.conn, Due.CHECK)
+                continue
+            self._rate.forgive(connection, now)
+            if connection.is_timed:
+                connection.is_timed = False
+                self._intake.proceed(connection, now, effects)
+            self._liveness.check(connection, now, effects)
+
     def closing(self, conn: int, reason: str, *, retry: int | None = None) -> bytes:
         """The last words for one connection, in its dialect, when the adapter has to end it.
 
@@ -548,6 +610,11 @@ def lapses(state: ChatState, node: int, boot: int) -> list[Propose]:
         Propose(0, 0, (events.Lapse(node, *events.boot_and_count(conn)),))
         for conn in dict.fromkeys(bounds)
     ]
+
+
+def _shown(motd: Iterable[str]) -> tuple[str, ...]:
+    """Lines that obey nobody's terminal."""
+    return tuple(sanitize(line) for line in motd)
 
 
 def _told_limits(bounds: StateLimits, limits: ServerLimits) -> notices.Limits:

@@ -59,9 +59,17 @@ class Rate:
     """
 
     def __init__(self, limits: ServerLimits) -> None:
+        self.configure(limits)
+
+    def configure(self, limits: ServerLimits) -> None:
+        """Other bounds hold from now on."""
         self._line_us = 1_000_000 // limits.flood_rate if limits.flood_rate else 0
         self.is_limited = bool(self._line_us)
         self._burst_us = max(1, limits.flood_burst) * self._line_us
+
+    def forgive(self, connection: Connection, now: int) -> None:
+        """Owe no more than what may be sent at once takes: under other bounds, it was less dear."""
+        connection.words_us = min(connection.words_us, now * 1_000 + self._burst_us)
 
     def spare_lines(self, connection: Connection, now: int) -> int:
         """How many more lines may be looked at now, where there is a limit."""
