@@ -33,7 +33,9 @@ from tcpchat_net.logs.store import UNREADABLE, aside, sync_folder
 
 ARCHIVE_NAME: Final = "archive.db"
 
-FORMAT: Final = 1
+# As with the log: an older one is read, and has this number then. In 1, `emote` was 0 or 1, and to
+# who read it so a notice would be an emote.
+FORMAT: Final = 2
 APPLICATION_ID: Final = 0x74637061  # "tcpa"
 
 # How many messages may wait for the disk, and how many characters they may have: some tens of
@@ -187,6 +189,8 @@ class ArchiveStore:
                 self.is_new = True
             db.execute(_POINTS)
             db.execute(_TAGS.format(temporary=""))
+            if db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
+                db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def open_to_read(self) -> None:
         """Open the file only to read what it has, also while a server writes to it.

@@ -29,8 +29,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# The number of the format: of the tables, of the snapshots, and of what the records mean.
-FORMAT: Final = 2
+# The number of the format: of the tables, of the snapshots, and of what the records mean. A folder
+# of an older one is read, and has this one's number from then on. 1 was one table of rows; 2 had
+# events, and fields of them, that grew until the first release that keeps a log.
+FORMAT: Final = 3
 
 LOG_NAME: Final = "log.db"
 
@@ -177,8 +179,11 @@ class Store:
             db.execute("PRAGMA trusted_schema = OFF")
             # A write takes the lock for good: from here on nobody else can open it.
             self.set_meta("opened", "1")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+            found = db.execute("PRAGMA user_version").fetchone()[0]
+            if found == 1:
                 self._convert_format_1(db)
+            if found < FORMAT:  # an older tcpchat would not understand what is written from here on
+                db.execute(f"PRAGMA user_version = {FORMAT}")
             self._find_segments(db)
         if is_new:
             try:
@@ -300,7 +305,7 @@ class Store:
         for row in db.execute("SELECT first, last, at, record FROM log ORDER BY last"):
             self._append(Batch(*row))
         db.execute("DROP TABLE log")
-        db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.execute("PRAGMA user_version = 2")
         db.execute("COMMIT")
 
     def first(self) -> int:

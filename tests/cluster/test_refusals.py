@@ -212,7 +212,23 @@ def test_a_log_of_a_newer_version_is_refused_by_name(engine: Engine, tmp_path: P
         assert team.nodes[0].until_ended() == 1
         log = team.nodes[0].log_text()
     assert "Traceback" not in log
-    assert "its format is 99, this one reads up to 1" in log.splitlines()[-1]
+    assert "its format is 99, this one reads up to 2" in log.splitlines()[-1]
+
+
+def test_a_log_of_an_older_version_has_the_format_of_the_first_node_that_joins_it(
+    engine: Engine, tmp_path: Path
+) -> None:
+    url = engine.url("team")
+    taken = commands(url)
+    taken.connect()
+    taken.create("0")
+    engine.call("HSET", META, "format", 1)
+    head = taken.head()
+    assert head is not None, "it is read"
+    assert head.format == 1, "and nothing is changed by who only looks"
+    taken.close()
+    with Team(tmp_path, url, 1):
+        assert engine.call("HGET", META, "format") == b"2"
 
 
 def test_an_engine_that_may_lose_what_it_has_is_refused_unless_that_is_meant(

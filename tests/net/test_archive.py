@@ -19,6 +19,7 @@ from tcpchat_core.archive import Archived, Matches, Moment, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_net.logs.archive import (
     ARCHIVE_NAME,
+    FORMAT,
     ArchiveError,
     ArchiveStore,
     DamagedError,
@@ -214,6 +215,21 @@ def test_an_archive_of_a_newer_tcpchat_is_refused_and_not_put_aside(tmp_path: Pa
     with pytest.raises(ArchiveError, match="newer tcpchat") as refused:
         ArchiveStore(tmp_path).open()
     assert not isinstance(refused.value, DamagedError)
+
+
+def test_an_archive_of_an_older_format_is_marked_as_what_an_older_tcpchat_does_not_read(
+    tmp_path: Path,
+) -> None:
+    store = ArchiveStore(tmp_path)
+    store.open()
+    store._connection.execute("PRAGMA user_version = 1")
+    store.close()
+    store.open_to_read()  # which changes nothing
+    assert store._connection.execute("PRAGMA user_version").fetchone() == (1,)
+    store.close()
+    store.open()
+    assert store._connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+    store.close()
 
 
 def test_of_each_thousand_entries_an_archive_keeps_the_last_point(store: ArchiveStore) -> None:

@@ -167,6 +167,13 @@ def test_a_first_start_that_is_killed_can_be_tried_again(steps: int, tmp_path: P
     store.close()
 
 
+def format_of(folder: Path) -> int:
+    db = sqlite3.connect(folder / LOG_NAME)
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    db.close()
+    return int(number)
+
+
 def test_a_log_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / LOG_NAME)
     db.executescript(f"""
@@ -186,3 +193,21 @@ def test_a_log_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) -> N
         assert [each.last for each in store.read_all(0)] == list(range(1, last + 1))
         store.append(batch(last + 1))
         store.close()
+    assert format_of(tmp_path) == store_module.FORMAT
+
+
+@pytest.mark.parametrize("older", range(2, store_module.FORMAT))
+def test_a_log_of_an_older_format_is_marked_as_what_an_older_tcpchat_does_not_read(
+    older: int, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    store.open()
+    store.append(batch(1))
+    store.close()
+    db = sqlite3.connect(tmp_path / LOG_NAME)
+    db.execute(f"PRAGMA user_version = {older}")
+    db.close()
+    store.open()
+    assert [each.last for each in store.read_all(0)] == [1]
+    store.close()
+    assert format_of(tmp_path) == store_module.FORMAT

@@ -287,6 +287,7 @@ class ModelEngine:
         held = self._held(node)
         if held.until is not None and held.until >= clock and held.holder != who:
             return ["held", held.holder or b"", held.until - clock]
+        self._log.format = max(self._log.format, FORMAT)
         held.boot = (held.boot or 0) % _BOOTS + 1
         held.until, held.number, held.holder, held.status = clock + LEASE_MS, 0, who, b""
         return ["in", node, held.boot, self._log.seq]

@@ -143,6 +143,12 @@ local known = redis.call('HMGET', lease, node .. ':until', node .. ':holder')
 if known[1] and tonumber(known[1]) >= clock and known[2] ~= ARGV[3] then
   return {'held', known[2] or '', text(tonumber(known[1]) - clock)}
 end
+-- What this node will write, an older one would not understand.
+if get(meta, 'format') < """
+    + str(FORMAT)
+    + """ then redis.call('HSET', meta, 'format', '"""
+    + str(FORMAT)
+    + """') end
 local boot = text(get(lease, node .. ':boot') % 65535 + 1)
 redis.call('HSET', lease, node .. ':boot', boot, node .. ':until', text(clock + LEASE),
   node .. ':number', '0', node .. ':holder', ARGV[3], node .. ':status', '')
