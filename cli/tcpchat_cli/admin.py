@@ -6,7 +6,6 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,9 +37,8 @@ _NO_SERVER: Final = (
 )
 
 
-def run(program: str, argv: Sequence[str]) -> None:
+def run(given: argparse.Namespace) -> None:
     """Do what a command line says."""
-    given = _parser(program).parse_args(argv)
     folder = data_folder(given.data)
     secret, hashed = _secret(given.what)
     request = Request(
@@ -74,12 +72,10 @@ def run(program: str, argv: Sequence[str]) -> None:
             print(told)
 
 
-def _parser(program: str) -> Parser:
-    parser = Parser(
-        prog=program,
-        description="Make accounts and end them, also while the server runs.",
-        epilog=_EPILOG,
-    )
+def describe(parser: Parser) -> None:
+    """Make the command line of a parser."""
+    parser.description = "Make accounts and end them, also while the server runs."
+    parser.epilog = _EPILOG
     # Before the command or after it, as people type.
     parser.add_argument("--data", metavar="DIR", default="", help=_DATA)
     tools = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
@@ -106,7 +102,6 @@ def _parser(program: str) -> Parser:
         )
     admin.add_argument("admin", choices=("on", "off"), help="whether it does")
     withdraw.add_argument("--yes", action="store_true", help="also when rooms are its alone")
-    return parser
 
 
 def _secret(what: str) -> tuple[str, str]:

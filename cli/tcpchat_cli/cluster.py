@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tcpchat_cli.arguments import Parser, die
+from tcpchat_cli.arguments import die
 from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.sharing import engine_address
@@ -128,54 +128,14 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-def run(program: str, argv: Sequence[str]) -> None:
+def run(given: argparse.Namespace) -> None:
     """Do what a command line says."""
-    given = _parser(program).parse_args(argv)
     try:
         address = engine_address(Settings(log=given.log, log_password_file=given.log_password_file))
-        given.run(Commands(RespWire(address, socket, ssl), address.name), given)
+        commands = Commands(RespWire(address, socket, ssl), address.name)
+        (_accept if given.what == "accept" else _tell_status)(commands, given)
     except (SharingError, EngineError) as error:
         die(PROGRAM, str(error))
-
-
-def _parser(program: str) -> Parser:
-    parser = Parser(prog=program, description="Look after nodes that share a log.")
-    tools = parser.add_subparsers(required=True, metavar="status|accept")
-    status = tools.add_parser(
-        "status",
-        help="tell how they are",
-        description="Tell how the nodes are that share a log, and whether they are of one mind.",
-        epilog="The exit status is 1 when they are not, and when the engine takes nothing in or"
-        " cannot be reached.",
-    )
-    status.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    status.set_defaults(run=_tell_status)
-    accept = tools.add_parser(
-        "accept",
-        help="go on with an engine that was left behind",
-        description="Have the nodes go on with the engine that is at the log's address, although"
-        " another one has taken the log over from it. What only that one had is lost.",
-    )
-    accept.add_argument(
-        "--term", required=True, type=_term, help="the other one's, as the nodes say it"
-    )
-    accept.set_defaults(run=_accept)
-    for tool in (status, accept):
-        tool.add_argument("--log", required=True, metavar="URL", help="the log, as it is shared")
-        tool.add_argument(
-            "--log-password-file",
-            default="",
-            metavar="FILE",
-            help="its first line is the password for that; or TCPCHAT_LOG_PASSWORD",
-        )
-    return parser
-
-
-def _term(given: str) -> int:
-    is_one = given.isascii() and given.isdecimal() and len(given) < 16  # as Lua can count
-    if not is_one or not int(given):
-        raise argparse.ArgumentTypeError(f"{given!r} is no term")
-    return int(given)
 
 
 # ── accept ───────────────────────────────────────────────────────────────────────────────────────

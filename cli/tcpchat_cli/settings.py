@@ -442,14 +442,16 @@ def _parser() -> Parser:
             parser.add_argument(
                 flag,
                 metavar=setting.metavar,
-                type=_argument(setting),
+                type=argument(setting),
                 help=setting.help if default in ("", ()) else f"{setting.help} ({default})",
             )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
 
-def _argument(setting: Setting) -> Any:  # what argparse calls a type
+def argument(setting: Setting) -> Any:
+    """What argparse calls a type: of a flag that is set so."""
+
     def parse(given: str) -> object:
         value = setting.parse(given)
         if not setting.allows(value):

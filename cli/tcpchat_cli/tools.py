@@ -1,5 +1,7 @@
 """tcpchat-server's commands for what it keeps (replay, backup, export, compact), and for a log that
 several nodes share: cluster; and for accounts: admin.
+
+Each is a line of the table `TOOLS`, from which its completion and its page of the manual are made.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +24,7 @@ from tcpchat_cli.arguments import Parser, die
 from tcpchat_cli.keeping import LACKS_PACKAGES, existing
 from tcpchat_cli.opened import OpenFolder
 from tcpchat_cli.progress import Report, progress
-from tcpchat_cli.settings import PROGRAM, Duration
+from tcpchat_cli.settings import PROGRAM, Duration, argument
 from tcpchat_core import ChatState, Name, room_name
 from tcpchat_net.logs import snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveStore
@@ -37,8 +40,12 @@ def run(argv: Sequence[str]) -> None:
     name, *arguments = argv
     if name not in TOOLS:
         Parser(prog=PROGRAM).error(f"there is no {name!r}; there are {', '.join(TOOLS)}")
+    tool = TOOLS[name]
+    parser = Parser(prog=f"{PROGRAM} {name}")
+    tool.describe(parser)
+    given = parser.parse_args(arguments)
     try:
-        TOOLS[name](f"{PROGRAM} {name}", arguments)
+        tool.run(given)
     except _ERRORS as error:
         die(PROGRAM, str(error))
     except BrokenPipeError:  # whoever reads has seen enough
@@ -51,19 +58,18 @@ def run(argv: Sequence[str]) -> None:
 # ── replay ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _replay(program: str, argv: Sequence[str]) -> None:
-    parser = Parser(
-        prog=program,
-        description="Run the log of a folder again, and tell what it comes to.",
-        epilog="The exit status is 1 when that is not what was recorded on the way.",
-    )
+def _describe_replay(parser: Parser) -> None:
+    parser.description = "Run the log of a folder again, and tell what it comes to."
+    parser.epilog = "The exit status is 1 when that is not what was recorded on the way."
     _add_folder(parser)
     until = parser.add_mutually_exclusive_group()
     until.add_argument("--until", metavar="SEQ", type=_seq, help="stop after this entry")
     until.add_argument(
         "--at", metavar="TIME", type=_time, help="stop at this time, such as 2026-01-31T12:00"
     )
-    given = parser.parse_args(argv)
+
+
+def _replay(given: argparse.Namespace) -> None:
     store = Store(existing(PROGRAM, given.folder))
     store.open()
     try:
@@ -128,15 +134,14 @@ def _show(state: ChatState, at: int, checked: Sequence[int], wrong: Sequence[int
 # ── backup ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _backup(program: str, argv: Sequence[str]) -> None:
-    parser = Parser(
-        prog=program,
-        description="Write a copy of a folder into a tar file, also while a server uses it.",
-        epilog="To restore it: make an empty folder and tar -xf FILE -C FOLDER.",
-    )
+def _describe_backup(parser: Parser) -> None:
+    parser.description = "Write a copy of a folder into a tar file, also while a server uses it."
+    parser.epilog = "To restore it: make an empty folder and tar -xf FILE -C FOLDER."
     _add_folder(parser)
     parser.add_argument("file", metavar="FILE", help="the file to write")
-    given = parser.parse_args(argv)
+
+
+def _backup(given: argparse.Namespace) -> None:
     folder, file = existing(PROGRAM, given.folder), Path(given.file).absolute()
     if file.exists():
         die(PROGRAM, f"{given.file} is there already; give the name of a new file")
@@ -166,16 +171,16 @@ def _backup(program: str, argv: Sequence[str]) -> None:
 # ── export ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _export(program: str, argv: Sequence[str]) -> None:
-    parser = Parser(
-        prog=program, description="Print all that was said in a room, also while a server runs."
-    )
+def _describe_export(parser: Parser) -> None:
+    parser.description = "Print all that was said in a room, also while a server runs."
     _add_folder(parser)
     parser.add_argument("--room", required=True, metavar="ROOM", help="the room")
     parser.add_argument(
         "--format", choices=("text", "jsonl"), default="text", help="a line a message (text)"
     )
-    given = parser.parse_args(argv)
+
+
+def _export(given: argparse.Namespace) -> None:
     room = room_name(given.room)
     if not isinstance(room, Name):
         die(PROGRAM, f"--room {given.room}: {room.text}")
@@ -207,18 +212,19 @@ def _export(program: str, argv: Sequence[str]) -> None:
 # ── compact ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _compact(program: str, argv: Sequence[str]) -> None:
-    parser = Parser(
-        prog=program,
-        description="Make a folder as small as it can be: what was said stays, how the log came to"
-        " it is forgotten. No server may use it meanwhile.",
+def _describe_compact(parser: Parser) -> None:
+    parser.description = (
+        "Make a folder as small as it can be: what was said stays, how the log came to it is"
+        " forgotten. No server may use it meanwhile."
     )
     _add_folder(parser)
     keep = Duration("forget what was said longer ago than this")
-    parser.add_argument("--keep", metavar=keep.metavar, help=keep.help, default="forever")
-    given = parser.parse_args(argv)
-    if not keep.allows(given.keep):
-        parser.error(f"argument --keep: {given.keep!r} is not {keep.expected}")
+    parser.add_argument(
+        "--keep", metavar=keep.metavar, type=argument(keep), help=keep.help, default="forever"
+    )
+
+
+def _compact(given: argparse.Namespace) -> None:
     folder = existing(PROGRAM, given.folder)
     before = _size(folder)
     with progress("compacting") as report, OpenFolder(folder, given.keep, report) as opened:
@@ -233,23 +239,66 @@ def _size(folder: Path) -> int:
 # ── cluster ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cluster(program: str, argv: Sequence[str]) -> None:
+def _describe_cluster(parser: Parser) -> None:
+    parser.description = "Look after nodes that share a log."
+    tools = parser.add_subparsers(dest="what", required=True, metavar="status|accept")
+    status = tools.add_parser(
+        "status",
+        help="tell how they are",
+        description="Tell how the nodes are that share a log, and whether they are of one mind.",
+        epilog="The exit status is 1 when they are not, and when the engine takes nothing in or"
+        " cannot be reached.",
+    )
+    status.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    accept = tools.add_parser(
+        "accept",
+        help="go on with an engine that was left behind",
+        description="Have the nodes go on with the engine that is at the log's address, although"
+        " another one has taken the log over from it. What only that one had is lost.",
+    )
+    accept.add_argument(
+        "--term", required=True, type=_term, help="the other one's, as the nodes say it"
+    )
+    for tool in (status, accept):
+        tool.add_argument("--log", required=True, metavar="URL", help="the log, as it is shared")
+        tool.add_argument(
+            "--log-password-file",
+            default="",
+            metavar="FILE",
+            help="its first line is the password for that; or TCPCHAT_LOG_PASSWORD",
+        )
+
+
+def _term(given: str) -> int:
+    is_one = given.isascii() and given.isdecimal() and len(given) < 16  # as Lua can count
+    if not is_one or not int(given):
+        raise argparse.ArgumentTypeError(f"{given!r} is no term")
+    return int(given)
+
+
+def _cluster(given: argparse.Namespace) -> None:
     try:
         from tcpchat_cli.cluster import run as run_it  # noqa: PLC0415 # not all have what it needs
     except ImportError as error:
         if error.name != "hiredis":
             raise
         die(PROGRAM, LACKS_PACKAGES)
-    run_it(program, argv)
+    run_it(given)
 
 
 # ── admin ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _admin(program: str, argv: Sequence[str]) -> None:
+def _describe_admin(parser: Parser) -> None:
+    from tcpchat_cli.admin import describe  # noqa: PLC0415 # the others need none of it
+
+    describe(parser)
+
+
+def _admin(given: argparse.Namespace) -> None:
     from tcpchat_cli.admin import run as run_it  # noqa: PLC0415 # the others need none of it
 
-    run_it(program, argv)
+    run_it(given)
 
 
 # ── What they have in common ─────────────────────────────────────────────────────────────────────
@@ -280,11 +329,21 @@ def _shown_time(at: int) -> str:
     return f"{dt.datetime.fromtimestamp(at / 1_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
 
 
-TOOLS: Final[dict[str, Callable[[str, Sequence[str]], None]]] = {
-    "replay": _replay,
-    "backup": _backup,
-    "export": _export,
-    "compact": _compact,
-    "cluster": _cluster,
-    "admin": _admin,
-}
+class Tool(NamedTuple):
+    """One tool: what it does in a few words, what makes its command line, and what does it."""
+
+    summary: str
+    describe: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+TOOLS: Final = MappingProxyType(
+    {
+        "replay": Tool("run the log of a folder again", _describe_replay, _replay),
+        "backup": Tool("write a copy of a folder", _describe_backup, _backup),
+        "export": Tool("print what was said in a room", _describe_export, _export),
+        "compact": Tool("make a folder small", _describe_compact, _compact),
+        "cluster": Tool("look after several nodes", _describe_cluster, _cluster),
+        "admin": Tool("make accounts and end them", _describe_admin, _admin),
+    }
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tcpchat_cli.cluster import run
+from tcpchat_cli.tools import run
 
 from tests.cli.serving import ServerProcess
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
@@ -143,7 +143,7 @@ def test_what_is_no_term_is_a_wrong_command_line(
     term: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        run("tcpchat-server cluster", ["accept", "--log", "valkey://a", f"--term={term}"])
+        run(["cluster", "accept", "--log", "valkey://a", f"--term={term}"])
     assert ended.value.code == 2
     told = capsys.readouterr()
     assert told.out == ""
