@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7667
@@ -16,6 +18,49 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what was wrong and where to look, and exit with 2."""
         self.exit(2, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
+class Print(argparse.Action):
+    """A flag that has something printed and ends the program, as --help does.
+
+    `text` gives it, and is told the flag's value; without `choices` there is none.
+    """
+
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        *,
+        text: Callable[[str], str],
+        choices: Sequence[str] | None = None,
+        metavar: str | None = None,
+        help: str | None = None,
+        **_others: object,  # it has no dest and no default, whatever argparse makes of its name
+    ) -> None:
+        super().__init__(
+            option_strings,
+            argparse.SUPPRESS,
+            nargs=None if choices else 0,
+            default=argparse.SUPPRESS,
+            choices=choices,
+            metavar=metavar,
+            help=help,
+        )
+        self._text = text
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 # argparse gives it
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Print it, and exit with 0."""
+        try:
+            print(self._text(values or ""), flush=True)
+        except BrokenPipeError:  # whoever reads has seen enough; Python is not to flush once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            parser.exit(1)
+        parser.exit()
 
 
 def die(program: str, sentence: str) -> NoReturn:

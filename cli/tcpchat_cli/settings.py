@@ -19,13 +19,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
-from tcpchat_cli.arguments import DEFAULT_HOST, DEFAULT_PORT, Parser
-from tcpchat_core import VERSION, Name, room_name
+from tcpchat_cli.arguments import DEFAULT_HOST, DEFAULT_PORT, Parser, Print
+from tcpchat_core import Name, room_name
 
 PROGRAM: Final = "tcpchat-server"
 
@@ -382,7 +382,7 @@ def read_configuration(
 
     A wrong command line ends the program with 2.
     """
-    flags = vars(_parser().parse_args(argv))
+    flags = vars(server_parser().parse_args(argv))
     read = _Read()
     if file := flags.pop("config", ""):
         read.file(file, "--config")
@@ -423,7 +423,8 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         )
 
 
-def _parser() -> Parser:
+def server_parser() -> Parser:
+    """The server's command line, without those of its tools."""
     parser = Parser(
         prog=PROGRAM,
         description="Group chat over TCP, for people who live in a terminal.",
@@ -443,10 +444,41 @@ def _parser() -> Parser:
                 flag,
                 metavar=setting.metavar,
                 type=argument(setting),
+                choices=(setting.choices or None) if isinstance(setting, Text) else None,
                 help=setting.help if default in ("", ()) else f"{setting.help} ({default})",
             )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    _add_printing(parser)
     return parser
+
+
+def _add_printing(parser: Parser) -> None:
+    def reference() -> ModuleType:
+        from tcpchat_cli import reference  # noqa: PLC0415 # it loads the tools, and gevent
+
+        return reference
+
+    parser.add_argument(
+        "--print-completion",
+        action=Print,
+        choices=("bash", "zsh", "fish"),
+        metavar="SHELL",
+        text=lambda shell: reference().shell_completion(shell),
+        help="print what has bash, zsh or fish complete this command line, and exit",
+    )
+    parser.add_argument(
+        "--print-man",
+        action=Print,
+        choices=("1", "5"),
+        metavar="SECTION",
+        text=lambda section: reference().manual_page(section),
+        help="print the page of the manual of this program (1) or of its file (5), and exit",
+    )
+    parser.add_argument(
+        "--version",
+        action=Print,
+        text=lambda _: reference().version(),
+        help="show the version, and what a report of a bug should have, and exit",
+    )
 
 
 def argument(setting: Setting) -> Any:

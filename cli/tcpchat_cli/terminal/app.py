@@ -11,8 +11,10 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from tcpchat_cli.arguments import DEFAULT_PORT, Parser
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print
+from tcpchat_cli.terminal import reference
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.device import Device
@@ -29,7 +31,7 @@ from tcpchat_cli.terminal.settings import (
     load_settings,
     remember_servers,
 )
-from tcpchat_core import VERSION, TcpchatError, events
+from tcpchat_core import TcpchatError, events
 
 
 def run(argv: Sequence[str]) -> int:
@@ -90,8 +92,33 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print what is told as JSON Lines, as docs/protocol.md describes them",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    parser.add_argument(
+        "--print-completion",
+        action=Print,
+        choices=("bash", "zsh", "fish"),
+        metavar="SHELL",
+        text=partial(_completion, parser),
+        help="print what has bash, zsh or fish complete this command line, and exit",
+    )
+    parser.add_argument(
+        "--print-man",
+        action=Print,
+        text=lambda _: reference.manual_page(parser),
+        help="print the page of the manual, and exit",
+    )
+    parser.add_argument(
+        "--version",
+        action=Print,
+        text=lambda _: reference.version(),
+        help="show the version, and what a report of a bug should have, and exit",
+    )
     return parser
+
+
+def _completion(parser: Parser, shell: str) -> str:
+    from tcpchat_cli.shells import completion  # noqa: PLC0415 # who talks needs none of it
+
+    return completion(parser, shell)
 
 
 def _servers(text: str) -> str:

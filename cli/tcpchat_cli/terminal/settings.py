@@ -12,9 +12,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 from platformdirs import user_config_path, user_state_path
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
@@ -37,21 +38,28 @@ class BadSettings(Exception):
 class Settings(msgspec.Struct, kw_only=True):
     """Every key of client.toml, with what holds without it. "" is asked for, or left open."""
 
-    server: str = ""
-    nick: str = ""
-    room: str = ""
-    # Colours for a dark background, for a light one, or none at all.
-    theme: Literal["dark", "light", "none"] = "dark"
-    # Whether each line begins with its time.
-    timestamps: bool = True
-    # Whether the terminal's bell rings when somebody says your nick, or writes to you alone.
-    bell: bool = True
-    # Whether those who come and go in crowds are told in one line.
-    fold: bool = True
-    # How the line that is being typed is edited.
-    keys: Literal["emacs", "vi"] = "emacs"
-    # After how many seconds without a key what is new is marked; 0 never.
-    away: int = 300
+    server: Annotated[str, Meta(description="the servers, as on the command line")] = ""
+    nick: Annotated[str, Meta(description="your nickname, as a guest")] = ""
+    room: Annotated[str, Meta(description="the room to join")] = ""
+    theme: Annotated[
+        Literal["dark", "light", "none"],
+        Meta(description="colours for a dark background, for a light one, or none at all"),
+    ] = "dark"
+    timestamps: Annotated[bool, Meta(description="whether each line begins with its time")] = True
+    bell: Annotated[
+        bool,
+        Meta(description="whether the bell rings when your nick is said, or you are written to"),
+    ] = True
+    fold: Annotated[
+        bool,
+        Meta(description="whether those who come and go in crowds are told in one line"),
+    ] = True
+    keys: Annotated[
+        Literal["emacs", "vi"], Meta(description="how the line that is being typed is edited")
+    ] = "emacs"
+    away: Annotated[
+        int, Meta(description="after how many seconds without a key what is new is marked; 0 never")
+    ] = 300
 
 
 def config_path() -> Path:

@@ -1,0 +1,88 @@
+"""What tcpchat-client prints of itself: its version, its completion in shells, and its page of the
+manual.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Final, get_args
+
+import msgspec
+
+from tcpchat_cli import manual
+from tcpchat_cli.about import about, packages
+from tcpchat_cli.terminal.commands import KEYS, LOCAL_COMMANDS
+from tcpchat_cli.terminal.settings import CHANGEABLE, ENVIRONMENT, Settings
+from tcpchat_core import COMMANDS
+
+PROGRAM: Final = "tcpchat-client"
+
+# What /set takes, and the file does not have so.
+_NO_TOML: Final = ("on", "off", "SECONDS")
+
+
+def version() -> str:
+    """The version, and what a report of a bug should have."""
+    return about(PROGRAM, lambda: packages("prompt_toolkit", "msgspec"))
+
+
+def manual_page(parser: argparse.ArgumentParser) -> str:
+    """The page of the program."""
+    return manual.page(
+        PROGRAM,
+        1,
+        "join a chat from a terminal, or from a script",
+        manual.synopsis(f"{PROGRAM} [OPTION]... [HOST[:PORT][,HOST[:PORT]]...]"),
+        manual.section("DESCRIPTION", manual.paragraph(parser.description or "")),
+        manual.section("OPTIONS", manual.options(parser)),
+        manual.section(
+            "COMMANDS",
+            manual.paragraph(
+                "What is typed is said to the room; //text says a text that begins with a slash."
+                " People with nc or telnet have the same commands, but for those of this program."
+            ),
+            manual.items((each.usage, _told(each.summary, *each.names[1:])) for each in COMMANDS),
+            manual.subsection(
+                "Of this program",
+                manual.items((each.usage, _told(each.summary)) for each in LOCAL_COMMANDS),
+            ),
+        ),
+        manual.section("KEYS", *(manual.paragraph(f"{each}.") for each in KEYS)),
+        manual.section(
+            "ENVIRONMENT",
+            manual.items(
+                [(name, f"As {key} in client.toml.") for key, name in ENVIRONMENT.items()]
+                + [("TCPCHAT_PASSWORD", "The password of a server that is not for everybody.")]
+                + [("NO_COLOR", "No colours, if it is set to anything.")]
+            ),
+        ),
+        manual.section(
+            "FILES",
+            manual.paragraph(
+                "The file client.toml is read from where the system keeps a user's configuration:"
+                " on Linux it is ~/.config/tcpchat/client.toml. It has these keys, each with what"
+                " holds without it; the command line wins over the environment, and that over the"
+                " file."
+            ),
+            manual.items(_keys()),
+        ),
+        manual.exit_status(
+            "It could not connect, or not all was said. One sentence on stderr says why."
+        ),
+        manual.section("SEE ALSO", manual.paragraph("tcpchat-server(1)")),
+    )
+
+
+def _told(summary: str, *others: str) -> str:
+    also = f" The same: {', '.join(f'/{name}' for name in others)}." if others else ""
+    return f"{manual.sentence(summary)}{also}"
+
+
+def _keys() -> Iterator[manual.Item]:
+    for field in msgspec.structs.fields(Settings):
+        *_, meta = get_args(field.type)
+        choices = [each for each in CHANGEABLE.get(field.name, ()) if each not in _NO_TOML]
+        allowed = f" One of {', '.join(choices)}." if choices else ""
+        default = msgspec.json.encode(field.default).decode()
+        yield f"{field.name} = {default}", f"{manual.sentence(meta.description)}{allowed}"
