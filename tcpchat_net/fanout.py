@@ -260,6 +260,7 @@ class Fanout:
         self._noted: dict[int, _Outbox] = {}
         self._number = 0  # of what is sent next in this turn
         self._slow: dict[int, _Outbox] = {}
+        self.sent_bytes = 0  # that transports have taken, since the beginning
 
     # ── Connections ──────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +292,8 @@ class Fanout:
     @property
     def backlog_bytes(self) -> int:
         """How many bytes wait for slow peers, counted as if nothing were shared."""
-        return sum(outbox.backlog_bytes for outbox in self._slow.values())
+        # Another thread may ask: it takes the list in one step, in which nothing else runs.
+        return sum([outbox.backlog_bytes for outbox in list(self._slow.values())])
 
     # ── Who is in a group ────────────────────────────────────────────────────────────────────
 
@@ -454,7 +456,7 @@ class Fanout:
         except MemoryError:  # nobody is sent less than all: they are lost
             unwritten += [(self._outboxes[conn], [], _LOST) for conn in group.together]
             return
-        size = len(data)
+        size, first = len(data), len(unwritten)
         if not size:
             return
         for conn, write in group.together.items():
@@ -466,11 +468,14 @@ class Fanout:
                 written = _LOST
             if written != size:
                 unwritten.append((self._outboxes[conn], [data], written))
+        missing = sum([size - max(0, written) for _, _, written in unwritten[first:]])
+        self.sent_bytes += size * len(group.together) - missing
 
     def _write_alone(
         self, alone: dict[int, _Outbox], unwritten: list[_Unwritten], finished: list[_Outbox]
     ) -> None:
         shared: dict[tuple[_Span, ...], bytes] = {}
+        sent = 0
         for outbox in alone.values():
             if outbox.is_gone:
                 continue
@@ -486,6 +491,8 @@ class Fanout:
                 pass
             except (OSError, MemoryError):
                 written = _LOST
+            if written > 0:
+                sent += written
             if written != len(data) or len(parts) > 1:
                 if outbox.is_together:
                     self._set_apart(outbox)
@@ -494,6 +501,7 @@ class Fanout:
             self._go_home(outbox)
             if outbox.closing and not outbox.backlog:
                 finished.append(outbox)
+        self.sent_bytes += sent
 
     def _keep(self, outbox: _Outbox, parts: list[_Sent], written: int, now: int) -> None:
         """Keep what was not written for when the peer takes it, or give the peer up."""
@@ -554,6 +562,7 @@ class Fanout:
                 return
             data = self._first_bytes(outbox)
             written = outbox.write(memoryview(data)[outbox.offset :])
+            self.sent_bytes += written
             outbox.progress_at = now
             outbox.backlog_bytes -= written
             outbox.owed_bytes = max(0, outbox.owed_bytes - written)
@@ -621,7 +630,7 @@ class Fanout:
         outbox = self._outboxes.get(conn)
         if outbox is not None and (words := outbox.rest_of_line + data):
             with contextlib.suppress(OSError, MemoryError):
-                outbox.write(words)
+                self.sent_bytes += outbox.write(words)
 
     def _give_up(self, outbox: _Outbox, tell: Callable[[], None]) -> None:
         if outbox.offset and outbox.backlog and isinstance(first := outbox.backlog[0], bytes):

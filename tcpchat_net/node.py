@@ -23,9 +23,10 @@ Rule 4: A connection ends in one way only, `_forget`, whatever ended it.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from tcpchat_core import (
@@ -48,6 +49,7 @@ from tcpchat_core import (
 from tcpchat_core.archive import Inquiry
 from tcpchat_core.events import Event, connection_number
 from tcpchat_core.notices import Said
+from tcpchat_net.counters import Counters, Lag
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
 from tcpchat_net.logs import Archive, Log
 
@@ -81,6 +83,19 @@ class Stuck(enum.Enum):
 
     def __init__(self, told: str, told_afterwards: str) -> None:
         self.told, self.told_afterwards = told, told_afterwards
+
+
+class Held(enum.Flag):
+    """Why nothing is read from a connection."""
+
+    LOG = enum.auto()  # the log has to take in first what there is
+    PAUSED = enum.auto()  # what it has said has to wait
+    OWED = enum.auto()  # it does not take its answers
+    ENDED = enum.auto()  # nothing more will come
+
+
+# What `ServerProtocol.owes` is told of.
+_UNHEARD: Final = Held.LOG | Held.OWED
 
 
 # How often `sweep` is to be called: half a second is soon enough to give up who is stalled.
@@ -128,22 +143,12 @@ class Transport(Protocol):
         """Let go of it."""
 
 
-@dataclasses.dataclass
-class Counters:
-    """What a node has done since it was opened."""
-
-    connections: int = 0  # that were made
-    reads: int = 0
-    batches: int = 0  # that were proposed
-    entries: int = 0  # that were committed
-    overruns: int = 0  # connections that were given up because they read too slowly
-
-
 class Node:
     """One node. `number` and `boot` make its connections' numbers unique, over nodes and restarts.
 
     `clock` gives milliseconds and does not run backwards. Past `max_backlog_bytes` that a peer has
-    not taken, or `stall_timeout_ms` in which it took nothing, it is given up.
+    not taken, or `stall_timeout_ms` in which it took nothing, it is given up. `stopwatch` gives
+    nanoseconds, for what is measured; nothing is decided by them.
     """
 
     def __init__(
@@ -159,9 +164,17 @@ class Node:
         boot: int = 1,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
         stall_timeout_ms: int = STALL_TIMEOUT_MS,
+        stopwatch: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.protocol = protocol
         self.counters = Counters()
+        self.lag = Lag(SWEEP_MS)
+        self.stuck: Stuck | None = None  # why the log can take in nothing, if it cannot
+        self._stopwatch = stopwatch
+        # Of what was proposed and is not delivered yet: how many events there were with it, and
+        # when that was.
+        self._proposed: deque[tuple[int, int]] = deque()
+        self._proposed_count = 0
         self._log = log
         self._archive = archive
         self._passwords = passwords
@@ -174,7 +187,6 @@ class Node:
         self._connections: dict[int, _Connection] = {}
         self._lingering: dict[int, tuple[int, _Connection]] = {}
         self._proposals: list[Propose] = []
-        self._is_stuck = False  # the log can take in nothing
         self._is_held_up = False  # who proposes something is not read from until it is taken in
         self._held_up: list[_Connection] = []
         self._is_awake = False  # `end_turn` will be called
@@ -186,6 +198,7 @@ class Node:
 
     def open(self) -> None:
         """Begin. What an earlier boot of this node has left behind is over."""
+        self.lag.turned_at = self._clock()
         self._log.open(self._on_entries)
         self._proposals += lapses(self.protocol.state, self._number, self._boot)
         self._carry_out(self.protocol.recover(now=self._clock()))
@@ -216,6 +229,21 @@ class Node:
     def backlog_bytes(self) -> int:
         """How many bytes wait for slow peers, counted as if nothing were shared."""
         return self._fanout.backlog_bytes
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes peers, or the kernel for them, have taken."""
+        return self._fanout.sent_bytes
+
+    def held(self) -> Mapping[Held, int]:
+        """From how many connections nothing is read, by why: one may count for several reasons.
+        Another thread may ask.
+        """
+        # The list is taken in one step, in which no other thread runs.
+        reasons = Counter([each.held for each in list(self._connections.values()) if each.held])
+        return {
+            held: sum([count for each, count in reasons.items() if held in each]) for held in Held
+        }
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
@@ -251,6 +279,7 @@ class Node:
         if connection is None:
             return
         self.counters.reads += 1
+        self.counters.received_bytes += len(data)
         if conn in self._lingering:  # what comes now is of no interest, but its end is
             if not data:
                 self._forget(connection)
@@ -258,13 +287,13 @@ class Node:
         if data:
             effects = self.protocol.receive_data(conn, data, now=self._clock())
         else:
-            connection.hold(_Held.ENDED)
+            connection.hold(Held.ENDED)
             effects = self.protocol.receive_eof(conn, now=self._clock())
         count = len(self._proposals)
         self._carry_out(effects)
         self._wake()  # also without effects: there may be another timer
         if self._is_held_up and len(self._proposals) > count:
-            connection.hold(_Held.LOG)
+            connection.hold(Held.LOG)
             self._held_up.append(connection)
         if len(self._proposals) >= MAX_BATCH:
             self._propose()
@@ -275,7 +304,7 @@ class Node:
         Everybody is told. Who has said something is not read from meanwhile; questions are
         answered.
         """
-        self._is_stuck = is_stuck
+        self.stuck = why if is_stuck else None
         self._carry_out(self.protocol.announce(why.told if is_stuck else why.told_afterwards))
         self._check_log()
         self._wake()
@@ -321,6 +350,7 @@ class Node:
     def sweep(self) -> None:
         """Give up who has taken nothing for too long, and who does not close its side."""
         now = self._clock()
+        self.lag.turned(now)
         self._fanout.check_stalls(now)
         for until, connection in tuple(self._lingering.values()):
             if now >= until:
@@ -332,6 +362,8 @@ class Node:
         while self._proposals:  # a log that commits at once may bring more of them
             batch, self._proposals = self._proposals, []
             self.counters.batches += 1
+            self._proposed_count += sum([len(each.events) for each in batch])
+            self._proposed.append((self._proposed_count, self._stopwatch()))
             self._log.propose(batch)
         if self._log.waiting > MAX_WAITING:
             self._is_held_up = True
@@ -339,14 +371,26 @@ class Node:
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         if self._is_stopped:
             return  # everybody has had the last words
+        if self._proposed:
+            self._measure_log()
         seen = self.protocol.state.seq
         self._carry_out(self.protocol.commit(entries, now=self._clock()))
-        self.counters.entries += self.protocol.state.seq - seen
+        if count := self.protocol.state.seq - seen:
+            self.counters.entries += count
+            self.counters.batch_entries.observe(count)
         if self._owners:
             self._tell_owners(entries)
         if self._is_held_up:
             self._check_log()
         self._wake()
+
+    def _measure_log(self) -> None:
+        """See how long that took which is delivered now."""
+        delivered = self._proposed_count - self._log.waiting
+        now = self._stopwatch()
+        while self._proposed and self._proposed[0][0] <= delivered:
+            _, began = self._proposed.popleft()
+            self.counters.log_ns.observe(now - began)
 
     def _tell_owners(self, entries: Sequence[Entry]) -> None:
         happened = [entry.event for entry in entries if entry.conn == _OWNER]
@@ -384,11 +428,12 @@ class Node:
             case Leave(audience, conn):
                 self._fanout.leave(audience, conn)
             case Pause(conn):
+                self.counters.pauses += 1
                 if connection := self._connections.get(conn):
-                    connection.hold(_Held.PAUSED)
+                    connection.hold(Held.PAUSED)
             case Resume(conn):
                 if connection := self._connections.get(conn):
-                    connection.release(_Held.PAUSED)
+                    connection.release(Held.PAUSED)
             case Look(conn, ticket, inquiry):
                 self._look(conn, ticket, inquiry)
             case Derive():
@@ -400,11 +445,11 @@ class Node:
 
     def _check_log(self) -> None:
         """Read again from those who had to wait, when the log has taken in enough."""
-        self._is_held_up = self._is_stuck or self._log.waiting > MAX_WAITING // 2
+        self._is_held_up = self.stuck is not None or self._log.waiting > MAX_WAITING // 2
         if not self._is_held_up:
             held_up, self._held_up = self._held_up, []
             for connection in held_up:
-                connection.release(_Held.LOG)
+                connection.release(Held.LOG)
 
     def _look(self, conn: int, ticket: int, inquiry: Inquiry) -> None:
         assert self._archive is not None, "nobody looks where there is none"
@@ -458,11 +503,11 @@ class Node:
         except OSError:
             self._forget(connection)
             return
-        if _Held.ENDED in connection.held:  # it has closed its side already
+        if Held.ENDED in connection.held:  # it has closed its side already
             self._forget(connection)
             return
         self._fanout.remove(connection.conn)
-        connection.release(~_Held(0))
+        connection.release(~Held(0))
         self._lingering[connection.conn] = (self._clock() + LINGER_MS, connection)
 
     def _forget(self, connection: _Connection) -> None:
@@ -471,21 +516,8 @@ class Node:
             return
         self._lingering.pop(connection.conn, None)
         self._fanout.remove(connection.conn)
-        connection.hold(_Held.ENDED)
+        connection.hold(Held.ENDED)
         connection.transport.close()
-
-
-class _Held(enum.Flag):
-    """Why nothing is read from a connection."""
-
-    LOG = enum.auto()  # the log has to take in first what there is
-    PAUSED = enum.auto()  # what it has said has to wait
-    OWED = enum.auto()  # it does not take its answers
-    ENDED = enum.auto()  # nothing more will come
-
-
-# What `ServerProtocol.owes` is told of.
-_UNHEARD: Final = _Held.LOG | _Held.OWED
 
 
 class _Connection:
@@ -497,28 +529,28 @@ class _Connection:
         self.node = node
         self.conn = conn
         self.transport = transport
-        self.held = _Held(0)  # why nothing is read from it now
+        self.held = Held(0)  # why nothing is read from it now
 
     @property
     def write(self) -> Callable[[bytes | memoryview], int]:
         """As the transport's."""
         return self.transport.write
 
-    def hold(self, reason: _Held) -> None:
+    def hold(self, reason: Held) -> None:
         """Read nothing from it, for this reason."""
         was_held, self.held = self.held, self.held | reason
         if not was_held:
             self.transport.want_readable(False)
         self._tell_unheard(was_held)
 
-    def release(self, reasons: _Held) -> None:
+    def release(self, reasons: Held) -> None:
         """These are reasons no more: if there are no others, read again."""
         was_held, self.held = self.held, self.held & ~reasons
         if was_held and not self.held:
             self.transport.want_readable(True)
         self._tell_unheard(was_held)
 
-    def _tell_unheard(self, was_held: _Held) -> None:
+    def _tell_unheard(self, was_held: Held) -> None:
         """While it cannot be heard for our reasons, its silence is not its own."""
         is_unheard = bool(self.held & _UNHEARD)
         if is_unheard != bool(was_held & _UNHEARD):
@@ -531,9 +563,9 @@ class _Connection:
     def owes(self, owes: bool, /) -> None:
         """It does not take its answers, or does again."""
         if owes:
-            self.hold(_Held.OWED)
+            self.hold(Held.OWED)
         else:
-            self.release(_Held.OWED)
+            self.release(Held.OWED)
 
     def failed(self) -> None:
         """A write failed."""

@@ -26,6 +26,7 @@ import socket
 import ssl
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
@@ -187,6 +188,7 @@ class ChatServer(StreamServer):
         self._origins = Origins(secret or secrets.token_bytes(SECRET_BYTES))
         self._complain = complain or (lambda _sentence: None)
         self._complained_at: dict[str, int] = {}
+        self.refused: Counter[str] = Counter()  # connections that were not let in, by why
         self._admission = Admission(max_clients, max_per_ip)
         self._site = site
         self._proxies = TrustedProxies(proxies)
@@ -366,6 +368,7 @@ class ChatServer(StreamServer):
             ):
                 header = _read_header(sock)
         except ProxyProtocolError as error:
+            self.refused["proxies"] += 1
             self._complain_seldom(f"refused {address[0]}: {error}", about="proxies")
         except BaseException:  # the server stops
             sock.close()
@@ -409,6 +412,7 @@ class ChatServer(StreamServer):
         context: ssl.SSLContext | None,
         site: Site | None,
     ) -> None:
+        self.refused[rejection.reason] += 1
         self._complain_seldom(f"refused {host}: {rejection.text}", about=rejection.reason)
         if len(self._refusals) < MAX_REFUSALS:
             self._refusals.spawn(self._guarded, refuse, sock, rejection, context, site)
@@ -421,6 +425,7 @@ class ChatServer(StreamServer):
         self._complain_seldom(f"cannot let anybody in now: {reason}", about=reason)
         sock = self._spare.accept(self.socket)
         if sock is not None:
+            self.refused["descriptors"] += 1
             refuse_at_once(sock, OUT_OF_RESOURCES.line(b"") if self.tls is None else b"")
         self._spare.restore()
         return sock is not None

@@ -129,6 +129,7 @@ class Connection:
         "current",
         "deriving",
         "device",
+        "dialect",
         "failures",
         "first",
         "flavour",
@@ -184,6 +185,7 @@ class Connection:
         self.first = b""  # what it said before its dialect was known for sure
         self.is_unheard = False  # has its dialect for its silence: its first line may tell another
         self.reader: Reader | None = None  # from OPENING on
+        self.dialect = ""  # what that one's is called
         self.flavour = flavour  # in which it is told things
         self.is_safe = is_safe  # nobody reads along, so that a password can be said
         self.is_admitted = is_admitted  # knows the password, if there is one

@@ -22,6 +22,7 @@ from tcpchat_core.effects import Action, Audience, Broadcast, Close, Effect, Sen
 from tcpchat_core.events import Entry, Request
 from tcpchat_core.notices import Notice, Said
 from tcpchat_core.server.connection import Connection, Phase
+from tcpchat_core.server.counts import Counts
 from tcpchat_core.state import ChatState, Person
 from tcpchat_core.state.refusals import not_in_room
 
@@ -34,6 +35,9 @@ _PIECE_BYTES: Final = 65_536
 _LONG: Final = frozenset(
     {notices.HistoryPage, notices.Members, notices.RoomList, notices.RestrictionList}
 )
+
+# What is counted when one person is told it.
+_COUNTED: Final = frozenset({notices.Rejected, notices.Told, notices.Sent, notices.Resumed})
 
 # What is told of a room to who is in it: to who is put out meanwhile not any more.
 _OF_ROOM: Final = (notices.HistoryPage, notices.Members, notices.RestrictionList)
@@ -67,6 +71,7 @@ class Delivery:
         forget: Callable[[Connection], None],
         welcome: Callable[[Connection, notices.Welcome], notices.Welcome],
     ) -> None:
+        self.counts = Counts()
         self._state = state
         self._connections = connections
         self._forget = forget
@@ -127,7 +132,9 @@ class Delivery:
                 _leave(audience, connection, effects)
             case Stream(_, pieces):
                 if connection.can_be_told:
-                    effects.append(Stream(connection.conn, self._encoded(connection, pieces)))
+                    replay = tuple(pieces)
+                    self.counts.gaps += sum([type(each) is notices.Gap for each in replay])
+                    effects.append(Stream(connection.conn, self._encoded(connection, replay)))
             case _:
                 if connection.phase is not Phase.LOST:
                     effects.append(action)
@@ -147,11 +154,17 @@ class Delivery:
         reader: Reader | None = None  # the author's, where it is told that it was taken in
         if own is not None and own.reader is not None and own.reader.acknowledges:
             reader, own_flavour = own.reader, own.flavour
+        here = 0
         for flavour, lane in lanes.items():
+            here += lane.count
             receipts = b""
             if reader is not None and (flavour is own_flavour or flavour == own_flavour):
                 receipts = b"".join([_receipt(reader, action) for action in row])
             effects.append(Broadcast(lane, flavour.encode_said(said), author, receipts))
+        if own is not None:
+            self.counts.messages += len(row)
+            here -= 1
+        self.counts.deliveries += here * len(row)
 
     def _tell_all(self, action: Broadcast[Notice], effects: list[Effect]) -> None:
         """Tell everybody in any of several audiences, once."""
@@ -184,6 +197,8 @@ class Delivery:
         """
         if not connection.can_be_told:
             return
+        if type(notice) in _COUNTED:
+            self._count(notice)
         if isinstance(notice, notices.Welcome):
             notice = self._welcome(connection, notice)
         elif connection.secrets:
@@ -198,6 +213,20 @@ class Delivery:
             effects.append(Send(connection.conn, payload))
         if reader.flavour is not connection.flavour:  # it may have learnt something by that
             self.refresh_flavour(connection, effects)
+
+    def _count(self, notice: Notice) -> None:
+        counts = self.counts
+        match notice:
+            case notices.Rejected(reason):
+                counts.reject(reason)
+            case notices.Told():
+                counts.deliveries += 1
+            case notices.Resumed():
+                counts.resumes += 1
+            case notices.Sent(entry=entry) if entry == self._state.seq:
+                counts.messages += 1  # direct; the receipt of an earlier one may come again
+            case _:
+                pass
 
     def welcome_again(self, connection: Connection, effects: list[Effect]) -> None:
         """Tell who is in the chat already, and turns out to speak another dialect, that it is."""

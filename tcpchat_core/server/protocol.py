@@ -32,6 +32,7 @@ This file is the public calls. What they pass through, in the order of a message
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
@@ -54,6 +55,7 @@ from tcpchat_core.server.access import Access
 from tcpchat_core.server.answers import Answers
 from tcpchat_core.server.archiving import what_was_said
 from tcpchat_core.server.connection import Connection, Phase, Step
+from tcpchat_core.server.counts import Counts
 from tcpchat_core.server.deliver import Delivery
 from tcpchat_core.server.former import Former
 from tcpchat_core.server.greeting import GREET_AFTER_MS, Greetings
@@ -165,6 +167,18 @@ class ServerProtocol:
         self._liveness = Liveness(
             limits, access, self._intake, self._delivery, self._timers, state=state
         )
+
+    @property
+    def counts(self) -> Counts:
+        """What was done since the beginning."""
+        return self._delivery.counts
+
+    def dialects(self) -> Counter[str]:
+        """How many connections speak which dialect, by its name; "" before that is known. Another
+        thread may ask.
+        """
+        # The list is taken in one step, in which no other thread runs.
+        return Counter([each.dialect for each in list(self._connections.values())])
 
     # ── What happens to connections ──────────────────────────────────────────────────────────
 
@@ -284,6 +298,7 @@ class ServerProtocol:
             reader = dialect.reader()
         if reader.opens_ahead:
             self._greetings.opens_ahead(connection.peer)
+        connection.dialect = dialect.name
         connection.is_unheard = silent
         self._intake.begin(connection, reader, now, effects)
 

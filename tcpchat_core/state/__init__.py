@@ -180,6 +180,14 @@ class ChatState:
         """The room with a key."""
         return self._tables.rooms.get(key)
 
+    @property
+    def counted(self) -> tuple[int, int, int]:
+        """How many people are connected, how many sessions wait to be resumed, and how many rooms
+        there are.
+        """
+        tables = self._tables
+        return len(tables.people), len(tables.away), len(tables.rooms)
+
     def rooms(self) -> Iterable[Room]:
         """All rooms, in the order of their creation."""
         return self._tables.rooms.values()

@@ -572,9 +572,12 @@ class ArchiveKeeper:
         self._waiting_chars = 0
         self._is_busy = False
         self._is_collecting = not is_behind
+        # How many messages it does not have yet, of those that it was told of.
+        self.lag = 0
 
     def keep(self, archived: Archived) -> None:
         """Keep a message, soon."""
+        self.lag += 1
         if not self._is_collecting:
             return
         self._waiting.append(archived)
@@ -588,9 +591,13 @@ class ArchiveKeeper:
         """Store all that waits, without waiting for it."""
         if not self.is_behind:
             taken = self._taken()
-            self.host.run(lambda: self._add(*taken), self._flushed)
+            self.host.run(
+                lambda: self._add(*taken), lambda error: self._flushed(len(taken[0]), error)
+            )
 
-    def _flushed(self, error: BaseException | None) -> None:
+    def _flushed(self, count: int, error: BaseException | None) -> None:
+        if error is None and not self.is_behind:
+            self.lag -= count
         if isinstance(error, ArchiveError):
             self.fall_behind(error)
         elif error is not None:
@@ -610,7 +617,7 @@ class ArchiveKeeper:
 
         def done(error: BaseException | None) -> None:
             try:
-                self._flushed(error)
+                self._flushed(len(taken[0]), error)
             finally:
                 found(messages if error is None else None)
 
@@ -626,7 +633,7 @@ class ArchiveKeeper:
     def caught_up(self) -> None:
         """It is in the store. What was collected meanwhile comes behind it."""
         if self._is_collecting:
-            self.is_behind = False
+            self.is_behind, self.lag = False, len(self._waiting)
             self._store_soon()
 
     def fall_behind(self, error: ArchiveError) -> None:
@@ -657,7 +664,7 @@ class ArchiveKeeper:
             self._is_busy = False
             return
         taken = self._taken(STORED_AT_A_TIME)
-        self.host.run(lambda: self._add(*taken), self._stored)
+        self.host.run(lambda: self._add(*taken), lambda error: self._stored(len(taken[0]), error))
 
     def _taken(self, most: int | None = None) -> tuple[list[Archived], Point | None]:
         """Take what waits, the oldest of it; where the log is, if that is all of it. Not in the
@@ -673,7 +680,7 @@ class ArchiveKeeper:
         if taken:
             self.store.add(taken, taken[-1].id if point is None else point.seq, point)
 
-    def _stored(self, error: BaseException | None) -> None:
+    def _stored(self, count: int, error: BaseException | None) -> None:
         self._is_busy = False
-        self._flushed(error)
+        self._flushed(count, error)
         self._store_soon()

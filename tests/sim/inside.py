@@ -96,7 +96,7 @@ def rows(ring: Ring) -> Iterable[Row]:
 
 def is_up(log: StreamLog) -> bool:
     """Whether a node's log has an engine that takes batches in."""
-    return log._is_up
+    return log.is_up
 
 
 def is_over(log: StreamLog) -> bool:

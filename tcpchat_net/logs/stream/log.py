@@ -159,7 +159,7 @@ class StreamLog:
         self._asked = ""
         self._diverged = b""  # what the log goes on with in a new engine
         self._run = 0  # counts the connections: what comes of an earlier one is of no interest
-        self._is_up = False
+        self.is_up = False  # the engine can be reached, and takes batches in
         self._is_proposing = False
         self._is_stuck = False
         self._is_over = False
@@ -170,6 +170,7 @@ class StreamLog:
         self._is_lapsing = False
         self._is_reading = False
         self._rows: deque[Row] = deque()  # that were read, and are to be delivered
+        self._last_known = 0  # the last entry that the engine has told of
 
     @property
     def seq(self) -> int:
@@ -177,9 +178,14 @@ class StreamLog:
         return self.ring.seq
 
     @property
+    def lag(self) -> int:
+        """How many entries the engine has told of that are not delivered yet."""
+        return max(0, self._last_known - self.seq)
+
+    @property
     def is_first(self) -> bool:
         """Whether it is for this node to do what one of them has to."""
-        return self._is_up and self._is_first
+        return self.is_up and self._is_first
 
     def open(self, on_entries: OnEntries) -> None:
         """Begin to deliver."""
@@ -206,7 +212,7 @@ class StreamLog:
         record = encode_batch(proposals)
 
         def lapse() -> None:
-            if self._is_up:  # else the lease may be somebody else's
+            if self.is_up:  # else the lease may be somebody else's
                 self._writer.lapse(origin, count, record)
 
         self._writing.run(lapse, lambda _error: left())
@@ -223,7 +229,7 @@ class StreamLog:
     def _connect(self) -> None:
         """Connect anew, both ways."""
         self._run += 1
-        self._is_up = self._is_proposing = self._is_lapsing = self._is_reading = False
+        self.is_up = self._is_proposing = self._is_lapsing = self._is_reading = False
         self._rows.clear()
         self._ask(self._writer.connect, self._greeted)
 
@@ -270,9 +276,9 @@ class StreamLog:
 
     def _down(self, error: EngineError) -> None:
         """Nothing can be done with the engine now: try again in a while."""
-        is_news = self._is_up or not self._pause_ms
+        is_news = self.is_up or not self._pause_ms
         self._run += 1
-        self._is_up = self._is_proposing = self._is_lapsing = False
+        self.is_up = self._is_proposing = self._is_lapsing = False
         self._writer.close()
         self._reader.close()
         if is_news or str(error) != self._told:
@@ -286,7 +292,7 @@ class StreamLog:
         self._later(self._pause_ms, self._connect)
 
     def _tell_stuck(self, sentence: str) -> None:
-        if not (self._is_up or self._is_stuck or self._is_over):
+        if not (self.is_up or self._is_stuck or self._is_over):
             self._is_stuck = True
             self.stuck(sentence)
 
@@ -347,7 +353,7 @@ class StreamLog:
         if not 0 <= self._number - self._known <= len(self._sent):
             self._end(Ending.FORKED, "the engine knows of other batches of this node")
             return
-        self._is_up = True
+        self.is_up = True
         if term > self._term:
             self._term = term
             self._taken_over(term)
@@ -363,7 +369,7 @@ class StreamLog:
         if self._is_over:
             return
         self._writing.after(BEAT_MS, self._beat_on)
-        if self._is_up:
+        if self.is_up:
             self._ask(self._renewed, self._beaten)
 
     def _renewed(self) -> Beat:
@@ -374,7 +380,7 @@ class StreamLog:
             case Taken.IN if self._is_taken(beat):
                 self._end(Ending.FENCED, "somebody else has this node's lease")
             case Taken.IN:
-                self._asked = beat.asked
+                self._asked, self._last_known = beat.asked, beat.seq
                 there = [lease for lease in beat.leases if lease.left_ms >= 0]
                 own = self.member.node
                 self._is_first = min([lease.node for lease in there], default=0) == own
@@ -421,7 +427,7 @@ class StreamLog:
 
     def _propose(self) -> None:
         """Have the oldest batch taken in that the engine does not know."""
-        if not self._is_up or self._is_proposing or self._is_over:
+        if not self.is_up or self._is_proposing or self._is_over:
             return
         unknown = self._number - self._known
         if not unknown:
@@ -485,6 +491,8 @@ class StreamLog:
         self._pause_ms = 0  # so it works, both ways
         is_idle = not self._rows
         self._rows += rows
+        if rows:
+            self._last_known = max(self._last_known, rows[-1].last)
         self._read()
         if is_idle:
             self._deliver()
