@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,10 @@ from gevent.socket import wait_read, wait_write
 # The first byte of every TLS connection: a record that holds a part of the handshake (RFC 8446,
 # section 5.1). No dialect begins with it.
 HANDSHAKE_BYTE: Final = b"\x16"
+
+# A certificate that is over is to be explained, too (X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which
+# the module ssl has no name for).
+_NO_CHECK_TIME: Final = 0x200000
 
 # What one record holds (RFC 8446, section 5.1). OpenSSL takes in one at a time.
 MAX_RECORD_BYTES: Final = 16_384
@@ -61,6 +66,56 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
             f"{certificate} and {key} are not a certificate and its key in PEM"
         ) from error
     return context
+
+
+def expires_at(context: ssl.SSLContext) -> int | None:
+    """Until when the certificate of a server's context holds, in seconds since the epoch; None when
+    OpenSSL cannot tell.
+
+    Whoever shakes hands with it is shown the certificate, so that is what is done here, in memory:
+    once to have it, and once more with trust in it, as only what was verified is explained.
+    """
+    try:
+        asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        asking.check_hostname = False
+        asking.verify_mode = ssl.CERT_NONE
+        shown = _shown(context, asking).getpeercert(binary_form=True)
+        if shown is None:
+            return None
+        asking.verify_mode = ssl.CERT_REQUIRED
+        asking.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
+        asking.load_verify_locations(cadata=shown)
+        explained = _shown(context, asking).getpeercert()
+    except ssl.SSLError:
+        return None
+    return None if explained is None else int(ssl.cert_time_to_seconds(str(explained["notAfter"])))
+
+
+def certificate_expiry(context: Callable[[], ssl.SSLContext | None]) -> Callable[[], int | None]:
+    """Says until when the certificate that is in use then holds, as `expires_at`. It looks at each
+    context once.
+    """
+    seen: tuple[ssl.SSLContext | None, int | None] = (None, None)
+
+    def expiry() -> int | None:
+        nonlocal seen
+        in_use = context()
+        if in_use is not seen[0]:
+            seen = in_use, None if in_use is None else expires_at(in_use)
+        return seen[1]
+
+    return expiry
+
+
+def _shown(context: ssl.SSLContext, asking: ssl.SSLContext) -> ssl.SSLObject:
+    """A client that has shaken hands with a context. Raises SSLError."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(back, there)
+    server = context.wrap_bio(there, back, server_side=True)
+    for side in (client, server, client):  # the server's end of it is of no interest
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client
 
 
 class TlsStream:

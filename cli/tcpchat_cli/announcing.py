@@ -18,8 +18,18 @@ from tcpchat_cli.settings import PROGRAM, Settings
 _HERE: Final = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 # to open it
 
 
-def announce(host: str, port: int, settings: Settings, *, kept: str, workers: int = 1) -> None:
-    """Say on stdout that it serves, how to join, and where what is said is kept."""
+def announce(
+    host: str,
+    port: int,
+    settings: Settings,
+    *,
+    kept: str,
+    workers: int = 1,
+    metrics: Sequence[str] = (),
+) -> None:
+    """Say on stdout that it serves, how to join, where what is said is kept, and where metrics
+    are.
+    """
     tls = bool(settings.tls_cert)
     shown = show_address(host, port)
     client = ["tcpchat-client", *(["--tls"] if tls else [])]
@@ -36,6 +46,7 @@ def announce(host: str, port: int, settings: Settings, *, kept: str, workers: in
             else []
         ),
         f"kept:  {kept}",
+        *([f"metrics: {' '.join(metrics)}"] if metrics else []),
         *([f"runs:  {workers} workers"] if workers > 1 else []),
         "stop:  Ctrl-C",
     ]
@@ -65,14 +76,14 @@ def by_nodes(log: str, nodes: Sequence[int], folders: Sequence[Path]) -> str:
     return f"{told}, and in {folders[0].parent}/{{{names}}}"
 
 
-def why_not(host: str, port: int, error: Exception) -> str:
-    """Why an address cannot be listened on."""
+def why_not(host: str, port: int, error: Exception, *, flag: str = "--port") -> str:
+    """Why an address cannot be listened on, which `flag` has named."""
     where = show_address(host, port)
     if isinstance(error, socket.gaierror | UnicodeError):
         return f"cannot listen on {where}: there is no such host"
     match getattr(error, "errno", None):
         case errno.EADDRINUSE:
-            return f"cannot listen on {where}: the port is in use; choose another with --port"
+            return f"cannot listen on {where}: the port is in use; choose another with {flag}"
         case errno.EACCES:
             return f"cannot listen on {where}: ports below 1024 need more rights; choose another"
         case errno.EADDRNOTAVAIL:

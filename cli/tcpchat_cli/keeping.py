@@ -41,6 +41,7 @@ _FINISH_MS: Final = 5_000
 
 # What is said where the packages are missing that only some need.
 LACKS_PACKAGES: Final = "to share a log takes more packages: pip install 'tcpchat[cluster]'"
+LACKS_METRICS: Final = "to serve metrics takes one more package: pip install 'tcpchat[metrics]'"
 
 
 def data_folder(given: str) -> Path:
@@ -82,6 +83,10 @@ class Keeping(Protocol):
     @property
     def archive(self) -> ArchiveKeeper | None:
         """What was said."""
+
+    @property
+    def own_folder(self) -> Path | None:
+        """The folder that nobody else uses, if there is one."""
 
     @property
     def where(self) -> str:
@@ -195,9 +200,14 @@ class Kept:
         self._control: ControlServer | None = None
 
     @property
-    def where(self) -> str:
+    def own_folder(self) -> Path:
         """The folder."""
-        return str(self.folder.store.folder)
+        return self.folder.store.folder
+
+    @property
+    def where(self) -> str:
+        """The same, for people."""
+        return str(self.own_folder)
 
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import gevent
 import msgspec
@@ -21,6 +21,7 @@ from tcpchat_cli.announcing import announce, why_not
 from tcpchat_cli.arguments import die, show_address
 from tcpchat_cli.files import FileError, read_password, read_text
 from tcpchat_cli.keeping import (
+    LACKS_METRICS,
     LACKS_PACKAGES,
     Keeping,
     Kept,
@@ -43,11 +44,12 @@ from tcpchat_core import (
 from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.websocket import WebSocket
 from tcpchat_core.server import DIALECTS
-from tcpchat_net import ChatServer
+from tcpchat_net import ChatServer, monotonic_ms
 from tcpchat_net.admission import affordable_clients, origin
+from tcpchat_net.health import Health, Phase, Served
 from tcpchat_net.logs.store import StoreError
 from tcpchat_net.passwords import nobodys_password
-from tcpchat_net.tls import TlsError, server_context
+from tcpchat_net.tls import TlsError, certificate_expiry, server_context
 from tcpchat_net.web import PAGE, load_site
 
 # How long everybody has to take what was sent before the server ends.
@@ -65,8 +67,15 @@ _SPREAD_MS: Final = 2_000
 _AGAIN_S: Final = 1.0
 
 
-# Called when a worker serves for the first time, with what it keeps.
-Told: TypeAlias = Callable[[Keeping | None], None]
+# Called when a worker serves for the first time, with what it keeps and where its metrics are.
+Told: TypeAlias = Callable[[Keeping | None, str], None]
+
+
+class Watched(NamedTuple):
+    """What others are told of how the server is, and where; "" for nowhere."""
+
+    health: Health
+    metrics: str = ""
 
 
 def run(settings: Settings, *, told: Told | None = None, is_again: bool = False) -> None:
@@ -75,6 +84,7 @@ def run(settings: Settings, *, told: Told | None = None, is_again: bool = False)
     With `told` it is a worker: others listen on the same port, and it is not for it to say so. One
     that is started again (`is_again`) waits for a log that cannot be reached.
     """
+    watched = _watched(settings)
     ended = Event()
     try:
         begin = _begun_anew if is_again else _server
@@ -83,7 +93,7 @@ def run(settings: Settings, *, told: Told | None = None, is_again: bool = False)
         die(PROGRAM, str(error))
     _calm_garbage_collection()
     begins_first = True
-    while _serve(server, kept, settings, ended, told, begins_first=begins_first):
+    while _serve(server, kept, settings, ended, told, watched=watched, begins_first=begins_first):
         begins_first = False
         settings = msgspec.structs.replace(settings, port=server.address[1])
         ended = Event()
@@ -97,10 +107,11 @@ def _serve(
     ended: Event,
     told: Told | None,
     *,
+    watched: Watched,
     begins_first: bool,
 ) -> bool:
     """Serve until `ended`; whether to begin anew."""
-    is_asked = False
+    health, is_asked = watched.health, False
 
     def ask_to_stop(number: signal.Signals) -> None:
         nonlocal is_asked
@@ -119,8 +130,11 @@ def _serve(
     if kept is not None:
         kept.serve(server)
     signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload_certificate, server, settings))
-    _tell(server, settings, kept, told, begins_first=begins_first)
+    health.served, health.phase = _served(server, kept), Phase.SERVING
+    _tell(server, settings, kept, told, metrics=watched.metrics, begins_first=begins_first)
     ended.wait()
+    begins_anew = kept is not None and kept.begins_anew and not is_asked
+    health.phase = Phase.BEGINNING_ANEW if begins_anew else Phase.STOPPING
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
     if kept is None:
@@ -138,6 +152,7 @@ def _tell(
     kept: Keeping | None,
     told: Told | None,
     *,
+    metrics: str,
     begins_first: bool,
 ) -> None:
     """Tell that it serves: at first whoever has started it, later the log alone. Nobody may read
@@ -146,11 +161,11 @@ def _tell(
     if not begins_first:
         console.note("serving again", node=0 if kept is None else kept.number)
     elif told is not None:
-        told(kept)
+        told(kept, metrics)
     else:
         where = "nothing" if kept is None else kept.where
         host, port = server.address[:2]
-        announce(host, port, settings, kept=where)
+        announce(host, port, settings, kept=where, metrics=[metrics] if metrics else [])
 
 
 def _stop(server: ChatServer, kept: Keeping | None) -> None:
@@ -161,6 +176,32 @@ def _stop(server: ChatServer, kept: Keeping | None) -> None:
         server.stop(timeout=STOP_TIMEOUT_S, reason=reason, retry=_RETRY_MS, spread=_SPREAD_MS)
     else:
         server.stop(timeout=STOP_TIMEOUT_S)
+
+
+def _watched(settings: Settings) -> Watched:
+    """Let others see how the server is, from now on."""
+    if not settings.metrics:
+        return Watched(Health(monotonic_ms))
+    try:
+        from tcpchat_cli.health import begin  # noqa: PLC0415 # not all have what it needs
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "prometheus_client":
+            raise
+        die(PROGRAM, LACKS_METRICS)
+    return Watched(*begin(settings.metrics))
+
+
+def _served(server: ChatServer, kept: Keeping | None) -> Served:
+    """What there is to see of a server that has begun."""
+    return Served(
+        node=server.node,
+        log=None if kept is None else kept.log,
+        archive=None if kept is None else kept.archive,
+        folder=None if kept is None else kept.own_folder,
+        refused=server.refused,
+        certificate_expires_at=certificate_expiry(lambda: server.tls),
+        failure=lambda: None if kept is None else kept.failure,
+    )
 
 
 def _begun_anew(

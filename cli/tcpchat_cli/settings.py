@@ -17,7 +17,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
@@ -164,6 +164,46 @@ def duration_ms(value: str) -> int | None:
     return ms if 0 < ms <= _MAX_DAYS * _UNITS["d"] else None
 
 
+class Address(NamedTuple):
+    """A setting that is an address to listen on, or a port alone; "" for none."""
+
+    help: str
+    metavar: str = "ADDR"
+    expected: str = "HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100, or PORT alone"
+
+    def parse(self, given: str) -> str:
+        """The value of a flag."""
+        return given
+
+    def allows(self, value: object) -> bool:
+        """Whether it may have this value."""
+        return isinstance(value, str) and (not value or host_and_port(value) is not None)
+
+
+def host_and_port(value: str) -> tuple[str, int] | None:
+    """What an address says: without a host it is this machine's own; None for what is no address.
+
+    The port may be 0.
+    """
+    host, _, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        is_host = _is_ipv6(host)
+    else:
+        is_host = not host or _is_host(host)
+    if not (is_host and port.isascii() and port.isdecimal() and len(port) <= 5):
+        return None
+    number = int(port)
+    return (host or DEFAULT_HOST, number) if number <= MAX_PORT else None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return bool(IPv6Address(host))
+    except ValueError:
+        return False
+
+
 class Several(NamedTuple):
     """A setting that is a list, with commas in a flag; `is_one` tells what may stand in it."""
 
@@ -199,6 +239,8 @@ _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 def _is_host(value: object) -> bool:
     return isinstance(value, str) and _HOST.fullmatch(value) is not None
 
+
+MAX_PORT: Final = 65_535
 
 # Nodes have numbers of so many.
 MAX_NODE: Final = 9_999
@@ -243,6 +285,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_unsafe_engine: Annotated[
         bool, Switch("share a log that may lose what it has acknowledged")
     ] = False
+    metrics: Annotated[
+        str, Address("serve metrics and health by HTTP there, such as 9100 or 0.0.0.0:9100")
+    ] = ""
     rooms: Annotated[
         tuple[str, ...],
         Several(
@@ -328,7 +373,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
 
 
-Setting = Text | Whole | Number | Duration | Several | Switch
+Setting = Text | Whole | Number | Duration | Address | Several | Switch
 
 
 def _table() -> Mapping[str, Setting]:
@@ -403,6 +448,10 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         given, lacking = ("tls-cert", "tls-key") if settings.tls_cert else ("tls-key", "tls-cert")
         yield ("tls_cert", "tls_key"), f"{given} is given, so {lacking} has to be given too"
+    address = host_and_port(settings.metrics)
+    if address and address[1] and address[1] + settings.workers - 1 > MAX_PORT:
+        beyond = f"from port {address[1]} on are beyond port {MAX_PORT}"
+        yield ("metrics", "workers"), f"metrics of {settings.workers} workers {beyond}"
     for name in ("node", "log_password_file", "allow_unsafe_engine"):
         if getattr(settings, name) and not settings.log:
             yield (name, "log"), f"{key_of(name)} is given, so log has to be given too"

@@ -192,6 +192,11 @@ class Shared:
         """Where its own archive is, if it has one."""
         return None if self._folder is None else self._folder.path
 
+    @property
+    def own_folder(self) -> Path | None:
+        """The same, as `Keeping` calls it."""
+        return self.folder
+
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""
         self._node.serve(server.node)

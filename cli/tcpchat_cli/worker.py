@@ -39,10 +39,10 @@ def main() -> None:
     from tcpchat_cli.serving import run  # noqa: PLC0415
     from tcpchat_cli.sharing import Shared  # noqa: PLC0415 # not all have what it needs
 
-    def told(kept: Keeping | None) -> None:
+    def told(kept: Keeping | None, metrics: str) -> None:
         assert isinstance(kept, Shared), "workers share a log"  # noqa: S101
         folder = None if kept.folder is None else str(kept.folder)
-        report = Report(kept.number, kept.where_shared, folder)
+        report = Report(kept.number, kept.where_shared, folder, metrics)
         with contextlib.suppress(OSError):  # the supervisor is gone
             os.write(_STDOUT, msgspec.json.encode(report) + b"\n")
 

@@ -38,8 +38,8 @@ import msgspec
 
 from tcpchat_cli import console
 from tcpchat_cli.announcing import announce, by_nodes, why_not
-from tcpchat_cli.arguments import die
-from tcpchat_cli.settings import PROGRAM, Settings
+from tcpchat_cli.arguments import die, show_address
+from tcpchat_cli.settings import PROGRAM, Settings, host_and_port
 
 # A worker that has ended is started again at once. One that ends again has to wait: at first, and
 # at most. Who has run for so long has not ended because of its start.
@@ -72,11 +72,12 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A worker serves: as which node, and where it keeps what is said."""
+    """A worker serves: as which node, where it keeps what is said, and where its metrics are."""
 
     node: int
     log: str
     folder: str | None
+    metrics: str
 
 
 def supervise(settings: Settings) -> NoReturn:
@@ -121,7 +122,9 @@ def _bound(family: int, address: Any, *, is_shared: bool) -> socket.socket:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """What each worker is to do at first: the same, but for its number and its folder."""
+    """What each worker is to do at first: the same, but for its number, its folder, and the port
+    of its metrics.
+    """
     told = []
     for number in range(1, settings.workers + 1):
         own = msgspec.structs.replace(
@@ -129,9 +132,16 @@ def tasks(settings: Settings) -> list[Task]:
             workers=1,
             node=settings.node and settings.node + number - 1,
             data=settings.data and str(Path(settings.data).absolute() / str(number)),
+            metrics=_metrics_of(settings.metrics, number),
         )
         told.append(Task(number, own, is_again=False))
     return told
+
+
+def _metrics_of(address: str, number: int) -> str:
+    """Where the metrics of a worker are: each has the port behind the one before."""
+    host, port = host_and_port(address) or ("", 0)
+    return show_address(host, port + number - 1) if port else address
 
 
 class Backoff:
@@ -333,6 +343,7 @@ class Supervisor:
                 self._settings,
                 kept=by_nodes(each.report.log, [report.node for report in reports], folders),
                 workers=len(reports),
+                metrics=[report.metrics for report in reports if report.metrics],
             )
 
     # ── Ending ───────────────────────────────────────────────────────────────────────────────

@@ -8,11 +8,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 from tcpchat_cli.tools import TOOLS
 
+from tcpchat_core.notices import Reason
 from tcpchat_net.logs import archive, store
+from tcpchat_net.metrics import METRICS
 from tests.docs.pages import read, sections, table
+
+REASONS = get_args(Reason)
 
 PAGE = sections(read("docs/operating.md"), 2)
 
@@ -47,6 +52,26 @@ def test_the_commands_of_the_page_are_the_servers() -> None:
     ]
     assert sorted(name for names in named for name in names) == sorted(TOOLS)
     assert len(rows) == len(TOOLS)
+
+
+def test_the_metrics_of_the_page_are_the_servers() -> None:
+    listed = [
+        (row[0].strip("`"), row[1], re.findall(r"`([^`]+)`", row[2]))
+        for row in table(sections(PAGE["Metrics and health"], 3)["What is measured"])
+        if row[0].startswith("`tcpchat_")
+    ]
+    # The reasons of refusals are words of the protocol, and stand in its page.
+    told = [
+        (
+            each.name,
+            each.kind,
+            [*re.findall(r"\w+", each.label), *(v for v in each.values if v not in REASONS)],
+        )
+        for each in METRICS
+    ]
+    for row in told:  # one at a time, so that it is said which is wrong
+        assert row in listed, f"docs/operating.md, Metrics and health: {row}"
+    assert [name for name, _, _ in listed] == [name for name, _, _ in told]
 
 
 def test_the_formats_of_the_page_are_the_codes() -> None:
