@@ -116,6 +116,10 @@ class ChatServer(StreamServer):
     left. `log` is where what people do is put in its order (none that lasts, by default), `number`
     and `boot` are the node's in it. With `reuse_port` others may listen on the same port.
 
+    A `listener` is a TCP socket that listens already; it is served, and `host` and `port` are not
+    bound. It stays open and listens after `stop()`: who connects then waits for whoever serves it
+    next. Others may serve it at the same time.
+
     With `tls`, everybody has to speak it. The attribute of that name may be given another context
     at any time: new connections use it.
 
@@ -167,10 +171,13 @@ class ChatServer(StreamServer):
         proxies: Sequence[Network] = (),
         secret: bytes = b"",
         reuse_port: bool = False,
+        listener: socket.socket | None = None,
     ) -> None:
         self.protocol = protocol
         self.tls = tls
-        super().__init__((host, port), spawn=None)
+        self._listener = listener
+        address = (host, port) if listener is None else listener.getsockname()[:2]
+        super().__init__(address, spawn=None)
         self._turns = _Turns(self)
         self.node = Node(
             protocol,
@@ -207,7 +214,9 @@ class ChatServer(StreamServer):
     # ── Starting and stopping ────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Bind and begin to accept. Raises OSError when the address cannot be had."""
+        """Bind, unless it was given a listener, and begin to accept. Raises OSError when the
+        address cannot be had.
+        """
         self.init_socket()
         self._spare.restore()
         self._turns.start()
@@ -217,7 +226,10 @@ class ChatServer(StreamServer):
 
     def init_socket(self) -> None:
         """Bind, if that is not done yet."""
-        if self.closed:
+        if self.closed and self._listener is not None:
+            self.socket = self._duplicate(self._listener)
+            self.family, self.address = self.socket.family, self.socket.getsockname()
+        elif self.closed:
             host, port = self.address[:2]
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             self.family, _, _, _, self.address = found[0]
@@ -243,6 +255,13 @@ class ChatServer(StreamServer):
         listener = socket.create_server(
             self.address, family=self.family, backlog=self.backlog, reuse_port=True
         )
+        listener.setblocking(False)
+        return listener
+
+    def _duplicate(self, given: socket.socket) -> socket.socket:
+        """The listener that was given, by a descriptor of our own: that is closed at the end."""
+        listener = given.dup()
+        listener.listen(self.backlog)
         listener.setblocking(False)
         return listener
 

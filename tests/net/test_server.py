@@ -373,6 +373,22 @@ def test_a_subclass_decides_who_comes_in_as_with_any_server_of_gevents() -> None
     assert not server.started
 
 
+def test_a_listener_that_was_given_is_served_by_one_server_after_the_other() -> None:
+    with blocking.create_server(("127.0.0.1", 0)) as listener:
+        with serving(listener=listener, port=1) as first:
+            assert first.address == listener.getsockname()
+            ada = first.person("ada", "lobby")
+            first.stop(timeout=0)
+            assert ada.read_to_end()[-1] == "* Closing: the server is shutting down"
+        # Nobody serves it, and whoever connects waits.
+        with (
+            Peer(listener.getsockname(), b"/join tea\n") as bob,
+            serving(listener=listener) as second,
+        ):
+            bob.read_until("* You joined tea ")
+            assert second.connections == 1
+
+
 def test_a_silent_connection_has_one_watcher_and_no_greenlet() -> None:
     def count(*kinds: type) -> int:
         gc.collect()
