@@ -1,4 +1,6 @@
-"""A bar for what takes longer than a second, where there is somebody to see it."""
+"""How far something is that takes longer than a second: a bar, where somebody can see it, and a
+status for the service manager.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
+
+from tcpchat_cli.notify import SERVICE
 
 # Called with how much is done, and how much there is to do.
 Report: TypeAlias = Callable[[int, int], None]
@@ -20,9 +24,12 @@ _DRAWN_EVERY_S: Final = 0.1
 
 @contextmanager
 def progress(doing: str) -> Iterator[Report]:
-    """Show on stderr how far something is, if that is a terminal; gone at the end."""
+    """Show on stderr how far something is, if that is a terminal; gone at the end. Whoever has
+    started the service is told, too.
+    """
+    SERVICE.step(doing)
     if not sys.stderr.isatty():
-        yield lambda _done, _all: None
+        yield lambda done, of: SERVICE.progress(doing, done, of)
         return
     # It is seldom needed, and takes longer to import than all of a small server.
     from rich.console import Console  # noqa: PLC0415
@@ -54,6 +61,7 @@ def progress(doing: str) -> Iterator[Report]:
 
     def report(done: int, of: int) -> None:
         nonlocal drawn_at, is_shown
+        SERVICE.progress(doing, done, of)
         if time.monotonic() - drawn_at < _DRAWN_EVERY_S:
             return
         if not is_shown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
 import sys
 
@@ -18,7 +20,13 @@ def main() -> None:
         return
     end_at_once()
     from tcpchat_cli import console  # noqa: PLC0415 # see above
+    from tcpchat_cli.activation import (  # noqa: PLC0415
+        ActivationError,
+        at_its_address,
+        given_listener,
+    )
     from tcpchat_cli.arguments import die  # noqa: PLC0415
+    from tcpchat_cli.notify import SERVICE  # noqa: PLC0415
     from tcpchat_cli.settings import (  # noqa: PLC0415
         PROGRAM,
         SettingsError,
@@ -35,11 +43,20 @@ def main() -> None:
     console.set_up(settings.log_level)
     for oddity in configuration.oddities:
         console.complain(oddity)
+    try:
+        listener = given_listener(os.environ)
+    except ActivationError as error:
+        die(PROGRAM, str(error))
+    SERVICE.connect(os.environ)
+    if SERVICE.is_watched:  # whoever does not turn any more is ended by SIGABRT
+        faulthandler.enable()  # … and says where it stood
+    if listener is not None:
+        settings = at_its_address(settings, listener)
     if settings.workers > 1:
         from tcpchat_cli.workers import supervise  # noqa: PLC0415 # it needs no gevent
 
-        supervise(settings)
+        supervise(settings, listener)
     else:
         from tcpchat_cli.serving import run  # noqa: PLC0415 # see above
 
-        run(settings)
+        run(settings, listener=listener)

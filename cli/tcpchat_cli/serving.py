@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import secrets
 import signal
 import socket
@@ -29,6 +30,7 @@ from tcpchat_cli.keeping import (
     data_folder,
     open_folder,
 )
+from tcpchat_cli.notify import SERVICE
 from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.stopping import call_when_asked, end_at_once
 from tcpchat_core import (
@@ -78,17 +80,25 @@ class Watched(NamedTuple):
     metrics: str = ""
 
 
-def run(settings: Settings, *, told: Told | None = None, is_again: bool = False) -> None:
+def run(
+    settings: Settings,
+    *,
+    told: Told | None = None,
+    is_again: bool = False,
+    listener: socket.socket | None = None,
+) -> None:
     """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr.
 
     With `told` it is a worker: others listen on the same port, and it is not for it to say so. One
-    that is started again (`is_again`) waits for a log that cannot be reached.
+    that is started again (`is_again`) waits for a log that cannot be reached. Where a `listener` is
+    given, that is served, and the settings have its address.
     """
     watched = _watched(settings)
+    gevent.spawn(_beat)
     ended = Event()
     try:
         begin = _begun_anew if is_again else _server
-        server, kept = begin(settings, ended.set, is_worker=told is not None)
+        server, kept = begin(settings, ended.set, is_worker=told is not None, listener=listener)
     except SharingError as error:
         die(PROGRAM, str(error))
     _calm_garbage_collection()
@@ -97,7 +107,9 @@ def run(settings: Settings, *, told: Told | None = None, is_again: bool = False)
         begins_first = False
         settings = msgspec.structs.replace(settings, port=server.address[1])
         ended = Event()
-        server, kept = _begun_anew(settings, ended.set, is_worker=told is not None)
+        server, kept = _begun_anew(
+            settings, ended.set, is_worker=told is not None, listener=listener
+        )
 
 
 def _serve(
@@ -129,12 +141,19 @@ def _serve(
         die(PROGRAM, why_not(settings.host, settings.port, error))
     if kept is not None:
         kept.serve(server)
-    signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload_certificate, server, settings))
+    signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload, server, settings))
     health.served, health.phase = _served(server, kept), Phase.SERVING
     _tell(server, settings, kept, told, metrics=watched.metrics, begins_first=begins_first)
+    SERVICE.ready(_shown(server, kept))
+    showing = gevent.spawn(_show, server, kept)
     ended.wait()
-    begins_anew = kept is not None and kept.begins_anew and not is_asked
-    health.phase = Phase.BEGINNING_ANEW if begins_anew else Phase.STOPPING
+    showing.kill()
+    if kept is not None and kept.begins_anew and not is_asked:
+        health.phase = Phase.BEGINNING_ANEW
+        SERVICE.step("beginning anew")
+    else:
+        health.phase = Phase.STOPPING
+        SERVICE.stopping()
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
     if kept is None:
@@ -205,28 +224,63 @@ def _served(server: ChatServer, kept: Keeping | None) -> Served:
 
 
 def _begun_anew(
-    settings: Settings, failed: Callable[[], None], *, is_worker: bool
+    settings: Settings,
+    failed: Callable[[], None],
+    *,
+    is_worker: bool,
+    listener: socket.socket | None,
 ) -> tuple[ChatServer, Keeping | None]:
     """Begin with what is in the log now, as soon as it can be reached."""
     told = ""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the certificate is read anew in any case
     while True:
         try:
-            return _server(settings, failed, is_worker=is_worker)
+            return _server(settings, failed, is_worker=is_worker, listener=listener)
         except SharingError as error:
             if not error.may_pass:
                 die(PROGRAM, str(error))
             if str(error) != told:
                 told = str(error)
                 console.complain(told)
+                SERVICE.step(told)
         gevent.sleep(_AGAIN_S)
+
+
+# ── What the service manager is told ─────────────────────────────────────────────────────────────
+
+
+def _beat() -> None:
+    """The greenlet by which its watchdog sees that the loop turns, also while nobody is served."""
+    while SERVICE.pause_s < math.inf:
+        SERVICE.beat()
+        gevent.sleep(SERVICE.pause_s)
+
+
+def _show(server: ChatServer, kept: Keeping | None) -> None:
+    """The greenlet by which it shows how many are here."""
+    while SERVICE.pause_s < math.inf:
+        SERVICE.status(_shown(server, kept))
+        gevent.sleep(SERVICE.pause_s)
+
+
+def _shown(server: ChatServer, kept: Keeping | None) -> str:
+    state = server.protocol.state
+    people, rooms = state.people, sum(1 for _ in state.rooms())
+    told = f"{people} {'person' if people == 1 else 'people'} in {rooms} room{'s'[: rooms != 1]}"
+    if kept is None or not kept.is_shared:
+        return f"serving {told}"
+    return f"node {kept.number} with {server.connections} connections; on all nodes {told}"
 
 
 # ── From settings to a server ────────────────────────────────────────────────────────────────────
 
 
 def _server(
-    settings: Settings, failed: Callable[[], None], *, is_worker: bool
+    settings: Settings,
+    failed: Callable[[], None],
+    *,
+    is_worker: bool,
+    listener: socket.socket | None,
 ) -> tuple[ChatServer, Keeping | None]:
     """The server that the settings describe, and what it keeps; for one that cannot be, the end of
     the program. `failed` is called when what is said cannot be kept any more. Raises SharingError.
@@ -309,6 +363,7 @@ def _server(
         secret=b"" if kept is None else kept.secret,
         proxies=[ip_network(network) for network in settings.proxy_protocol],
         reuse_port=is_worker,
+        listener=listener,
     )
     return server, kept
 
@@ -357,8 +412,14 @@ def _load_certificate(settings: Settings) -> ssl.SSLContext | None:
     return server_context(settings.tls_cert, settings.tls_key)
 
 
+def _reload(server: ChatServer, settings: Settings) -> None:
+    """SIGHUP."""
+    with SERVICE.reloading():
+        _reload_certificate(server, settings)
+
+
 def _reload_certificate(server: ChatServer, settings: Settings) -> None:
-    """SIGHUP: take the certificate from its files again. One that cannot be used is not taken."""
+    """Take the certificate from its files again. One that cannot be used is not taken."""
     try:
         tls = _load_certificate(settings)
     except TlsError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -46,7 +47,9 @@ def main() -> None:
         with contextlib.suppress(OSError):  # the supervisor is gone
             os.write(_STDOUT, msgspec.json.encode(report) + b"\n")
 
-    run(task.settings, told=told, is_again=task.is_again)
+    # The supervisor's own, by the same number, when it was given one.
+    listener = None if task.listener is None else socket.socket(fileno=task.listener)
+    run(task.settings, told=told, is_again=task.is_again, listener=listener)
 
 
 def _end_with_supervisor() -> None:

@@ -2,7 +2,8 @@
 
 Each worker is a node of its own, in a process of its own, which listens on the same port
 (SO_REUSEPORT): the kernel chooses for each connection who gets it. That is how more than one core
-is used.
+is used. A socket that the supervisor was given (activation.py) all of them accept from: the kernel
+wakes them all, and the first takes who has come.
 
     GONE ──(start)→ STARTING ──(it reports)→ SERVING ──(it is to end)→ ENDING
       ↑                │                        │                         │
@@ -39,6 +40,7 @@ import msgspec
 from tcpchat_cli import console
 from tcpchat_cli.announcing import announce, by_nodes, why_not
 from tcpchat_cli.arguments import die, show_address
+from tcpchat_cli.notify import SERVICE
 from tcpchat_cli.settings import PROGRAM, Settings, host_and_port
 
 # A worker that has ended is started again at once. One that ends again has to wait: at first, and
@@ -64,11 +66,14 @@ _SIGNALS: Final = (
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a worker is to do. `is_again`: there was one in its place before."""
+    """What a worker is to do. `is_again`: there was one in its place before. `listener`: the
+    descriptor to accept from, which it inherits; None to listen by itself.
+    """
 
     number: int
     settings: Settings
     is_again: bool
+    listener: int | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -80,10 +85,13 @@ class Report(msgspec.Struct, frozen=True):
     metrics: str
 
 
-def supervise(settings: Settings) -> NoReturn:
-    """Have workers serve until Ctrl-C or SIGTERM; exit 0 then, otherwise 1, after one sentence."""
+def supervise(settings: Settings, listener: socket.socket | None = None) -> NoReturn:
+    """Have workers serve until Ctrl-C or SIGTERM; exit 0 then, otherwise 1, after one sentence.
+
+    They accept from `listener`, if there is one.
+    """
     try:
-        held = reserve(settings.host, settings.port)
+        held = listener or reserve(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
         die(PROGRAM, why_not(settings.host, settings.port, error))
     with held, _signals() as wake:
@@ -91,7 +99,8 @@ def supervise(settings: Settings) -> NoReturn:
             held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
         )
         settings = msgspec.structs.replace(settings, host=host, port=int(port))
-        status = Supervisor(settings, tasks(settings)).run(wake)
+        fileno = None if listener is None else listener.fileno()
+        status = Supervisor(settings, tasks(settings, fileno)).run(wake)
     raise SystemExit(status)
 
 
@@ -121,7 +130,7 @@ def _bound(family: int, address: Any, *, is_shared: bool) -> socket.socket:
     return sock
 
 
-def tasks(settings: Settings) -> list[Task]:
+def tasks(settings: Settings, listener: int | None = None) -> list[Task]:
     """What each worker is to do at first: the same, but for its number, its folder, and the port
     of its metrics.
     """
@@ -134,7 +143,7 @@ def tasks(settings: Settings) -> list[Task]:
             data=settings.data and str(Path(settings.data).absolute() / str(number)),
             metrics=_metrics_of(settings.metrics, number),
         )
-        told.append(Task(number, own, is_again=False))
+        told.append(Task(number, own, is_again=False, listener=listener))
     return told
 
 
@@ -201,6 +210,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=sys.stderr,
             start_new_session=True,  # Ctrl-C is for the supervisor
+            pass_fds=() if self._task.listener is None else (self._task.listener,),
         )
         self.phase, self.due_at = _Phase.STARTING, math.inf
         self._heard, self._is_owed_reload = b"", False
@@ -281,6 +291,8 @@ class Supervisor:
         """
         self._workers[0].due_at = -math.inf
         while not self._is_stopping or any(each.pid for each in self._workers):
+            SERVICE.beat()
+            SERVICE.status(self._shown())
             now = time.monotonic()
             for each in self._workers:
                 self._look_after(each, now, wake)
@@ -293,9 +305,10 @@ class Supervisor:
         if self._is_stopping and not any(each.pid for each in self._workers):
             return
         due_at = min(each.due_at for each in self._workers)
-        pause_s = None if due_at == math.inf else max(0.0, due_at - time.monotonic())
+        pause_s = min(max(0.0, due_at - time.monotonic()), SERVICE.pause_s)
         pipes = [each.pipe for each in self._workers if each.pipe is not None]
-        ready, _, _ = select.select([wake.fileno(), *pipes], [], [], pause_s)
+        patience_s = None if pause_s == math.inf else pause_s
+        ready, _, _ = select.select([wake.fileno(), *pipes], [], [], patience_s)
         if wake.fileno() in ready:
             self._hear(wake)
 
@@ -345,6 +358,14 @@ class Supervisor:
                 workers=len(reports),
                 metrics=[report.metrics for report in reports if report.metrics],
             )
+            SERVICE.ready(self._shown())
+        else:
+            SERVICE.step(self._shown())
+
+    def _shown(self) -> str:
+        """What the service manager shows."""
+        serving = sum(each.phase is _Phase.SERVING for each in self._workers)
+        return f"{serving} of {len(self._workers)} workers serve"
 
     # ── Ending ───────────────────────────────────────────────────────────────────────────────
 
@@ -373,6 +394,7 @@ class Supervisor:
         each.due_at = now + pause_s
 
     def _stop(self, now: float) -> None:
+        SERVICE.stopping()
         self._is_stopping = True
         for each in self._workers:
             if each.pid:
@@ -398,8 +420,9 @@ class Supervisor:
                 console.note("stopping", workers=len(self._workers))
                 self._stop(now)
             case signal.SIGHUP:
-                for each in self._workers:
-                    each.reload()
+                with SERVICE.reloading():
+                    for each in self._workers:
+                        each.reload()
             case signal.SIGUSR1:
                 self._is_rolling = True
                 self._to_roll = deque(self._workers)

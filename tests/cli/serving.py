@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -30,6 +31,23 @@ def environment() -> dict[str, str]:
         },
         "XDG_DATA_HOME": os.path.join(os.environ["XDG_DATA_HOME"], f"server-{next(_servers)}"),
     }
+
+
+# Puts descriptors where a service manager puts them, and becomes the program behind them.
+_GIVE = """
+import os, sys
+given = [int(each) for each in sys.argv[1].split(",")]
+above = [os.dup2(each, 100 + place) for place, each in enumerate(given)]
+for place, each in enumerate(above):
+    os.dup2(each, 3 + place)
+    os.close(each)
+os.environ.update(LISTEN_FDS=str(len(given)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="chat")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _giving(descriptors: Sequence[int]) -> list[str]:
+    return [sys.executable, "-c", _GIVE, ",".join(map(str, descriptors))]
 
 
 class Talker:
@@ -68,18 +86,27 @@ class ServerProcess:
     """A tcpchat-server that was started; ended however it is at the end of a test.
 
     Its log goes to a file: a pipe that nobody reads would be full one day, and the server wait.
+
+    It is given `sockets` as by a service manager: from descriptor 3 on, with LISTEN_FDS and
+    LISTEN_PID.
     """
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        sockets: Sequence[int] = (),
+    ) -> None:
         env = {**environment(), **(env or {})}
         self.data_home = Path(env["XDG_DATA_HOME"])
         self._log = TemporaryFile("w+")  # noqa: SIM115 # it is open for as long as this
         self.process = subprocess.Popen(
-            [SERVER, *arguments],
+            [*(_giving(sockets) if sockets else []), SERVER, *arguments],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             env=env,
+            pass_fds=sockets,
         )
 
     def __enter__(self) -> Self:
