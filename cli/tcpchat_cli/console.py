@@ -1,28 +1,30 @@
-"""The server's console log: who came, where they went; never what people say.
+"""The server's log on stderr: who came, where they went; never what people say.
 
-On a terminal, one short coloured line per happening, with nicks, rooms and the rest told apart.
-Otherwise one line of `key=value` pairs, for grep and for collectors.
+Three formats of the same events (vocabulary.py): `console`, for people, one short line, in colour
+on a terminal; `keyvalue`, for grep; `json`, for collectors. Each event is one line in each of them,
+whatever is in its fields.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from colorama import Fore, Style, just_fix_windows_console
 
+from tcpchat_cli.vocabulary import EVENTS, INFO
 from tcpchat_core import Action, Broadcast, Entry, Send, events, notices
 from tcpchat_core.dialects.plain import mode_text
 
-LEVELS = ("debug", "info", "warning", "error")
-
 _log = logging.getLogger("tcpchat")
-
-_COLOURS = {"nick": Fore.CYAN, "to": Fore.CYAN, "room": Fore.GREEN}
 
 
 def open_missing_streams() -> None:
@@ -32,19 +34,31 @@ def open_missing_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # for the whole program
 
 
-def set_up(level: str, *, worker: int = 0) -> None:
-    """Send the log to stderr, in colour when it is a terminal (and NO_COLOR is not set).
+def set_up(level: str, *, worker: int = 0, format: str = "auto") -> None:
+    """Send the log to stderr in a format: `auto`, `console`, `keyvalue` or `json`.
 
-    Of several workers each says in every line which one it is.
+    `auto` is `console` on a terminal (unless NO_COLOR is set), and `keyvalue` otherwise. Of several
+    workers each says in every line which one it is.
     """
     stream = sys.stderr
     just_fix_windows_console()
+    is_coloured = stream.isatty() and not os.environ.get("NO_COLOR")
+    if format == "auto":
+        format = "console" if is_coloured else "keyvalue"
     handler = logging.StreamHandler(stream)
-    coloured = stream.isatty() and not os.environ.get("NO_COLOR")
-    handler.setFormatter(_Coloured(worker) if coloured else _KeyValue(worker))
+    handler.setFormatter(formatter_of(format, worker=worker, is_coloured=is_coloured))
     _log.handlers[:] = [handler]
     _log.propagate = False
     _log.setLevel(level.upper())
+
+
+def set_up_for_tool() -> None:
+    """Say on stderr what is wrong, in sentences: for a command that somebody has typed."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Sentence())
+    _log.handlers[:] = [handler]
+    _log.propagate = False
+    _log.setLevel(logging.WARNING)
 
 
 def is_told(level: int) -> bool:
@@ -52,15 +66,23 @@ def is_told(level: int) -> bool:
     return _log.isEnabledFor(level)
 
 
-def note(event: str, *, level: int = logging.INFO, **fields: str | int) -> None:
-    """Log one happening."""
+def note(event: str, **fields: str | int) -> None:
+    """Log an event of the vocabulary. Fields that say nothing (`""`) are left out."""
+    kind = EVENTS.get(event)
+    level = INFO if kind is None else kind.level  # tests see to it that there is one
     if is_told(level):
-        _log.log(level, event, extra={"fields": fields})
+        told = {name: value for name, value in fields.items() if value != ""}
+        _log.log(level, event, extra={"fields": told})
 
 
-def complain(sentence: str) -> None:
+def complain(sentence: str, *, about: str = "") -> None:
     """Log that something outside is wrong."""
-    note(sentence, level=logging.WARNING)
+    note("warning", about=about, text=sentence)
+
+
+def complaining(about: str) -> Callable[[str], None]:
+    """`complain`, for what has to do with one thing."""
+    return partial(complain, about=about)
 
 
 class Journal:
@@ -88,7 +110,8 @@ class Journal:
                     self._nicks[conn] = nick
                     note("resumed", conn=_shown(conn), nick=nick)
                 case Send(conn, notices.Closing()):
-                    self._nicks.pop(conn, None)
+                    if nick := self._nicks.pop(conn, ""):
+                        note("disconnected", conn=_shown(conn), nick=nick, reason=_reason(entry))
                 case (
                     Send(conn, notices.Renamed(old, new, own=True))
                     | Broadcast(author=conn, receipt=notices.Renamed(old, new, own=True))
@@ -101,7 +124,7 @@ class Journal:
                     note("left", conn=_shown(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):
                     self._nicks.pop(conn, None)
-                    note("gone", conn=_shown(conn), nick=nick)
+                    note("gone", conn=_shown(conn), nick=nick, reason=_reason(entry))
                 case _:
                     _note_act(action)
         match entry.event:
@@ -112,7 +135,8 @@ class Journal:
             case events.Withdraw(key):
                 note("account", nick=key, what="withdraw")
         if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
-            note("lost", conn=_shown(entry.conn), nick=self._nicks.pop(entry.conn))
+            nick = self._nicks.pop(entry.conn)
+            note("lost", conn=_shown(entry.conn), nick=nick, reason=_reason(entry))
 
     def _is_here(self, conn: int) -> bool:
         return events.node_of(conn) == self._node
@@ -147,44 +171,117 @@ def _note_act(action: Action) -> None:
             pass
 
 
+# Why somebody is gone, by the event that it came of. What they say at the end is not among it.
+_REASONS: Final[Mapping[type[events.EventBase], str]] = MappingProxyType(
+    {
+        events.Quit: "quit",
+        events.Expire: "not resumed in time",
+        events.Lapse: "the server had ended",
+        events.Resume: "resumed elsewhere",
+        events.Kick: "put out",
+        events.Restrict: "banned",
+        events.Revoke: "device revoked",
+        events.Withdraw: "account withdrawn",
+    }
+)
+
+
+def _reason(entry: Entry) -> str:
+    """Why a connection has ended, or somebody is gone."""
+    match entry.event:
+        case events.Disconnect(reason):
+            return reason or "connection closed"  # in words of the server's
+        case event:
+            return _REASONS.get(type(event), "")
+
+
 def _shown(conn: int) -> str:
     """A connection, for people: of which start of the server, and the how manieth since."""
     boot, count = events.boot_and_count(conn)
     return f"{boot}.{count}"
 
 
+# ── Formats ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def formatter_of(format: str, *, worker: int = 0, is_coloured: bool = False) -> logging.Formatter:
+    """What writes the lines of a format other than `auto`."""
+    match format:
+        case "json":
+            return _Json(worker)
+        case "keyvalue":
+            return _KeyValue(worker)
+        case _:
+            return _Coloured(worker) if is_coloured else _Console(worker)
+
+
 def _time(record: logging.LogRecord) -> dt.datetime:
     return dt.datetime.fromtimestamp(record.created, tz=dt.UTC)
+
+
+def _pairs(record: logging.LogRecord, worker: int) -> dict[str, str | int]:
+    """The line for one record, for programs."""
+    fields: dict[str, str | int] = getattr(record, "fields", {})
+    return {
+        "time": _time(record).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        **({"worker": worker} if worker else {}),
+        "event": record.getMessage(),
+        **fields,
+    }
 
 
 class _KeyValue(logging.Formatter):
     def __init__(self, worker: int) -> None:
         super().__init__()
-        self._worker: dict[str, str | int] = {"worker": worker} if worker else {}
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for one record."""
-        fields: dict[str, str | int] = getattr(record, "fields", {})
-        stamp = _time(record).isoformat(timespec="milliseconds")
-        pairs = {
-            "time": stamp,
-            "level": record.levelname.lower(),
-            **self._worker,
-            "event": record.getMessage(),
-            **fields,
-        }
+        pairs = _pairs(record, self._worker)
         return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
+
+
+class _Json(logging.Formatter):
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for one record. All of it is ASCII, so no reader can take it for something else:
+        a path may have bytes that are no text.
+        """
+        return json.dumps(_pairs(record, self._worker), separators=(",", ":"))
 
 
 def _quoted(value: str | int) -> str:
     text = str(value)
-    if text and not any(char.isspace() or char in '"=\\' for char in text):
+    if text and not any(char in '"=\\' or not _is_plain(char) for char in text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = _on_one_line(text.replace("\\", "\\\\").replace('"', '\\"'))
     return f'"{escaped}"'
 
 
-class _Coloured(logging.Formatter):
+def _is_plain(char: str) -> bool:
+    return char.isprintable() and not char.isspace()
+
+
+def _on_one_line(text: str) -> str:
+    """Without what would begin another line, or be obeyed by a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+class _Console(logging.Formatter):
+    """For people. A colour of "" is none."""
+
+    event_colours: Mapping[int, str] = MappingProxyType({})
+    field_colours: Mapping[str, str] = MappingProxyType({})
+    dim = reset = ""
+
     def __init__(self, worker: int) -> None:
         super().__init__()
         self._worker = f" [{worker}]" if worker else ""
@@ -193,10 +290,28 @@ class _Coloured(logging.Formatter):
         """The line for one record."""
         fields: dict[str, str | int] = getattr(record, "fields", {})
         stamp = _time(record).astimezone().strftime("%H:%M:%S")
-        colour = Fore.YELLOW if record.levelno >= logging.WARNING else ""
-        words = [f"{Style.DIM}{stamp}{self._worker}{Style.RESET_ALL}"]
-        words.append(f"{colour}{record.getMessage()}{Style.RESET_ALL}")
+        colour = self.event_colours.get(record.levelno, "")
+        words = [
+            f"{self.dim}{stamp}{self._worker}{self.reset}",
+            f"{colour}{record.getMessage()}{self.reset}",
+        ]
         for key, value in fields.items():
-            colour = _COLOURS.get(key, Style.DIM)
-            words.append(f"{Style.DIM}{key}={Style.RESET_ALL}{colour}{value}{Style.RESET_ALL}")
+            colour = self.field_colours.get(key, self.dim)
+            shown = _on_one_line(str(value))
+            words.append(f"{self.dim}{key}={self.reset}{colour}{shown}{self.reset}")
         return " ".join(words)
+
+
+class _Sentence(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """What one record says to people."""
+        fields: dict[str, str | int] = getattr(record, "fields", {})
+        return _on_one_line(str(fields.get("text", record.getMessage())))
+
+
+class _Coloured(_Console):
+    event_colours = MappingProxyType({logging.WARNING: Fore.YELLOW, logging.ERROR: Fore.RED})
+    field_colours = MappingProxyType(
+        {"nick": Fore.CYAN, "to": Fore.CYAN, "room": Fore.GREEN, "text": ""}
+    )
+    dim, reset = Style.DIM, Style.RESET_ALL

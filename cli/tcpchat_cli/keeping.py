@@ -134,7 +134,7 @@ def open_folder(folder: Path, *, is_synced: bool, limits: StateLimits | None = N
                 store,
                 lambda: ChatState(epoch=epoch, limits=limits),
                 archive,
-                complain=console.complain,
+                complain=console.complaining("log"),
                 progress=report,
             )
         boot = int(store.meta("boot") or 0) % MAX_BOOT + 1
@@ -184,7 +184,7 @@ class Kept:
         disk, archive, aside = self._threads
         self.log = DurableLog(folder.store, disk, failed=self._failed)
         self.archive = ArchiveKeeper(
-            folder.archive, archive, console.complain, is_behind=folder.is_behind
+            folder.archive, archive, console.complaining("archive"), is_behind=folder.is_behind
         )
         self._upkeep = Upkeep(
             folder.store,
@@ -194,7 +194,7 @@ class Kept:
             aside=aside,
             replay=Child,
             keep_ms=duration_ms(settings.keep),
-            complain=console.complain,
+            complain=console.complaining("upkeep"),
             failed=self._failed,
         )
         self._control: ControlServer | None = None
@@ -232,7 +232,7 @@ class Kept:
             try:
                 self.folder.store.set_meta("ended", ended)
             except StoreError as error:
-                console.complain(str(error))
+                console.complain(str(error), about="log")
         self.folder.close()
 
     def _failed(self, error: StoreError) -> None:
@@ -250,12 +250,13 @@ def listen(folder: Path, tasks: Mapping[str, Task]) -> ControlServer:
     try:
         control.start()
     except OSError as error:
-        console.complain(f"backup and admin cannot reach this server: {error.strerror or error}")
+        text = f"backup and admin cannot reach this server: {error.strerror or error}"
+        console.complain(text, about="control")
     return control
 
 
 def _tell_full(server: ChatServer, is_full: bool) -> None:
-    console.complain("the disk is full: nothing is taken in" if is_full else "there is room again")
+    console.note("disk-full" if is_full else "disk-has-room")
     server.node.log_is_stuck(is_full)
 
 

@@ -29,7 +29,9 @@ class OpenFolder:
         self._folder = folder = open_folder(path, is_synced=True)
         self._log = log = DurableLog(folder.store, host, failed=_raise)
         log.open(self._handle)
-        archive = ArchiveKeeper(folder.archive, host, console.complain, is_behind=folder.is_behind)
+        archive = ArchiveKeeper(
+            folder.archive, host, console.complaining("archive"), is_behind=folder.is_behind
+        )
         self._upkeep = Upkeep(
             folder.store,
             log,
@@ -38,7 +40,7 @@ class OpenFolder:
             aside=host,
             replay=InProcess,
             keep_ms=duration_ms(keep),
-            complain=console.complain,
+            complain=console.complaining("upkeep"),
             failed=_raise,
             progress=report,
         )

@@ -40,7 +40,7 @@ def main() -> None:
     except SettingsError as error:
         die(PROGRAM, str(error))
     settings = configuration.settings
-    console.set_up(settings.log_level)
+    console.set_up(settings.log_level, format=settings.log_format)
     for oddity in configuration.oddities:
         console.complain(oddity)
     try:

@@ -34,6 +34,7 @@ from tcpchat_cli.notify import SERVICE
 from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.stopping import call_when_asked, end_at_once
 from tcpchat_core import (
+    VERSION,
     ChatState,
     Dialect,
     Name,
@@ -157,10 +158,12 @@ def _serve(
     console.note("stopping", connections=server.connections)
     _stop(server, kept)
     if kept is None:
+        console.note("stopped")
         return False
     kept.close()
     if kept.failure is not None:
         die(PROGRAM, kept.failure)
+    console.note("stopped")
     end_at_once()
     return kept.begins_anew and not is_asked
 
@@ -178,13 +181,21 @@ def _tell(
     the first lines to their end; and a pipe that is full would hold everything up.
     """
     if not begins_first:
-        console.note("serving again", node=0 if kept is None else kept.number)
-    elif told is not None:
+        console.note("began-anew", node=0 if kept is None else kept.number)
+        return
+    host, port = server.address[:2]
+    where = "nothing" if kept is None else kept.where
+    if told is not None:
         told(kept, metrics)
     else:
-        where = "nothing" if kept is None else kept.where
-        host, port = server.address[:2]
         announce(host, port, settings, kept=where, metrics=[metrics] if metrics else [])
+    console.note(
+        "started",
+        version=VERSION,
+        address=show_address(host, port),
+        data=where,
+        node=0 if kept is None else kept.number,
+    )
 
 
 def _stop(server: ChatServer, kept: Keeping | None) -> None:
@@ -241,7 +252,7 @@ def _begun_anew(
                 die(PROGRAM, str(error))
             if str(error) != told:
                 told = str(error)
-                console.complain(told)
+                console.complain(told, about="engine")
                 SERVICE.step(told)
         gevent.sleep(_AGAIN_S)
 
@@ -305,7 +316,8 @@ def _server(
     if max_clients < settings.max_clients:
         console.complain(
             f"only {max_clients} clients are let in, not {settings.max_clients}:"
-            " the system allows this process no more descriptors (ulimit -n)"
+            " the system allows this process no more descriptors (ulimit -n)",
+            about="descriptors",
         )
     wanted = StateLimits(
         rooms_per_person=settings.rooms_per_person,
@@ -393,7 +405,8 @@ def _kept(settings: Settings, limits: StateLimits, failed: Callable[[], None]) -
     """Go on where the server before this one has ended."""
     is_synced = settings.durability == "disk"
     if not is_synced:
-        console.complain("durability is os: a power cut may lose what was said in the last seconds")
+        text = "durability is os: a power cut may lose what was said in the last seconds"
+        console.complain(text, about="durability")
     try:
         folder = open_folder(data_folder(settings.data), is_synced=is_synced, limits=limits)
     except StoreError as error:
@@ -423,13 +436,14 @@ def _reload_certificate(server: ChatServer, settings: Settings) -> None:
     try:
         tls = _load_certificate(settings)
     except TlsError as error:
-        console.complain(f"the old certificate stays in use: {error}")
+        console.complain(f"the old certificate stays in use: {error}", about="certificate")
         return
     if tls is None:
-        console.complain("SIGHUP renews the certificate, and there is none: nothing was done")
+        text = "SIGHUP renews the certificate, and there is none: nothing was done"
+        console.complain(text, about="certificate")
         return
     server.tls = tls
-    console.note("certificate renewed")
+    console.note("certificate-renewed")
 
 
 def _is_reachable(host: str) -> bool:

@@ -301,6 +301,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error")),
     ] = "info"
+    log_format: Annotated[
+        str,
+        Text(
+            "how it is written; auto: console on a terminal, otherwise keyvalue",
+            "FORMAT",
+            ("auto", "console", "keyvalue", "json"),
+        ),
+    ] = "auto"
 
     tls_cert: Annotated[str, Text("certificate chain in PEM: everybody speaks TLS", "FILE")] = ""
     tls_key: Annotated[str, Text("the certificate's key in PEM", "FILE")] = ""

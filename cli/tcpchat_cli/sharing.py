@@ -117,7 +117,8 @@ class Shared:
                 " maxmemory-policy noeviction; or take --allow-unsafe-engine"
             )
         for warning in warnings:
-            console.complain(f"the engine could lose what it has acknowledged: {warning}")
+            text = f"the engine could lose what it has acknowledged: {warning}"
+            console.complain(text, about="engine")
         owner = None if folder is None else folder.owner
         if owner is not None and owner.name != self.address.name:
             raise SharingError(
@@ -135,7 +136,7 @@ class Shared:
                 known_term=0 if owner is None else owner.term,
                 archive=archive,
                 sleep=lambda ms: gevent.sleep(ms / 1_000),
-                complain=console.complain,
+                complain=console.complaining("log"),
                 progress=report,
             )
         if folder is not None:
@@ -150,13 +151,14 @@ class Shared:
             try:
                 folder.own(_Owner(self.address.name, begun.epoch, term, folder.key))
             except OSError as error:  # the log goes on without it, as without the archive
-                console.complain(f"{folder.path}: cannot write to the folder: {error.strerror}")
+                text = f"{folder.path}: cannot write to the folder: {error.strerror}"
+                console.complain(text, about="log")
 
         self._threads = [LogThread()]
         self.archive: ArchiveKeeper | None = None
         if archive is not None:
             self._threads.append(LogThread())
-            self.archive = ArchiveKeeper(archive, self._threads[1], console.complain)
+            self.archive = ArchiveKeeper(archive, self._threads[1], console.complaining("archive"))
         self._store = archive
         self._greenlets = writing, reading = GreenletHost(), GreenletHost()
         self._node = StreamNode(
@@ -172,7 +174,7 @@ class Shared:
             clock=monotonic_ms,
             ended=self._cannot_go_on,
             taken_over=taken_over,
-            complain=console.complain,
+            complain=console.complaining("engine"),
         )
         self.log = self._node.log
 
@@ -230,7 +232,8 @@ class Shared:
         if ending in (Ending.LOST, Ending.UNREADABLE):
             self.failure = f"{ending.value}: {sentence}"
         else:
-            console.complain(f"this node begins anew: {ending.value} ({sentence})")
+            text = f"this node begins anew: {ending.value} ({sentence})"
+            console.complain(text, about="engine")
             self.begins_anew = True
         self._ended()
 

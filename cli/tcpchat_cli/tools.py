@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tcpchat_cli import control
+from tcpchat_cli import console, control
 from tcpchat_cli.arguments import Parser, die
 from tcpchat_cli.keeping import LACKS_PACKAGES, existing
 from tcpchat_cli.opened import OpenFolder
@@ -44,6 +44,7 @@ def run(argv: Sequence[str]) -> None:
     parser = Parser(prog=f"{PROGRAM} {name}")
     tool.describe(parser)
     given = parser.parse_args(arguments)
+    console.set_up_for_tool()
     try:
         tool.run(given)
     except _ERRORS as error:

@@ -35,7 +35,8 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it is for the supervisor; systemd tells all
     # A thread sees the end of the supervisor also while the server is busy.
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
-    console.set_up(task.settings.log_level, worker=task.number)
+    settings = task.settings
+    console.set_up(settings.log_level, worker=task.number, format=settings.log_format)
     from tcpchat_cli.keeping import Keeping  # noqa: PLC0415 # these take their time
     from tcpchat_cli.serving import run  # noqa: PLC0415
     from tcpchat_cli.sharing import Shared  # noqa: PLC0415 # not all have what it needs
@@ -49,7 +50,7 @@ def main() -> None:
 
     # The supervisor's own, by the same number, when it was given one.
     listener = None if task.listener is None else socket.socket(fileno=task.listener)
-    run(task.settings, told=told, is_again=task.is_again, listener=listener)
+    run(settings, told=told, is_again=task.is_again, listener=listener)
 
 
 def _end_with_supervisor() -> None:

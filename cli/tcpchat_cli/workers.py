@@ -324,7 +324,8 @@ class Supervisor:
             case _Phase.GONE:
                 self._start(each, now)
             case _Phase.ENDING:
-                console.complain(f"worker {each.number} does not end, and is killed")
+                told = f"worker {each.number} does not end, and is killed"
+                console.note("worker-ended", worker=each.number, text=told)
                 each.kill()
             case _:
                 pass
@@ -384,13 +385,14 @@ class Supervisor:
     def _died(self, each: _Worker, how: str, now: float) -> None:
         """A worker is not there, and should be."""
         if not self._has_begun:
-            console.complain(f"worker {each.number} {how}")
+            console.note("worker-ended", worker=each.number, text=f"worker {each.number} {how}")
             self._status = 1
             self._stop(now)
             return
         pause_s = each.backoff.pause_s(now - each.begun_at)
         when = f"in {pause_s:g} s" if pause_s else "at once"
-        console.complain(f"worker {each.number} {how}; it is started again {when}")
+        told = f"worker {each.number} {how}; it is started again {when}"
+        console.note("worker-ended", worker=each.number, text=told)
         each.due_at = now + pause_s
 
     def _stop(self, now: float) -> None:

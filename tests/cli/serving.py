@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
+from tests.cli.log_lines import events_in, unknown
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
 
 FIRST_WORDS = "tcpchat-server: listening on "
@@ -117,7 +118,9 @@ class ServerProcess:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+        log = self.log_so_far()
         self._log.close()
+        assert not (wrong := unknown(events_in(log))), f"vocabulary.py lacks {', '.join(wrong)}"
 
     def read_address(self) -> str:
         """Wait until it listens; where."""

@@ -17,6 +17,7 @@ import pytest
 from tcpchat_cli.announcing import page_address
 from tcpchat_cli.settings import Settings
 
+from tcpchat_core import VERSION
 from tests.cli.serving import (
     FIRST_WORDS,
     ServerProcess,
@@ -164,13 +165,16 @@ def test_the_log_tells_of_comings_and_goings_as_pairs_and_not_what_people_say() 
         assert re.fullmatch(r'(\w+=("([^"\\]|\\.)*"|[^\s"]+)( |$))+', line), line
         assert line.startswith("time=")
     rest = re.sub(r"time=\S+ level=info ", "", log).splitlines()
-    assert rest[:5] == [
+    data = server.data_home / "tcpchat-server"
+    assert rest[:6] == [
+        f"event=started version={VERSION} address={address} data={data} node=0",
         "event=connected conn=1.1 nick=guest-1",
         "event=renamed conn=1.1 nick=guest-1 to=ada",
         "event=joined conn=1.1 nick=ada room=lobby",
         "event=left conn=1.1 nick=ada room=lobby",
-        "event=gone conn=1.1 nick=ada",
+        "event=gone conn=1.1 nick=ada reason=quit",
     ]
+    assert [line.split()[0] for line in rest[6:]] == ["event=stopping", "event=stopped"]
 
 
 def test_the_log_tells_who_did_what_to_whom() -> None:
@@ -227,12 +231,12 @@ def test_the_log_tells_of_sessions_that_are_lost_and_resumed() -> None:
             ada.send('{"type":"join","room":"lobby"}\n{"type":"quit"}\n')
             ada.read_until('{"type":"closing"')
         log = server.log_so_far()
-    assert [line.partition("event=")[2] for line in log.splitlines()] == [
+    assert [line.partition("event=")[2] for line in log.splitlines()][1:] == [
         "connected conn=1.1 nick=guest-1",
-        "lost conn=1.1 nick=guest-1",
+        'lost conn=1.1 nick=guest-1 reason="connection closed"',
         "resumed conn=1.2 nick=guest-1",
         "joined conn=1.2 nick=guest-1 room=lobby",
-        "gone conn=1.2 nick=guest-1",
+        "gone conn=1.2 nick=guest-1 reason=quit",
     ]
 
 

@@ -98,7 +98,7 @@ class NodeProcess:
     @property
     def begins(self) -> int:
         """How often it has begun to listen."""
-        again = self.log_text().count('event="serving again"')
+        again = self.log_text().count("event=began-anew")
         return _text(self._output).count(FIRST_WORDS) + again
 
     def log_text(self) -> str:

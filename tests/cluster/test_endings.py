@@ -139,7 +139,7 @@ def test_a_node_begins_anew_also_when_what_it_says_is_read_by_nobody(
         for number in range(1, workers + 1):
             assert f"{number}:until" in leases
             engine.call("HDEL", LEASE, f"{number}:until")
-        server.wait_until(lambda: server.log_so_far().count("serving again") == workers)
+        server.wait_until(lambda: server.log_so_far().count("event=began-anew") == workers)
         with Talker(address, "/rooms\n") as talker:
             talker.read_until("* There are no rooms yet.")
         server.process.terminate()

@@ -9,6 +9,7 @@ Rule 2: The pids of workers are those that the supervisor tells in its log.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -203,6 +204,20 @@ def test_a_file_a_flag_and_the_environment_are_for_all_workers(tmp_path: Path) -
             assert server.wait()[0] == 0
 
 
+def test_each_line_of_the_log_is_an_object_and_says_which_worker_it_is(engine: Engine) -> None:
+    with serving(engine, "--log-format", "json") as (workers, address):
+        with Talker(address, "/quit\n") as ada:
+            ada.read_until("* Closing: bye")
+        workers.process.terminate()
+        status, _, log = workers.wait()
+    assert status == 0
+    told = [json.loads(line) for line in log.splitlines()]
+    for event in ("started", "stopped"):
+        assert sorted(line["worker"] for line in told if line["event"] == event) == [1, 2]
+    (gone,) = [line for line in told if line["event"] == "gone"]
+    assert gone["worker"] in (1, 2)
+
+
 def test_each_line_says_of_which_worker_it_is_also_on_a_terminal(engine: Engine) -> None:
     argv = [SERVER, "--port", "0", "--workers", "2", "--log", engine.url("team"), "--in-memory"]
     with Terminal(argv, columns=160) as terminal:
@@ -289,7 +304,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_sessions_go_on(engine:
         until(lambda: workers.pids()[1] != before[1])
         assert workers.pids()[2] == before[2]
         log = workers.stop()
-    told = re.findall(r'level=warning event="(worker 1 .*)"', log)
+    told = re.findall(r'level=warning event=worker-ended worker=1 text="(.*)"', log)
     assert told == ["worker 1 has ended by SIGKILL; it is started again at once"]
 
 
@@ -347,7 +362,9 @@ def test_a_hangup_is_for_all_workers(engine: Engine) -> None:
     with serving(engine) as (workers, _address):
         workers.process.send_signal(signal.SIGHUP)
         for number in (1, 2):
-            workers.until_told(f'worker={number} event="SIGHUP renews the certificate')
+            workers.until_told(
+                f'worker={number} event=warning about=certificate text="SIGHUP renews'
+            )
         workers.stop()
 
 

@@ -4,6 +4,7 @@ it keeps, and the formats of its files.
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from tcpchat_cli.tools import TOOLS
+from tcpchat_cli.vocabulary import EVENTS, FIELDS
 
 from tcpchat_core.notices import Reason
 from tcpchat_net.logs import archive, store
@@ -79,3 +81,21 @@ def test_the_formats_of_the_page_are_the_codes() -> None:
     assert sorted((name, int(number)) for number, name in named) == sorted(
         [(archive.ARCHIVE_NAME, archive.FORMAT), (store.LOG_NAME, store.FORMAT)]
     ), "docs/operating.md, Updating: say which formats this version writes"
+
+
+def test_the_events_of_the_page_are_those_of_the_log() -> None:
+    text = sections(PAGE["The log"], 3)["The events"]
+    events, _, rest = text.partition("\n\n| field")
+    assert [tuple(row) for row in table(events)] == [
+        (
+            f"`{name}`",
+            logging.getLevelName(kind.level).lower(),
+            ", ".join(f"`{field}`" for field in kind.fields),
+            kind.meaning,
+        )
+        for name, kind in EVENTS.items()
+    ], "docs/operating.md, The events: say what cli/tcpchat_cli/vocabulary.py does"
+    fields = table(f"| field{rest}")
+    assert [tuple(row) for row in fields] == [
+        (f"`{name}`", meaning) for name, meaning in FIELDS.items()
+    ], "docs/operating.md, The events: say what cli/tcpchat_cli/vocabulary.py does"

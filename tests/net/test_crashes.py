@@ -88,8 +88,8 @@ def test_while_the_disk_is_full_people_wait_and_nothing_is_lost(
         conversation.until_receipts(RECEIPTS_BETWEEN)
         assert len(conversation.receipts) > given
     log = conversation.server.log_so_far()
-    assert "the disk is full: nothing is taken in" in log
-    assert "there is room again" in log
+    assert "event=disk-full" in log
+    assert "event=disk-has-room" in log
     conversation.hush()
     conversation.check()
 

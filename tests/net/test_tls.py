@@ -326,7 +326,7 @@ def test_sighup_renews_the_certificate_and_a_broken_one_is_not_taken(
         files.write(authority.leaf())
         assert serial(address, client) == first
         process.send_signal(signal.SIGHUP)
-        assert "certificate renewed" in logged(process, "certificate")
+        assert "event=certificate-renewed" in logged(process, "certificate")
         second = serial(address, client)
         assert second != first
 

@@ -1,0 +1,105 @@
+"""What the server's log tells of: one table of its events, and one of their fields.
+
+Programs match on these names, and docs/operating.md lists them; so a name that is here stays, and
+what is logged is here. To log something new, add a line.
+
+Rule 1: No field holds what people say: no message, topic, reason, real name, password or code.
+
+Rule 2: An event has a name that does not change, however what it tells is worded. Sentences for
+        people stand in `text`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+INFO: Final = logging.INFO
+WARNING: Final = logging.WARNING
+
+
+class Kind(NamedTuple):
+    """What an event means, and its fields in their order; one may be left out where it says
+    nothing.
+    """
+
+    meaning: str
+    fields: tuple[str, ...] = ()
+    level: int = INFO
+
+
+EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        # The server
+        "started": Kind("it serves from now on", ("version", "address", "data", "node")),
+        "began-anew": Kind("a node has found its log again, and serves again", ("node",)),
+        "stopping": Kind("it was asked to end", ("connections", "workers")),
+        "stopped": Kind("all is written, and it ends"),
+        "certificate-renewed": Kind("new connections are given the new certificate"),
+        "serving": Kind("a worker serves", ("worker", "node", "pid")),
+        "restarting": Kind("a worker is ended to be started again", ("worker",)),
+        "restarted": Kind("all workers were started again", ("workers",)),
+        "worker-ended": Kind("a worker is gone, or does not go", ("worker", "text"), WARNING),
+        # Connections
+        "connected": Kind("somebody is in the chat", ("conn", "nick")),
+        "resumed": Kind("a session goes on, on this connection", ("conn", "nick")),
+        "lost": Kind(
+            "a connection ended; who had it is still in the chat, on another one, or because the"
+            " session may be resumed",
+            ("conn", "nick", "reason"),
+        ),
+        "disconnected": Kind(
+            "the server ended a connection, and who had it is still in the chat",
+            ("conn", "nick", "reason"),
+        ),
+        "gone": Kind("somebody is in the chat no more", ("conn", "nick", "reason")),
+        # People and rooms
+        "renamed": Kind("somebody has another nickname", ("conn", "nick", "to")),
+        "joined": Kind("somebody came into a room", ("conn", "nick", "room")),
+        "left": Kind("somebody went out of a room", ("conn", "nick", "room")),
+        "expelled": Kind("somebody was put out of a room, or all", ("conn", "nick", "room", "by")),
+        "restricted": Kind(
+            "somebody was banned or muted, in a room or everywhere",
+            ("conn", "nick", "room", "what", "by"),
+        ),
+        "lifted": Kind("… and is no more", ("conn", "nick", "room", "what", "by")),
+        "role": Kind("somebody has another role", ("conn", "nick", "room", "role", "by")),
+        "mode": Kind("how one talks in a room has changed", ("conn", "nick", "room", "mode")),
+        "redacted": Kind("a message was taken back", ("conn", "nick", "room", "seq")),
+        "invited": Kind("somebody was invited", ("conn", "nick", "room", "by")),
+        "account": Kind("an account was made, changed or ended", ("nick", "what")),
+        "device": Kind("a device of an account was added", ("conn", "nick", "number")),
+        # What is wrong outside
+        "warning": Kind("something is not as it should be", ("about", "text"), WARNING),
+        "disk-full": Kind("nothing is taken in until there is room", (), WARNING),
+        "disk-has-room": Kind("there is, and what waited is taken in"),
+    }
+)
+
+FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "about": "what it is about, in a word",
+        "address": "where it listens",
+        "by": "the nickname of who has done it",
+        "conn": "the connection: which start of the server, and which connection since",
+        "connections": "how many there are",
+        "data": "where what is said is kept",
+        "mode": "how one talks there now",
+        "nick": "whom it is about",
+        "node": "the number of the node; 0 without `--log`",
+        "number": "of the device, in its account",
+        "pid": "the worker's process",
+        "reason": "why: in words that do not change",
+        "role": "what somebody may do there now",
+        "room": "the room; left out where it is about all of the server",
+        "seq": "the number of an entry in the log of what is said",
+        "text": "a sentence for people; its words may change",
+        "to": "the new nickname",
+        "version": "of tcpchat",
+        "what": "what kind of it",
+        "worker": "which worker it is about",
+        "workers": "how many there are",
+    }
+)
