@@ -76,6 +76,7 @@ def at_its_address(settings: Settings, listener: socket.socket) -> Settings:
     if settings.host not in (usual.host, host) or settings.port not in (usual.port, port, 0):
         console.complain(
             f"{show_address(settings.host, settings.port)} is not listened on: the service manager"
-            f" has given a socket, which is {show_address(host, port)}"
+            f" has given a socket, which is {show_address(host, port)}",
+            about="address",
         )
     return msgspec.structs.replace(settings, host=host, port=port)

@@ -46,7 +46,10 @@ def begin(address: str) -> tuple[Health, str]:
     where = show_address(*monitor.address)
     console.note("metrics", address=where)
     if origin(monitor.address[0]) is not None:
-        console.complain(f"whoever reaches {where} can read the metrics: it asks for no password")
+        console.complain(
+            f"whoever reaches {where} can read the metrics: it asks for no password",
+            about="metrics",
+        )
     return health, f"http://{where}{METRICS_PATH}"
 
 

@@ -138,7 +138,8 @@ class Notifier:
                 self._has_complained = True
                 console.complain(
                     f"the service manager cannot be told anything at NOTIFY_SOCKET={self._name}:"
-                    f" {error.strerror or error}"
+                    f" {error.strerror or error}",
+                    about="service-manager",
                 )
 
 

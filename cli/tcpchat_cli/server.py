@@ -42,7 +42,7 @@ def main() -> None:
     settings = configuration.settings
     console.set_up(settings.log_level, format=settings.log_format)
     for oddity in configuration.oddities:
-        console.complain(oddity)
+        console.complain(oddity, about="environment")
     try:
         listener = given_listener(os.environ)
     except ActivationError as error:

@@ -35,6 +35,7 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         # The server
         "started": Kind("it serves from now on", ("version", "address", "data", "node")),
         "began-anew": Kind("a node has found its log again, and serves again", ("node",)),
+        "metrics": Kind("its metrics are there", ("address",)),
         "stopping": Kind("it was asked to end", ("connections", "workers")),
         "stopped": Kind("all is written, and it ends"),
         "certificate-renewed": Kind("new connections are given the new certificate"),

@@ -97,7 +97,7 @@ def test_a_manager_that_is_not_there_is_one_sentence_and_people_are_served(tmp_p
         server.process.terminate()
         status, _, log = server.wait()
     assert status == 0
-    assert re.findall('level=warning event="(.*)"', log) == [
+    assert re.findall('level=warning .*about=service-manager text="(.*)"', log) == [
         f"the service manager cannot be told anything at NOTIFY_SOCKET={tmp_path}/nobody: {GONE}"
     ]
 

@@ -31,7 +31,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 def warnings_in(log: str) -> list[str]:
-    return re.findall('level=warning event="(.*)"', log)
+    return re.findall('level=warning .*about=address text="(.*)"', log)
 
 
 # ── Serving it ───────────────────────────────────────────────────────────────────────────────
