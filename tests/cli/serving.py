@@ -97,12 +97,13 @@ class ServerProcess:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         sockets: Sequence[int] = (),
+        program: str = SERVER,
     ) -> None:
         env = {**environment(), **(env or {})}
         self.data_home = Path(env["XDG_DATA_HOME"])
         self._log = TemporaryFile("w+")  # noqa: SIM115 # it is open for as long as this
         self.process = subprocess.Popen(
-            [*(_giving(sockets) if sockets else []), SERVER, *arguments],
+            [*(_giving(sockets) if sockets else []), program, *arguments],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,

@@ -17,6 +17,7 @@ import pytest
 
 from tcpchat_net import ChatClient
 from tcpchat_net.logs.store import Store
+from tests.cli.released import DATA
 from tests.cli.serving import ServerProcess, Talker, run_server
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
 
@@ -160,7 +161,7 @@ def search(talker: Talker, words: str) -> str:
 def test_a_folder_of_before_there_were_accounts_is_gone_on_with(folder: Path) -> None:
     # It is of a version without accounts and moderation, which was killed while ada was in lobby
     # and tea, and bob in lobby and den; with a snapshot, entries behind it, and an archive.
-    with tarfile.open(Path(__file__).with_name("before_moderation.tar.gz")) as packed:
+    with tarfile.open(DATA / "before_moderation.tar.gz") as packed:
         packed.extractall(folder, filter="data")
     found = fields(tool("replay", folder)[1])
     assert found["digest"] == "c735ebc4dee708ca5eb1a9acdf2be76c73c309b04bae4cfb38fa174eb4798245"
