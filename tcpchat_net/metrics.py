@@ -13,7 +13,9 @@ Rule 2: No label says who somebody is, where they are or what they say: its valu
 Rule 3: A value that there is not (an archive, without a folder) is not told as a zero; one that may
         come is told before it does.
 
-Rule 4: Counters begin at 0 when the process starts, and when a node begins anew.
+Rule 4: No name is that of a counter without its `_total`: in OpenMetrics the two would be one.
+
+Rule 5: Counters begin at 0 when the process starts, and when a node begins anew.
 """
 
 from __future__ import annotations
@@ -92,7 +94,9 @@ METRICS: Final = (
         "dialect",
         (*_DIALECTS.values(), OTHER),
     ),
-    Described("tcpchat_connections_total", "counter", "Connections that were let in."),
+    Described(
+        "tcpchat_accepted_connections_total", "counter", "Connections that were let in."
+    ),
     Described(
         "tcpchat_refused_connections_total",
         "counter",
@@ -271,7 +275,7 @@ def _of_connections(served: Served) -> Iterator[tuple[str, _Value]]:
     counters = node.counters
     spoken = node.protocol.dialects()
     yield "tcpchat_connections", {_DIALECTS.get(name, OTHER): n for name, n in spoken.items()}
-    yield "tcpchat_connections_total", counters.connections
+    yield "tcpchat_accepted_connections_total", counters.connections
     yield "tcpchat_refused_connections_total", dict(served.refused)
     yield "tcpchat_paused_connections", {_HELD[why]: count for why, count in node.held().items()}
     yield "tcpchat_throttled_total", counters.pauses

@@ -74,7 +74,8 @@ def _sentence(status: HTTPStatus, text: str) -> Answer:
 class Monitor:
     """Serves `pages`, by their paths, on a socket that listens, until `close`.
 
-    `complain` is called in its thread, with one sentence when a page has failed.
+    `complain` is called in its thread, with one sentence when a page has failed. A connection lasts
+    `max_seconds` at most.
     """
 
     def __init__(
@@ -82,11 +83,14 @@ class Monitor:
         listener: socket.socket,
         pages: Mapping[str, Page],
         complain: Callable[[str], None],
+        *,
+        max_seconds: float = MAX_SECONDS,
     ) -> None:
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._listener = listener
         self._pages = pages
         self._complain = complain
+        self._max_seconds = max_seconds
         self._wake, self._woken = socket.socketpair()
         self._peers: dict[socket.socket, _Peer] = {}  # oldest first
         self._selector = selectors.DefaultSelector()
@@ -142,7 +146,7 @@ class Monitor:
         if len(self._peers) >= MAX_CONNECTIONS:
             self._end(next(iter(self._peers.values())))
         sock.setblocking(False)
-        self._peers[sock] = peer = _Peer(sock, time.monotonic() + MAX_SECONDS)
+        self._peers[sock] = peer = _Peer(sock, time.monotonic() + self._max_seconds)
         self._selector.register(sock, selectors.EVENT_READ, peer)
 
     def _end(self, peer: _Peer) -> None:

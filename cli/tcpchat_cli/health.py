@@ -41,7 +41,7 @@ def begin(address: str) -> tuple[Health, str]:
     except (OSError, UnicodeError) as error:
         die(PROGRAM, why_not(host, port, error, flag="--metrics"))
     health = Health(monotonic_ms)
-    monitor = Monitor(listener, _pages(health), console.complain)
+    monitor = Monitor(listener, pages(health), console.complain)
     monitor.start()
     where = show_address(*monitor.address)
     console.note("metrics", address=where)
@@ -59,7 +59,8 @@ def _listener(host: str, port: int) -> socket.socket:
     return socket.create_server(address, family=family, backlog=MAX_CONNECTIONS)
 
 
-def _pages(health: Health) -> dict[str, Callable[[str], Answer]]:
+def pages(health: Health) -> dict[str, Callable[[str], Answer]]:
+    """What there is to see of a server, by paths."""
     registry = CollectorRegistry()
     registry.register(
         ServerCollector(health, python=platform.python_version(), gevent=version("gevent"))
