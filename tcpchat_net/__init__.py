@@ -10,6 +10,7 @@ from tcpchat_net.logs import Log
 from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.node import Node
 from tcpchat_net.server import ChatServer, monotonic_ms
+from tcpchat_net.watchdog import Watchdog
 
 __all__ = [
     "ChatClient",
@@ -21,5 +22,6 @@ __all__ = [
     "Node",
     "RequestRejected",
     "Transport",
+    "Watchdog",
     "monotonic_ms",
 ]

@@ -67,6 +67,7 @@ from tcpchat_net.proxy_protocol import (
     parse,
 )
 from tcpchat_net.tls import HANDSHAKE_BYTE, TlsStream, shake_hands
+from tcpchat_net.watchdog import Watchdog
 
 # How many of the kernel's probes a peer may leave unanswered: a lost packet or two is no end.
 KEEPALIVE_PROBES: Final = 3
@@ -131,6 +132,8 @@ class ChatServer(StreamServer):
     `secret` makes the names that stand for addresses in the log; without it they are others after
     each start, and who is banned by where it comes from is not any more.
 
+    A `watchdog` watches the loop while it serves.
+
     A subclass may override `do_read` and `do_handle` to see who is accepted, by the address that
     connects, or `handle` to see who is let in, by its own. Who is not to come in is closed instead
     of given to `do_handle`.
@@ -169,12 +172,14 @@ class ChatServer(StreamServer):
         tls: ssl.SSLContext | None = None,
         site: Site | None = None,
         proxies: Sequence[Network] = (),
+        watchdog: Watchdog | None = None,
         secret: bytes = b"",
         reuse_port: bool = False,
         listener: socket.socket | None = None,
     ) -> None:
         self.protocol = protocol
         self.tls = tls
+        self.watchdog = watchdog
         self._listener = listener
         address = (host, port) if listener is None else listener.getsockname()[:2]
         super().__init__(address, spawn=None)
@@ -222,6 +227,8 @@ class ChatServer(StreamServer):
         self._turns.start()
         self.node.open()
         super().start()
+        if self.watchdog is not None:
+            self.watchdog.start(self.loop)
         self._is_serving = True
 
     def init_socket(self) -> None:
@@ -302,6 +309,8 @@ class ChatServer(StreamServer):
         self.node.drop_all()
         self._refusals.kill()
         self._turns.close()
+        if self.watchdog is not None:
+            self.watchdog.stop()
         self._spare.close()
         self._stopped.set()
 

@@ -33,6 +33,7 @@ from tcpchat_cli.keeping import (
 from tcpchat_cli.notify import SERVICE
 from tcpchat_cli.settings import PROGRAM, Settings
 from tcpchat_cli.stopping import call_when_asked, end_at_once
+from tcpchat_cli.telling import tell
 from tcpchat_core import (
     VERSION,
     ChatState,
@@ -47,7 +48,7 @@ from tcpchat_core import (
 from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.websocket import WebSocket
 from tcpchat_core.server import DIALECTS
-from tcpchat_net import ChatServer, monotonic_ms
+from tcpchat_net import ChatServer, Watchdog, monotonic_ms
 from tcpchat_net.admission import affordable_clients, origin
 from tcpchat_net.health import Health, Phase, Served
 from tcpchat_net.logs.store import StoreError
@@ -362,6 +363,7 @@ def _server(
         settings.host,
         settings.port,
         complain=console.complain,
+        watchdog=Watchdog(tell),
         max_clients=max_clients,
         max_per_ip=settings.max_per_ip,
         max_backlog_bytes=settings.max_backlog,

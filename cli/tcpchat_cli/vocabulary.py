@@ -72,6 +72,18 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         "invited": Kind("somebody was invited", ("conn", "nick", "room", "by")),
         "account": Kind("an account was made, changed or ended", ("nick", "what")),
         "device": Kind("a device of an account was added", ("conn", "nick", "number")),
+        # The loop, in which everybody is served
+        "held": Kind(
+            "a turn of it takes longer than 250 ms, and nobody is served; at most one in 10 s",
+            ("ms", "stack", "left_out"),
+            WARNING,
+        ),
+        "released": Kind("that turn is over", ("ms",), WARNING),
+        "suspended": Kind(
+            "the process did not run: it was stopped, or the machine had no time for it",
+            ("ms", "left_out"),
+            WARNING,
+        ),
         # What is wrong outside
         "warning": Kind("something is not as it should be", ("about", "text"), WARNING),
         "disk-full": Kind("nothing is taken in until there is room", (), WARNING),
@@ -87,7 +99,9 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "conn": "the connection: which start of the server, and which connection since",
         "connections": "how many there are",
         "data": "where what is said is kept",
+        "left_out": "how many of the same were not logged since the last",
         "mode": "how one talks there now",
+        "ms": "how long it took, or takes by now, in milliseconds",
         "nick": "whom it is about",
         "node": "the number of the node; 0 without `--log`",
         "number": "of the device, in its account",
@@ -96,6 +110,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "role": "what somebody may do there now",
         "room": "the room; left out where it is about all of the server",
         "seq": "the number of an entry in the log of what is said",
+        "stack": "what holds it: files, lines and functions, the innermost first",
         "text": "a sentence for people; its words may change",
         "to": "the new nickname",
         "version": "of tcpchat",
