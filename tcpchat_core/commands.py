@@ -240,6 +240,7 @@ def _search(rest: str) -> Request:
     return events.Search(" ".join(words), given.get("in", ""), given.get("from", ""), since)
 
 
+# All of them, in the order in which `/help` lists them.
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("join", "room"),

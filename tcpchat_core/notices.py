@@ -707,6 +707,7 @@ class Closing(NoticeBase, frozen=True):
     retry: int | None = None
 
 
+# Everything that somebody can be told.
 Notice: TypeAlias = (
     Welcome
     | Joined
