@@ -94,9 +94,7 @@ METRICS: Final = (
         "dialect",
         (*_DIALECTS.values(), OTHER),
     ),
-    Described(
-        "tcpchat_accepted_connections_total", "counter", "Connections that were let in."
-    ),
+    Described("tcpchat_accepted_connections_total", "counter", "Connections that were let in."),
     Described(
         "tcpchat_refused_connections_total",
         "counter",

@@ -43,7 +43,6 @@ OTHER_VALUES: dict[str, Any] = {
     "node": "3",
     "workers": "4",
     "allow_unsafe_engine": "true",
-    "metrics": '"[::1]:9100"',
     "rooms": '["lobby", "help"]',
     "log_level": '"debug"',
     "log_format": '"json"',
