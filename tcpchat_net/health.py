@@ -20,6 +20,7 @@ from tcpchat_net.logs import Log
 from tcpchat_net.logs.archive import ArchiveKeeper
 from tcpchat_net.logs.stream.log import StreamLog
 from tcpchat_net.node import Node, Stuck
+from tcpchat_net.watchdog import Watchdog
 
 # How late the loop may be before it is called held. It has a timer twice a second, and no turn is
 # meant to take more than some hundredths of one: what takes three seconds does not come back by
@@ -42,6 +43,7 @@ class Served(NamedTuple):
     `refused` are connections that were not let in, by why; `folder` is where it keeps what it keeps
     on a disk, if anywhere. `certificate_expires_at` says until when its certificate holds, in
     seconds since the epoch, None without one; `failure` why it cannot go on, None while it can.
+    `watchdog` is who watches its loop, if anybody.
     """
 
     node: Node
@@ -51,6 +53,7 @@ class Served(NamedTuple):
     refused: Mapping[str, int]
     certificate_expires_at: Callable[[], int | None]
     failure: Callable[[], str | None]
+    watchdog: Watchdog | None = None
 
     @property
     def reaches_its_log(self) -> bool:

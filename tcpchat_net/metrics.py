@@ -208,6 +208,12 @@ METRICS: Final = (
         "tcpchat_loop_lag_max_seconds", "gauge", "How late the loop was at most within a minute."
     ),
     Described(
+        "tcpchat_held_turns_total",
+        "counter",
+        "Turns of the loop that took so long that people notice: a quarter of a second.",
+    ),
+    Described("tcpchat_held_seconds_total", "counter", "How long these took in all."),
+    Described(
         "tcpchat_tls_expiry_timestamp_seconds",
         "gauge",
         "Until when the certificate in use holds, since the Unix epoch.",
@@ -264,6 +270,9 @@ class ServerCollector(Collector):
         lag, now = served.node.lag, health.clock()
         yield "tcpchat_loop_lag_seconds", lag.last_ms(now) / 1_000
         yield "tcpchat_loop_lag_max_seconds", lag.greatest_ms(now) / 1_000
+        if (watchdog := served.watchdog) is not None:
+            yield "tcpchat_held_turns_total", watchdog.held_turns
+            yield "tcpchat_held_seconds_total", watchdog.held_ms / 1_000
         if (expires_at := served.certificate_expires_at()) is not None:
             yield "tcpchat_tls_expiry_timestamp_seconds", expires_at
 

@@ -232,6 +232,7 @@ def _served(server: ChatServer, kept: Keeping | None) -> Served:
         refused=server.refused,
         certificate_expires_at=certificate_expiry(lambda: server.tls),
         failure=lambda: None if kept is None else kept.failure,
+        watchdog=server.watchdog,
     )
 
 

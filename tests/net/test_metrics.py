@@ -38,6 +38,7 @@ from tcpchat_net.logs.store import LOG_NAME
 from tcpchat_net.metrics import METRICS, ServerCollector
 from tcpchat_net.node import SWEEP_MS
 from tcpchat_net.tls import certificate_expiry, expires_at, server_context
+from tcpchat_net.watchdog import HELD_MS, Watchdog
 from tests.net.certificates import Authority
 from tests.net.disk import Host as Disk
 from tests.net.hosting import Host, far_away
@@ -58,6 +59,7 @@ class Watched:
         archive: ArchiveKeeper | None = None,
         folder: Path | None = None,
         certificate_expires_at: Callable[[], int | None] = lambda: None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         if isinstance(server, ChatServer):
             clock, refused = monotonic_ms, server.refused
@@ -73,6 +75,7 @@ class Watched:
             refused=refused,
             certificate_expires_at=certificate_expires_at,
             failure=lambda: None,
+            watchdog=watchdog,
         )
         self.registry = CollectorRegistry()
         self.registry.register(ServerCollector(self.health, python="3.99", gevent="99.1"))
@@ -488,6 +491,19 @@ def test_the_lag_is_told_in_seconds() -> None:
     host.sweep(after_ms=SWEEP_MS + 250)
     host.sweep(after_ms=SWEEP_MS)
     assert (metrics["loop_lag_seconds"], metrics["loop_lag_max_seconds"]) == (0, 0.25)
+
+
+def test_turns_that_were_held_are_counted_by_the_watchdog() -> None:
+    now_ms = NOW
+    watchdog = Watchdog(clock=lambda: now_ms * 1_000_000, processor=lambda: now_ms * 1_000_000)
+    metrics = Watched(Host(), watchdog=watchdog)
+    watchdog.turn_begins()
+    now_ms += HELD_MS + 50
+    watchdog.turn_ends()
+    watchdog.look()
+    assert metrics["held_turns_total"] == 1
+    assert metrics["held_seconds_total"] == pytest.approx(0.3)
+    assert "held_turns_total" not in Watched(Host()).read()
 
 
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────
