@@ -89,10 +89,14 @@ class Admission:
     """
 
     def __init__(self, max_clients: int = MAX_CLIENTS, max_per_ip: int = MAX_PER_IP) -> None:
-        self._max_clients = max_clients
-        self._max_per_ip = max_per_ip
+        self.configure(max_clients, max_per_ip)
         self._count = 0
         self._by_origin: Counter[str] = Counter()
+
+    def configure(self, max_clients: int, max_per_ip: int) -> None:
+        """Other limits hold for who comes; nobody who is here goes."""
+        self._max_clients = max_clients
+        self._max_per_ip = max_per_ip
 
     def enter(self, origin: str | None) -> Rejection | None:
         """Count a connection, unless there are too many."""

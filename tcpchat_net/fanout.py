@@ -262,6 +262,11 @@ class Fanout:
         self._slow: dict[int, _Outbox] = {}
         self.sent_bytes = 0  # that transports have taken, since the beginning
 
+    def configure(self, *, max_backlog_bytes: int, stall_timeout_ms: int) -> None:
+        """Other bounds hold from the next write, and the next check, on."""
+        self._max_backlog_bytes = max_backlog_bytes
+        self._stall_timeout_ms = stall_timeout_ms
+
     # ── Connections ──────────────────────────────────────────────────────────────────────────
 
     def add(self, conn: int, transport: Transport) -> None:

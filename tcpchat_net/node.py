@@ -33,6 +33,7 @@ from tcpchat_core import (
     Broadcast,
     Close,
     Derive,
+    Dialect,
     Effect,
     Enter,
     Entry,
@@ -42,13 +43,15 @@ from tcpchat_core import (
     Propose,
     Resume,
     Send,
+    ServerLimits,
     ServerProtocol,
     Stream,
     lapses,
 )
 from tcpchat_core.archive import Inquiry
-from tcpchat_core.events import Event, connection_number
+from tcpchat_core.events import Configure, Event, connection_number
 from tcpchat_core.notices import Said
+from tcpchat_core.server.protocol import Observer
 from tcpchat_net.counters import Counters, Lag
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
 from tcpchat_net.logs import Archive, Log
@@ -307,6 +310,37 @@ class Node:
         self.stuck = why if is_stuck else None
         self._carry_out(self.protocol.announce(why.told if is_stuck else why.told_afterwards))
         self._check_log()
+        self._wake()
+
+    def configure(
+        self,
+        *,
+        max_backlog_bytes: int,
+        stall_timeout_ms: int,
+        limits: ServerLimits,
+        motd: Iterable[str],
+        password: str,
+        dialects: Sequence[Dialect],
+        observe: Observer | None,
+        configuration: Configure,
+    ) -> None:
+        """Go on with other settings: the bounds for slow readers hold for everybody, the rest as
+        `ServerProtocol.configure` says.
+        """
+        self._fanout.configure(
+            max_backlog_bytes=max_backlog_bytes, stall_timeout_ms=stall_timeout_ms
+        )
+        self._carry_out(
+            self.protocol.configure(
+                now=self._clock(),
+                limits=limits,
+                motd=motd,
+                password=password,
+                dialects=dialects,
+                observe=observe,
+                configuration=configuration,
+            )
+        )
         self._wake()
 
     def propose(self, event: Event, done: Callable[[], None]) -> None:

@@ -216,6 +216,25 @@ class ChatServer(StreamServer):
         """How many connections there are."""
         return self.node.connections
 
+    def configure(
+        self,
+        *,
+        max_clients: int,
+        max_per_ip: int,
+        tls: ssl.SSLContext | None,
+        site: Site | None,
+        proxies: Sequence[Network],
+    ) -> None:
+        """Go on with other settings, for those who come. For those who are here, see
+        `Node.configure`; call that first, since the kernel's probes come from the limits there.
+        """
+        self._admission.configure(max_clients, max_per_ip)
+        self.tls = tls
+        self._site = site
+        self._proxies = TrustedProxies(proxies)
+        if not self.closed:
+            _set_options(self.socket, self.protocol.limits)
+
     # ── Starting and stopping ────────────────────────────────────────────────────────────────
 
     def start(self) -> None:

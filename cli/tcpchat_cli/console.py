@@ -49,6 +49,11 @@ def set_up(level: str, *, worker: int = 0, format: str = "auto") -> None:
     handler.setFormatter(formatter_of(format, worker=worker, is_coloured=is_coloured))
     _log.handlers[:] = [handler]
     _log.propagate = False
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log so much from now on."""
     _log.setLevel(level.upper())
 
 
@@ -89,13 +94,14 @@ class Journal:
     """Logs what people did, by what they were told of it.
 
     `observe` is for `ServerProtocol`, which calls it with each entry and what came of it. Of
-    several nodes each logs its own people: `node` is its number.
+    several nodes each logs its own people: `node` is its number. `nicks` are those who are here
+    already, by their connections.
     """
 
-    def __init__(self, node: int = 0) -> None:
+    def __init__(self, node: int = 0, nicks: Mapping[int, str] = MappingProxyType({})) -> None:
         self._node = node
         # Nobody is told when a connection is lost, so what its nick was has to be known.
-        self._nicks: dict[int, str] = {}
+        self._nicks = {conn: nick for conn, nick in nicks.items() if self._is_here(conn)}
 
     def observe(self, entry: Entry, actions: Sequence[Action]) -> None:
         """Log what came of one entry."""

@@ -95,6 +95,9 @@ class Keeping(Protocol):
     def serve(self, server: ChatServer) -> None:
         """The server has begun."""
 
+    def keep(self, how_long: str) -> None:
+        """Keep what is said for another time from now on."""
+
     def close(self) -> None:
         """Write what is to be written, and let go of everything."""
 
@@ -215,6 +218,10 @@ class Kept:
         self._upkeep.begin()
         tasks = {"backup": self._back_up, ADMIN: AdminDesk(server.node).serve}
         self._control = listen(self.folder.store.folder, tasks)
+
+    def keep(self, how_long: str) -> None:
+        """Keep what is said for another time from now on."""
+        self._upkeep.keep(duration_ms(how_long))
 
     def close(self) -> None:
         """Write what is to be written, note what the log has come to, and let go of the folder."""

@@ -27,6 +27,7 @@ def main() -> None:
     )
     from tcpchat_cli.arguments import die  # noqa: PLC0415
     from tcpchat_cli.notify import SERVICE  # noqa: PLC0415
+    from tcpchat_cli.reloading import Own  # noqa: PLC0415
     from tcpchat_cli.settings import (  # noqa: PLC0415
         PROGRAM,
         SettingsError,
@@ -50,13 +51,14 @@ def main() -> None:
     SERVICE.connect(os.environ)
     if SERVICE.is_watched:  # whoever does not turn any more is ended by SIGABRT
         faulthandler.enable()  # … and says where it stood
+    source = Own((lambda read: at_its_address(read, listener)) if listener else None)
     if listener is not None:
         settings = at_its_address(settings, listener)
     if settings.workers > 1:
         from tcpchat_cli.workers import supervise  # noqa: PLC0415 # it needs no gevent
 
-        supervise(settings, listener)
+        supervise(settings, source, listener)
     else:
         from tcpchat_cli.serving import run  # noqa: PLC0415 # see above
 
-        run(settings, listener=listener)
+        run(settings, source, listener=listener)

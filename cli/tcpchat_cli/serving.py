@@ -5,22 +5,19 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 import secrets
 import signal
 import socket
-import ssl
-from collections.abc import Callable, Sequence
-from ipaddress import ip_network
+from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 import gevent
-import msgspec
 from gevent.event import Event
 
 from tcpchat_cli import console
 from tcpchat_cli.announcing import announce, why_not
 from tcpchat_cli.arguments import die, show_address
-from tcpchat_cli.files import FileError, read_password, read_text
 from tcpchat_cli.keeping import (
     LACKS_METRICS,
     LACKS_PACKAGES,
@@ -31,36 +28,21 @@ from tcpchat_cli.keeping import (
     open_folder,
 )
 from tcpchat_cli.notify import SERVICE
-from tcpchat_cli.settings import PROGRAM, Settings
+from tcpchat_cli.preparing import Prepared, milliseconds, prepared
+from tcpchat_cli.reloading import Source, changes, refuse, shown
+from tcpchat_cli.settings import PROGRAM, Settings, SettingsError
 from tcpchat_cli.stopping import call_when_asked, end_at_once
 from tcpchat_cli.telling import tell
-from tcpchat_core import (
-    VERSION,
-    ChatState,
-    Dialect,
-    Name,
-    ServerLimits,
-    ServerProtocol,
-    StateLimits,
-    events,
-    room_name,
-)
-from tcpchat_core.dialects.http import Site
-from tcpchat_core.dialects.websocket import WebSocket
-from tcpchat_core.server import DIALECTS
+from tcpchat_core import VERSION, ChatState, ServerProtocol, StateLimits
 from tcpchat_net import ChatServer, Watchdog, monotonic_ms
-from tcpchat_net.admission import affordable_clients, origin
+from tcpchat_net.admission import affordable_clients
 from tcpchat_net.health import Health, Phase, Served
 from tcpchat_net.logs.store import StoreError
 from tcpchat_net.passwords import nobodys_password
-from tcpchat_net.tls import TlsError, certificate_expiry, server_context
-from tcpchat_net.web import PAGE, load_site
+from tcpchat_net.tls import certificate_expiry
 
 # How long everybody has to take what was sent before the server ends.
 STOP_TIMEOUT_S = 5
-
-# A message of the day is for reading; everybody who connects is sent it.
-MAX_MOTD_BYTES = 16_384
 
 # A node that shares its log sends its people to the others when it leaves, and when it begins anew:
 # from so soon on, and one after the other within a while.
@@ -82,8 +64,34 @@ class Watched(NamedTuple):
     metrics: str = ""
 
 
+class _InUse:
+    """The settings that hold now, what they have come to, and where others come from."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        self.source = source
+        self.is_owed_reload = False  # it was asked for while nobody was served
+        self.take(settings, prepared(settings))
+
+    def take(self, settings: Settings, made: Prepared) -> None:
+        """These hold from now on."""
+        self.settings, self.made = settings, made
+
+    def owe_reload(self) -> None:
+        """Read the settings again as soon as somebody is served."""
+        self.is_owed_reload = True
+
+
+class _Listening(NamedTuple):
+    """Where it listens: a port, which others may listen on, too; or a socket that it was given."""
+
+    port: int
+    is_shared: bool
+    given: socket.socket | None
+
+
 def run(
     settings: Settings,
+    source: Source,
     *,
     told: Told | None = None,
     is_again: bool = False,
@@ -91,33 +99,34 @@ def run(
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; exit 0 then, and otherwise with one sentence on stderr.
 
-    With `told` it is a worker: others listen on the same port, and it is not for it to say so. One
-    that is started again (`is_again`) waits for a log that cannot be reached. Where a `listener` is
-    given, that is served, and the settings have its address.
+    `source` is where other settings come from, while it serves. With `told` it is a worker: others
+    listen on the same port, and it is not for it to say so. One that is started again (`is_again`)
+    waits for a log that cannot be reached. Where a `listener` is given, that is served, and the
+    settings have its address.
     """
     watched = _watched(settings)
     gevent.spawn(_beat)
     ended = Event()
     try:
+        in_use = _InUse(settings, source)
         begin = _begun_anew if is_again else _server
-        server, kept = begin(settings, ended.set, is_worker=told is not None, listener=listener)
-    except SharingError as error:
+        listening = _Listening(settings.port, told is not None, listener)
+        server, kept = begin(in_use, listening, ended.set)
+    except (SettingsError, SharingError) as error:
         die(PROGRAM, str(error))
     _calm_garbage_collection()
     begins_first = True
-    while _serve(server, kept, settings, ended, told, watched=watched, begins_first=begins_first):
+    while _serve(server, kept, in_use, ended, told, watched=watched, begins_first=begins_first):
         begins_first = False
-        settings = msgspec.structs.replace(settings, port=server.address[1])
+        listening = listening._replace(port=server.address[1])
         ended = Event()
-        server, kept = _begun_anew(
-            settings, ended.set, is_worker=told is not None, listener=listener
-        )
+        server, kept = _begun_anew(in_use, listening, ended.set)
 
 
 def _serve(
     server: ChatServer,
     kept: Keeping | None,
-    settings: Settings,
+    in_use: _InUse,
     ended: Event,
     told: Told | None,
     *,
@@ -130,8 +139,8 @@ def _serve(
     def ask_to_stop(number: signal.Signals) -> None:
         nonlocal is_asked
         # Asked twice: wait no longer. But a worker may be sent SIGTERM by its supervisor and by
-        # systemd, and mean no hurry.
-        if is_asked and (told is None or number == signal.SIGINT):
+        # systemd, and mean no hurry; and a terminal that goes says so more than once.
+        if is_asked and number != signal.SIGHUP and (told is None or number == signal.SIGINT):
             gevent.spawn(server.stop)
         is_asked = True
         ended.set()
@@ -140,14 +149,22 @@ def _serve(
     try:
         server.start()
     except OSError as error:
-        die(PROGRAM, why_not(settings.host, settings.port, error))
+        die(PROGRAM, why_not(in_use.settings.host, in_use.settings.port, error))
     if kept is not None:
         kept.serve(server)
-    signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(_reload, server, settings))
+
+    def reload() -> None:
+        gevent.spawn(_reload, server, kept, in_use)
+
+    in_use.source.call(reload, lambda: ask_to_stop(signal.SIGHUP))
     health.served, health.phase = _served(server, kept), Phase.SERVING
-    _tell(server, settings, kept, told, metrics=watched.metrics, begins_first=begins_first)
+    metrics = watched.metrics
+    _tell(server, in_use.settings, kept, told, metrics=metrics, begins_first=begins_first)
     SERVICE.ready(_shown(server, kept))
     showing = gevent.spawn(_show, server, kept)
+    if in_use.is_owed_reload:
+        in_use.is_owed_reload = False
+        reload()
     ended.wait()
     showing.kill()
     if kept is not None and kept.begins_anew and not is_asked:
@@ -237,18 +254,14 @@ def _served(server: ChatServer, kept: Keeping | None) -> Served:
 
 
 def _begun_anew(
-    settings: Settings,
-    failed: Callable[[], None],
-    *,
-    is_worker: bool,
-    listener: socket.socket | None,
+    in_use: _InUse, listening: _Listening, failed: Callable[[], None]
 ) -> tuple[ChatServer, Keeping | None]:
     """Begin with what is in the log now, as soon as it can be reached."""
     told = ""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the certificate is read anew in any case
+    in_use.source.call(in_use.owe_reload, lambda: os._exit(0))
     while True:
         try:
-            return _server(settings, failed, is_worker=is_worker, listener=listener)
+            return _server(in_use, listening, failed)
         except SharingError as error:
             if not error.may_pass:
                 die(PROGRAM, str(error))
@@ -289,31 +302,60 @@ def _shown(server: ChatServer, kept: Keeping | None) -> str:
 
 
 def _server(
-    settings: Settings,
-    failed: Callable[[], None],
-    *,
-    is_worker: bool,
-    listener: socket.socket | None,
+    in_use: _InUse, listening: _Listening, failed: Callable[[], None]
 ) -> tuple[ChatServer, Keeping | None]:
     """The server that the settings describe, and what it keeps; for one that cannot be, the end of
     the program. `failed` is called when what is said cannot be kept any more. Raises SharingError.
     """
-    motd: Sequence[str] = ()
-    password = ""
-    try:
-        if settings.motd:
-            motd = read_text("--motd", settings.motd, MAX_MOTD_BYTES).splitlines()
-        if settings.password_file:
-            password = read_password("--password-file", settings.password_file)
-        tls = _load_certificate(settings)
-    except (FileError, TlsError) as error:
-        die(PROGRAM, str(error))
-    if tls is None and not settings.allow_plaintext and _is_reachable(settings.host):
-        die(
-            PROGRAM,
-            f"what is said on {show_address(settings.host, settings.port)} could be read by others"
-            " on the way: give --tls-cert and --tls-key, or --allow-plaintext if that is meant",
-        )
+    settings, made = in_use.settings, in_use.made
+    max_clients = _affordable_clients(settings)
+    kept: Keeping | None = None
+    if settings.log:
+        kept = _shared(settings, failed)
+    elif not settings.in_memory:
+        kept = _kept(settings, made.bounds, failed)
+    if kept is None:
+        state, number, boot = ChatState(epoch=secrets.token_hex(8), limits=made.bounds), 0, 1
+    else:
+        state, number, boot = kept.state, kept.number, kept.boot
+    archive = None if kept is None else kept.archive
+    observe = console.Journal(number).observe if console.is_told(logging.INFO) else None
+    server = ChatServer(
+        ServerProtocol(
+            state,
+            limits=made.limits,
+            motd=made.motd,
+            password=made.password,
+            dialects=made.dialects,
+            observe=observe,
+            configuration=made.configuration,
+            nobodys_password=nobodys_password(),
+            archive=None if archive is None else archive.keep,
+        ),
+        settings.host,
+        listening.port,
+        complain=console.complain,
+        watchdog=Watchdog(tell),
+        max_clients=max_clients,
+        max_per_ip=settings.max_per_ip,
+        max_backlog_bytes=settings.max_backlog,
+        stall_timeout_ms=milliseconds(settings.stall_timeout),
+        tls=made.tls,
+        log=None if kept is None else kept.log,
+        archive=archive,
+        number=number,
+        boot=boot,
+        site=made.site,
+        secret=b"" if kept is None else kept.secret,
+        proxies=made.proxies,
+        reuse_port=listening.is_shared,
+        listener=listening.given,
+    )
+    return server, kept
+
+
+def _affordable_clients(settings: Settings) -> int:
+    """How many are let in: fewer than wanted, where the system says so, and that is told."""
     max_clients = affordable_clients(settings.max_clients)
     if max_clients < settings.max_clients:
         console.complain(
@@ -321,76 +363,7 @@ def _server(
             " the system allows this process no more descriptors (ulimit -n)",
             about="descriptors",
         )
-    wanted = StateLimits(
-        rooms_per_person=settings.rooms_per_person,
-        rooms=settings.max_rooms,
-        history_messages=settings.history,
-        guests=int(settings.guests),
-    )
-    standing = [name for room in settings.rooms if isinstance(name := room_name(room), Name)]
-    configuration = events.Configure(msgspec.structs.asdict(wanted), tuple(sorted(standing)))
-    limits = ServerLimits(
-        flood_burst=settings.flood_burst,
-        flood_rate=settings.flood_rate,
-        ping_after_ms=_ms(settings.ping_after),
-        drop_after_ms=_ms(settings.drop_after),
-        grace_ms=_ms(settings.grace),
-    )
-    kept: Keeping | None = None
-    if settings.log:
-        kept = _shared(settings, failed)
-    elif not settings.in_memory:
-        kept = _kept(settings, wanted, failed)
-    if kept is None:
-        state, number, boot = ChatState(epoch=secrets.token_hex(8), limits=wanted), 0, 1
-    else:
-        state, number, boot = kept.state, kept.number, kept.boot
-    archive = None if kept is None else kept.archive
-    site = _site(settings)
-    dialects: Sequence[Dialect] = DIALECTS if site is None else (WebSocket(site), *DIALECTS)
-    observe = console.Journal(number).observe if console.is_told(logging.INFO) else None
-    server = ChatServer(
-        ServerProtocol(
-            state,
-            limits=limits,
-            motd=motd,
-            password=password,
-            dialects=dialects,
-            observe=observe,
-            configuration=configuration,
-            nobodys_password=nobodys_password(),
-            archive=None if archive is None else archive.keep,
-        ),
-        settings.host,
-        settings.port,
-        complain=console.complain,
-        watchdog=Watchdog(tell),
-        max_clients=max_clients,
-        max_per_ip=settings.max_per_ip,
-        max_backlog_bytes=settings.max_backlog,
-        stall_timeout_ms=_ms(settings.stall_timeout),
-        tls=tls,
-        log=None if kept is None else kept.log,
-        archive=archive,
-        number=number,
-        boot=boot,
-        site=site,
-        secret=b"" if kept is None else kept.secret,
-        proxies=[ip_network(network) for network in settings.proxy_protocol],
-        reuse_port=is_worker,
-        listener=listener,
-    )
-    return server, kept
-
-
-def _site(settings: Settings) -> Site | None:
-    """What browsers get; None when they get nothing."""
-    if not settings.web:
-        return None
-    try:
-        return load_site(settings.web_host, is_encrypted=bool(settings.tls_cert))
-    except OSError as error:
-        die(PROGRAM, f"cannot read the page in {PAGE}: {error.strerror}; --no-web serves none")
+    return max_clients
 
 
 def _shared(settings: Settings, failed: Callable[[], None]) -> Keeping:
@@ -417,45 +390,70 @@ def _kept(settings: Settings, limits: StateLimits, failed: Callable[[], None]) -
     return Kept(folder, settings, failed)
 
 
-def _ms(seconds: float) -> int:
-    return round(seconds * 1_000)
+# ── Other settings ───────────────────────────────────────────────────────────────────────────────
 
 
-def _load_certificate(settings: Settings) -> ssl.SSLContext | None:
-    """What TLS needs; None without it. Raises TlsError."""
-    if not settings.tls_cert:
-        return None
-    return server_context(settings.tls_cert, settings.tls_key)
-
-
-def _reload(server: ChatServer, settings: Settings) -> None:
-    """SIGHUP."""
+def _reload(server: ChatServer, kept: Keeping | None, in_use: _InUse) -> None:
+    """Take on what the settings are now, as far as that can be while people are here; or, when
+    anything is wrong, nothing of it.
+    """
     with SERVICE.reloading():
-        _reload_certificate(server, settings)
+        try:
+            changed = changes(in_use.settings, in_use.source.read())
+            made = prepared(changed.settings)
+        except SettingsError as error:
+            refuse(error)
+            return
+        told = {**_changed_files(in_use.made, made), **changed.made}
+        is_renewed = made.certificate != in_use.made.certificate
+        _configure(server, kept, in_use.settings, changed.settings, made)
+        in_use.take(changed.settings, made)
+        console.note("reloaded", changed=shown(told) or "nothing")
+        if is_renewed:
+            console.note("certificate-renewed")
+        changed.tell()
 
 
-def _reload_certificate(server: ChatServer, settings: Settings) -> None:
-    """Take the certificate from its files again. One that cannot be used is not taken."""
-    try:
-        tls = _load_certificate(settings)
-    except TlsError as error:
-        console.complain(f"the old certificate stays in use: {error}", about="certificate")
-        return
-    if tls is None:
-        text = "SIGHUP renews the certificate, and there is none: nothing was done"
-        console.complain(text, about="certificate")
-        return
-    server.tls = tls
-    console.note("certificate-renewed")
+def _changed_files(was: Prepared, made: Prepared) -> dict[str, str]:
+    """Which files say something else than before."""
+    contents = {
+        "motd": (was.motd, made.motd),
+        "password-file": (was.password, made.password),
+        "tls-cert": (was.certificate, made.certificate),
+    }
+    return {key: "read anew" for key, (old, new) in contents.items() if old != new}
 
 
-def _is_reachable(host: str) -> bool:
-    """Whether an address may be reached from elsewhere; one that cannot be found is not."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        return False  # to listen on it will fail, and say why
-    return any(origin(str(address[0])) is not None for *_, address in found)
+def _configure(
+    server: ChatServer, kept: Keeping | None, old: Settings, settings: Settings, made: Prepared
+) -> None:
+    """Have the settings hold, for those who are here and for those who come."""
+    was_told = console.is_told(logging.INFO)
+    console.set_level(settings.log_level)
+    observe = None
+    if console.is_told(logging.INFO) and not was_told:
+        state = server.protocol.state
+        nicks = {person.conn: person.nick for person in state.connected()}
+        observe = console.Journal(0 if kept is None else kept.number, nicks).observe
+    server.node.configure(
+        max_backlog_bytes=settings.max_backlog,
+        stall_timeout_ms=milliseconds(settings.stall_timeout),
+        limits=made.limits,
+        motd=made.motd,
+        password=made.password,
+        dialects=made.dialects,
+        observe=observe,
+        configuration=made.configuration,
+    )
+    server.configure(
+        max_clients=_affordable_clients(settings),
+        max_per_ip=settings.max_per_ip,
+        tls=made.tls,
+        site=made.site,
+        proxies=made.proxies,
+    )
+    if kept is not None and settings.keep != old.keep:
+        kept.keep(settings.keep)
 
 
 def _calm_garbage_collection() -> None:

@@ -6,7 +6,8 @@ A setting is given by a flag (`--max-clients 500`), by a variable of the environ
 (`max-clients = 500`; an underscore will do too). A flag wins over the environment, the environment
 over the file, the file over the default.
 
-To add a setting, add a line to `Settings`.
+To add a setting, add a line to `Settings`. One that `reloads` holds from the next SIGHUP on; any
+other has to wait for a restart.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Text(NamedTuple):
     help: str
     metavar: str
     choices: tuple[str, ...] = ()
+    reloads: bool = False
 
     @property
     def expected(self) -> str:
@@ -70,6 +72,7 @@ class Whole(NamedTuple):
     low: int
     high: int
     metavar: str = "N"
+    reloads: bool = False
 
     @property
     def expected(self) -> str:
@@ -94,6 +97,7 @@ class Number(NamedTuple):
     low: float
     high: float
     metavar: str = "SECONDS"
+    reloads: bool = False
 
     @property
     def expected(self) -> str:
@@ -118,6 +122,7 @@ class Switch(NamedTuple):
     help: str
     metavar: str = ""
     expected: str = "true or false"
+    reloads: bool = False
 
     def parse(self, given: str) -> bool | None:
         """The value of a variable; None when it is neither."""
@@ -145,6 +150,7 @@ class Duration(NamedTuple):
     help: str
     metavar: str = "TIME"
     expected: str = "forever, or a time such as 90d, 12h, 30m or 60s"
+    reloads: bool = False
 
     def parse(self, given: str) -> str:
         """The value of a flag."""
@@ -170,6 +176,7 @@ class Address(NamedTuple):
     help: str
     metavar: str = "ADDR"
     expected: str = "HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100, or PORT alone"
+    reloads: bool = False
 
     def parse(self, given: str) -> str:
         """The value of a flag."""
@@ -211,6 +218,7 @@ class Several(NamedTuple):
     metavar: str
     expected: str
     is_one: Callable[[object], bool]
+    reloads: bool = False
 
     def parse(self, given: str) -> tuple[str, ...]:
         """The value of a flag."""
@@ -256,7 +264,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Whole("port; 0 takes a free one", "a port number", 0, 65_535, "PORT")] = (
         DEFAULT_PORT
     )
-    motd: Annotated[str, Text("text that everybody who connects is shown", "FILE")] = ""
+    motd: Annotated[
+        str, Text("text that everybody who connects is shown", "FILE", reloads=True)
+    ] = ""
     data: Annotated[str, Text("folder where what is said is kept", "DIR")] = ""
     in_memory: Annotated[
         bool, Switch("keep nothing, whatever data says: all is over when the server ends")
@@ -269,7 +279,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ("disk", "os"),
         ),
     ] = "disk"
-    keep: Annotated[str, Duration("how long what is said is kept")] = "forever"
+    keep: Annotated[str, Duration("how long what is said is kept", reloads=True)] = "forever"
     log: Annotated[
         str, Text("share the log of other nodes, such as valkey://HOST:6379/0?name=team", "URL")
     ] = ""
@@ -295,11 +305,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "ROOMS",
             "a list of rooms, such as lobby and help",
             _is_room,
+            reloads=True,
         ),
     ] = ()
     log_level: Annotated[
         str,
-        Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error")),
+        Text("how much is logged", "LEVEL", ("debug", "info", "warning", "error"), reloads=True),
     ] = "info"
     log_format: Annotated[
         str,
@@ -310,20 +321,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"
 
-    tls_cert: Annotated[str, Text("certificate chain in PEM: everybody speaks TLS", "FILE")] = ""
-    tls_key: Annotated[str, Text("the certificate's key in PEM", "FILE")] = ""
+    # Whether everybody speaks TLS is as it was at the start.
+    tls_cert: Annotated[
+        str, Text("certificate chain in PEM: everybody speaks TLS", "FILE", reloads=True)
+    ] = ""
+    tls_key: Annotated[str, Text("the certificate's key in PEM", "FILE", reloads=True)] = ""
     allow_plaintext: Annotated[bool, Switch("serve without TLS where others could read along")] = (
         False
     )
     password_file: Annotated[
-        str, Text("its first line is the password that everybody has to give", "FILE")
+        str, Text("its first line is the password that everybody has to give", "FILE", reloads=True)
     ] = ""
 
-    guests: Annotated[bool, Switch("let people talk who have no account")] = True
+    guests: Annotated[bool, Switch("let people talk who have no account", reloads=True)] = True
 
     web: Annotated[
         bool,
-        Switch("serve a page to browsers, on the same port, and let it take part in the chat"),
+        Switch(
+            "serve a page to browsers, on the same port, and let it take part in the chat",
+            reloads=True,
+        ),
     ] = True
     web_host: Annotated[
         tuple[str, ...],
@@ -332,6 +349,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "NAMES",
             "a list of names such as chat.example, without a scheme and a port",
             _is_host,
+            reloads=True,
         ),
     ] = ()
     proxy_protocol: Annotated[
@@ -341,44 +359,59 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "NETWORKS",
             "a list of addresses or networks, such as 127.0.0.1 and 10.0.0.0/8",
             _is_network,
+            reloads=True,
         ),
     ] = ()
 
-    max_clients: Annotated[int, Whole("connections in all", "connections", 1, 1_000_000)] = 10_000
+    max_clients: Annotated[
+        int, Whole("connections in all", "connections", 1, 1_000_000, reloads=True)
+    ] = 10_000
     max_per_ip: Annotated[
-        int, Whole("connections from one address", "connections", 1, 1_000_000)
+        int, Whole("connections from one address", "connections", 1, 1_000_000, reloads=True)
     ] = 64
     flood_burst: Annotated[
-        int, Whole("lines that one connection may send at once", "lines", 1, 100_000)
+        int, Whole("lines that one connection may send at once", "lines", 1, 100_000, reloads=True)
     ] = 20
     flood_rate: Annotated[
         int,
-        Whole("lines a second after that; 0: any number", "lines a second", 0, 100_000),
+        Whole(
+            "lines a second after that; 0: any number", "lines a second", 0, 100_000, reloads=True
+        ),
     ] = 5
     max_backlog: Annotated[
         int,
-        Whole("what may wait for one slow reader", "bytes", 65_536, _GIB, "BYTES"),
+        Whole("what may wait for one slow reader", "bytes", 65_536, _GIB, "BYTES", reloads=True),
     ] = 1_048_576
     stall_timeout: Annotated[
-        float, Number("how long a slow reader may take nothing", "seconds", 0.1, _DAY)
+        float, Number("how long a slow reader may take nothing", "seconds", 0.1, _DAY, reloads=True)
     ] = 10
     ping_after: Annotated[
         float,
-        Number("a connection silent for so long is asked for life", "seconds", 0.1, _DAY),
+        Number(
+            "a connection silent for so long is asked for life", "seconds", 0.1, _DAY, reloads=True
+        ),
     ] = 90
     drop_after: Annotated[
         float,
-        Number("one that is silent for so long is closed", "seconds", 0.1, _DAY),
+        Number("one that is silent for so long is closed", "seconds", 0.1, _DAY, reloads=True),
     ] = 150
     grace: Annotated[
         float,
-        Number("a lost connection may be resumed for so long; 0: never", "seconds", 0, _DAY),
+        Number(
+            "a lost connection may be resumed for so long; 0: never",
+            "seconds",
+            0,
+            _DAY,
+            reloads=True,
+        ),
     ] = 60
     rooms_per_person: Annotated[
-        int, Whole("rooms that one person may be in", "rooms", 1, 1_000)
+        int, Whole("rooms that one person may be in", "rooms", 1, 1_000, reloads=True)
     ] = 50
-    max_rooms: Annotated[int, Whole("rooms in all", "rooms", 1, 1_000_000)] = 10_000
-    history: Annotated[int, Whole("messages that a room remembers", "messages", 0, 10_000)] = 200
+    max_rooms: Annotated[int, Whole("rooms in all", "rooms", 1, 1_000_000, reloads=True)] = 10_000
+    history: Annotated[
+        int, Whole("messages that a room remembers", "messages", 0, 10_000, reloads=True)
+    ] = 200
 
 
 Setting = Text | Whole | Number | Duration | Address | Several | Switch
@@ -583,6 +616,32 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
             near = difflib.get_close_matches(name.removeprefix(_PREFIX), words, n=1)
             meant = f"; is {_PREFIX}{near[0]} meant?" if near else ""
             yield f"the environment has {name}, which is no setting{meant}"
+
+
+# ── Values, for people ───────────────────────────────────────────────────────────────────────────
+
+# In a URL the login, up to its end, has a password behind its first colon.
+_PASSWORD: Final = re.compile(r"(//[^:/?#]*:)(.*)(?=@)")
+
+
+def show_value(value: object) -> str:
+    """A value as one writes it in the file; a password in a URL is not shown."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            text = _PASSWORD.sub(r"\1***", value).replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{"".join(map(_escaped, text))}"'
+        case tuple():
+            return f"[{', '.join(map(show_value, value))}]"
+        case _:
+            return repr(value).removesuffix(".0")
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x1_0000 else f"\\U{ord(char):08x}"
 
 
 # ── What gives a value ───────────────────────────────────────────────────────────────────────────

@@ -205,6 +205,9 @@ class Shared:
         if self.folder is not None:
             self._control = listen(self.folder, {ADMIN: AdminDesk(server.node).serve})
 
+    def keep(self, how_long: str) -> None:
+        """A log that is shared is kept forever."""
+
     def close(self) -> None:
         """Leave the others, and let go of everything."""
         if self._control is not None:

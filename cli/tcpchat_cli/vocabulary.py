@@ -38,6 +38,8 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         "metrics": Kind("its metrics are there", ("address",)),
         "stopping": Kind("it was asked to end", ("connections", "workers")),
         "stopped": Kind("all is written, and it ends"),
+        "reloaded": Kind("the settings were read again, and hold", ("changed",)),
+        "reloading": Kind("… by who looks after workers, and tells them", ("changed",)),
         "certificate-renewed": Kind("new connections are given the new certificate"),
         "serving": Kind("a worker serves", ("worker", "node", "pid")),
         "restarting": Kind("a worker is ended to be started again", ("worker",)),
@@ -96,6 +98,8 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "about": "what it is about, in a word",
         "address": "where it listens",
         "by": "the nickname of who has done it",
+        "changed": "names of settings with the old and the new value; `read anew` is what their"
+        " files say",
         "conn": "the connection: which start of the server, and which connection since",
         "connections": "how many there are",
         "data": "where what is said is kept",

@@ -16,6 +16,9 @@ Rule 2: After that a worker that ends is started again, until the program is to 
 
 Rule 3: A worker never outlives the supervisor: it reads from a pipe that only the supervisor has
         the other end of.
+
+Rule 4: It is the supervisor that reads the settings again, and looks whether they can be used. Each
+        worker is told them by that pipe, whatever it is doing, and so is one that is started later.
 """
 
 from __future__ import annotations
@@ -30,10 +33,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
@@ -41,7 +44,8 @@ from tcpchat_cli import console
 from tcpchat_cli.announcing import announce, by_nodes, why_not
 from tcpchat_cli.arguments import die, show_address
 from tcpchat_cli.notify import SERVICE
-from tcpchat_cli.settings import PROGRAM, Settings, host_and_port
+from tcpchat_cli.reloading import Own, changes, refuse, shown
+from tcpchat_cli.settings import PROGRAM, Settings, SettingsError, host_and_port
 
 # A worker that has ended is started again at once. One that ends again has to wait: at first, and
 # at most. Who has run for so long has not ended because of its start.
@@ -53,8 +57,9 @@ RAN_WELL_S: Final = 60.0
 # log has as many to take in what they have said. Then it is killed.
 END_S: Final = 15
 
-# The module that is a worker's program.
+# The modules that are programs: a worker's, and that which sees what is wrong with settings.
 _WORKER: Final = "tcpchat_cli.worker"
+_CHECK: Final = "tcpchat_cli.preparing"
 
 _SIGNALS: Final = (
     signal.SIGINT,
@@ -85,7 +90,7 @@ class Report(msgspec.Struct, frozen=True):
     metrics: str
 
 
-def supervise(settings: Settings, listener: socket.socket | None = None) -> NoReturn:
+def supervise(settings: Settings, source: Own, listener: socket.socket | None = None) -> NoReturn:
     """Have workers serve until Ctrl-C or SIGTERM; exit 0 then, otherwise 1, after one sentence.
 
     They accept from `listener`, if there is one.
@@ -94,13 +99,12 @@ def supervise(settings: Settings, listener: socket.socket | None = None) -> NoRe
         held = listener or reserve(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
         die(PROGRAM, why_not(settings.host, settings.port, error))
-    with held, _signals() as wake:
+    with held, _signals(is_hangup_ignored=source.is_ignored) as wake:
         host, port = socket.getnameinfo(
             held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
         )
-        settings = msgspec.structs.replace(settings, host=host, port=int(port))
-        fileno = None if listener is None else listener.fileno()
-        status = Supervisor(settings, tasks(settings, fileno)).run(wake)
+        place = Place(host, int(port), None if listener is None else listener.fileno())
+        status = Supervisor(settings, place, source).run(wake)
     raise SystemExit(status)
 
 
@@ -130,7 +134,17 @@ def _bound(family: int, address: Any, *, is_shared: bool) -> socket.socket:
     return sock
 
 
-def tasks(settings: Settings, listener: int | None = None) -> list[Task]:
+class Place(NamedTuple):
+    """Where the workers listen: `listener` is the descriptor that they accept from, if they do not
+    listen by themselves.
+    """
+
+    host: str
+    port: int
+    listener: int | None = None
+
+
+def tasks(settings: Settings, place: Place) -> list[Task]:
     """What each worker is to do at first: the same, but for its number, its folder, and the port
     of its metrics.
     """
@@ -138,12 +152,14 @@ def tasks(settings: Settings, listener: int | None = None) -> list[Task]:
     for number in range(1, settings.workers + 1):
         own = msgspec.structs.replace(
             settings,
+            host=place.host,
+            port=place.port,
             workers=1,
             node=settings.node and settings.node + number - 1,
             data=settings.data and str(Path(settings.data).absolute() / str(number)),
             metrics=_metrics_of(settings.metrics, number),
         )
-        told.append(Task(number, own, is_again=False, listener=listener))
+        told.append(Task(number, own, is_again=False, listener=place.listener))
     return told
 
 
@@ -186,7 +202,6 @@ class _Worker:
         self._task = task
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = b""
-        self._is_owed_reload = False
 
     @property
     def pid(self) -> int:
@@ -204,7 +219,7 @@ class _Worker:
     def start(self, now: float) -> None:
         """Start its process. Raises OSError when the system has none left."""
         self.begun_at = now
-        self._process = process = subprocess.Popen(  # noqa: S603 # it is our own
+        self._process = subprocess.Popen(  # noqa: S603 # it is our own
             [sys.executable, "-P", "-m", _WORKER, str(self.number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -213,11 +228,8 @@ class _Worker:
             pass_fds=() if self._task.listener is None else (self._task.listener,),
         )
         self.phase, self.due_at = _Phase.STARTING, math.inf
-        self._heard, self._is_owed_reload = b"", False
-        assert process.stdin is not None  # noqa: S101 # it is a pipe
-        with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen soon
-            process.stdin.write(msgspec.json.encode(self._task) + b"\n")
-            process.stdin.flush()
+        self._heard = b""
+        self._tell(self._task)
         self._task = msgspec.structs.replace(self._task, is_again=True)
 
     def has_reported(self) -> bool:
@@ -231,8 +243,6 @@ class _Worker:
             return False
         self.report = msgspec.json.decode(self._heard, type=Report)
         self.phase = _Phase.SERVING
-        if self._is_owed_reload:
-            self.reload()
         return True
 
     def ended(self) -> int | None:
@@ -264,20 +274,28 @@ class _Worker:
             self._process.kill()
             self.due_at = math.inf
 
-    def reload(self) -> None:
-        """Have it read its certificate again, when it can."""
-        if self.phase is _Phase.SERVING and self._process is not None:
-            self._process.send_signal(signal.SIGHUP)
-        else:  # until it serves the signal would end it
-            self._is_owed_reload = True
+    def configure(self, settings: Settings) -> None:
+        """Have it go on with other settings; and whoever takes its place."""
+        self._task = msgspec.structs.replace(self._task, settings=settings)
+        if self._process is not None:
+            self._tell(settings)
+
+    def _tell(self, what: Task | Settings) -> None:
+        assert self._process is not None  # noqa: S101 # whoever calls has looked
+        assert self._process.stdin is not None  # noqa: S101 # it is a pipe
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen soon
+            self._process.stdin.write(msgspec.json.encode(what) + b"\n")
+            self._process.stdin.flush()
 
 
 class Supervisor:
-    """Starts what `tasks` say, and looks after it. `settings` are those of all."""
+    """Starts workers, and looks after them. `settings` are those of all; `source` has others."""
 
-    def __init__(self, settings: Settings, tasks: Sequence[Task]) -> None:
+    def __init__(self, settings: Settings, place: Place, source: Own) -> None:
         self._settings = settings
-        self._workers = [_Worker(task) for task in tasks]
+        self._place = place
+        self._source = source
+        self._workers = [_Worker(task) for task in tasks(settings, place)]
         self._has_begun = False  # all have served
         self._is_stopping = False
         self._is_rolling = False
@@ -352,8 +370,8 @@ class Supervisor:
             self._has_begun = True
             folders = [Path(report.folder) for report in reports if report.folder is not None]
             announce(
-                self._settings.host,
-                self._settings.port,
+                self._place.host,
+                self._place.port,
                 self._settings,
                 kept=by_nodes(each.report.log, [report.node for report in reports], folders),
                 workers=len(reports),
@@ -421,15 +439,33 @@ class Supervisor:
             case signal.SIGINT | signal.SIGTERM:
                 console.note("stopping", workers=len(self._workers))
                 self._stop(now)
+            case signal.SIGHUP if self._is_stopping:
+                pass
+            case signal.SIGHUP if self._source.is_over():
+                self._obey(signal.SIGTERM)
             case signal.SIGHUP:
                 with SERVICE.reloading():
-                    for each in self._workers:
-                        each.reload()
+                    self._reload()
             case signal.SIGUSR1:
                 self._is_rolling = True
                 self._to_roll = deque(self._workers)
             case _:
                 pass  # a worker has ended, which is seen anyway
+
+    def _reload(self) -> None:
+        """Have all go on with what the settings are now; when anything is wrong, none."""
+        try:
+            changed = changes(self._settings, self._source.read())
+            _check(changed.settings)
+        except SettingsError as error:
+            refuse(error)
+            return
+        self._settings = changed.settings
+        console.set_level(changed.settings.log_level)
+        console.note("reloading", changed=shown(changed.made) or "nothing")
+        changed.tell()
+        for each, task in zip(self._workers, tasks(self._settings, self._place), strict=True):
+            each.configure(task.settings)
 
     def _roll(self, now: float) -> None:
         """Go on with starting all again, one after the other, when all are there."""
@@ -444,8 +480,26 @@ class Supervisor:
             console.note("restarted", workers=len(self._workers))
 
 
+def _check(settings: Settings) -> None:
+    """See whether workers can go on with these. Raises SettingsError.
+
+    Another process looks: what it takes to look is much more than the supervisor needs.
+    """
+    done = subprocess.run(  # noqa: S603 # it is our own
+        [sys.executable, "-P", "-m", _CHECK],
+        input=msgspec.json.encode(settings),
+        capture_output=True,
+        check=False,
+        start_new_session=True,  # Ctrl-C is for the supervisor
+    )
+    if done.returncode:
+        raise SettingsError(f"they cannot be looked at ({_shown_status(done.returncode)})")
+    if problem := done.stdout.decode().strip():
+        raise SettingsError(problem)
+
+
 @contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
+def _signals(*, is_hangup_ignored: bool) -> Iterator[socket.socket]:
     """A socket that has the numbers of the signals that come."""
     wake, woken = socket.socketpair()
     with wake, woken:
@@ -453,7 +507,8 @@ def _signals() -> Iterator[socket.socket]:
         woken.setblocking(False)
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
-            signal.signal(number, lambda *_: None)
+            if number != signal.SIGHUP or not is_hangup_ignored:
+                signal.signal(number, lambda *_: None)
         yield wake
 
 

@@ -89,6 +89,10 @@ class Rounds:
             self._chore = self._make()
             start(self._chore, self._host, self._ended)
 
+    def set_pause(self, pause_ms: int) -> None:
+        """Rest so long from the next end on."""
+        self._pause_ms = pause_ms
+
     def hurry(self) -> None:
         """Begin the next round now, if none is on."""
         if self._is_resting:

@@ -90,23 +90,18 @@ class Upkeep:
         self._host, self._aside = host, aside
         self._replay = replay
         self._archive = archive
-        self._keep_ms = keep_ms
         self._every = every
         self._complain = complain
         self._failed = failed
         self._clock = clock
         self._progress = progress
-        pause_ms = ROUND_MS
-        if keep_ms is not None:
-            self._lateness_ms = min(keep_ms // LATENESS, MAX_LATENESS_MS)
-            pause_ms = max(1, min(ROUND_MS, self._lateness_ms))
         self._taken_at = clock()
-        self._forgotten_at: int | None = None
+        self._set_keep(keep_ms)
         self._backups: deque[tuple[Path, Callable[[Exception | None], None]]] = deque()
         self._rounds = Rounds(
             self._round,
             host,
-            pause_ms=pause_ms,
+            pause_ms=self._pause_ms,
             later=(FullError, ReplayError, ArchiveError, OSError),
             complain=complain,
             failed=self._fail,
@@ -124,6 +119,21 @@ class Upkeep:
         """
         self._backups.append((target, done))
         self._rounds.hurry()
+
+    def keep(self, keep_ms: int | None) -> None:
+        """Keep what was said for another time: what is older by now is forgotten soon."""
+        if keep_ms != self._keep_ms:
+            self._set_keep(keep_ms)
+            self._rounds.set_pause(self._pause_ms)
+            self._rounds.hurry()
+
+    def _set_keep(self, keep_ms: int | None) -> None:
+        self._keep_ms = keep_ms
+        self._pause_ms = ROUND_MS
+        self._forgotten_at: int | None = None
+        if keep_ms is not None:
+            self._lateness_ms = min(keep_ms // LATENESS, MAX_LATENESS_MS)
+            self._pause_ms = max(1, min(ROUND_MS, self._lateness_ms))
 
     def stop(self) -> None:
         """Begin nothing more, and let go of what is half done."""
@@ -144,11 +154,14 @@ class Upkeep:
         yield Step(self._aside, partial(snapshots.remove_useless, folder, first))
         if self._archive.is_behind:
             yield from self._fill_archive()
-        if self._keep_ms is not None and (
+        keep_ms = self._keep_ms
+        if keep_ms is not None and (
             self._forgotten_at is None or now - self._forgotten_at >= self._lateness_ms
         ):
-            yield from self._forget(now - self._keep_ms)
-            self._forgotten_at = self._taken_at = now
+            yield from self._forget(now - keep_ms)
+            self._taken_at = now
+            if keep_ms == self._keep_ms:  # it may have been changed meanwhile
+                self._forgotten_at = now
             return
         newest = yield from self._newest_whole()
         passed = self._log.seq - newest

@@ -82,7 +82,7 @@ def test_without_a_service_manager_nothing_is_different() -> None:
     with ServerProcess("--port", "0", "--in-memory", env={"WATCHDOG_USEC": "1"}) as server:
         server.read_address()
         server.process.send_signal(signal.SIGHUP)
-        server.wait_until(lambda: "SIGHUP" in server.log_so_far())
+        server.wait_until(lambda: "event=reloaded" in server.log_so_far())
         server.process.terminate()
         status, _, log = server.wait()
     assert status == 0

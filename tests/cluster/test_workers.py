@@ -25,9 +25,10 @@ from typing import Final
 import gevent
 import pytest
 from tcpchat_cli.settings import Settings, SettingsError, read_settings
-from tcpchat_cli.workers import MAX_PAUSE_S, RAN_WELL_S, Backoff, reserve, tasks
+from tcpchat_cli.workers import MAX_PAUSE_S, RAN_WELL_S, Backoff, Place, reserve, tasks
 
-from tcpchat_core import notices
+from tcpchat_core import events, notices
+from tcpchat_core.dialects.jsonl import decode_notice, encode_request
 from tcpchat_net import ChatClient
 from tests.cli.serving import ServerProcess, Talker
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
@@ -362,10 +363,74 @@ def test_a_hangup_is_for_all_workers(engine: Engine) -> None:
     with serving(engine) as (workers, _address):
         workers.process.send_signal(signal.SIGHUP)
         for number in (1, 2):
-            workers.until_told(
-                f'worker={number} event=warning about=certificate text="SIGHUP renews'
-            )
+            workers.until_told(f"worker={number} event=reloaded changed=nothing")
         workers.stop()
+
+
+def test_settings_that_are_read_again_hold_for_all_workers_and_for_those_that_come_later(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("grace = 30")
+    with serving(engine, "--config", str(file)) as (workers, address):
+        file.write_text("grace = 'x'")
+        workers.process.send_signal(signal.SIGHUP)
+        workers.until_told("the old settings stay in use: ")
+        file.write_text('grace = 40\nnode = 7\nmotd = "/no/where"')
+        workers.process.send_signal(signal.SIGHUP)
+        workers.until_told("the old settings stay in use: --motd /no/where: cannot read")
+        file.write_text("grace = 40\nnode = 7")
+        workers.process.send_signal(signal.SIGHUP)
+        workers.until_told("a restart is needed for node 0 → 7")
+        for number in (1, 2):
+            workers.until_told(f'worker={number} event=reloaded changed="grace 30 → 40"')
+        assert graces(workers, address) == {1: 40_000, 2: 40_000}
+        before = workers.pids()
+        os.kill(before[1], signal.SIGKILL)
+        until(lambda: workers.pids()[1] != before[1])
+        assert graces(workers, address) == {1: 40_000, 2: 40_000}
+        log = workers.stop()
+    assert log.count("stay in use") == 2  # it is the supervisor that looks, once for all
+    assert log.count('event=reloading changed="grace 30 → 40"') == 1
+
+
+def graces(workers: Workers, address: str) -> dict[int, int]:
+    """For how long each worker says that a session may be resumed."""
+    found: dict[int, int] = {}
+    with ExitStack() as stack:
+        for number in range(MANY):
+            nick = f"g{len(workers.log_so_far())}-{number}"
+            hello = encode_request(events.Hello()) + encode_request(events.Nick(nick))
+            talker = stack.enter_context(Talker(address, hello.decode()))
+            welcome = decode_notice(talker.read_until('{"type":"welcome"')[-1].encode())
+            assert isinstance(welcome, notices.Welcome)
+            assert welcome.limits is not None
+            found[workers.worker_of(nick)] = welcome.limits.grace_ms
+            if len(found) == 2:
+                break
+    return found
+
+
+def test_a_worker_that_is_starting_is_told_the_settings_that_hold_by_then(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("grace = 30")
+    with Workers(engine, "--config", str(file)) as workers:
+        # The first one is on its way, and so it is told its task and, later, the rest.
+        workers.wait_until(lambda: worker_is_starting(workers.process.pid))
+        file.write_text("grace = 40")
+        workers.process.send_signal(signal.SIGHUP)
+        address = workers.read_address()
+        for number in (1, 2):
+            workers.until_told(f"event=serving worker={number} ")
+        until(lambda: set(graces(workers, address).values()) == {40_000})
+        workers.stop()
+
+
+def worker_is_starting(supervisor: int) -> bool:
+    """Whether a supervisor has a child: from then on it hears signals."""
+    return bool(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -432,12 +497,14 @@ def test_a_worker_that_ends_again_and_again_has_to_wait_longer_each_time() -> No
 
 
 def test_workers_have_the_same_settings_but_for_numbers_and_folders() -> None:
+    place = Place("127.0.0.1", 7_000)
     given = Settings(workers=3, log="valkey://a", data="/srv/chat", node=5, history=7)
-    told = [each.settings for each in tasks(given)]
+    told = [each.settings for each in tasks(given, place)]
     assert [each.node for each in told] == [5, 6, 7]
     assert [each.data for each in told] == ["/srv/chat/1", "/srv/chat/2", "/srv/chat/3"]
     assert {(each.workers, each.history) for each in told} == {(1, 7)}
-    free = [each.settings for each in tasks(Settings(workers=2, log="valkey://a"))]
+    assert {(each.host, each.port) for each in told} == {("127.0.0.1", 7_000)}
+    free = [each.settings for each in tasks(Settings(workers=2, log="valkey://a"), place)]
     assert {(each.node, each.data) for each in free} == {(0, "")}
 
 

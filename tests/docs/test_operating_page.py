@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+from tcpchat_cli.settings import TABLE, key_of
 from tcpchat_cli.tools import TOOLS
 from tcpchat_cli.vocabulary import EVENTS, FIELDS
 
@@ -23,7 +24,10 @@ REASONS = get_args(Reason)
 
 PAGE = sections(read("docs/operating.md"), 2)
 
-FLAGS = {row[0].strip("`").split()[0]: row for row in table(PAGE["Flags"])}
+FLAGS = {row[0].strip("`").split()[0].strip("`"): row for row in table(PAGE["Flags"])}
+
+# What stands at a flag that SIGHUP reads again.
+RELOADS = "↻"
 
 
 def _help() -> str:
@@ -45,6 +49,11 @@ def test_the_defaults_of_the_page_are_the_servers() -> None:
         [flag] = re.findall(r"--[\w-]+", text)[:1]
         if default := re.search(r"\((\S+)\)\s*$", text):
             assert FLAGS[flag][1] == f"`{default[1]}`", f"docs/operating.md, Flags: {flag}"
+
+
+def test_the_page_says_which_flags_are_read_again() -> None:
+    marked = {flag for flag, row in FLAGS.items() if row[0].endswith(RELOADS)}
+    assert marked == {f"--{key_of(name)}" for name, setting in TABLE.items() if setting.reloads}
 
 
 def test_the_commands_of_the_page_are_the_servers() -> None:
