@@ -13,13 +13,22 @@ from gevent import core, get_hub  # type: ignore[attr-defined] # its types lack 
 from tcpchat_cli import manual
 from tcpchat_cli.about import Fact, about, packages
 from tcpchat_cli.arguments import Parser
-from tcpchat_cli.settings import PROGRAM, TABLE, Setting, Settings, server_parser
+from tcpchat_cli.settings import (
+    CONFIG_VARIABLE,
+    PROGRAM,
+    TABLE,
+    Setting,
+    Settings,
+    key_of,
+    server_parser,
+    variable_of,
+)
 from tcpchat_cli.shells import completion
 from tcpchat_cli.tools import TOOLS
 from tcpchat_net.logs import archive, store, stream
 
-# Optional packages: for a log that nodes share.
-_EXTRAS: Final = ("hiredis",)
+# Optional packages: for a log that nodes share, and for metrics.
+_EXTRAS: Final = ("hiredis", "prometheus-client")
 
 _DEFAULTS: Final = Settings()
 
@@ -88,6 +97,20 @@ def _program() -> str:
             manual.options(parser),
         ),
         manual.section("TOOLS", *tools),
+        manual.section(
+            "ENVIRONMENT",
+            manual.paragraph(
+                "Each setting can be a variable, too, which wins over the file:"
+                f" {variable_of('max_clients')} for --max-clients. A switch is true or false there."
+            ),
+            manual.items(
+                [
+                    (CONFIG_VARIABLE, "As --config."),
+                    ("TCPCHAT_LOG_PASSWORD", "The password of a log that nodes share."),
+                    ("NO_COLOR", "No colours on a terminal, if it is set to anything."),
+                ]
+            ),
+        ),
         manual.exit_status("It could not serve, or not go on. One sentence on stderr says why."),
         manual.section("SEE ALSO", manual.paragraph(f"tcpchat-client(1), {_FILE}(5)")),
     )
@@ -103,9 +126,9 @@ def _file() -> str:
             "DESCRIPTION",
             manual.paragraph(
                 f"A file in TOML that {PROGRAM}(1) reads when --config names it. Each key is a flag"
-                " of the program, too, and a flag wins over the file. A key that there is not, or a"
-                " value of another kind, is refused by name. What is a list on the command line is"
-                " a list here."
+                " of the program and a variable of its environment, too, which win over the file. A"
+                " key that there is not, or a value of another kind, is refused by name. What is a"
+                " list on the command line is a list here."
             ),
         ),
         manual.section("KEYS", manual.items(keys)),
@@ -131,7 +154,7 @@ def _key(name: str, setting: Setting) -> manual.Item:
         text += f" It is {setting.expected}."
     if default not in ("", ()):
         text += f" Without it: {_toml(default)}."
-    return f"{name.replace('_', '-')} = {setting.metavar or 'true|false'}", text
+    return f"{key_of(name)} = {setting.metavar or 'true|false'}", text
 
 
 def _toml(value: object) -> str:

@@ -27,7 +27,8 @@ def test_the_server_says_what_it_runs_on_and_what_it_writes() -> None:
     first, told = facts(SERVER)
     assert first == f"tcpchat-server {VERSION}"
     told.pop("commit", None)
-    assert told.keys() == {"python", "gevent", "sqlite", "msgspec", "hiredis", "formats"}
+    extras = {"hiredis", "prometheus-client"}
+    assert told.keys() == {"python", "gevent", "sqlite", "msgspec", "formats", *extras}
     assert platform.python_version() in told["python"]
     assert told["gevent"].startswith(f"{version('gevent')}, libev")
     assert told["sqlite"] == sqlite3.sqlite_version
