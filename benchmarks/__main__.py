@@ -33,6 +33,7 @@ from benchmarks.report import (
     show_workload,
     summarize,
 )
+from benchmarks.soak.command import main as soak
 from benchmarks.systems import SYSTEMS, System
 from benchmarks.workloads import FAMILIES, WORKLOADS, Workload, quick
 
@@ -44,6 +45,9 @@ DEFAULT_WORKLOADS = ["hall", "paced"]
 
 def main() -> None:
     """Run what the command line asks for; exit 1 when tcpchat itself was at fault."""
+    if sys.argv[1:2] == ["soak"]:
+        soak(sys.argv[2:])
+        return
     arguments = _arguments()
     console = Console()
     # As Ctrl-C does: through the `with`s that end the servers.

@@ -69,7 +69,8 @@ def _axes(width: float = 7) -> tuple[Picture, Axes]:
     return picture, picture.add_subplot()
 
 
-def _save(picture: Picture, path: Path) -> str:
+def save(picture: Picture, path: Path) -> str:
+    """Write a picture; returns the name of its file."""
     # Neither the date nor chance: the same figures give the same file.
     with rc_context({"svg.hashsalt": path.name}):
         picture.savefig(path, metadata={"Date": None})
@@ -100,7 +101,7 @@ def _costs(workloads: list[WorkloadReport], path: Path) -> str:
     axes.set_ylabel("server CPU per delivery, µs (log)")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(ncols=2, fontsize="small")
-    return _save(picture, path)
+    return save(picture, path)
 
 
 def _latency(workload: WorkloadReport, path: Path) -> str:
@@ -123,7 +124,7 @@ def _latency(workload: WorkloadReport, path: Path) -> str:
     axes.set_title(workload.name)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _save(picture, path)
+    return save(picture, path)
 
 
 def _growth(workloads: list[WorkloadReport], path: Path) -> str:
@@ -150,7 +151,7 @@ def _growth(workloads: list[WorkloadReport], path: Path) -> str:
     axes.set_ylabel("server CPU per delivery, µs (log)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _save(picture, path)
+    return save(picture, path)
 
 
 def _by_rate(workloads: list[WorkloadReport], to: str, path: Path) -> str:
@@ -173,4 +174,4 @@ def _by_rate(workloads: list[WorkloadReport], to: str, path: Path) -> str:
     axes.set_ylabel("latency, ms (log)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _save(picture, path)
+    return save(picture, path)

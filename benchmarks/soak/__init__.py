@@ -1,0 +1,1 @@
+"""A server under load for hours: whether it loses anything, and whether it grows."""
