@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tcpchat_cli.settings import Settings
-from tcpchat_cli.workers import tasks
+from tcpchat_cli.workers import Place, tasks
 
 from tests.cluster.engines import Engine
 from tests.cluster.nodes import ROOM, NodeProcess, Team, until
@@ -122,4 +122,4 @@ def _address(url: str) -> str:
 )
 def test_workers_have_one_port_behind_the_other(given: str, told: list[str]) -> None:
     settings = Settings(workers=3, log="valkey://a", metrics=given)
-    assert [each.settings.metrics for each in tasks(settings)] == told
+    assert [each.settings.metrics for each in tasks(settings, Place("127.0.0.1", 7_000))] == told
