@@ -27,7 +27,7 @@ def main() -> int:
         return 1
     url = f"http://{_HERE.get(host, host)}:{port}/healthz"
     try:
-        with urlopen(url, timeout=_TIMEOUT_S) as answer:  # it is HTTP
+        with urlopen(url, timeout=_TIMEOUT_S) as answer:
             print(answer.read().decode(), end="")
             return 0
     except HTTPError as error:

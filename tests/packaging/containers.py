@@ -120,7 +120,14 @@ class Podman:
     def _import_base(self) -> None:
         base = self._folder / "base.tar"
         made = subprocess.run(
-            ["mmdebstrap", "--variant=essential", f"--include={_PACKAGES}", "bookworm", base],
+            [
+                "mmdebstrap",
+                "--variant=essential",
+                f"--include={_PACKAGES}",
+                "--dpkgopt=force-unsafe-io",
+                "bookworm",
+                base,
+            ],
             capture_output=True,
             text=True,
             check=False,
