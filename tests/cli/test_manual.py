@@ -73,6 +73,11 @@ def test_man_finds_nothing_wrong_in_a_page(page: Path) -> None:
     assert done.stdout.startswith(page.stem.upper())
 
 
+def test_no_flag_of_a_page_is_written_with_hyphens_that_nobody_can_copy(page: Path) -> None:
+    _, *lines = page.read_text().splitlines()  # the first has a date
+    assert [line for line in lines if re.search(r"(?<!\\)-", line)] == []
+
+
 def test_a_page_has_all_that_there_is(page: Path) -> None:
     has_to_be_here(shutil.which("mandoc"), "mandoc")
     text = shown(page)
