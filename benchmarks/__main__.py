@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
         description="Measure tcpchat over loopback, checking every delivery at its receiver.",
         epilog=f"workloads: {', '.join(_workload_names())}; "
         f"systems: {', '.join(SYSTEMS)}. Without arguments: {' and '.join(DEFAULT_WORKLOADS)}, "
-        "tcpchat alone.",
+        "tcpchat alone. `soak` has a command line of its own: python -m benchmarks soak --help.",
     )
     parser.add_argument(
         "workloads",

@@ -16,7 +16,6 @@ import os
 import random
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,23 +23,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import gevent
 import gevent.event
-import gevent.socket
 
-from benchmarks.processes import Failed, Process, free_port
+from benchmarks.processes import Failed
 from benchmarks.report import machine, now
-from benchmarks.soak.checker import Stream
 from benchmarks.soak.load import Load
-from benchmarks.soak.people import Program
-from benchmarks.soak.samples import Begun, Delays, Ended, Sample, Started, Violated, Writer
+from benchmarks.soak.probes import Echo, Probe, delays
+from benchmarks.soak.samples import Begun, Ended, Started, Violated, Writer
+from benchmarks.soak.server import GRACE_S, KEEP_S, Server, Window, sampled
 
 RESTART_S: Final = 600.0
-KEEP: Final = "10m"
-KEEP_S: Final = 600.0
-GRACE_S: Final = 60.0
 # Acts a second and server: with it two servers, their people and the checks take less than a third
 # of a core.
 PACE: Final = 18.0
@@ -50,9 +45,8 @@ PROBE_S: Final = 0.25
 # dots than that.
 EVERY_S: Final = 10.0
 SAMPLES: Final = 1_000
-# For so long a server may come up or go down, and everybody be told what was said last.
+# Within this everybody has to be told what was said last.
 PATIENCE_S: Final = 60.0
-_BAD_LOG: Final = (b"Traceback", b"level=error", b"level=critical")
 
 
 @dataclass(frozen=True)
@@ -86,161 +80,6 @@ def soak(plan: Plan, samples: Path, tell: Callable[[str], None]) -> list[str]:
         return _Soak(plan, data, writer, tell, stack).run()
 
 
-class Server:
-    """A tcpchat-server, with all its starts."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.data, self.start = name, folder / name, 0
-        self.log = folder / f"{name}.log"
-        self.port = free_port()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._looked_at = 0
-
-    @property
-    def pid(self) -> int:
-        """Of the process that there is."""
-        assert self._child is not None
-        return self._child.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended by itself."""
-        return self._child is not None and self._child.poll() is None
-
-    def begin(self) -> None:
-        """Start it; returns when it listens."""
-        program = str(Path(sys.executable).with_name("tcpchat-server"))
-        command = [
-            *(program, "--port", str(self.port), "--data", str(self.data)),
-            *("--keep", KEEP, "--grace", f"{GRACE_S:.0f}"),
-        ]
-        self.start += 1
-        with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
-            )
-        limit = time.monotonic() + PATIENCE_S
-        while self.is_running and time.monotonic() < limit:
-            try:
-                with gevent.socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                    return
-            except OSError:
-                gevent.sleep(0.05)
-        raise Failed(f"{self.name}: tcpchat-server did not start: {self._last_words()}")
-
-    def end(self, how: signal.Signals) -> None:
-        """End it. Raises Failed when it does not."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            return
-        child.send_signal(how)
-        limit = time.monotonic() + PATIENCE_S
-        while child.poll() is None:
-            if time.monotonic() > limit:
-                child.kill()
-                raise Failed(f"{self.name}: tcpchat-server did not end by {how.name}")
-            gevent.sleep(0.05)
-        if how is signal.SIGTERM and child.returncode:
-            raise Failed(f"{self.name}: tcpchat-server ended with {child.returncode}")
-
-    def complaints(self) -> list[str]:
-        """What has come into its log since the last time and must not be there."""
-        with self.log.open("rb") as log:
-            log.seek(self._looked_at)
-            told = log.read()
-        end = told.rfind(b"\n") + 1
-        self._looked_at += end
-        return [
-            line.decode(errors="replace")
-            for line in told[:end].splitlines()
-            if any(bad in line for bad in _BAD_LOG)
-        ]
-
-    def replay(self) -> str:
-        """What `tcpchat-server replay` complains of; nothing when all is well."""
-        program = str(Path(sys.executable).with_name("tcpchat-server"))
-        done = subprocess.run(
-            [program, "replay", str(self.data)], capture_output=True, text=True, check=False
-        )
-        return "" if done.returncode == 0 else f"replay: exit {done.returncode}: {done.stderr}"
-
-    def _last_words(self) -> str:
-        lines = self.log.read_bytes().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "silent"
-
-
-class _Probe:
-    """One who says something, one who is told it, and how long that takes."""
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self.took: list[float] = []
-        self._said: dict[int, float] = {}
-        self._number = 0
-        self.people = [_Prober(load, -1, self._told), _Prober(load, -2, self._told)]
-        for person in self.people:
-            person.rooms = ["probe"]
-
-    def _told(self, number: int) -> None:
-        if (said := self._said.pop(number, None)) is not None:
-            self.took.append(1_000 * (time.perf_counter() - said))
-
-    def go(self) -> None:
-        """Say something, if both are there."""
-        teller, listener = self.people
-        if len(self._said) > 100:  # what was not told in time is not timed
-            self._said.clear()
-        if all(one.is_in and "probe" in one.streams for one in (teller, listener)):
-            self._said[self._load.numbers + 1] = time.perf_counter()
-            teller.say("probe", "x" * 64)
-
-
-class _Prober(Program):
-    def __init__(self, load: Load, number: int, told: Callable[[int], None]) -> None:
-        super().__init__(load, number)
-        self._probed = told
-
-    def _heard(self, stream: Stream, number: int | None, seq: int) -> None:
-        super()._heard(stream, number, seq)
-        if number is not None and self.number == -2:
-            self._probed(number)
-
-
-class _Echo:
-    """A bare echo over loopback, alone and after a write to the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.soak.echo", str(folder / "echo")]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._child.stdout is not None
-        port = int(self._child.stdout.readline().rpartition(b":")[2])
-        self._sock = gevent.socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
-        self._sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        self.took: dict[bytes, list[float]] = {b"e": [], b"d": []}
-
-    def go(self) -> None:
-        """One of each."""
-        for kind, took in self.took.items():
-            begin = time.perf_counter()
-            self._sock.sendall(kind)
-            self._sock.recv(1)
-            took.append(1_000 * (time.perf_counter() - begin))
-
-    def stop(self) -> None:
-        """End it."""
-        self._sock.close()
-        self._child.kill()
-        self._child.wait()
-
-
-def _delays(took: list[float]) -> Delays | None:
-    """What a window had, which is over."""
-    if not took:
-        return None
-    took.sort()
-    return Delays(took[len(took) // 2], took[int(len(took) * 0.99)], took[-1], len(took))
-
-
 class _Soak:
     """One run."""
 
@@ -262,8 +101,8 @@ class _Soak:
         for server in self._servers:
             stack.callback(server.end, signal.SIGKILL)
         self._loads = [self._load(server) for server in self._servers]
-        self._probes = [_Probe(load) for load in self._loads]
-        self._echo = _Echo(data)
+        self._probes = [Probe(load) for load in self._loads]
+        self._echo = Echo(data)
         stack.callback(self._echo.stop)
 
     def _load(self, server: Server) -> Load:
@@ -309,6 +148,7 @@ class _Soak:
         for server in self._servers:
             server.begin()
             self._writer.write(Started(self._now(), server.name, server.start, server.pid))
+            self._tell(f"{server.name}: process {server.pid}, port {server.port}")
         jobs: list[Any] = []
         try:
             for load in self._loads:
@@ -340,10 +180,15 @@ class _Soak:
 
     def _wait(self, deciding: list[Any]) -> None:
         if self._plan.acts:
-            gevent.joinall(deciding)
-            self._why = "all acts were decided"
+            gevent.spawn(gevent.joinall, deciding).link(self._all_decided)
+            self._over.wait()
         elif not self._over.wait(self._plan.hours * 3_600):
             self._why = "the time was over"
+
+    def _all_decided(self, _job: Any) -> None:
+        if not self._over.is_set():
+            self._why = "all acts were decided"
+            self._over.set()
 
     def _settle(self) -> None:
         """Nobody does anything more; whoever was told anything, all others have been told."""
@@ -402,9 +247,13 @@ class _Soak:
         while True:
             gevent.sleep(self._plan.restart_s)
             how = hows[(server.start + 1) % 2]
-            with self._loads[1].folder:
-                server.end(how)
-                server.begin()
+            try:
+                with self._loads[1].folder:
+                    server.end(how)
+                    server.begin()
+            except Failed as failed:
+                self._violated(str(failed))
+                return
             self._writer.write(
                 Started(self._now(), server.name, server.start, server.pid, how.name)
             )
@@ -412,92 +261,22 @@ class _Soak:
     def _sample(self) -> None:
         while True:
             gevent.sleep(self._plan.every_s)
-            echo, disk = (_delays(took) for took in self._echo.took.values())
+            echo, disk = (delays(took) for took in self._echo.took.values())
             for took in self._echo.took.values():
                 took.clear()
             for server, load, probe in zip(self._servers, self._loads, self._probes, strict=True):
                 self._read_log(server)
+                if not server.is_running and not load.folder.locked():
+                    self._violated(f"{server.name}: tcpchat-server has ended by itself")
                 load.look()
-                window = _Window(_delays(probe.took), echo, disk)
+                window = Window(delays(probe.took), echo, disk)
                 probe.took.clear()
                 try:
-                    sample = _sampled(server, load, self._now(), window)
+                    sample = sampled(server, load, self._now(), window)
                 except (FileNotFoundError, ProcessLookupError):
                     continue  # it is being restarted
                 self._writer.write(sample)
-            if not self._servers[0].is_running:
-                self._violated("lived: tcpchat-server has ended by itself")
 
     def _read_log(self, server: Server) -> None:
         for line in server.complaints():
             self._violated(f"{server.name}: its log says {line}")
-
-
-class _Window(NamedTuple):
-    """What was timed since the last sample."""
-
-    told: Delays | None
-    echo: Delays | None
-    disk: Delays | None
-
-
-def _sampled(server: Server, load: Load, now_s: float, window: _Window) -> Sample:
-    proc = Path("/proc", str(server.pid))
-    rollup = _fields((proc / "smaps_rollup").read_text())
-    leads_to = []
-    for descriptor in os.listdir(proc / "fd"):
-        try:
-            leads_to.append(os.readlink(proc / "fd" / descriptor))
-        except FileNotFoundError:
-            continue  # it was closed meanwhile
-    inodes = _connected(server.port)
-    files = {"log.db": 0, "archive.db": 0, "WAL": 0, "snapshots": 0, "other": 0}
-    for path in server.data.iterdir():
-        files[_kind(path.name)] += path.stat().st_size
-    user, system = Process(server.pid, server.port).cpu_s()
-    return Sample(
-        at_s=round(now_s, 3),
-        server=server.name,
-        start=server.start,
-        rss=rollup["Rss"] * 1024,
-        pss=rollup["Pss"] * 1024,
-        descriptors=len(leads_to),
-        connections=sum(link in inodes for link in leads_to),
-        threads=_fields((proc / "status").read_text())["Threads"],
-        cpu_s=user + system,
-        files=files,
-        people=load.here,
-        told=window.told,
-        echo=window.echo,
-        disk=window.disk,
-        counts={"delivered": load.checker.delivered, **load.counts},
-    )
-
-
-def _fields(text: str) -> dict[str, int]:
-    """The numbers of a file such as /proc/PID/status, by their names."""
-    found = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        words = value.split()
-        if words and words[0].isdigit():
-            found[name] = int(words[0])
-    return found
-
-
-def _connected(port: int) -> set[str]:
-    """What descriptors say that lead to somebody at a port; whose they are is in them."""
-    found = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].partition(":")[2], 16) == port and fields[3] != "0A":  # not listening
-            found.add(f"socket:[{fields[9]}]")
-    return found
-
-
-def _kind(name: str) -> str:
-    if name.endswith(("-wal", "-shm")):
-        return "WAL"
-    if name.startswith("snapshot"):
-        return "snapshots"
-    return name if name in ("log.db", "archive.db") else "other"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -17,8 +20,8 @@ from benchmarks.soak.checker import PATIENCE_S, Checker, Stream, number_of, text
 from benchmarks.soak.load import Load
 from benchmarks.soak.people import IrcUser, Person, Program, Typist
 from benchmarks.soak.report import JUDGED_S, Run, draw, grown, load, verdict
-from benchmarks.soak.run import Server
 from benchmarks.soak.samples import Begun, Delays, Ended, Line, Sample, Started, Violated, Writer
+from benchmarks.soak.server import Server
 from benchmarks.soak.verdict import growth, warmed
 
 ROOT = Path(__file__).parents[2]
@@ -532,7 +535,7 @@ def test_what_cannot_be_is_told_in_a_sentence(
 
 def test_a_short_soak_with_restarts_finds_nothing_wrong(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    done = run_soak(tmp_path, "--acts", "200", "--restart-every", "3", "--data", str(data))
+    done = run_soak(tmp_path, "--acts", "120", "--restart-every", "3", "--data", str(data))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing was violated; that was too short to tell" in done.stdout
     (path,) = tmp_path.glob("results/*/soak.jsonl")
@@ -548,8 +551,35 @@ def test_a_short_soak_with_restarts_finds_nothing_wrong(tmp_path: Path) -> None:
     for server in ("lived", "restarted"):
         assert (data / server / "log.db").exists()
         assert run.ended.delivered[server] > 1_000
-        assert run.ended.counts[server]["acknowledged"] > 50
+        assert run.ended.counts[server]["acknowledged"] > 20
     assert [one.start for one in run.started if one.server == "lived"] == [1]
     again = [one for one in run.started if one.server == "restarted"]
     assert again[1].after == "SIGTERM"
     assert msgspec.json.decode(path.with_name("report.json").read_bytes())["tables"]
+
+
+def test_a_server_that_ends_by_itself_fails_the_run_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "soak", "--acts", "1000000"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        try:
+            assert running.stdout is not None
+            (pid,) = [
+                int(line.split()[2].rstrip(","))
+                for line in islice(running.stdout, 3)
+                if line.startswith("lived: process ")
+            ]
+            os.kill(pid, signal.SIGKILL)
+            told, _ = running.communicate(timeout=240)
+        finally:
+            running.kill()
+    assert running.returncode == 1, told
+    assert "lived: tcpchat-server has ended by itself" in told
+    assert "Traceback" not in told
