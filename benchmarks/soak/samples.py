@@ -42,9 +42,10 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
 
 class Sample(msgspec.Struct, frozen=True, tag="sample"):
     """One server at one time: `rss`, `pss` and the sizes of its files in bytes, `cpu_s` of this
-    start; `connections` are those of its descriptors that lead to people. `told` is how long it
-    took until somebody was told what another said, `echo` how long a bare echo over loopback took
-    in the same window, and `disk` until so many bytes were on the disk.
+    start; `connections` are those of its descriptors that lead to people, and `people` how many of
+    them hold themselves connected. In the window before it, `told` is how long it took until
+    somebody was told what another had said, `echo` how long a bare echo over loopback took, and
+    `disk` one that had a page on the disk first. `counts` are from the beginning on.
     """
 
     at_s: float
