@@ -131,7 +131,7 @@ def _password(settings: Settings) -> str:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_cert:
+    if not (settings.tls_cert and settings.tls_key):
         return None
     return server_context(settings.tls_cert, settings.tls_key)
 

@@ -36,8 +36,13 @@ def main() -> None:
     )
 
     console.open_missing_streams()
+    read = read_configuration()
+    if read.is_to_check:
+        from tcpchat_cli.checking import check  # noqa: PLC0415 # see above
+
+        check(read)
     try:
-        configuration = usable(read_configuration())
+        configuration = usable(read)
     except SettingsError as error:
         die(PROGRAM, str(error))
     settings = configuration.settings

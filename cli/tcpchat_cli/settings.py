@@ -431,17 +431,20 @@ class SettingsError(Exception):
 
 
 class Configuration(NamedTuple):
-    """What is set, and by what; whoever finds out more adds to `problems`.
+    """What is set, and by what.
 
     `origins` has for each setting what gives it: a flag, a variable, or the name of a file; none
     for a default. `problems` are sentences about what cannot be used, in the place of which there
-    are defaults; `oddities` about what seems to be a mistake, and means nothing.
+    are defaults, and `refused` has their names; `oddities` are about what seems to be a mistake,
+    and means nothing.
     """
 
     settings: Settings
     origins: Mapping[str, str]
-    problems: list[str]
-    oddities: list[str]
+    problems: Sequence[str]
+    oddities: Sequence[str]
+    refused: frozenset[str] = frozenset()
+    is_to_check: bool = False  # and not to serve
 
 
 def read_settings(
@@ -469,6 +472,7 @@ def read_configuration(
     A wrong command line ends the program with 2.
     """
     flags = vars(server_parser().parse_args(argv))
+    is_to_check = flags.pop("check_config", False)
     read = _Read()
     if file := flags.pop("config", ""):
         read.file(file, "--config")
@@ -481,7 +485,9 @@ def read_configuration(
         sentence for names, sentence in _disagreements(settings) if not read.refused & {*names}
     ]
     oddities = list(_unknown_variables(environment))
-    return Configuration(settings, read.origins, read.problems, oddities)
+    return Configuration(
+        settings, read.origins, read.problems, oddities, frozenset(read.refused), is_to_check
+    )
 
 
 def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -525,6 +531,11 @@ def server_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="read settings from a TOML file")
+    parser.add_argument(
+        "--check-config",
+        action="store_true",
+        help="print all settings and what gives them, say what is wrong, and exit",
+    )
     for name, setting in TABLE.items():
         flag, default = f"--{key_of(name)}", getattr(_DEFAULTS, name)
         if isinstance(setting, Switch):
@@ -624,13 +635,18 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
 _PASSWORD: Final = re.compile(r"(//[^:/?#]*:)(.*)(?=@)")
 
 
+def without_password(text: str) -> str:
+    """A URL, or a sentence with one, without the password that it should not have."""
+    return _PASSWORD.sub(r"\1***", text)
+
+
 def show_value(value: object) -> str:
     """A value as one writes it in the file; a password in a URL is not shown."""
     match value:
         case bool():
             return "true" if value else "false"
         case str():
-            text = _PASSWORD.sub(r"\1***", value).replace("\\", "\\\\").replace('"', '\\"')
+            text = without_password(value).replace("\\", "\\\\").replace('"', '\\"')
             return f'"{"".join(map(_escaped, text))}"'
         case tuple():
             return f"[{', '.join(map(show_value, value))}]"
