@@ -261,6 +261,8 @@ class Fanout:
         self._number = 0  # of what is sent next in this turn
         self._slow: dict[int, _Outbox] = {}
         self.sent_bytes = 0  # that transports have taken, since the beginning
+        # Of who was given up last: how many bytes waited, and since when it had taken none.
+        self.given_up = (0, 0)
 
     def configure(self, *, max_backlog_bytes: int, stall_timeout_ms: int) -> None:
         """Other bounds hold from the next write, and the next check, on."""
@@ -642,6 +644,7 @@ class Fanout:
             # Nothing is left of a line whose end was the last byte written.
             end = first.find(b"\n", outbox.offset - 1) + 1
             outbox.rest_of_line = first[outbox.offset : max(end, outbox.offset)]
+        self.given_up = (outbox.backlog_bytes, outbox.progress_at)
         self._slow.pop(outbox.conn, None)
         outbox.backlog = _NO_BACKLOG
         outbox.backlog_bytes = outbox.owed_bytes = outbox.streams = 0

@@ -54,7 +54,9 @@ from tcpchat_core.notices import Said
 from tcpchat_core.server.protocol import Observer
 from tcpchat_net.counters import Counters, Lag
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS, Fanout
+from tcpchat_net.happenings import Overrun, Report, nothing
 from tcpchat_net.logs import Archive, Log
+from tcpchat_net.throttles import Throttles
 
 # How long a peer has to take what was sent, and to close its side, after we closed ours.
 LINGER_MS: Final = 2_000
@@ -151,7 +153,8 @@ class Node:
 
     `clock` gives milliseconds and does not run backwards. Past `max_backlog_bytes` that a peer has
     not taken, or `stall_timeout_ms` in which it took nothing, it is given up. `stopwatch` gives
-    nanoseconds, for what is measured; nothing is decided by them.
+    nanoseconds, for what is measured; nothing is decided by them. `report` is told what happens to
+    connections that a log should have.
     """
 
     def __init__(
@@ -168,12 +171,15 @@ class Node:
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
         stall_timeout_ms: int = STALL_TIMEOUT_MS,
         stopwatch: Callable[[], int] = time.monotonic_ns,
+        report: Report = nothing,
     ) -> None:
         self.protocol = protocol
         self.counters = Counters()
         self.lag = Lag(SWEEP_MS)
         self.stuck: Stuck | None = None  # why the log can take in nothing, if it cannot
         self._stopwatch = stopwatch
+        self._report = report
+        self._throttles = Throttles(report)
         # Of what was proposed and is not delivered yet: how many events there were with it, and
         # when that was.
         self._proposed: deque[tuple[int, int]] = deque()
@@ -386,6 +392,7 @@ class Node:
         now = self._clock()
         self.lag.turned(now)
         self._fanout.check_stalls(now)
+        self._throttles.sweep(now)
         for until, connection in tuple(self._lingering.values()):
             if now >= until:
                 self._forget(connection)
@@ -465,9 +472,13 @@ class Node:
                 self.counters.pauses += 1
                 if connection := self._connections.get(conn):
                     connection.hold(Held.PAUSED)
+                    now = self._clock()
+                    if (lines := self.protocol.throttled(conn, now=now)) is not None:
+                        self._throttles.began(conn, now, lines)
             case Resume(conn):
                 if connection := self._connections.get(conn):
                     connection.release(Held.PAUSED)
+                    self._throttles.ended(conn, self._clock(), self.protocol.used_lines(conn))
             case Look(conn, ticket, inquiry):
                 self._look(conn, ticket, inquiry)
             case Derive():
@@ -523,6 +534,8 @@ class Node:
 
     def _overrun(self, connection: _Connection) -> None:
         self.counters.overruns += 1
+        waiting_bytes, since = self._fanout.given_up
+        self._report(Overrun(connection.conn, waiting_bytes, self._clock() - since))
         closing = self.protocol.closing(connection.conn, "you read too slowly", retry=0)
         self._fanout.last_words(connection.conn, closing)
         self._lost(connection, "read too slowly")
@@ -549,6 +562,7 @@ class Node:
         if self._connections.pop(connection.conn, None) is None:
             return
         self._lingering.pop(connection.conn, None)
+        self._throttles.forget(connection.conn)
         self._fanout.remove(connection.conn)
         connection.hold(Held.ENDED)
         connection.transport.close()

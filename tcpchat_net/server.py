@@ -54,6 +54,7 @@ from tcpchat_net.admission import (
 )
 from tcpchat_net.connection import Connection
 from tcpchat_net.fanout import MAX_BACKLOG_BYTES, STALL_TIMEOUT_MS
+from tcpchat_net.happenings import TELL_EVERY_MS, Exhausted, Refused, Report, Seldom, nothing
 from tcpchat_net.logs import Archive, Log
 from tcpchat_net.logs.memory import MemoryLog
 from tcpchat_net.node import SWEEP_MS, Node
@@ -92,9 +93,6 @@ SECRET_BYTES: Final = 32
 # are reserved; the rest are told in passing.
 MAX_REFUSALS: Final = 32
 
-# How often the same complaint is made. What runs out, runs out for thousands at once.
-COMPLAIN_EVERY_MS: Final = 10_000
-
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -113,9 +111,10 @@ class ChatServer(StreamServer):
     `start()` binds and returns; `serve_forever()` returns after `stop()`. Both run in the greenlet
     that calls them, all else in callbacks of its hub.
 
-    `complain` is called with one sentence when something outside is wrong, such as no descriptors
-    left. `log` is where what people do is put in its order (none that lasts, by default), `number`
-    and `boot` are the node's in it. With `reuse_port` others may listen on the same port.
+    `report` is called with what happens that a log should have, such as that no descriptors are
+    left (happenings.py). `log` is where what people do is put in its order (none that lasts, by
+    default), `number` and `boot` are the node's in it. With `reuse_port` others may listen on the
+    same port.
 
     A `listener` is a TCP socket that listens already; it is served, and `host` and `port` are not
     bound. It stays open and listens after `stop()`: who connects then waits for whoever serves it
@@ -164,7 +163,7 @@ class ChatServer(StreamServer):
         archive: Archive | None = None,
         number: int = 0,
         boot: int = 0,
-        complain: Callable[[str], None] | None = None,
+        report: Report = nothing,
         max_clients: int = MAX_CLIENTS,
         max_per_ip: int = MAX_PER_IP,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
@@ -195,11 +194,12 @@ class ChatServer(StreamServer):
             boot=boot,
             max_backlog_bytes=max_backlog_bytes,
             stall_timeout_ms=stall_timeout_ms,
+            report=report,
         )
         self._reuse_port = reuse_port
         self._origins = Origins(secret or secrets.token_bytes(SECRET_BYTES))
-        self._complain = complain or (lambda _sentence: None)
-        self._complained_at: dict[str, int] = {}
+        self._report = report
+        self._seldom: dict[str, Seldom] = {}
         self.refused: Counter[str] = Counter()  # connections that were not let in, by why
         self._admission = Admission(max_clients, max_per_ip)
         self._site = site
@@ -351,7 +351,7 @@ class ChatServer(StreamServer):
                 raise AcceptLater from error
             return None  # that one was refused, or gone before it was accepted
         except MemoryError as error:
-            self._complain_seldom("out of memory", about="memory")
+            self._tell_exhausted("memory", "out of memory")
             raise AcceptLater from error
         sock.setblocking(False)
         return sock, address
@@ -416,7 +416,7 @@ class ChatServer(StreamServer):
                 header = _read_header(sock)
         except ProxyProtocolError as error:
             self.refused["proxies"] += 1
-            self._complain_seldom(f"refused {address[0]}: {error}", about="proxies")
+            self._tell_refused(address[0], "proxies", str(error))
         except BaseException:  # the server stops
             sock.close()
             raise
@@ -460,7 +460,7 @@ class ChatServer(StreamServer):
         site: Site | None,
     ) -> None:
         self.refused[rejection.reason] += 1
-        self._complain_seldom(f"refused {host}: {rejection.text}", about=rejection.reason)
+        self._tell_refused(host, rejection.reason, rejection.text)
         if len(self._refusals) < MAX_REFUSALS:
             self._refusals.spawn(self._guarded, refuse, sock, rejection, context, site)
         else:
@@ -469,7 +469,7 @@ class ChatServer(StreamServer):
     def _refuse_one(self, error: OSError) -> bool:
         """Nothing is left to serve anybody else with: tell one who waits. Whether that worked."""
         reason = str(error.strerror).lower()
-        self._complain_seldom(f"cannot let anybody in now: {reason}", about=reason)
+        self._tell_exhausted("descriptors", f"cannot let anybody in now: {reason}")
         sock = self._spare.accept(self.socket)
         if sock is not None:
             self.refused["descriptors"] += 1
@@ -484,18 +484,26 @@ class ChatServer(StreamServer):
         try:
             callback(*arguments)
         except MemoryError:
-            self._complain_seldom("out of memory", about="memory")
+            self._tell_exhausted("memory", "out of memory")
 
     def out_of_memory(self, connection: Connection) -> None:
         """There is no memory for what a connection wants: it is dropped, the others are not."""
-        self._complain_seldom("out of memory: a connection is dropped", about="memory")
+        self._tell_exhausted("memory", "out of memory: a connection is dropped")
         self.node.lost(connection.conn)
 
-    def _complain_seldom(self, sentence: str, *, about: str) -> None:
-        now = monotonic_ms()
-        if now - self._complained_at.get(about, -COMPLAIN_EVERY_MS) >= COMPLAIN_EVERY_MS:
-            self._complained_at[about] = now
-            self._complain(sentence)
+    # ── Telling of it ────────────────────────────────────────────────────────────────────────
+
+    def _tell_refused(self, host: str, reason: str, text: str) -> None:
+        if (left_out := self._may_tell(reason)) is not None:
+            self._report(Refused(host, reason, text, left_out))
+
+    def _tell_exhausted(self, what: str, text: str) -> None:
+        if (left_out := self._may_tell(what)) is not None:
+            self._report(Exhausted(what, text, left_out))
+
+    def _may_tell(self, about: str) -> int | None:
+        seldom = self._seldom.get(about) or self._seldom.setdefault(about, Seldom(TELL_EVERY_MS))
+        return seldom.may_tell(monotonic_ms())
 
 
 class _Turns:

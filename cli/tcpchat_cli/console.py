@@ -111,26 +111,28 @@ class Journal:
             match action:
                 case Send(conn, notices.Welcome(nick)):
                     self._nicks[conn] = nick
-                    note("connected", conn=_shown(conn), nick=nick)
+                    note("connected", conn=shown_conn(conn), nick=nick)
                 case Send(conn, notices.Resumed(nick)):
                     self._nicks[conn] = nick
-                    note("resumed", conn=_shown(conn), nick=nick)
+                    note("resumed", conn=shown_conn(conn), nick=nick)
                 case Send(conn, notices.Closing()):
                     if nick := self._nicks.pop(conn, ""):
-                        note("disconnected", conn=_shown(conn), nick=nick, reason=_reason(entry))
+                        note(
+                            "disconnected", conn=shown_conn(conn), nick=nick, reason=_reason(entry)
+                        )
                 case (
                     Send(conn, notices.Renamed(old, new, own=True))
                     | Broadcast(author=conn, receipt=notices.Renamed(old, new, own=True))
                 ) if old != new:
                     self._nicks[conn] = new
-                    note("renamed", conn=_shown(conn), nick=old, to=new)
+                    note("renamed", conn=shown_conn(conn), nick=old, to=new)
                 case Broadcast(_, notices.Joined(room, nick), conn):
-                    note("joined", conn=_shown(conn), nick=nick, room=room)
+                    note("joined", conn=shown_conn(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Left(room, nick, by=""), conn):
-                    note("left", conn=_shown(conn), nick=nick, room=room)
+                    note("left", conn=shown_conn(conn), nick=nick, room=room)
                 case Broadcast(_, notices.Gone(nick), conn):
                     self._nicks.pop(conn, None)
-                    note("gone", conn=_shown(conn), nick=nick, reason=_reason(entry))
+                    note("gone", conn=shown_conn(conn), nick=nick, reason=_reason(entry))
                 case _:
                     _note_act(action)
         match entry.event:
@@ -142,7 +144,7 @@ class Journal:
                 note("account", nick=key, what="withdraw")
         if isinstance(entry.event, events.Disconnect) and entry.conn in self._nicks:
             nick = self._nicks.pop(entry.conn)
-            note("lost", conn=_shown(entry.conn), nick=nick, reason=_reason(entry))
+            note("lost", conn=shown_conn(entry.conn), nick=nick, reason=_reason(entry))
 
     def _is_here(self, conn: int) -> bool:
         return events.node_of(conn) == self._node
@@ -152,27 +154,27 @@ def _note_act(action: Action) -> None:
     """Log what somebody did who looks after a room or the server, or with an account."""
     match action:
         case Broadcast(_, notices.Left(room, nick, by=by), conn):
-            note("expelled", conn=_shown(conn), nick=nick, room=room, by=by)
+            note("expelled", conn=shown_conn(conn), nick=nick, room=room, by=by)
         case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
-            note("restricted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+            note("restricted", conn=shown_conn(conn), nick=nick, room=room, what=what, by=by)
         case Broadcast(_, notices.Lifted(room, nick, what, by), conn):
-            note("lifted", conn=_shown(conn), nick=nick, room=room, what=what, by=by)
+            note("lifted", conn=shown_conn(conn), nick=nick, room=room, what=what, by=by)
         case Broadcast(_, notices.RoleSet(room, nick, role, by), conn):
-            note("role", conn=_shown(conn), nick=nick, room=room, role=role, by=by)
+            note("role", conn=shown_conn(conn), nick=nick, room=room, role=role, by=by)
         case Broadcast(_, notices.Redacted(room, seq, by), conn):
-            note("redacted", conn=_shown(conn), nick=by, room=room, seq=seq)
+            note("redacted", conn=shown_conn(conn), nick=by, room=room, seq=seq)
         case Broadcast(_, notices.ModeSet(room, by) as mode, conn):
-            note("mode", conn=_shown(conn), nick=by, room=room, mode=mode_text(mode))
+            note("mode", conn=shown_conn(conn), nick=by, room=room, mode=mode_text(mode))
         case Send(conn, notices.Expelled(nick, by)):
-            note("expelled", conn=_shown(conn), nick=nick, by=by)
+            note("expelled", conn=shown_conn(conn), nick=nick, by=by)
         case Send(conn, notices.Claimed(account, number)):
-            note("device", conn=_shown(conn), nick=account, number=number)
+            note("device", conn=shown_conn(conn), nick=account, number=number)
         case Send(conn, notices.Restricted("", nick, what, by=by, own=False)):
-            note("restricted", conn=_shown(conn), nick=nick, what=what, by=by)
+            note("restricted", conn=shown_conn(conn), nick=nick, what=what, by=by)
         case Send(conn, notices.Lifted("", nick, what, by, own=False)):
-            note("lifted", conn=_shown(conn), nick=nick, what=what, by=by)
+            note("lifted", conn=shown_conn(conn), nick=nick, what=what, by=by)
         case Send(conn, notices.Invited(room, by, nick=nick)):
-            note("invited", conn=_shown(conn), nick=nick or "by code", room=room, by=by)
+            note("invited", conn=shown_conn(conn), nick=nick or "by code", room=room, by=by)
         case _:
             pass
 
@@ -201,7 +203,7 @@ def _reason(entry: Entry) -> str:
             return _REASONS.get(type(event), "")
 
 
-def _shown(conn: int) -> str:
+def shown_conn(conn: int) -> str:
     """A connection, for people: of which start of the server, and the how manieth since."""
     boot, count = events.boot_and_count(conn)
     return f"{boot}.{count}"

@@ -17,6 +17,7 @@ from tcpchat_cli.arguments import die
 from tcpchat_cli.control import Answered, ControlServer, Task
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings, duration_ms
+from tcpchat_cli.telling import tell
 from tcpchat_core import ChatState, StateLimits
 from tcpchat_net import ChatServer
 from tcpchat_net.log_thread import Child, LogThread
@@ -199,6 +200,7 @@ class Kept:
             keep_ms=duration_ms(settings.keep),
             complain=console.complaining("upkeep"),
             failed=self._failed,
+            report=tell,
         )
         self._control: ControlServer | None = None
 

@@ -32,7 +32,7 @@ from tcpchat_cli.preparing import Prepared, milliseconds, prepared
 from tcpchat_cli.reloading import Source, changes, refuse, shown
 from tcpchat_cli.settings import PROGRAM, Settings, SettingsError
 from tcpchat_cli.stopping import call_when_asked, end_at_once
-from tcpchat_cli.telling import tell
+from tcpchat_cli.telling import tell, telling
 from tcpchat_core import VERSION, ChatState, ServerProtocol, StateLimits
 from tcpchat_net import ChatServer, Watchdog, monotonic_ms
 from tcpchat_net.admission import affordable_clients
@@ -334,7 +334,7 @@ def _server(
         ),
         settings.host,
         listening.port,
-        complain=console.complain,
+        report=telling(state),
         watchdog=Watchdog(tell),
         max_clients=max_clients,
         max_per_ip=settings.max_per_ip,

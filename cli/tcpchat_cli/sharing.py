@@ -29,6 +29,7 @@ from tcpchat_cli.files import FileError, read_password
 from tcpchat_cli.keeping import SharingError, listen
 from tcpchat_cli.progress import progress
 from tcpchat_cli.settings import Settings
+from tcpchat_cli.telling import tell
 from tcpchat_net import ChatServer
 from tcpchat_net.greenlets import GreenletHost
 from tcpchat_net.log_thread import Child, LogThread
@@ -175,6 +176,7 @@ class Shared:
             ended=self._cannot_go_on,
             taken_over=taken_over,
             complain=console.complaining("engine"),
+            report=tell,
         )
         self.log = self._node.log
 

@@ -58,6 +58,21 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
             ("conn", "nick", "reason"),
         ),
         "gone": Kind("somebody is in the chat no more", ("conn", "nick", "reason")),
+        "throttled": Kind(
+            "what somebody said waits because it came too fast, for a second by now; at most once"
+            " in 10 s for one connection, and 10 times for all",
+            ("conn", "nick", "ms", "left_out"),
+        ),
+        "caught-up": Kind("… and nothing of it waits any more", ("conn", "nick", "ms", "lines")),
+        "overrun": Kind(
+            "somebody read too slowly, and was put out for that",
+            ("conn", "nick", "backlog_bytes", "stalled_ms"),
+        ),
+        "refused": Kind(
+            "somebody was not let in; at most one in 10 s for each reason",
+            ("host", "reason", "text", "left_out"),
+            WARNING,
+        ),
         # People and rooms
         "renamed": Kind("somebody has another nickname", ("conn", "nick", "to")),
         "joined": Kind("somebody came into a room", ("conn", "nick", "room")),
@@ -86,7 +101,15 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
             ("ms", "left_out"),
             WARNING,
         ),
+        # What is kept
+        "snapshot": Kind("a snapshot was written, so that the next start is quick", ("seq", "ms")),
+        "forgotten": Kind("`--keep`: what was said before is forgotten", ("before",)),
         # What is wrong outside
+        "exhausted": Kind(
+            "descriptors or memory have run out; at most one in 10 s for each",
+            ("what", "text", "left_out"),
+            WARNING,
+        ),
         "warning": Kind("something is not as it should be", ("about", "text"), WARNING),
         "disk-full": Kind("nothing is taken in until there is room", (), WARNING),
         "disk-has-room": Kind("there is, and what waited is taken in"),
@@ -97,13 +120,17 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "about": "what it is about, in a word",
         "address": "where it listens",
+        "backlog_bytes": "how much it was sent and had not taken",
+        "before": "that time",
         "by": "the nickname of who has done it",
         "changed": "names of settings with the old and the new value; `read anew` is what their"
         " files say",
         "conn": "the connection: which start of the server, and which connection since",
         "connections": "how many there are",
         "data": "where what is said is kept",
+        "host": "the address that it came from",
         "left_out": "how many of the same were not logged since the last",
+        "lines": "how many lines that was worth, of those that `--flood-rate` gives in a second",
         "mode": "how one talks there now",
         "ms": "how long it took, or takes by now, in milliseconds",
         "nick": "whom it is about",
@@ -115,6 +142,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "room": "the room; left out where it is about all of the server",
         "seq": "the number of an entry in the log of what is said",
         "stack": "what holds it: files, lines and functions, the innermost first",
+        "stalled_ms": "for how long it had taken nothing of that",
         "text": "a sentence for people; its words may change",
         "to": "the new nickname",
         "version": "of tcpchat",

@@ -275,6 +275,22 @@ class ServerProtocol:
             connection.is_owed, connection.is_pinged = owes, False
             connection.heard_at = now
 
+    def throttled(self, conn: int, *, now: int) -> int | None:
+        """Whether a connection is paused because what it asked for came too fast: then its
+        `used_lines`, otherwise None.
+        """
+        connection = self._connections.get(conn)
+        if connection is None or not (connection.is_paused and self._rate.is_limited):
+            return None
+        return self.used_lines(conn) if self._rate.next_at(connection) > now else None
+
+    def used_lines(self, conn: int) -> int:
+        """How many lines of its rate a connection has used up: of two times at which it was
+        throttled, and never without a pause between, the difference is what it cost.
+        """
+        connection = self._connections.get(conn)
+        return 0 if connection is None else self._rate.used_lines(connection)
+
     def _recognise(
         self,
         connection: Connection,

@@ -102,3 +102,9 @@ class Rate:
         """When the next line may be looked at; a time in the past when it may be now."""
         early_us = connection.words_us + self._line_us - self._burst_us
         return -(-early_us // 1_000)
+
+    def used_lines(self, connection: Connection) -> int:
+        """How many lines of its rate a connection has used up, on a scale of its own: what counts
+        is how many more they are at another time, as long as it has not been silent between.
+        """
+        return connection.words_us // self._line_us if self.is_limited else 0

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tcpchat_core import Propose, events
+from tcpchat_net.happenings import Forgotten, Report, SnapshotTaken, nothing
 from tcpchat_net.logs import Host, snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, DamagedError
 from tcpchat_net.logs.chores import Chore, Rounds, Step
@@ -65,7 +66,7 @@ class Upkeep:
     `replay` starts a replay beside the server. What was said is kept for `keep_ms`; for ever, if
     that is None. `every` is how many entries a start may have to replay. `complain` is told what
     did not work and will be tried again; `failed` is called with what ended the log. `progress` is
-    told which entry a replay has reached, and its last.
+    told which entry a replay has reached, and its last. `report` is told what was done.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Upkeep:
         failed: Callable[[StoreError], None],
         clock: Callable[[], int] = wall_ms,
         progress: Callable[[int, int], None] = lambda _reached, _last: None,
+        report: Report = nothing,
     ) -> None:
         self._store = store
         self._folder = store.folder
@@ -95,6 +97,7 @@ class Upkeep:
         self._failed = failed
         self._clock = clock
         self._progress = progress
+        self._report = report
         self._taken_at = clock()
         self._set_keep(keep_ms)
         self._backups: deque[tuple[Path, Callable[[Exception | None], None]]] = deque()
@@ -229,8 +232,9 @@ class Upkeep:
 
     def _take_newest(self) -> Chore:
         """Write a snapshot of now, in place of the newest one."""
-        folder, upto = self._folder, self._log.seq
+        folder, upto, began = self._folder, self._log.seq, self._clock()
         yield from self._snapshot(upto)
+        self._report(SnapshotTaken(upto, self._clock() - began))
         (base, _), *_ = yield Step(self._aside, partial(snapshots.listed, folder))
         yield Step(self._aside, partial(snapshots.keep_only, folder, base, upto))
 
@@ -244,6 +248,7 @@ class Upkeep:
         yield from self._take_newest()
         yield from self._move_base(before)
         yield from self._trim_archive(before)
+        self._report(Forgotten(before))
 
     def _move_base(self, before: int) -> Chore:
         """Have the log begin where a time begins."""

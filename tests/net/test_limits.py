@@ -18,6 +18,7 @@ from tcpchat_core import ChatState, Effect, ServerLimits, ServerProtocol
 from tcpchat_net import ChatServer
 from tcpchat_net import server as server_module
 from tcpchat_net.admission import Admission, Origins, origin
+from tcpchat_net.happenings import Exhausted, Happening, Refused
 from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
 
 HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -78,10 +79,10 @@ def comes_in(address: tuple[str, int]) -> bool:
 def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server_module, "COMPLAIN_EVERY_MS", 3_600_000)  # longer than this takes
-    complaints: list[str] = []
+    monkeypatch.setattr(server_module, "TELL_EVERY_MS", 3_600_000)  # longer than this takes
+    told: list[Happening] = []
     with (
-        serving(max_clients=1, complain=complaints.append) as server,
+        serving(max_clients=1, report=told.append) as server,
         greeted(Peer(server.address)) as inside,
         ExitStack() as stack,
     ):
@@ -90,7 +91,7 @@ def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside(
         assert inside.line().startswith("* You joined lobby")
         for peer in crowd:
             assert peer.rest().startswith("! server-full: ")
-    assert complaints == ["refused 127.0.0.1: the server is full; try again later"]
+    assert told == [Refused("127.0.0.1", "server-full", "the server is full; try again later", 0)]
 
 
 def test_one_address_has_only_so_many_connections() -> None:
@@ -251,10 +252,10 @@ class OutOfMemory(ServerProtocol):
 def test_a_connection_for_which_there_is_no_memory_is_dropped_and_the_others_are_not(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    complaints: list[str] = []
+    told: list[Happening] = []
     protocol = OutOfMemory(ChatState(), limits=NO_FLOOD_CONTROL)
     with (
-        serving(protocol, complain=complaints.append) as server,
+        serving(protocol, report=told.append) as server,
         greeted(Peer(server.address)) as inside,
     ):
         inside.send("/join lobby")
@@ -265,7 +266,7 @@ def test_a_connection_for_which_there_is_no_memory_is_dropped_and_the_others_are
                 assert peer.rest() == ""
         inside.send("/who")
         assert inside.line() == "* 1 in lobby: guest-1. Moderators: guest-1"
-    assert complaints == ["out of memory: a connection is dropped"]
+    assert told == [Exhausted("memory", "out of memory: a connection is dropped", 0)]
     assert capfd.readouterr().err == ""
 
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpchat_core import ChatState, Effect, ServerLimits, ServerProtocol
+from tcpchat_net.happenings import Happening, Refused
 from tcpchat_net.proxy_protocol import (
     MAX_HEADER_BYTES,
     Header,
@@ -241,18 +242,18 @@ def test_a_header_may_come_in_pieces_and_with_what_follows() -> None:
 
 
 def test_a_proxy_may_look_whether_the_server_is_there() -> None:
-    complaints: list[str] = []
-    with serving(proxies=LOCALHOST, complain=complaints.append) as server:
+    told: list[Happening] = []
+    with serving(proxies=LOCALHOST, report=told.append) as server:
         with Peer(server.address):
             pass  # it connects, and that is all
         with through_proxy(server.address, SIGNATURE + b"\x20\x00\x00\x00", b"/rooms\n") as proxy:
             assert proxy.line().startswith("* Welcome")
-    assert complaints == []
+    assert told == []
 
 
 def test_a_connection_from_a_proxy_without_a_header_is_closed_with_one_complaint() -> None:
-    complaints: list[str] = []
-    with serving(proxies=LOCALHOST, complain=complaints.append) as server:
+    told: list[Happening] = []
+    with serving(proxies=LOCALHOST, report=told.append) as server:
         for _ in range(3):
             # It is closed with input that nobody read: that may look like a reset.
             with (
@@ -261,9 +262,8 @@ def test_a_connection_from_a_proxy_without_a_header_is_closed_with_one_complaint
             ):
                 assert peer.rest() == ""
         assert server.connections == 0
-    assert complaints == [
-        "refused 127.0.0.1: a connection from a proxy did not begin with a header"
-    ]
+    text = "a connection from a proxy did not begin with a header"
+    assert told == [Refused("127.0.0.1", "proxies", text, 0)]
 
 
 def test_a_header_that_does_not_end_is_waited_for_only_so_long() -> None:

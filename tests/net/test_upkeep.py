@@ -18,6 +18,7 @@ from tcpchat_core import ChatState, Entry, Event, Propose, events
 from tcpchat_core.archive import Archived, Matches, Page, Place
 from tcpchat_core.notices import Said
 from tcpchat_core.server.archiving import what_was_said
+from tcpchat_net.happenings import Forgotten, Happening, SnapshotTaken
 from tcpchat_net.logs import chores, snapshots
 from tcpchat_net.logs.archive import ArchiveKeeper, ArchiveStore, DamagedError
 from tcpchat_net.logs.chores import Chore, Step
@@ -53,6 +54,7 @@ class Server:
         self.store, self.archive_store = Store(folder), ArchiveStore(folder)
         self.store.open()
         self.complaints: list[str] = []
+        self.happened: list[Happening] = []
         try:
             recovered = recover(
                 self.store, ChatState, self.archive_store, complain=self.complaints.append
@@ -82,6 +84,7 @@ class Server:
             complain=self.complaints.append,
             failed=self.failures.append,
             clock=lambda: self.now,
+            report=self.happened.append,
         )
 
     def commit(self, entries: Sequence[Entry]) -> None:
@@ -294,6 +297,7 @@ def test_a_snapshot_is_taken_when_there_is_much_to_replay(tmp_path: Path) -> Non
     server.take_in(chat(2, first=10))
     server.round()
     assert server.newest == 11
+    assert server.happened == [SnapshotTaken(11, 0)]
     server.close()
 
 
@@ -331,6 +335,7 @@ def test_what_is_past_its_time_is_in_none_of_the_files(tmp_path: Path) -> None:
     server.now += 2 * HOUR_MS
     server.take_in(chat(20, first=400, word="frotz"))
     server.round()
+    assert server.happened[-1] == Forgotten(server.now - HOUR_MS)
     assert b"xyzzy" not in files(tmp_path)
     assert b"plugh" not in files(tmp_path)
     assert b"frotz" in files(tmp_path)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from tcpchat_core import Propose, events, lapses
+from tcpchat_net.happenings import Report, nothing
 from tcpchat_net.logs import Host
 from tcpchat_net.logs.archive import ArchiveKeeper, Point
 from tcpchat_net.logs.replayer import Program, Task
@@ -52,7 +53,8 @@ class StreamNode:
     milliseconds.
 
     `ended` is called once, with why it cannot go on and a sentence; `taken_over` with each higher
-    term that an engine has; `complain` with what was not as it should be.
+    term that an engine has; `complain` with what was not as it should be,
+    and `report` with what its upkeep has done.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class StreamNode:
         ended: Callable[[Ending, str], None],
         taken_over: Callable[[int], None],
         complain: Callable[[str], None],
+        report: Report = nothing,
         log: type[StreamLog] = StreamLog,
         upkeep: type[StreamUpkeep] = StreamUpkeep,
     ) -> None:
@@ -107,6 +110,7 @@ class StreamNode:
             replay=replay,
             every=every,
             complain=complain,
+            report=report,
         )
 
     def serve(self, node: Node) -> None:

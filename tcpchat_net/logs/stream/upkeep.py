@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tcpchat_core import ChatState
+from tcpchat_net.happenings import Report, SnapshotTaken, nothing
 from tcpchat_net.logs import Host, snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveKeeper, DamagedError
 from tcpchat_net.logs.chores import Chore, Rounds, Step
+from tcpchat_net.logs.memory import wall_ms
 from tcpchat_net.logs.replayer import END, Program, ReplayError, Task, packed
 from tcpchat_net.logs.store import Batch
 from tcpchat_net.logs.stream import NO_CHAIN, EngineError, Greeting, Head, NoLogError, Row, Snapshot
@@ -48,12 +50,13 @@ class StreamUpkeep:
         replay: Callable[[Task], Program],
         every: int = SNAPSHOT_EVERY,
         complain: Callable[[str], None],
+        report: Report = nothing,
     ) -> None:
         self._engine, self._log, self._keeper = engine, log, keeper
         self._aside = aside
         self._replay = replay
         self._every = every
-        self._complain = complain
+        self._complain, self._report = complain, report
         self._rounds = Rounds(
             self._round,
             aside,
@@ -90,6 +93,7 @@ class StreamUpkeep:
 
     def _take_snapshot(self, head: Head) -> Chore:
         """Have a snapshot made, and give it to the engine."""
+        began = wall_ms()
         with tempfile.TemporaryDirectory(prefix="tcpchat-snapshot-") as made:
             folder = Path(made)
             base = yield from self._base(folder, head, newest=True)
@@ -100,6 +104,7 @@ class StreamUpkeep:
             data = yield Step(self._aside, partial(snapshots.read_bytes, path))
             taken = Snapshot(last.last, last.chain, sha256(data).hexdigest(), data)
             yield Step(self._aside, partial(self._engine.publish, taken))
+            self._report(SnapshotTaken(last.last, wall_ms() - began))
 
     def _fill(self, keeper: ArchiveKeeper, head: Head) -> Chore:
         """Replay what the archive lacks, as far as the log and its snapshots reach."""
