@@ -87,6 +87,14 @@ class Program:
         return told
 
 
+def content(path: Path) -> bytes:
+    """What is in a file, which may be gone by now."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def refusal(address: str, first: str = "{}\n") -> str:
     """What one who is refused is told."""
     with Talker(address, first) as talker:
@@ -227,6 +235,25 @@ def test_the_page_may_be_switched_off_and_on(tmp_path: Path) -> None:
         assert "200 OK" in refusal(server.address, request)
 
 
+def test_what_was_said_is_forgotten_as_soon_as_the_file_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    def has(text: bytes) -> bool:
+        return any(text in content(each) for each in data.glob("*.db*"))
+
+    with (
+        Reloading(tmp_path, "", "--no-in-memory", "--data", str(data)) as server,
+        Program(server.address) as program,
+    ):
+        program.welcome()
+        program.ask(events.Join("lobby"), events.Say("lobby", "xyzzy"))
+        program.next(notices.Sent)
+        assert has(b"xyzzy")
+        server.reload('keep = "1s"')
+        server.wait_until(lambda: not has(b"xyzzy"))
+        assert server.process.poll() is None
+
+
 # ── What wins, and what cannot be ────────────────────────────────────────────────────────────────
 
 
@@ -268,6 +295,14 @@ def test_what_needs_a_restart_is_told_each_time_and_the_rest_holds(tmp_path: Pat
                 ' log \\"\\" → \\"valkey://me:***@a\\", workers 1 → 2'
             ) in told
             assert f"→ {grace}" in server.log_so_far()
+
+
+def test_for_how_long_another_log_is_kept_waits_for_that_log() -> None:
+    shared, own = Settings(log="valkey://a"), Settings(keep="90d", grace=7)
+    changed = changes(shared, own)
+    assert (changed.settings.log, changed.settings.keep) == ("valkey://a", "forever")
+    assert [*changed.made] == ["grace"]
+    assert [*changed.waits] == ["keep", "log"]
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -290,6 +290,21 @@ def test_what_is_owed_is_beside_the_bound_however_much_it_is() -> None:
     assert taker.ends == ["overrun"]
 
 
+def test_other_bounds_hold_for_who_is_there_from_the_next_write_and_check_on() -> None:
+    hall = Hall(2)
+    one, two = hall.takers
+    one.room_for = two.room_for = 0
+    hall.fanout.send(0, b"x" * 1_000)
+    hall.fanout.flush(now=0)
+    hall.fanout.configure(max_backlog_bytes=1_000, stall_timeout_ms=100)
+    hall.fanout.check_stalls(99)
+    hall.fanout.send(1, b"x" * 1_001)
+    hall.fanout.flush(now=99)
+    assert (one.ends, two.ends) == ([], ["overrun"])
+    hall.fanout.check_stalls(100)
+    assert one.ends == ["overrun"]
+
+
 def test_who_takes_all_is_not_given_up_for_what_comes_behind_a_long_stream() -> None:
     hall = Hall(1)
     hall.fanout.stream(0, pieces([], 1_000))

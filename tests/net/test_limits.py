@@ -155,6 +155,11 @@ def test_who_leaves_is_not_counted_any_more() -> None:
     refused = admission.enter("192.0.2.9")
     assert refused is not None
     assert refused.reason == "server-full"
+    admission.configure(max_clients=4, max_per_ip=1)  # nobody who is in goes
+    assert admission.enter("192.0.2.9") is None
+    refused = admission.enter("192.0.2.9")
+    assert refused is not None
+    assert refused.reason == "server-full"
 
 
 # ── Descriptors ──────────────────────────────────────────────────────────────────────────────────

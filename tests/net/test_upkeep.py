@@ -108,6 +108,10 @@ class Server:
     def round(self) -> None:
         """One round of the upkeep, from its beginning to its end."""
         self.upkeep.begin()
+        self.end_round()
+
+    def end_round(self) -> None:
+        """All that a round that has begun does."""
         self.work()
         while any(ms == WAIT_MS for ms, _ in self.host.timers):  # it waits for the log
             self.host.pass_time()
@@ -799,6 +803,26 @@ def test_an_archive_for_which_there_was_no_room_is_made_when_there_is(
         server.round()
     assert len(server.said()) == 58 + 18
     assert len(list(tmp_path.glob("*.damaged*"))) == 1
+    server.close()
+
+
+def test_another_time_to_keep_holds_at_once_also_in_the_midst_of_a_round(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.take_in(chat(10))
+    server.now += 2 * HOUR_MS
+    server.upkeep.begin()
+    server.upkeep.keep(3 * HOUR_MS)
+    server.end_round()
+    assert len(server.said()) > 0
+    server.upkeep.keep(HOUR_MS)
+    server.end_round()
+    assert server.said() == []
+    server.upkeep.keep(None)
+    server.end_round()
+    server.take_in(chat(10, first=100))
+    server.now += 2 * HOUR_MS
+    server.round()
+    assert len(server.said()) > 0
     server.close()
 
 
