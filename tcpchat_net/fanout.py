@@ -475,8 +475,9 @@ class Fanout:
                 written = _LOST
             if written != size:
                 unwritten.append((self._outboxes[conn], [data], written))
-        missing = sum([size - max(0, written) for _, _, written in unwritten[first:]])
-        self.sent_bytes += size * len(group.together) - missing
+        self.sent_bytes += size * len(group.together)
+        for _, _, written in unwritten[first:]:
+            self.sent_bytes -= size - max(0, written)
 
     def _write_alone(
         self, alone: dict[int, _Outbox], unwritten: list[_Unwritten], finished: list[_Outbox]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 import ssl
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -22,7 +22,7 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 
-from tcpchat_core import VERSION, ChatState, ServerLimits, ServerProtocol
+from tcpchat_core import VERSION, ChatState, Entry, Propose, ServerLimits, ServerProtocol
 from tcpchat_core.archive import Archived
 from tcpchat_core.dialects.http import Site
 from tcpchat_core.dialects.websocket import WebSocket
@@ -31,7 +31,7 @@ from tcpchat_core.server import DIALECTS
 from tcpchat_net import ChatServer, monotonic_ms
 from tcpchat_net.counters import BATCH_BOUNDS, LOG_BOUNDS_NS, Histogram, Lag
 from tcpchat_net.health import Health, Phase, Served
-from tcpchat_net.logs import Log
+from tcpchat_net.logs import Log, OnEntries
 from tcpchat_net.logs.archive import ARCHIVE_NAME, ArchiveError, ArchiveKeeper, ArchiveStore
 from tcpchat_net.logs.snapshots import write_bytes
 from tcpchat_net.logs.store import LOG_NAME
@@ -395,6 +395,45 @@ def test_how_long_the_log_takes_is_from_the_proposal_to_what_comes_of_it() -> No
     assert metrics["log_seconds_count"] == batches + 1
     took = metrics["log_seconds_sum"] - took_s
     assert took == pytest.approx((host.clock.now - began) / 1_000)
+
+
+class OneByOne:
+    """A log that delivers the oldest batch when the test says so."""
+
+    def __init__(self) -> None:
+        self.batches: deque[list[Propose]] = deque()
+        self.seq = 0
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(propose.events) for batch in self.batches for propose in batch)
+
+    def open(self, on_entries: OnEntries) -> None:
+        self.on_entries = on_entries
+
+    def propose(self, batch: Sequence[Propose]) -> None:
+        self.batches.append([*batch])
+
+    def deliver(self) -> None:
+        entries: list[Entry] = []
+        for propose in self.batches.popleft():
+            entries += propose.entries(self.seq + 1 + len(entries), 1_000)
+        self.seq += len(entries)
+        self.on_entries(entries)
+
+
+def test_of_several_batches_on_their_way_each_is_measured_when_it_is_delivered() -> None:
+    log, now_ns = OneByOne(), 0
+    host = Host(log=lambda _host: log, stopwatch=lambda: now_ns)
+    metrics = Watched(host)
+    host.person("ada")
+    host.person("bob")
+    assert len(log.batches) == 2
+    for second in (1, 2):
+        now_ns = second * 1_000_000_000
+        log.deliver()
+        assert metrics["log_seconds_count"] == second
+    assert metrics["log_seconds_sum"] == 1 + 2
 
 
 def test_a_histogram_counts_each_value_in_all_buckets_that_it_fits_into() -> None:
