@@ -15,6 +15,7 @@ from tcpchat_cli.workers import END_S
 
 from tcpchat_net.admission import RESERVED_DESCRIPTORS
 from tests.cli.terminal import SERVER
+from tests.docs.pages import read
 
 UNITS: Final = Path(__file__).parents[2] / "packaging" / "systemd"
 SERVICE: Final = (UNITS / "tcpchat.service").read_text()
@@ -86,6 +87,13 @@ def test_systemd_waits_longer_for_the_end_than_the_server_does_for_its_workers()
 def test_the_socket_is_where_the_server_would_listen_and_no_further() -> None:
     usual = Settings()
     assert values(SOCKET, "ListenStream") == [f"{usual.host}:{usual.port}"]
+
+
+def test_the_page_installs_all_that_is_there_and_nothing_else() -> None:
+    page = read("docs/operating.md")
+    linked = re.findall(r"share/tcpchat/systemd/([\w.-]+)", page)
+    copied = re.findall(r"^sudo install -D -m \d+ ([\w.-]+) ", page, flags=re.MULTILINE)
+    assert {*linked, *copied} == {path.name for path in UNITS.iterdir()}
 
 
 # ── The hook of certbot ──────────────────────────────────────────────────────────────────────
