@@ -130,6 +130,10 @@ def _file() -> str:
                 " key that there is not, or a value of another kind, is refused by name. What is a"
                 " list on the command line is a list here."
             ),
+            manual.paragraph(
+                "SIGHUP has it read again. What is different then holds at once, unless it says"
+                " below that what it is at the start holds."
+            ),
         ),
         manual.section("KEYS", manual.items(keys)),
         manual.section(
@@ -154,6 +158,8 @@ def _key(name: str, setting: Setting) -> manual.Item:
         text += f" It is {setting.expected}."
     if default not in ("", ()):
         text += f" Without it: {_toml(default)}."
+    if not setting.reloads:
+        text += " What it is at the start holds."
     return f"{key_of(name)} = {setting.metavar or 'true|false'}", text
 
 

@@ -100,6 +100,14 @@ def test_a_page_has_all_that_there_is(page: Path) -> None:
     assert [each for each in wanted if each not in text] == []
 
 
+def test_the_page_of_the_file_says_what_a_reload_does_not_change() -> None:
+    text = printed(*PAGES["tcpchat-server.toml.5"])
+    keys = [" ".join(each.split()) for each in text.split(".TP\n")]
+    fixed = [each for each in keys if "What it is at the start holds." in each]
+    assert len(fixed) == sum(not setting.reloads for setting in TABLE.values())
+    assert fixed[0].startswith(r"\fBhost = HOST\fR")
+
+
 def test_what_roff_would_read_as_something_else_is_shown_as_it_is(tmp_path: Path) -> None:
     has_to_be_here(shutil.which("mandoc"), "mandoc")
     odd = ".TP 'a' \\fB `b` ~c ^d --e … \\"
