@@ -44,7 +44,8 @@ class Throttles:
         """Nothing of it waits any more."""
         wait = self._waits.pop(conn, None)
         if wait is not None and wait.is_told:
-            self._report(CaughtUp(conn, now - wait.since, lines - wait.lines))
+            # With another rate since then, they are no numbers of the same lines.
+            self._report(CaughtUp(conn, now - wait.since, max(0, lines - wait.lines)))
 
     def forget(self, conn: int) -> None:
         """The connection is gone."""

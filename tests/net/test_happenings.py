@@ -12,7 +12,7 @@ from tcpchat_core import ChatState, Propose, ServerLimits, ServerProtocol
 from tcpchat_net.happenings import TELL_EVERY_MS, CaughtUp, Happening, Overrun, Seldom, Throttled
 from tcpchat_net.logs import OnEntries
 from tcpchat_net.node import SWEEP_MS
-from tcpchat_net.throttles import MAX_TOLD, TELL_AFTER_MS
+from tcpchat_net.throttles import MAX_TOLD, TELL_AFTER_MS, Throttles
 from tests.net.hosting import Host, Wire
 
 # Two lines at once, and one a second.
@@ -132,6 +132,15 @@ def test_who_goes_while_it_waits_is_told_of_no_more() -> None:
     host.run()
     pass_time(host, 60_000)
     assert {each.conn for each in told if isinstance(each, Throttled | CaughtUp)} == {bob.conn}
+
+
+def test_a_rate_that_is_changed_meanwhile_makes_no_number_of_lines_less_than_none() -> None:
+    told: list[Happening] = []
+    throttles = Throttles(told.append)
+    throttles.began(1, 0, 5_000)
+    throttles.sweep(TELL_AFTER_MS)
+    throttles.ended(1, 3_000, 1_000)
+    assert told == [Throttled(1, TELL_AFTER_MS, 0), CaughtUp(1, 3_000, 0)]
 
 
 # ── Given up ─────────────────────────────────────────────────────────────────────────────────────
