@@ -29,6 +29,7 @@ import gevent
 
 from tcpchat_core import Notice, TcpchatError, notices
 from tcpchat_net import ChatClient
+from tests.cli.log_lines import events_in, unknown
 from tests.cli.serving import FIRST_WORDS, environment
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
 from tests.cluster.ports import HOST, Port
@@ -150,6 +151,8 @@ class NodeProcess:
         assert process is not None, "the node does not run"
         until(lambda: process.poll() is not None, lambda: self._complaint("end"))
         self._process = None
+        wrong = unknown(events_in(self.log_text()))
+        assert not wrong, f"vocabulary.py lacks {', '.join(wrong)}"
         return process.returncode
 
     def pause(self) -> None:
