@@ -79,6 +79,11 @@ def test_the_usual_number_of_people_has_descriptors() -> None:
     assert int(limit) >= Settings().max_clients + RESERVED_DESCRIPTORS
 
 
+def test_what_measures_the_process_sees_what_it_needs_of_proc() -> None:
+    # Without /proc/stat prometheus_client has no `process_…` at all, and says nothing of it.
+    assert "pid" not in values(SERVICE, "ProcSubset")
+
+
 def test_systemd_waits_longer_for_the_end_than_the_server_does_for_its_workers() -> None:
     [timeout] = values(SERVICE, "TimeoutStopSec")
     assert int(timeout.removesuffix("s")) > END_S
