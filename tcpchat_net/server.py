@@ -495,7 +495,7 @@ class ChatServer(StreamServer):
 
     def _tell_refused(self, host: str, reason: str, text: str) -> None:
         if (left_out := self._may_tell(reason)) is not None:
-            self._report(Refused(host, reason, text, left_out))
+            self._report(Refused(_as_written(host), reason, text, left_out))
 
     def _tell_exhausted(self, what: str, text: str) -> None:
         if (left_out := self._may_tell(what)) is not None:
@@ -574,8 +574,12 @@ def _is_from_here(sock: socket.socket, host: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    address = ip_address(host.partition("%")[0])
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return ip_address(_as_written(host).partition("%")[0]).is_loopback
+
+
+def _as_written(host: str) -> str:
+    """An IPv4 address as such, also when it came to a socket that is for IPv6, too."""
+    return str(getattr(ip_address(host), "ipv4_mapped", None) or host)
 
 
 def _set_options(listener: socket.socket, limits: ServerLimits) -> None:

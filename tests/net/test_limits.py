@@ -94,6 +94,16 @@ def test_a_crowd_before_a_full_server_is_told_and_delays_nobody_inside(
     assert told == [Refused("127.0.0.1", "server-full", "the server is full; try again later", 0)]
 
 
+def test_who_came_by_ipv4_to_a_socket_of_both_kinds_is_told_of_by_an_ipv4_address() -> None:
+    told: list[Happening] = []
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    with listener, serving(max_clients=1, listener=listener, report=told.append) as server:
+        address = ("127.0.0.1", server.address[1])
+        with greeted(Peer(address)), Peer(address) as other:
+            assert other.rest().startswith("! server-full: ")
+    assert [each.host for each in told if isinstance(each, Refused)] == ["127.0.0.1"]
+
+
 def test_one_address_has_only_so_many_connections() -> None:
     # Only loopback can be had for sure, and it is exempt: a proxy says whose they are.
     proxies = [ip_network("127.0.0.1")]
