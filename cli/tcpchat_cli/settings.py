@@ -698,9 +698,12 @@ class _Read:
             self.refused.update(TABLE)  # nobody knows what it was to say
             return
         keys: set[str] = set()
-        for key, value in table.items():
+        for key, given in table.items():
             field = key.replace("-", "_")
             setting = TABLE.get(field)
+            # A port alone is a number in TOML.
+            is_port = isinstance(setting, Address) and type(given) is int
+            value = str(given) if is_port else given
             if setting is None:
                 self._refuse("", f"{name}: there is no setting {key!r}{_nearest(field)}")
             elif field in keys:

@@ -140,6 +140,12 @@ def test_every_setting_can_be_given_by_a_key_of_the_file(tmp_path: Path, dash: s
     assert settings_of_file(tmp_path, "\n".join(lines)) == Settings(**VALUES)
 
 
+def test_a_port_alone_may_be_a_number_in_the_file(tmp_path: Path) -> None:
+    assert settings_of_file(tmp_path, "metrics = 9667").metrics == "9667"
+    sentence = refusal_of_file(tmp_path, "metrics = 96670")
+    assert sentence.startswith('chat.toml: metrics = "96670" is not HOST:PORT'), sentence
+
+
 @pytest.mark.parametrize("name", ALONE)
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path, name: str) -> None:
     default = getattr(Settings(), name)
