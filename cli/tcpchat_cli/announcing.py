@@ -31,13 +31,14 @@ def announce(
     are.
     """
     tls = bool(settings.tls_cert)
-    shown = show_address(host, port)
+    here = _HERE.get(host, host)
+    shown = show_address(here, port)
     client = ["tcpchat-client", *(["--tls"] if tls else [])]
     if port != DEFAULT_PORT:
         client.append(shown)
-    plain = f"openssl s_client -quiet -connect {shown}" if tls else f"nc {host} {port}"
+    plain = f"openssl s_client -quiet -connect {shown}" if tls else f"nc {here} {port}"
     lines = [
-        f"{PROGRAM}: listening on {shown}",
+        f"{PROGRAM}: listening on {show_address(host, port)}",
         f"join:  {' '.join(client)}",
         f"  or:  {plain}",
         *(

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
-from tcpchat_cli.announcing import page_address
+from tcpchat_cli.announcing import announce, page_address
 from tcpchat_cli.settings import Settings
 
 from tcpchat_core import VERSION
@@ -47,6 +47,28 @@ def test_the_first_lines_say_when_nothing_is_kept() -> None:
     with listening("--in-memory", "--no-web") as (server, _address):
         assert [server.read_line() for _ in range(4)][2:] == ["kept:  nothing", "stop:  Ctrl-C"]
         assert not server.data_home.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "ways"),
+    [
+        ("0.0.0.0", Settings(), ["tcpchat-client 127.0.0.1:7000", "nc 127.0.0.1 7000"]),
+        (
+            "::",
+            Settings(tls_cert="cert.pem"),
+            [
+                "tcpchat-client --tls [::1]:7000",
+                "openssl s_client -quiet -connect [::1]:7000",
+            ],
+        ),
+    ],
+)
+def test_who_listens_on_all_addresses_is_joined_by_one_of_them(
+    host: str, settings: Settings, ways: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce(host, 7000, settings, kept="nothing")
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":", 1)[1].strip() for line in told[1:3]] == ways
 
 
 @pytest.mark.parametrize(
