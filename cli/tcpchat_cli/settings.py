@@ -30,6 +30,10 @@ from tcpchat_core import Name, room_name
 
 PROGRAM: Final = "tcpchat-server"
 
+# A configuration file with every setting and a page about each has less. What never ends, as
+# /dev/zero, would take all the memory.
+MAX_FILE_BYTES: Final = 1_048_576
+
 
 class Text(NamedTuple):
     """A setting that is a text: one of `choices`, if there are any."""
@@ -726,7 +730,10 @@ def _load(name: str, by: str) -> dict[str, Any]:
     """What stands in the configuration file. Raises SettingsError."""
     try:
         with Path(name).open("rb") as file:
-            return tomllib.load(file)
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise SettingsError(f"{by} {name}: the file has more than {MAX_FILE_BYTES:,} bytes")
+        return tomllib.loads(data.decode())
     except OSError as error:
         raise SettingsError(f"{by} {name}: cannot read the file: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tcpchat_cli.settings import (
+    MAX_FILE_BYTES,
     OTHER_VARIABLES,
     TABLE,
     Duration,
@@ -337,6 +338,16 @@ def test_a_file_that_is_no_toml_is_one_sentence_that_names_the_line(tmp_path: Pa
     (tmp_path / "latin.toml").write_bytes(b"motd = '\xe9'")
     with pytest.raises(SettingsError, match="the file is not UTF-8 text"):
         read_settings(["--config", str(tmp_path / "latin.toml")])
+
+
+def test_a_file_that_is_too_long_to_have_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "chat.toml"
+    path.write_text("port = 1\n" + "#" * (MAX_FILE_BYTES - 9))
+    assert read_settings(["--config", str(path)]).port == 1
+    with path.open("a") as file:
+        file.write("#")
+    with pytest.raises(SettingsError, match="the file has more than 1,048,576 bytes"):
+        read_settings(["--config", str(path)])
 
 
 @pytest.mark.parametrize(
