@@ -55,12 +55,22 @@ class Print(argparse.Action):
         option_string: str | None = None,  # noqa: ARG002
     ) -> NoReturn:
         """Print it, and exit with 0."""
-        try:
-            print(self._text(values or ""), flush=True)
-        except BrokenPipeError:  # whoever reads has seen enough; Python is not to flush once more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            parser.exit(1)
+        print_text(parser.prog, self._text(values or "") + "\n")
         parser.exit()
+
+
+def print_text(program: str, text: str) -> None:
+    """Write a text to stdout, all of it and in UTF-8; exit with 1 when it cannot be written."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+    except OSError as error:
+        # Python is not to flush once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+            raise SystemExit(1) from None
+        die(program, f"cannot write to stdout: {error.strerror}")
 
 
 def die(program: str, sentence: str) -> NoReturn:

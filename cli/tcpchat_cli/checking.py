@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from tcpchat_cli.announcing import why_not
+from tcpchat_cli.arguments import print_text
 from tcpchat_cli.keeping import LACKS_METRICS, LACKS_PACKAGES, SharingError, data_folder
 from tcpchat_cli.preparing import prepare
 from tcpchat_cli.settings import (
@@ -43,8 +44,7 @@ _MAX_COLUMN: Final = 48
 def check(configuration: Configuration) -> NoReturn:
     """Print what holds, and what is wrong on stderr; exit 0 when nothing is, otherwise 1."""
     if not configuration.problems:
-        sys.stdout.buffer.write(as_file(configuration).encode())
-        sys.stdout.flush()
+        print_text(PROGRAM, as_file(configuration))
     problems = [*configuration.problems]
     if not configuration.refused >= TABLE.keys():  # of a file that cannot be read, nothing follows
         problems += find_problems(configuration.settings)

@@ -181,3 +181,17 @@ def test_whoever_has_seen_enough_of_it_sees_no_traceback() -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("flag", ["--print-completion=bash", "--version", "--check-config"])
+def test_what_cannot_be_written_is_one_sentence(flag: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [SERVER, flag],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    sentence = b"tcpchat-server: cannot write to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
