@@ -35,6 +35,9 @@ from tcpchat_net.web import PAGE, load_site
 # A message of the day is for reading; everybody who connects is sent it.
 MAX_MOTD_BYTES: Final = 16_384
 
+# A chain of certificates has some KiB.
+_MAX_PEM_BYTES: Final = 1_048_576
+
 _Value = TypeVar("_Value")
 
 
@@ -78,7 +81,9 @@ def prepare(settings: Settings) -> tuple[Prepared, list[str]]:
 
     motd = attempt(_motd, tuple[str, ...]())
     password = attempt(_password, "")
-    tls = attempt(_tls, None)
+    # First what names it: the files may be replaced, or gone, a moment later.
+    certificate = attempt(_certificate, "")
+    tls = attempt(_tls, None) if certificate else None
     if _could_be_read_by_others(settings):
         where = show_address(settings.host, settings.port)
         problems.append(
@@ -103,7 +108,7 @@ def prepare(settings: Settings) -> tuple[Prepared, list[str]]:
         motd=motd,
         password=password,
         tls=tls,
-        certificate="" if tls is None else _certificate(settings),
+        certificate=certificate,
         site=attempt(_site, None),
         limits=limits,
         bounds=bounds,
@@ -137,8 +142,16 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _certificate(settings: Settings) -> str:
-    data = Path(settings.tls_cert).read_bytes() + Path(settings.tls_key).read_bytes()
-    return hashlib.sha256(data).hexdigest()
+    if not (settings.tls_cert and settings.tls_key):
+        return ""
+    digest = hashlib.sha256()
+    for name in (settings.tls_cert, settings.tls_key):
+        try:
+            with Path(name).open("rb") as file:
+                digest.update(file.read(_MAX_PEM_BYTES))
+        except OSError as error:
+            raise TlsError(f"cannot read {name}: {error.strerror}") from error
+    return digest.hexdigest()
 
 
 def _site(settings: Settings) -> Site | None:

@@ -6,7 +6,10 @@ Rule 2: What holds at once is what the table of settings says of each. Beside th
         everybody speaks TLS is as it was at the start, and so is how long what is said is kept,
         when another log is to be used.
 
-Rule 3: Who was at a terminal that is gone is not asked to read anything: SIGHUP is the end then.
+Rule 3: What can be read once only is not read again: a pipe is empty then, as if all that it said
+        were to hold no more.
+
+Rule 4: Who was at a terminal that is gone is not asked to read anything: SIGHUP is the end then.
 """
 
 from __future__ import annotations
@@ -24,11 +27,15 @@ from tcpchat_cli.settings import (
     TABLE,
     Settings,
     SettingsError,
+    check_lasting,
     key_of,
     read_configuration,
     show_value,
     usable,
 )
+
+# Settings that name a file which is read anew.
+_FILES: Final = ("motd", "password_file", "tls_cert", "tls_key")
 
 
 class Source(Protocol):
@@ -104,7 +111,10 @@ class Own:
 
     def read(self) -> Settings:
         """As `Source`."""
-        read = usable(read_configuration()).settings
+        read = usable(read_configuration(is_again=True)).settings
+        for name in _FILES:
+            if file := getattr(read, name):
+                check_lasting(file, f"--{key_of(name)}")
         return read if self._adapted is None else self._adapted(read)
 
     def call(self, reload: Callable[[], None], stop: Callable[[], None]) -> None:

@@ -70,14 +70,18 @@ class _InUse:
     def __init__(self, settings: Settings, source: Source) -> None:
         self.source = source
         self.is_owed_reload = False  # it was asked for while nobody was served
+        self.put_off()
         self.take(settings, prepared(settings))
 
     def take(self, settings: Settings, made: Prepared) -> None:
         """These hold from now on."""
         self.settings, self.made = settings, made
 
-    def owe_reload(self) -> None:
-        """Read the settings again as soon as somebody is served."""
+    def put_off(self) -> None:
+        """When the settings are to be read again, do that as soon as somebody is served."""
+        self.source.call(self._owe_reload, lambda: os._exit(0))
+
+    def _owe_reload(self) -> None:
         self.is_owed_reload = True
 
 
@@ -258,7 +262,7 @@ def _begun_anew(
 ) -> tuple[ChatServer, Keeping | None]:
     """Begin with what is in the log now, as soon as it can be reached."""
     told = ""
-    in_use.source.call(in_use.owe_reload, lambda: os._exit(0))
+    in_use.put_off()
     while True:
         try:
             return _server(in_use, listening, failed)

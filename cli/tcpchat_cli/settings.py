@@ -16,6 +16,7 @@ import argparse
 import difflib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv6Address, ip_network
@@ -469,15 +470,19 @@ def usable(configuration: Configuration) -> Configuration:
 
 
 def read_configuration(
-    argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
+    argv: Sequence[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    is_again: bool = False,
 ) -> Configuration:
     """What the command line, the environment and the configuration file give.
 
-    A wrong command line ends the program with 2.
+    A wrong command line ends the program with 2. When they were read before (`is_again`), a file
+    has to be one that can be read twice.
     """
     flags = vars(server_parser().parse_args(argv))
     is_to_check = flags.pop("check_config", False)
-    read = _Read()
+    read = _Read(is_again=is_again)
     if file := flags.pop("config", ""):
         read.file(file, "--config")
     elif file := environment.get(CONFIG_VARIABLE, ""):
@@ -666,11 +671,15 @@ def _escaped(char: str) -> str:
 
 # ── What gives a value ───────────────────────────────────────────────────────────────────────────
 
+# A longer number is not shown: the longest Python refuses to write out.
+_MAX_SHOWN_BITS: Final = 256
+
 
 class _Read:
     """What is read, one after the other: what comes later wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_again: bool) -> None:
+        self._is_again = is_again
         self.values: dict[str, Any] = {}
         self.origins: dict[str, str] = {}
         self.problems: list[str] = []
@@ -696,6 +705,8 @@ class _Read:
     def file(self, name: str, by: str) -> None:
         """Values of the configuration file, which is named `by` a flag or a variable."""
         try:
+            if self._is_again:
+                check_lasting(name, by)
             table = _load(name, by)
         except SettingsError as error:
             self.problems.append(str(error))
@@ -726,6 +737,21 @@ class _Read:
         self.problems.append(sentence)
 
 
+def check_lasting(name: str, by: str) -> None:
+    """See whether a file can be read twice, as far as it is there. Raises SettingsError.
+
+    What a shell makes of `<(…)` is a pipe: it is empty the second time, as if nothing were set, and
+    a pipe that has a name would keep everybody waiting for who writes to it.
+    """
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return  # to read it will say why not
+    is_file = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.realpath(name) == os.devnull
+    if not is_file:
+        raise SettingsError(f"{by} {name}: what is no file on a disk is read at a start only")
+
+
 def _load(name: str, by: str) -> dict[str, Any]:
     """What stands in the configuration file. Raises SettingsError."""
     try:
@@ -740,6 +766,9 @@ def _load(name: str, by: str) -> dict[str, Any]:
         raise SettingsError(f"{by} {name}: the file is not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{by} {name}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # tomllib lets out what Python says of these
+        sentence = f"{by} {name}: a number is too long, or brackets are too deep"
+        raise SettingsError(sentence) from error
 
 
 def _nearest(field: str) -> str:
@@ -758,5 +787,7 @@ def _shown(value: object) -> str:
             return "{…}"
         case list():
             return "[…]"
+        case int() if value.bit_length() > _MAX_SHOWN_BITS:
+            return "…"
         case _:
             return str(value)

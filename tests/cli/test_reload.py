@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tcpchat_cli import preparing
 from tcpchat_cli.reloading import changes
 from tcpchat_cli.settings import TABLE, Settings
 
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
+from tcpchat_net.tls import server_context
 from tests.cli.serving import ServerProcess, Talker, environment
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
 from tests.net.certificates import Authority
@@ -283,6 +285,77 @@ def test_a_file_that_is_wrong_changes_nothing_at_all(tmp_path: Path) -> None:
             limits = program.welcome().limits
             assert limits is not None
             assert limits.grace_ms == 9_000
+
+
+def test_a_file_that_is_a_pipe_is_read_once_and_nothing_is_lifted_by_its_end(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "password").write_text("sesame\n")
+    read, write = os.pipe()
+    os.write(write, f'password-file = "{tmp_path / "password"}"\n'.encode())
+    os.close(write)
+    file = f"/proc/{os.getpid()}/fd/{read}"  # as a shell's <(…)
+    flags = ("--config", file, "--port", "0", "--in-memory")
+    with ServerProcess(*flags) as server:
+        address = server.read_address()
+        os.close(read)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_until(lambda: "the old settings stay in use" in server.log_so_far())
+        with Program(address) as program:
+            program.ask(events.Hello())
+            assert program.next(notices.Rejected).reason == "password-needed"
+
+
+@pytest.mark.parametrize("key", ["motd", "password-file", "tls-cert"])
+def test_a_pipe_without_a_writer_keeps_nobody_waiting(tmp_path: Path, key: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    wrong = f'{key} = "{pipe}"\n' + (f'tls-key = "{pipe}"\n' if key == "tls-cert" else "")
+    with Reloading(tmp_path, "") as server:
+        told = server.reload(wrong, "the old settings stay in use: ")
+        assert f"--{key} {pipe}: what is no file on a disk is read at a start only" in told
+        (tmp_path / "chat.toml").unlink()
+        (tmp_path / "chat.toml").symlink_to(pipe)
+        assert "read at a start only" in server.hang_up("the old settings stay in use: --config")
+        with Program(server.address) as program:
+            program.welcome()
+
+
+def test_nothing_is_no_pipe(tmp_path: Path) -> None:
+    with Reloading(tmp_path, "") as server:
+        assert 'motd \\"\\" → \\"/dev/null\\"' in server.reload('motd = "/dev/null"')
+
+
+def test_a_certificate_that_is_gone_while_it_is_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Authority().issue(tmp_path / "one", "127.0.0.1")
+
+    def replaced(certificate: str, key: str) -> ssl.SSLContext:
+        context = server_context(certificate, key)
+        files.cert.unlink()
+        return context
+
+    monkeypatch.setattr(preparing, "server_context", replaced)
+    settings = Settings(tls_cert=str(files.cert), tls_key=str(files.key))
+    assert preparing.prepare(settings)[1] == []
+    _, problems = preparing.prepare(settings)
+    assert problems == [f"cannot read {files.cert}: No such file or directory"]
+
+
+def test_a_hangup_before_anybody_is_served_is_a_reload_as_soon_as_somebody_is(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "password"
+    os.mkfifo(pipe)
+    flags = ("--port", "0", "--in-memory", "--password-file", str(pipe))
+    with ServerProcess(*flags) as server:
+        with pipe.open("w") as file:  # it has opened the other end, and reads
+            server.process.send_signal(signal.SIGHUP)
+            file.write("sesame\n")
+        server.read_address()
+        server.wait_until(lambda: "the old settings stay in use" in server.log_so_far())
+        assert server.process.poll() is None
 
 
 def test_what_needs_a_restart_is_told_each_time_and_the_rest_holds(tmp_path: Path) -> None:

@@ -331,6 +331,24 @@ def test_a_file_that_cannot_be_used_is_one_sentence_that_names_the_key(
     assert refusal_of_file(tmp_path, text) == sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("port = " + "[" * 5_000, "a number is too long, or brackets are too deep"),
+        ("port = " + "9" * 5_000, "a number is too long, or brackets are too deep"),
+        ("port = 0x" + "f" * 5_000, "port = … is not a whole number from 0 to 65535"),
+        ("# " + "x" * 1_048_576, "the file has more than 1,048,576 bytes"),
+    ],
+    ids=["brackets", "digits", "hexadecimal", "bytes"],
+)
+def test_a_file_that_python_itself_cannot_read_is_one_sentence(
+    tmp_path: Path, text: str, wrong: str
+) -> None:
+    sentence = refusal_of_file(tmp_path, text)
+    assert "chat.toml: " in sentence
+    assert wrong in sentence
+
+
 def test_a_file_that_is_no_toml_is_one_sentence_that_names_the_line(tmp_path: Path) -> None:
     sentence = refusal_of_file(tmp_path, "port = 1\nnonsense\n")
     assert sentence.startswith("--config chat.toml: not TOML: ")
