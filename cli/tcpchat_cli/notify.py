@@ -11,7 +11,8 @@ Rule 2: The watchdog hears from the loop that serves, and from no thread beside 
         hangs is to be noticed.
 
 Rule 3: Nobody waits for a manager that does not listen. A message that it does not take within a
-        second is lost, and the log says so once.
+        second is lost, and the log says so once. After that the next ones have to be taken at once,
+        until one is: the loop that serves would wait otherwise.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Notifier:
         self._watchdog_s = math.inf
         self._is_ready = False
         self._has_complained = False
+        self._patience_s = _SEND_TIMEOUT_S
         self._status = ""
         self._status_at = self._progress_at = -math.inf  # when it was told last
 
@@ -131,9 +133,11 @@ class Notifier:
         address = f"\0{self._name[1:]}" if self._name.startswith("@") else self._name
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(_SEND_TIMEOUT_S)
+                sock.settimeout(self._patience_s)
                 sock.sendto("\n".join(lines).encode(), address)
+                self._patience_s = _SEND_TIMEOUT_S
         except OSError as error:
+            self._patience_s = 0.0
             if not self._has_complained:
                 self._has_complained = True
                 console.complain(

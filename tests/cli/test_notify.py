@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,6 @@ from tcpchat_cli.notify import Notifier
 
 from tests.cli.service import ServiceManager
 from tests.cli.serving import ServerProcess, Talker
-from tests.net.certificates import Authority
 
 GONE: Final = os.strerror(errno.ENOENT)
 
@@ -105,26 +105,40 @@ def test_a_manager_that_is_not_there_is_one_sentence_and_people_are_served(tmp_p
 # ── The watchdog ─────────────────────────────────────────────────────────────────────────────
 
 
+# The server's program, the loop of which hangs from a signal on.
+_HANGING: Final = f"""#!{sys.executable}
+import signal, sys, threading
+from tcpchat_cli.server import main
+
+def hang(*_):
+    print("it hangs", file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+signal.signal(signal.SIGUSR2, hang)
+main()
+"""
+
+
 def test_a_loop_that_hangs_is_not_heard_of_and_says_where_it_stood_when_it_is_ended(
     manager: ServiceManager, tmp_path: Path
 ) -> None:
-    # A certificate that is a FIFO is waited for, in the loop, until somebody writes it.
-    cert, key = Authority().issue(tmp_path / "tls")
-    flags = ("--in-memory", "--tls-cert", str(cert), "--tls-key", str(key))
-    with serving(manager, *flags) as server:
+    program = tmp_path / "tcpchat-server"
+    program.write_text(_HANGING)
+    program.chmod(0o755)
+    flags = ("--port", "0", "--in-memory")
+    with ServerProcess(*flags, env=manager.env, program=str(program)) as server:
         manager.hear_until("READY")
         manager.hear_until("WATCHDOG")
-        cert.unlink()
-        os.mkfifo(cert)
-        server.process.send_signal(signal.SIGHUP)
-        manager.hear_until("RELOADING")
+        server.process.send_signal(signal.SIGUSR2)
+        server.wait_until(lambda: "it hangs" in server.log_so_far())
+        manager.forget()
         # Had a thread told of it, it would have been heard ten times.
         assert not manager.hears_within(5 * WATCHDOG_S)
         server.process.send_signal(signal.SIGABRT)
         status, _, log = server.wait()
     assert status == -signal.SIGABRT
     assert "Fatal Python error: Aborted" in log
-    assert re.search(r'serving.py", line \d+ in _reload', log)
+    assert re.search(r'tcpchat-server", line \d+ in hang', log)
 
 
 def test_the_watchdog_of_another_process_is_not_ours(manager: ServiceManager) -> None:
@@ -222,3 +236,26 @@ def test_a_manager_that_takes_nothing_does_not_hold_the_server_up(manager: Servi
     manager.forget()
     notifier.stopping()
     assert manager.hear()["STOPPING"] == "1"
+
+
+def test_a_manager_that_goes_on_taking_nothing_is_waited_for_once(
+    manager: ServiceManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    class Socket(socket.socket):
+        def settimeout(self, seconds: float | None, /) -> None:
+            waits.append(seconds)
+            super().settimeout(seconds)
+
+    notifier = Notifier()
+    notifier.connect(dict(manager.env))
+    while fill(manager):
+        pass
+    monkeypatch.setattr(socket, "socket", Socket)
+    for _ in range(3):
+        notifier.beat()
+    manager.forget()
+    notifier.beat()
+    notifier.beat()
+    assert [bool(each) for each in waits] == [True, False, False, False, True]
