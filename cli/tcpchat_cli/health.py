@@ -75,7 +75,10 @@ def pages(health: Health) -> dict[str, Callable[[str], Answer]]:
 
 
 def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # from versions that are no numbers, which it compares as such
+        encode, content_type = choose_encoder("")
     return Answer(HTTPStatus.OK, encode(registry), content_type)
 
 

@@ -52,6 +52,20 @@ def until(server: ServerProcess, url: str, name: str, value: float) -> None:
 # ── Where it answers ─────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_version_that_is_no_number_is_answered_in_the_usual_form_and_not_told_in_the_log() -> (
+    None
+):
+    with watched() as (server, _address, url):
+        host, _, port = url.removeprefix("http://").partition("/")[0].rpartition(":")
+        for kind in ("application/openmetrics-text", "text/plain"):
+            for version in ("x", "1e9", ""):
+                with socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS) as sock:
+                    accept = f"Accept: {kind};version={version}"
+                    sock.sendall(f"GET /metrics HTTP/1.1\r\n{accept}\r\n\r\n".encode())
+                    assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 OK\r\n")
+        assert "has failed" not in server.log_so_far()
+
+
 def test_without_the_flag_there_is_nothing() -> None:
     with listening() as (server, _address):
         lines = [server.read_line() for _ in range(5)]
