@@ -597,7 +597,8 @@ def argument(setting: Setting) -> Any:
     def parse(given: str) -> object:
         value = setting.parse(given)
         if not setting.allows(value):
-            raise argparse.ArgumentTypeError(f"{given!r} is not {setting.expected}")
+            shown = without_password(given)
+            raise argparse.ArgumentTypeError(f"{shown!r} is not {setting.expected}")
         return value
 
     return parse
@@ -640,13 +641,16 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
 
 # ── Values, for people ───────────────────────────────────────────────────────────────────────────
 
-# In a URL the login, up to its end, has a password behind its first colon.
-_PASSWORD: Final = re.compile(r"(//[^:/?#]*:)(.*)(?=@)")
+# In a URL the login, up to its end, has a password behind its first colon, also in what was meant
+# to be one; or it stands behind the question mark.
+_PASSWORD: Final = re.compile(
+    r"(\A[^/\s:]*:(?!//)|//[^:/]*:).*(?=@)|([?&]pass[^=&#]*=)[^&#]*", re.DOTALL
+)
 
 
 def without_password(text: str) -> str:
     """A URL, or a sentence with one, without the password that it should not have."""
-    return _PASSWORD.sub(r"\1***", text)
+    return _PASSWORD.sub(r"\1\2***", text)
 
 
 def show_value(value: object) -> str:
@@ -700,7 +704,8 @@ class _Read:
                 if setting.allows(value):
                     self._take(name, value, variable)
                 else:
-                    self._refuse(name, f"{variable} = {given!r} is not {setting.expected}")
+                    shown = without_password(given)
+                    self._refuse(name, f"{variable} = {shown!r} is not {setting.expected}")
 
     def file(self, name: str, by: str) -> None:
         """Values of the configuration file, which is named `by` a flag or a variable."""
@@ -782,7 +787,7 @@ def _shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return f'"{value}"'
+            return f'"{without_password(value)}"'
         case dict():
             return "{…}"
         case list():

@@ -6,12 +6,13 @@ import datetime as dt
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tcpchat_cli.checking import as_file, find_problems
+from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import (
     TABLE,
     Address,
@@ -28,6 +29,7 @@ from tcpchat_cli.settings import (
     read_configuration,
     show_value,
 )
+from tcpchat_cli.sharing import engine_address
 
 from tests.cli.serving import environment, listening
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
@@ -193,10 +195,42 @@ def test_a_certificate_has_to_be_that_of_the_key_and_not_over(tmp_path: Path) ->
     ]
 
 
-def test_a_password_in_a_url_is_shown_nowhere() -> None:
-    for url in ("valkey://me:sesame@a", "http://me:sesame@a", "valkey://:sesame@a/x@y"):
-        status, text, told = run("--log", url, "--in-memory")
-        assert status == 1
-        assert len(told) == 1
-        assert "sesame" not in text + told[0]
-        assert "***" in text
+WITH_A_PASSWORD: Final = (
+    "valkey://me:sesame@a",
+    "http://me:sesame@a",
+    "valkey://:sesame@a/x@y",
+    "valkey://:sesame/more@a",
+    "valkey://:sesame#more@a",
+    "valkey://me?:sesame@a",
+    "valkey:me:sesame@a",
+    "me:sesame@a:6379",
+    "valkey://me:more\nsesame@a",
+    "valkey://a/0?password=sesame",
+)
+
+
+@pytest.mark.parametrize("url", WITH_A_PASSWORD)
+def test_a_password_in_a_url_is_shown_nowhere(url: str) -> None:
+    status, text, told = run("--log", url, "--in-memory")
+    assert status == 1
+    assert len(told) == 1
+    assert "sesame" not in text + told[0]
+    assert "***" in text
+
+
+@pytest.mark.parametrize("url", WITH_A_PASSWORD)
+def test_a_start_does_not_show_it_either(url: str) -> None:
+    with pytest.raises(SharingError) as refused:
+        engine_address(Settings(log=url))
+    assert "sesame" not in str(refused.value)
+
+
+def test_a_url_that_is_no_text_is_refused_without_its_password() -> None:
+    bad = "valkey://me:sesame\udcff@a"
+    (problem,) = read_configuration([], {"TCPCHAT_LOG": bad}).problems
+    assert problem == "TCPCHAT_LOG = 'valkey://me:***@a' is not a text"
+
+
+def test_what_is_no_login_is_shown_as_it_is() -> None:
+    for value in ("/srv/a:b@c", "valkeys://me@[::1]:6379/0", "[::1]:9100"):
+        assert show_value(value) == f'"{value}"'

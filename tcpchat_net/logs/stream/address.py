@@ -21,6 +21,13 @@ DEFAULT_NAME: Final = "tcpchat"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OPTIONS: Final = ("name", "ca", "db")
 
+# A login with a colon, wherever it seems to be: one with a / or # in it makes no URL, and what is
+# said of that would have a part of the password.
+_PASSWORD: Final = re.compile(r":(?!//).*@", re.DOTALL)
+
+# Options, in whose values an @ means nothing.
+_OPTIONS_AT_END: Final = re.compile(rf"\?(?:{'|'.join(_OPTIONS)})=[^?#:]*\Z")
+
 EXAMPLE: Final = "valkey://HOST:6379/0?name=team"
 
 
@@ -56,7 +63,14 @@ class EngineAddress(NamedTuple):
 
 
 def parse_url(url: str) -> EngineAddress:
-    """The address that a URL gives. Raises ValueError, with a sentence for people."""
+    """The address that a URL gives. Raises ValueError, with a sentence for people, in which there
+    is no password.
+    """
+    if _PASSWORD.search(_OPTIONS_AT_END.sub("", url)):
+        raise ValueError(
+            "a password in a URL can be read by everybody on this machine: give it in the"
+            " environment as TCPCHAT_LOG_PASSWORD, or in a file with --log-password-file"
+        )
     if not url.isprintable() or "\0" in unquote(url):
         raise ValueError(f"{url!r} is no URL such as {EXAMPLE}: it has characters that none has")
     try:
@@ -69,14 +83,9 @@ def parse_url(url: str) -> EngineAddress:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for option in options:
         if option not in _OPTIONS:
-            raise ValueError(f"{url!r}: there is no {option!r}; there are {', '.join(_OPTIONS)}")
+            shown = url.partition("?")[0]  # the value may be a password
+            raise ValueError(f"{shown!r}: there is no {option!r}; there are {', '.join(_OPTIONS)}")
     login, _, hosts = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    if colon:
-        raise ValueError(
-            "a password in a URL can be read by everybody on this machine: give it in the"
-            " environment as TCPCHAT_LOG_PASSWORD, or in a file with --log-password-file"
-        )
     name = options.get("name", DEFAULT_NAME)
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a log: it has letters, digits, and . _ -")
@@ -93,7 +102,7 @@ def parse_url(url: str) -> EngineAddress:
     if options.get("ca") and not encrypted:
         raise ValueError(f"{url!r}: ca is for TLS; write valkeys:// or rediss://")
     return EngineAddress(
-        tuple(places), name, int(database), unquote(user), "", encrypted, options.get("ca", "")
+        tuple(places), name, int(database), unquote(login), "", encrypted, options.get("ca", "")
     )
 
 
