@@ -131,8 +131,8 @@ def _file() -> str:
                 " list on the command line is a list here."
             ),
             manual.paragraph(
-                "SIGHUP has it read again. What is different then holds at once, unless it says"
-                " below that what it is at the start holds."
+                "SIGHUP has it read again. What is different then holds at once, unless the key"
+                " says below that it takes a restart."
             ),
         ),
         manual.section("KEYS", manual.items(keys)),
@@ -159,7 +159,7 @@ def _key(name: str, setting: Setting) -> manual.Item:
     if default not in ("", ()):
         text += f" Without it: {_toml(default)}."
     if not setting.reloads:
-        text += " What it is at the start holds."
+        text += " A change takes a restart."
     return f"{key_of(name)} = {setting.metavar or 'true|false'}", text
 
 
