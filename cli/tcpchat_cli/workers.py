@@ -425,10 +425,15 @@ class Supervisor:
     # ── Signals ──────────────────────────────────────────────────────────────────────────────
 
     def _hear(self, wake: socket.socket) -> None:
-        """Do what the signals say that have come."""
+        """Do what the signals say that have come: first those that ask for the end. Of others that
+        came several times while something took long, once is enough.
+        """
         with contextlib.suppress(BlockingIOError):  # none have
-            for number in wake.recv(4_096):
-                self._obey(signal.Signals(number))
+            heard = [signal.Signals(number) for number in wake.recv(4_096)]
+            asking = [number for number in heard if number in (signal.SIGINT, signal.SIGTERM)]
+            others = dict.fromkeys(number for number in heard if number not in asking)
+            for number in (*asking, *others):
+                self._obey(number)
 
     def _obey(self, number: signal.Signals) -> None:
         now = time.monotonic()

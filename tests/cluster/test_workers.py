@@ -24,8 +24,17 @@ from typing import Final
 
 import gevent
 import pytest
+from tcpchat_cli.reloading import Own
 from tcpchat_cli.settings import Settings, SettingsError, read_settings
-from tcpchat_cli.workers import MAX_PAUSE_S, RAN_WELL_S, Backoff, Place, reserve, tasks
+from tcpchat_cli.workers import (
+    MAX_PAUSE_S,
+    RAN_WELL_S,
+    Backoff,
+    Place,
+    Supervisor,
+    reserve,
+    tasks,
+)
 
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.jsonl import decode_notice, encode_request
@@ -487,6 +496,38 @@ def test_a_worker_that_does_not_end_is_killed(engine: Engine, tmp_path: Path) ->
 
 
 # ── Without processes ────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_asks_for_the_end_does_not_wait_for_those_who_asked_for_reloads() -> None:
+    looked = []
+
+    class Source(Own):
+        def read(self) -> Settings:
+            looked.append(self)
+            raise SettingsError("this test has none")
+
+    def run(*signals: signal.Signals) -> int:
+        """What a supervisor does by signals that came at once; how often it has read settings."""
+        looked.clear()
+        settings = Settings(workers=2, log=f"valkey://{HOST}:1", in_memory=True)
+        supervisor = Supervisor(settings, Place(HOST, 0), Source())
+        wake, woken = socket.socketpair()
+        with wake, woken:
+            wake.setblocking(False)
+            woken.setblocking(False)
+            woken.send(bytes(signals))
+            handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+            descriptor = signal.set_wakeup_fd(woken.fileno())
+            try:
+                supervisor.run(wake)
+            finally:
+                signal.set_wakeup_fd(descriptor)
+                signal.signal(signal.SIGCHLD, handler)
+        return len(looked)
+
+    hangups = [signal.SIGHUP] * 50
+    assert run(*hangups, signal.SIGTERM, signal.SIGTERM) == 0
+    assert run(*hangups, signal.SIGCHLD) == 1
 
 
 def test_a_worker_that_ends_again_and_again_has_to_wait_longer_each_time() -> None:
