@@ -40,6 +40,9 @@ _STEP_USEC: Final = 60_000_000
 
 _SEND_TIMEOUT_S: Final = 1.0
 
+# What is longer is no number of the manager's, which has 64 bits.
+_MAX_DIGITS: Final = 21
+
 
 class Notifier:
     """Speaks to the service manager, if there is one; all of it does nothing otherwise.
@@ -63,7 +66,7 @@ class Notifier:
         usec = environ.pop("WATCHDOG_USEC", "")
         pid = environ.pop("WATCHDOG_PID", "") or str(os.getpid())
         is_ours = bool(self._name) and pid == str(os.getpid())
-        if is_ours and usec.isdecimal() and int(usec):
+        if is_ours and usec.isdecimal() and len(usec) < _MAX_DIGITS and int(usec):
             self._watchdog_s = int(usec) / 1_000_000
 
     @property

@@ -215,6 +215,7 @@ def test_a_status_is_told_when_it_is_another_one_and_not_too_often(manager: Serv
         ("60000000", True, 5),
         ("0", False, 5),
         ("soon", False, 5),
+        ("9" * 5_000, False, 5),
         ("", False, 5),
     ],
 )
