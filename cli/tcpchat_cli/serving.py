@@ -158,7 +158,10 @@ def _serve(
         kept.serve(server)
 
     def reload() -> None:
-        gevent.spawn(_reload, server, kept, in_use)
+        if not ended.is_set():
+            gevent.spawn(_reload, server, kept, in_use)
+        elif not is_asked:  # whoever begins anew does it then
+            in_use.is_owed_reload = True
 
     in_use.source.call(reload, lambda: ask_to_stop(signal.SIGHUP))
     health.served, health.phase = _served(server, kept), Phase.SERVING

@@ -358,6 +358,19 @@ def test_a_hangup_before_anybody_is_served_is_a_reload_as_soon_as_somebody_is(
         assert server.process.poll() is None
 
 
+def test_a_server_that_stops_reads_nothing_again(tmp_path: Path) -> None:
+    with Reloading(tmp_path, "") as server:
+        with Program(server.address) as program:
+            program.welcome()
+            server.process.terminate()
+            program.next(notices.Closing)  # and it waits for this one to close its side
+            server.process.send_signal(signal.SIGHUP)
+        status, _, log = server.wait()
+    assert status == 0
+    assert "event=stopping" in log
+    assert "reloaded" not in log
+
+
 def test_what_needs_a_restart_is_told_each_time_and_the_rest_holds(tmp_path: Path) -> None:
     with Reloading(tmp_path, "") as server:
         for grace in (7, 8):
