@@ -393,7 +393,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ping_after: Annotated[
         float,
         Number(
-            "a connection silent for so long is asked for life", "seconds", 0.1, _DAY, reloads=True
+            "a connection silent for so long is asked whether it is there",
+            "seconds",
+            0.1,
+            _DAY,
+            reloads=True,
         ),
     ] = 90
     drop_after: Annotated[

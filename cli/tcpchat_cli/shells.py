@@ -7,6 +7,7 @@ here FILE and DIR say so wherever they stand for one.
 from __future__ import annotations
 
 import argparse
+from copy import copy
 from typing import Final
 
 import shtab
@@ -23,6 +24,7 @@ _ANYTHING: Final = {"zsh": "()"}
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script that has a shell complete what the parser takes."""
     _name_files(parser)
+    _tell_apart(parser)
     return shtab.complete(parser, shell)
 
 
@@ -35,3 +37,17 @@ def _name_files(parser: argparse.ArgumentParser) -> None:
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 # as above
             for each in action.choices.values():
                 _name_files(each)
+
+
+def _tell_apart(parser: argparse.ArgumentParser) -> None:
+    """A flag with an opposite is two to a shell: the opposite does not do what the flag does."""
+    actions: list[argparse.Action] = []
+    for action in parser._actions:  # noqa: SLF001 # as above
+        actions.append(action)
+        if isinstance(action, argparse.BooleanOptionalAction):
+            flag, opposite = action.option_strings
+            action.option_strings = [flag]
+            actions.append(negative := copy(action))
+            negative.option_strings = [opposite]
+            negative.help = f"the opposite of {flag}"
+    parser._actions[:] = actions  # noqa: SLF001 # as above

@@ -157,6 +157,13 @@ def test_every_setting_and_every_tool_is_in_what_is_printed() -> None:
         assert f"_shtab_tcpchat_server_{name}_option_strings=" in script
 
 
+@pytest.mark.parametrize("program", ["zsh", "fish"])
+def test_the_opposite_of_a_flag_is_not_told_as_the_flag_is(program: str) -> None:
+    script = printed(SERVER, "--print-completion", program)
+    assert script.count("let people talk who have no account") == 1
+    assert script.count("the opposite of --guests") == 1
+
+
 def test_a_shell_that_there_is_no_completion_for_is_refused_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
