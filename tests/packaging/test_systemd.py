@@ -31,8 +31,8 @@ def values(unit: str, name: str) -> list[str]:
 def installed(tmp_path: Path) -> list[str]:
     """The units as on a machine where the server is what is tested here."""
     for name, unit in (("tcpchat.service", SERVICE), ("tcpchat.socket", SOCKET)):
-        text = unit.replace("/opt/tcpchat/bin/tcpchat-server", SERVER)
-        (tmp_path / name).write_text(text)
+        text = unit.replace("/opt/tcpchat/bin/tcpchat-server", f'"{SERVER}"')  # it may have blanks
+        (tmp_path / name).write_text(text, encoding="utf-8")
     drop_ins = tmp_path / "tcpchat.service.d"
     drop_ins.mkdir()
     shutil.copy(UNITS / "tls.conf", drop_ins)
