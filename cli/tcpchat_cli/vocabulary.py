@@ -112,7 +112,7 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         ),
         "warning": Kind("something is not as it should be", ("about", "text"), WARNING),
         "disk-full": Kind("nothing is taken in until there is room", (), WARNING),
-        "disk-has-room": Kind("there is, and what waited is taken in"),
+        "disk-has-room": Kind("there is, and what waited is taken in", (), WARNING),
     }
 )
 
