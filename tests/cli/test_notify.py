@@ -105,8 +105,11 @@ def test_a_manager_that_is_not_there_is_one_sentence_and_people_are_served(tmp_p
 # ── The watchdog ─────────────────────────────────────────────────────────────────────────────
 
 
-# The server's program, the loop of which hangs from a signal on.
-_HANGING: Final = f"""#!{sys.executable}
+# The server's program, the loop of which hangs from a signal on. To Python the lines of the shell
+# are a text; a path with blanks could not stand behind `#!`.
+_HANGING: Final = f"""#!/bin/sh
+'''exec' '{sys.executable}' "$0" "$@"
+' '''
 import signal, sys, threading
 from tcpchat_cli.server import main
 
