@@ -20,6 +20,7 @@ from typing import Final
 
 from colorama import Fore, Style, just_fix_windows_console
 
+from tcpchat_cli.unhurried import UnhurriedHandler
 from tcpchat_cli.vocabulary import EVENTS, INFO
 from tcpchat_core import Action, Broadcast, Entry, Send, events, notices
 from tcpchat_core.dialects.plain import mode_text
@@ -45,11 +46,18 @@ def set_up(level: str, *, worker: int = 0, format: str = "auto") -> None:
     is_coloured = stream.isatty() and not os.environ.get("NO_COLOR")
     if format == "auto":
         format = "console" if is_coloured else "keyvalue"
-    handler = logging.StreamHandler(stream)
+    handler = UnhurriedHandler(stream, lambda count: note("log-cut", left_out=count))
     handler.setFormatter(formatter_of(format, worker=worker, is_coloured=is_coloured))
     _log.handlers[:] = [handler]
     _log.propagate = False
     set_level(level)
+
+
+def write_waiting() -> None:
+    """Write the lines that could not be written when they were logged. Call it now and then."""
+    for handler in _log.handlers:
+        if isinstance(handler, UnhurriedHandler):
+            handler.write_waiting()
 
 
 def set_level(level: str) -> None:

@@ -49,6 +49,9 @@ STOP_TIMEOUT_S = 5
 _RETRY_MS: Final = 100
 _SPREAD_MS: Final = 2_000
 
+# How soon lines of the log are written after who reads it goes on to do so.
+_WRITE_LOG_EVERY_S: Final = 1.0
+
 # How long before a node that begins anew looks for its log again.
 _AGAIN_S: Final = 1.0
 
@@ -110,6 +113,7 @@ def run(
     """
     watched = _watched(settings)
     gevent.spawn(_beat)
+    gevent.spawn(_write_log)
     ended = Event()
     try:
         in_use = _InUse(settings, source)
@@ -287,6 +291,13 @@ def _beat() -> None:
     while SERVICE.pause_s < math.inf:
         SERVICE.beat()
         gevent.sleep(SERVICE.pause_s)
+
+
+def _write_log() -> None:
+    """The greenlet by which lines are written that nobody took when they were logged."""
+    while True:
+        console.write_waiting()
+        gevent.sleep(_WRITE_LOG_EVERY_S)
 
 
 def _show(server: ChatServer, kept: Keeping | None) -> None:

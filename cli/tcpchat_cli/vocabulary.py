@@ -111,6 +111,9 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
             WARNING,
         ),
         "warning": Kind("something is not as it should be", ("about", "text"), WARNING),
+        "log-cut": Kind(
+            "nobody read this log, and so many lines are not here", ("left_out",), WARNING
+        ),
         "disk-full": Kind("nothing is taken in until there is room", (), WARNING),
         "disk-has-room": Kind("there is, and what waited is taken in", (), WARNING),
     }
