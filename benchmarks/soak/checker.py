@@ -6,7 +6,9 @@ Rule 1: Every text begins with a number that no other text of the run has. A roo
 
 Rule 2: Who is told places is held to them one by one: after 7 comes 8. Who is told texts only, as
         people with nc are, is held to the places that others were told for the same texts; between
-        two of them there is nothing but what they said themselves.
+        two of them there is nothing that others know but what they said themselves. A text at a
+        place that nobody knows was told to nobody else, unless all who are there are told texts
+        only.
 
 Rule 3: What somebody has not been told `PATIENCE_S` after others were, is lost.
 
@@ -132,8 +134,17 @@ class Checker:
                     )
         stream.last = oldest - 1
 
-    def look(self, stream: Stream, now_s: float, *, patience_s: float = PATIENCE_S) -> None:
-        """Hold a member who is there to what others were told."""
+    def look(
+        self,
+        stream: Stream,
+        now_s: float,
+        *,
+        patience_s: float = PATIENCE_S,
+        witnessed_s: float = 0.0,
+    ) -> None:
+        """Hold a member who is there to what others were told. `witnessed_s` is since when there is
+        somebody in the room who is told places, infinity for nobody.
+        """
         places = self._places.get(stream.room, {})
         while stream.heard:
             number, heard_s = stream.heard[0]
@@ -144,10 +155,12 @@ class Checker:
                 is_known = message.seq and all(seq in places for seq in between)
                 if not is_known and now_s - heard_s <= patience_s:
                     return  # nobody was told these places so far
-                if not message.seq:
+                if message.seq:
+                    self._follows(stream, message, places)
+                elif witnessed_s <= heard_s:
                     self._violated(f"stray: member {stream.member} alone was told #{number}")
                 else:
-                    self._follows(stream, message, places)
+                    stream.last = None  # what is between the last and the next nobody can tell
             stream.heard.popleft()
         seq = self.lacking(stream)
         if seq is not None and max(places[seq][1], stream.since_s) <= now_s - patience_s:
@@ -170,7 +183,7 @@ class Checker:
                 f" {message.seq} after {last}"
             )
         for seq in range(last + 1, message.seq):
-            if not self._is_own(stream, seq, places):
+            if seq in places and not self._is_own(stream, seq, places):
                 self._violated(
                     f"lost: member {stream.member} of {stream.room} was told {message.seq}"
                     f" after {last}"

@@ -8,6 +8,7 @@ Rule 2: What is made is bounded: people, rooms, accounts, and what is under way.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import subprocess
@@ -170,10 +171,11 @@ class Load:
 
     def look(self, *, patience_s: float = PATIENCE_S) -> None:
         """Hold everybody who is there to what others were told, and the server to its receipts."""
-        now_s = self.now()
+        now_s, witnessed = self.now(), self._witnessed()
         for person in self._held_to():
-            for stream in person.streams.values():
-                self.checker.look(stream, now_s, patience_s=patience_s)
+            for room, stream in person.streams.items():
+                witnessed_s = witnessed.get(room, math.inf)
+                self.checker.look(stream, now_s, patience_s=patience_s, witnessed_s=witnessed_s)
             if isinstance(person, Program):
                 self._look_at_held(person, now_s - patience_s)
         self._look_at_owed(now_s - patience_s)
@@ -184,6 +186,16 @@ class Load:
         now_s = self.now()
         everybody = (self.witness, *self.people)
         return (person for person in everybody if person.is_in and now_s > person.free_s)
+
+    def _witnessed(self) -> dict[str, float]:
+        """Rooms in which somebody is told places, and since when."""
+        since: dict[str, float] = {}
+        for person in self._held_to():
+            if isinstance(person, Program):
+                for room, stream in person.streams.items():
+                    begun_s = max(stream.since_s, person.since_s)
+                    since[room] = min(begun_s, since.get(room, math.inf))
+        return since
 
     def _look_at_held(self, person: Program, until_s: float) -> None:
         """Whatever somebody has said has its receipt."""

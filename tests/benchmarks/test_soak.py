@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -122,6 +123,31 @@ def test_what_somebody_alone_is_told_is_found() -> None:
     checked.checker.heard(checked.stream, 1, 0.0)
     checked.checker.look(checked.stream, PATIENCE_S + 1)
     assert checked.complaints == ["stray: member 2 alone was told #1"]
+
+
+def test_where_nobody_is_told_places_nothing_is_said_of_what_was_told() -> None:
+    checked = Checked()
+    checked.checker.heard(checked.stream, 1, 0.0)
+    checked.checker.look(checked.stream, PATIENCE_S + 1, witnessed_s=math.inf)
+    # Somebody comes who is told places; 2 was said by who is told texts only, before that.
+    checked.witness.last = 2
+    checked.witnessed(first=3)
+    for number in range(3, 11):
+        checked.checker.heard(checked.stream, number, PATIENCE_S + 1)
+    checked.checker.look(checked.stream, 3 * PATIENCE_S, witnessed_s=PATIENCE_S + 1)
+    assert (checked.complaints, checked.stream.last) == ([], 10)
+
+
+def test_what_one_said_where_nobody_was_told_its_place_is_not_missing() -> None:
+    checked = Checked()
+    checked.witness.last = None
+    for number in (1, 2, 4, 5):
+        checked.checker.told(checked.witness, number, number, 0.0)
+        checked.witness.last = None if number == 2 else number
+    for number in (1, 2, 4, 5):
+        checked.checker.heard(checked.stream, number, 0.0)
+    checked.checker.look(checked.stream, PATIENCE_S + 1)
+    assert (checked.complaints, checked.stream.last) == ([], 5)
 
 
 @pytest.mark.parametrize(
