@@ -39,6 +39,10 @@ def _delay_of_disk(sample: Sample) -> float | None:
     return sample.told.p50 / sample.disk.p50 if sample.told and sample.disk else None
 
 
+def _rss(sample: Sample) -> float:
+    return sample.rss / _MIB
+
+
 def _files(sample: Sample) -> float:
     return sum(sample.files.values()) / _MIB
 
@@ -46,8 +50,7 @@ def _files(sample: Sample) -> float:
 # What is judged, and by how much of its median it may grow, None for what is counted in ones. A
 # delay is of a machine that has other things to do, and so is that to which it is compared.
 FIGURES: Final[dict[str, tuple[_Figure, float | None]]] = {
-    "RSS, MiB": (lambda one: one.rss / _MIB, 0.05),
-    "PSS, MiB": (lambda one: one.pss / _MIB, 0.05),
+    "memory of its own, MiB": (lambda one: one.anonymous / _MIB, 0.05),
     "descriptors, but for connections": (lambda one: one.descriptors - one.connections, None),
     "threads": (lambda one: one.threads, None),
     "files, MiB": (_files, 0.10),
@@ -55,6 +58,7 @@ FIGURES: Final[dict[str, tuple[_Figure, float | None]]] = {
 }
 # What is told beside them, and not judged.
 BESIDE: Final[dict[str, _Figure]] = {
+    "RSS, MiB": _rss,
     "a message is told, p50, ms": _delay,
     "a message is told, p99, ms": lambda one: one.told.p99 if one.told else None,
     "an echo over loopback, p50, ms": lambda one: one.echo.p50 if one.echo else None,
@@ -254,8 +258,8 @@ def _file(name: str) -> _Figure:
 # What is drawn in each panel: of which servers, what, and how it looks.
 _PANELS: Final[dict[str, dict[str, tuple[tuple[str, ...], _Figure, dict[str, str]]]]] = {
     "memory, MiB": {
-        "RSS": (_BOTH, FIGURES["RSS, MiB"][0], {}),
-        "PSS": (_BOTH, FIGURES["PSS, MiB"][0], {"linestyle": ":"}),
+        "RSS": (_BOTH, _rss, {}),
+        "its own": (_BOTH, FIGURES["memory of its own, MiB"][0], {"linestyle": ":"}),
     },
     "descriptors": {
         "all": (_BOTH, lambda one: one.descriptors, {}),

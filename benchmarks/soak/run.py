@@ -31,6 +31,7 @@ import gevent.event
 from benchmarks.processes import Failed
 from benchmarks.report import machine, now
 from benchmarks.soak.load import Load
+from benchmarks.soak.parade import parade
 from benchmarks.soak.probes import Echo, Probe, delays
 from benchmarks.soak.samples import Begun, Ended, Started, Violated, Writer
 from benchmarks.soak.server import GRACE_S, KEEP_S, Server, Window, sampled
@@ -149,6 +150,8 @@ class _Soak:
             server.begin()
             self._writer.write(Started(self._now(), server.name, server.start, server.pid))
             self._tell(f"{server.name}: process {server.pid}, port {server.port}")
+            if not plan.acts:
+                parade(server.port)
         jobs: list[Any] = []
         try:
             for load in self._loads:

@@ -41,9 +41,10 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
 
 
 class Sample(msgspec.Struct, frozen=True, tag="sample"):
-    """One server at one time: `rss`, `pss` and the sizes of its files in bytes, `cpu_s` of this
-    start; `connections` are those of its descriptors that lead to people, and `people` how many of
-    them hold themselves connected. In the window before it, `told` is how long it took until
+    """One server at one time: `rss` and the sizes of its files in bytes; `anonymous` is the memory
+    that is its own, whoever else has the same programs and libraries; `cpu_s` of this start;
+    `connections` are those of its descriptors that lead to people, and `people` how many of them
+    hold themselves connected. In the window before it, `told` is how long it took until
     somebody was told what another had said, `echo` how long a bare echo over loopback took, and
     `disk` one that had a page on the disk first. `counts` are from the beginning on.
     """
@@ -52,7 +53,7 @@ class Sample(msgspec.Struct, frozen=True, tag="sample"):
     server: str
     start: int
     rss: int
-    pss: int
+    anonymous: int
     descriptors: int
     connections: int
     threads: int

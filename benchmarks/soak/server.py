@@ -144,7 +144,7 @@ def sampled(server: Server, load: Load, now_s: float, window: Window) -> Sample:
         server=server.name,
         start=server.start,
         rss=rollup["Rss"] * 1024,
-        pss=rollup["Pss"] * 1024,
+        anonymous=(rollup["Anonymous"] + rollup["Swap"]) * 1024,
         descriptors=len(leads_to),
         connections=sum(link in inodes for link in leads_to),
         threads=_fields((proc / "status").read_text())["Threads"],

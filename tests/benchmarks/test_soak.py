@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from benchmarks.report import Machine
 from benchmarks.soak.checker import PATIENCE_S, Checker, Stream, number_of, text
 from benchmarks.soak.load import Load
+from benchmarks.soak.parade import parade
 from benchmarks.soak.people import IrcUser, Person, Program, Typist
 from benchmarks.soak.report import JUDGED_S, Run, draw, grown, load, verdict
 from benchmarks.soak.samples import Begun, Delays, Ended, Line, Sample, Started, Violated, Writer
@@ -434,13 +436,13 @@ BEGUN = Begun(
 DELAYS = Delays(1.0, 2.0, 3.0, 40)
 
 
-def sample(at_s: float, *, rss: int = 40 << 20, server: str = "lived") -> Sample:
+def sample(at_s: float, *, anonymous: int = 30 << 20, server: str = "lived") -> Sample:
     return Sample(
         at_s=at_s,
         server=server,
         start=1,
-        rss=rss,
-        pss=30 << 20,
+        rss=40 << 20,
+        anonymous=anonymous,
         descriptors=100,
         connections=87,
         threads=4,
@@ -460,7 +462,7 @@ def lines(*, grows: int = 0) -> list[Line]:
     for server in ("lived", "restarted"):
         found += [Started(0.0, server, 1, 7), Started(900.0, server, 2, 8, "SIGKILL")]
         found += [
-            sample(at * JUDGED_S / 40, rss=(40 << 20) + at * grows, server=server)
+            sample(at * JUDGED_S / 40, anonymous=(30 << 20) + at * grows, server=server)
             for at in range(41)
         ]
     return found
@@ -494,7 +496,7 @@ def test_tables_and_a_plot_are_made_of_samples_with_a_torn_last_line(tmp_path: P
     assert load(path) == whole
     done = run_soak(tmp_path, "--report", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "| RSS, MiB | 40 |" in done.stdout
+    assert "| memory of its own, MiB | 30 |" in done.stdout
     assert "nothing was violated; the server that lived on was flat; the run has not" in done.stdout
     assert {one.name for one in tmp_path.iterdir()} == {
         "soak.jsonl",
@@ -516,10 +518,10 @@ def test_the_same_samples_give_the_same_plot(tmp_path: Path) -> None:
 def test_memory_that_grows_fails_the_run_and_a_short_run_is_not_judged(tmp_path: Path) -> None:
     path = written(tmp_path / "soak.jsonl", grows=1 << 20)
     run = load(path)
-    assert grown(run) == ["RSS, MiB"]
+    assert grown(run) == ["memory of its own, MiB"]
     done = run_soak(tmp_path, "--report", str(path))
     assert done.returncode == 1
-    assert "GREW: RSS, MiB" in done.stdout
+    assert "GREW: memory of its own, MiB" in done.stdout
     short = Run(run.begun, samples=run.samples[:20])
     assert grown(short) == []
     assert "too short to tell" in verdict(short)
@@ -557,6 +559,18 @@ def test_what_cannot_be_is_told_in_a_sentence(
     assert done.returncode != 0
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_parade_has_each_name_be_taken_and_leaves_nobody(tmp_path: Path) -> None:
+    server = Server("lived", tmp_path)
+    server.begin()
+    try:
+        parade(server.port, 40)
+        log = server.log.read_text()
+    finally:
+        server.end(signal.SIGKILL)
+    assert {*re.findall(r"to=(passer\d+)", log)} == {f"passer{number}" for number in range(40)}
+    assert log.count("event=gone") >= 5  # nine names a person
 
 
 def test_a_short_soak_with_restarts_finds_nothing_wrong(tmp_path: Path) -> None:
