@@ -54,6 +54,10 @@ MAX_OUTGOING_BYTES: Final = 64 << 20
 # After so many silent seconds the kernel asks the other end whether it is there.
 KEEPALIVE_S: Final = 60
 
+# How often hello is said at first where it comes so late that the server takes us for a person. A
+# machine that is busy for a second is not for three times in a row.
+HELLOS: Final = 3
+
 _Answer = TypeVar("_Answer", bound=Notice)
 _Result = TypeVar("_Result")
 
@@ -122,6 +126,7 @@ class ChatClient:
         self._reconnect = Reconnect(reconnect * 1_000)
         self._results: dict[PendingRequest, AsyncResult[Notice]] = {}
         self._greeted: AsyncResult[Notice] = AsyncResult()  # the answer to the first hello
+        self._hellos_left = HELLOS - 1  # for as long as there is none
         self._told: deque[Notice] = deque()
         # Each is cleared only by those who wait for it, else one could clear the other's wake-up.
         self._changed = Event()  # something was told, or all ended
@@ -411,7 +416,11 @@ class ChatClient:
             try:
                 data = self._connection.read()
                 heard, reply = self._requests.receive_data(data)
-            except (OSError, TooLateError):
+            except TooLateError:
+                if not self._says_hello_again():
+                    return closing
+                continue
+            except OSError:
                 return closing  # a reset is an end like any other
             if not data:
                 return closing
@@ -420,6 +429,22 @@ class ChatClient:
                     closing = each.notice
                 self._deliver(each)
             self._connection.write(reply)
+
+    def _says_hello_again(self) -> bool:
+        """At first, when the server took us for a person: say it over another connection, if that
+        can be had.
+        """
+        if self._greeted.ready() or not self._hellos_left:
+            return False
+        self._hellos_left -= 1
+        try:
+            connection = self._connect()
+        except OSError:
+            return False
+        self._connection.close()
+        self._connection = connection
+        connection.write(self._requests.hello())
+        return True
 
     def _replace_connection(self, closing: notices.Closing | None) -> bool:
         """Connect to the next server and ask for the session; return whether it could be done."""

@@ -48,6 +48,48 @@ def serving(answer: bytes) -> Iterator[str]:
             thread.join()
 
 
+GREETING = b"* Welcome to tcpchat. You are guest-1.\n"
+WELCOME = b'{"type":"welcome","nick":"ada","epoch":"0"}\n'
+
+
+@contextlib.contextmanager
+def one_after_the_other(*answers: bytes) -> Iterator[str]:
+    """The address of a server that says these to those who come, one to each, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection = listener.accept()[0]
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65_536):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield "{}:{}".format(*listener.getsockname())
+        finally:
+            thread.join()
+
+
+def test_who_was_taken_for_a_person_with_nc_says_hello_again() -> None:
+    with one_after_the_other(GREETING, GREETING, WELCOME) as address:
+        done = run(address)
+    assert done.stderr == f"tcpchat-client: the connection to {address} was lost\n"
+
+
+def test_who_is_always_taken_for_a_person_with_nc_is_told_so() -> None:
+    with one_after_the_other(*[GREETING] * 3) as address:
+        done = run(address)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "tcpchat-client: our first line came so late that the server spoke first\n"
+    )
+
+
 def test_a_refused_connection() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and does not listen

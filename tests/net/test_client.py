@@ -291,6 +291,35 @@ def test_a_server_that_asks_and_does_not_take_the_answers_is_given_up(
             chat.next_notice()
 
 
+# ── Coming too late ──────────────────────────────────────────────────────────────────────────
+
+GREETING = b"* Welcome to tcpchat. You are guest-1.\n"
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_who_was_taken_for_a_person_says_hello_again(late: int) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        opening = gevent.spawn(ChatClient, *listener.getsockname(), timeout=LIMIT_SECONDS)
+        for answer in [GREETING] * late:
+            with listener.accept()[0] as sock:
+                assert sock.recv(65_536).startswith(b'{"type":"hello"')
+                sock.sendall(answer)
+                assert not sock.recv(65_536)
+        with listener.accept()[0] as sock:
+            assert sock.recv(65_536).startswith(b'{"type":"hello"')
+            sock.sendall(WELCOME)
+            chat = opening.get(timeout=LIMIT_SECONDS)
+            assert chat.nick == "guest-1"
+        chat.close()
+
+
+def test_who_is_always_taken_for_a_person_is_lost(pretend: Any) -> None:
+    with pytest.raises(ConnectionClosed, match=r"^the connection was lost$"):
+        ChatClient(*pretend(GREETING, stays=False), timeout=LIMIT_SECONDS)
+
+
 # ── Ends ─────────────────────────────────────────────────────────────────────────────────────
 
 

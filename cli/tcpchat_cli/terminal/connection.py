@@ -44,6 +44,9 @@ from tcpchat_core.notices import Rejected
 # A server that is there answers at once; a packet filter that swallows packets never does.
 OPEN_SECONDS: Final = 10
 
+# How often hello is said where it comes so late that the server takes us for a person with nc.
+HELLOS: Final = 3
+
 # How long to wait for the server's goodbye, and then for the socket to close.
 GOODBYE_SECONDS: Final = 2
 
@@ -145,13 +148,20 @@ class Connection:
         failures: list[str] = []
         for _ in range(len(self._servers)):
             try:
-                return await self._dial()
+                return await self._dial_in_time()
             except Refused:
                 raise
             except ConnectionFailed as failed:
                 failures.append(str(failed))
                 self._servers.rotate(-1)
         raise ConnectionFailed("; ".join(failures))
+
+    async def _dial_in_time(self) -> None:
+        """Dial, and again when our hello came too late. Raises as `_dial` does."""
+        for _ in range(HELLOS - 1):
+            with contextlib.suppress(TooLateError):
+                return await self._dial()
+        return await self._dial()
 
     async def _dial(self) -> None:
         """Connect, say hello and wait for the answer. Raises ConnectionFailed or RemoteError."""
