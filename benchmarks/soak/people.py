@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -87,7 +88,7 @@ class Around(Protocol):
         """Something happened that must not."""
 
 
-class Person:
+class Person(ABC):
     """Somebody, whatever connection there is at the moment."""
 
     kind = ""
@@ -177,12 +178,13 @@ class Person:
         except OSError:
             return  # that it is over is seen by who reads
 
+    @abstractmethod
     def _greet(self) -> None:
-        raise NotImplementedError
+        """Say the first lines of a connection."""
 
+    @abstractmethod
     def told_line(self, line: bytes) -> None:
         """The server has told a line."""
-        raise NotImplementedError
 
     def _lost(self) -> None:
         """The connection is over: without a session one is nobody."""
@@ -226,24 +228,25 @@ class Person:
         self.around.checker.say(number, self.number, room, self.around.now())
         self._say(number, room, text(number, words), tagged=tagged)
 
+    @abstractmethod
     def _say(self, number: int, room: str, words: str, *, tagged: bool) -> None:
-        raise NotImplementedError
+        """Send what says something in a room."""
 
+    @abstractmethod
     def join(self, room: str) -> None:
         """Go into a room."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self, room: str) -> None:
         """Go out of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rename(self) -> None:
         """Take a nickname that nobody has had."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mistake(self, choice: int) -> None:
         """Send what makes no sense."""
-        raise NotImplementedError
 
     def _stream(self, room: str, last: int | None) -> None:
         self.streams[room] = Stream(room, self.number, self.around.now(), last)

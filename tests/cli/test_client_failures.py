@@ -27,33 +27,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextlib.contextmanager
-def serving(answer: bytes) -> Iterator[str]:
-    """The address of a server that says that to whoever comes, and hangs up."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection = listener.accept()[0]
-            with connection, contextlib.suppress(OSError):
-                connection.recv(1)
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65_536):
-                    pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield "{}:{}".format(*listener.getsockname())
-        finally:
-            thread.join()
-
-
-GREETING = b"* Welcome to tcpchat. You are guest-1.\n"
-WELCOME = b'{"type":"welcome","nick":"ada","epoch":"0"}\n'
-
-
-@contextlib.contextmanager
-def one_after_the_other(*answers: bytes) -> Iterator[str]:
+def serving(*answers: bytes) -> Iterator[str]:
     """The address of a server that says these to those who come, one to each, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -61,7 +35,7 @@ def one_after_the_other(*answers: bytes) -> Iterator[str]:
             for answer in answers:
                 connection = listener.accept()[0]
                 with connection, contextlib.suppress(OSError):
-                    connection.recv(65_536)
+                    connection.recv(1)
                     connection.sendall(answer)
                     connection.shutdown(socket.SHUT_WR)
                     while connection.recv(65_536):
@@ -75,14 +49,18 @@ def one_after_the_other(*answers: bytes) -> Iterator[str]:
             thread.join()
 
 
+GREETING = b"* Welcome to tcpchat. You are guest-1.\n"
+WELCOME = b'{"type":"welcome","nick":"ada","epoch":"0"}\n'
+
+
 def test_who_was_taken_for_a_person_with_nc_says_hello_again() -> None:
-    with one_after_the_other(GREETING, GREETING, WELCOME) as address:
+    with serving(GREETING, GREETING, WELCOME) as address:
         done = run(address)
     assert done.stderr == f"tcpchat-client: the connection to {address} was lost\n"
 
 
 def test_who_is_always_taken_for_a_person_with_nc_is_told_so() -> None:
-    with one_after_the_other(*[GREETING] * 3) as address:
+    with serving(*[GREETING] * 3) as address:
         done = run(address)
     assert done.returncode == 1
     assert done.stderr == (
