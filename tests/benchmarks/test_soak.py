@@ -22,7 +22,7 @@ from benchmarks.soak.checker import PATIENCE_S, Checker, Stream, number_of, text
 from benchmarks.soak.load import Load
 from benchmarks.soak.parade import parade
 from benchmarks.soak.people import IrcUser, Person, Program, Typist
-from benchmarks.soak.report import JUDGED_S, Run, draw, grown, load, verdict
+from benchmarks.soak.report import DELAY_FIGURES, JUDGED_S, Run, draw, grown, load, verdict
 from benchmarks.soak.samples import Begun, Delays, Ended, Line, Sample, Started, Violated, Writer
 from benchmarks.soak.server import Server
 from benchmarks.soak.verdict import growth, warmed
@@ -525,6 +525,26 @@ def test_memory_that_grows_fails_the_run_and_a_short_run_is_not_judged(tmp_path:
     short = Run(run.begun, samples=run.samples[:20])
     assert grown(short) == []
     assert "too short to tell" in verdict(short)
+
+
+def delays(p50: float) -> Delays:
+    return Delays(p50, 2 * p50, 3 * p50, 40)
+
+
+@pytest.mark.parametrize("told_grows", [False, True])
+@pytest.mark.parametrize("disk_shrinks", [False, True])
+def test_a_delay_has_grown_when_it_did_so_by_itself_and_compared_to_a_write(
+    told_grows: bool, disk_shrinks: bool
+) -> None:
+    run = Run(BEGUN)
+    for at in range(41):
+        told = delays(2.0 + at / 10 if told_grows else 2.0)
+        # A machine that becomes busy makes both grow; one that becomes idle makes both shrink.
+        disk = delays(2.0 - at / 25 if disk_shrinks else told.p50)
+        one = sample(at * JUDGED_S / 40)
+        run.samples.append(msgspec.structs.replace(one, told=told, disk=disk))
+    is_grown = told_grows and disk_shrinks
+    assert grown(run) == (sorted(DELAY_FIGURES) if is_grown else [])
 
 
 def test_a_violation_fails_the_run_and_is_told(tmp_path: Path) -> None:
