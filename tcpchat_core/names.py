@@ -106,13 +106,30 @@ def _lookalikes() -> dict[int, str]:
 
 _LOOKALIKES = _lookalikes()
 
+# In a text a sign such as × or — stays what it is: it parts words, and the letter that it looks
+# like would join them.
+_LOOKALIKES_IN_TEXTS = {
+    code: like
+    for code, like in _LOOKALIKES.items()
+    if not like.isalnum() or chr(code).isalnum() or unicodedata.combining(chr(code))
+}
 
-def _fold(mapped: str) -> str:
+
+def _fold(mapped: str, lookalikes: dict[int, str] = _LOOKALIKES) -> str:
     """The key of a name in its case-mapped form."""
     if mapped.isascii():
         return mapped
     decomposed = unicodedata.normalize("NFD", mapped)
-    return unicodedata.normalize("NFC", decomposed.translate(_LOOKALIKES))
+    return unicodedata.normalize("NFC", decomposed.translate(lookalikes))
+
+
+def text_key(text: str) -> str:
+    """Any text, folded as names are: where a nick stands in the text, its key stands in this."""
+    if text.isascii():
+        return text.lower()
+    wide = _profile.width_mapping_rule(text)
+    mapped: str = _profile.normalization_rule(_profile.case_mapping_rule(wide))
+    return _fold(mapped, _LOOKALIKES_IN_TEXTS)
 
 
 @lru_cache(maxsize=_CACHE_NAMES)

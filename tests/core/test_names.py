@@ -5,16 +5,18 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from precis_i18n import get_profile
 
 from tcpchat_core import Name, Rejected, nick_name, room_name
-from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS, RESERVED_NICKS, nick_key
+from tcpchat_core.names import MAX_NICK_CHARS, MAX_ROOM_CHARS, RESERVED_NICKS, nick_key, text_key
 
 ANY_TEXT = st.text(max_size=40) | st.text(
     st.sampled_from("aA1-_.+#:/@[] Нlаα\u0301\u200d\u202eﬁＡא٣ÅÅ\ud800\x1b"), max_size=30
 )
+LETTERS = st.text(st.characters(codec="utf-8", categories=["L", "M", "N"]), min_size=1, max_size=8)
+TYPED_NICK = LETTERS | st.sampled_from(["Ada", "ＡＤＡ", "аlice", "민수", "Å", "l·l", "a-b.c+d"])
 
 ALLOWED = [
     # as typed, as shown, its key
@@ -150,3 +152,18 @@ def test_any_text_is_a_name_or_is_told_why_not(text: str) -> None:
             case Rejected(reason, sentence):
                 assert reason in ("bad-name", "reserved-name")
                 assert sentence.isprintable()
+
+
+@given(
+    TYPED_NICK,
+    st.sampled_from(["", "see ", "안녕 ", "Ünïcode, "]),
+    st.sampled_from(["", ", hi", " — да"]),
+)
+def test_a_nick_in_a_text_is_found_by_its_key(typed: str, before: str, after: str) -> None:
+    assume(nick_key(typed))
+    assert nick_key(typed) in text_key(f"{before}{typed}{after}")
+
+
+@pytest.mark.parametrize("sign", ["—", "×", "∑", "⎮", "─"])
+def test_a_sign_in_a_text_is_not_the_letter_that_it_looks_like(sign: str) -> None:
+    assert text_key(f"tea{sign}Time") == f"tea{sign}time"

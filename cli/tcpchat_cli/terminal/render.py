@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from wcwidth import wcswidth
 
+from tcpchat_cli.terminal.highlights import Highlights
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.plain import (
@@ -70,14 +71,15 @@ class Line(NamedTuple):
 class Renderer:
     """Makes lines of notices.
 
-    `me` is the own nick, `several_rooms` whether lines name their room, and `timestamps` whether
-    they begin with their time.
+    `me` is the own nick, `several_rooms` whether lines name their room, `timestamps` whether they
+    begin with their time, and `highlights` what calls me besides my nick.
     """
 
     def __init__(self, today: date | None = None) -> None:
         self.me = ""
         self.several_rooms = False
         self.timestamps = True
+        self.highlights = Highlights()
         self._day = today or datetime.now().date()  # of the last line
 
     def lines(self, notice: Notice) -> list[Line]:
@@ -122,10 +124,8 @@ class Renderer:
         )
 
     def mentions_me(self, text: str) -> bool:
-        """Whether a text calls me by my nick."""
-        if not self.me or self.me.casefold() not in text.casefold():
-            return False
-        return bool(re.search(rf"(?<!\w){re.escape(self.me)}(?!\w)", text, re.IGNORECASE))
+        """Whether a text calls me, by my nick or by a highlight."""
+        return self.highlights.call(self.me, text)
 
     def _timed(self, line: Line) -> Line:
         if self.timestamps or not line.head or line.head[0][0] != "class:time":
