@@ -8,7 +8,7 @@ the program's own voice begins with `--`, and a long text is wrapped under its f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, assert_never
@@ -112,6 +112,14 @@ class Renderer:
             lines += [self._timed(line) for line in self._said(said)]
         lines += [self._timed(line) for line in self._new_day(None)]
         return [*lines, marker(below if page.more else f"that was all from before in {room}")]
+
+    def numbered(self, messages: Sequence[Said | notices.Told]) -> list[Line]:
+        """A list of messages of any rooms and people, with numbers from 1 to go to them by."""
+        width = len(str(len(messages)))
+        return [
+            _listed(message, f"{number:>{width}}", self.mentions_me(message.text))
+            for number, message in enumerate(messages, start=1)
+        ]
 
     def system(self, text: str) -> Line:
         """A line in the program's own voice."""
@@ -284,6 +292,20 @@ class Renderer:
         if when is not None and when.date() != self._day:
             self._day = when.date()
             yield marker(f"{when:%A}, {when.day} {when:%B} {when.year}")
+
+
+def _listed(message: Said | notices.Told, number: str, called: bool) -> Line:
+    """A message in a list: its number, its day and time, where it was said, and by whom."""
+    head: Fragments = [
+        ("class:marker", f"{number} "),
+        ("class:time", f"{_local_time(message.at)} "),
+    ]
+    body = [("class:mention" if called else "", _bounded(message.text))]
+    if isinstance(message, notices.Told):
+        who = _between_dashes(_name(message.nick), message.notice)
+        return Line([*head, ("class:told", f"[{who} → you] ")], body)
+    place = ("class:room", f"[{_name(message.room)}] ")
+    return Line([*head, place, *_who(message)], body, (message.room, message.seq))
 
 
 def system(text: Fragments, at: int | None = None) -> Line:
