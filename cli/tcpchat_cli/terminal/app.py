@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import ssl
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print
-from tcpchat_cli.terminal import reference
+from tcpchat_cli.terminal import opening, reference
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
-from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.render import Renderer
@@ -41,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
     try:
         settings = load_settings({key: getattr(arguments, key) for key in ENVIRONMENT}, os.environ)
-        tls = _tls(arguments)
+        tls = opening.tls_context(arguments)
         return asyncio.run(_talk(settings, tls, _claim(arguments), json=arguments.json))
     except (BadAddress, BadSettings, ConnectionFailed, TcpchatError) as error:
         print(f"tcpchat-client: {error}", file=sys.stderr)
@@ -65,13 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "server",
         nargs="?",
-        type=_servers,
+        type=opening.servers_argument,
         metavar="HOST[:PORT]",
         help=f"the server (port {DEFAULT_PORT} unless given; an IPv6 address in brackets), or "
         "several of one cluster with commas between: the first that answers is used, and when "
         "it is lost the next",
     )
-    parser.add_argument("--nick", metavar="NAME", help="your nickname, as a guest")
+    opening.add_nick(parser)
     parser.add_argument("--room", metavar="ROOM", help="the room to join")
     parser.add_argument(
         "--claim",
@@ -82,11 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", metavar="NAME", help="with --claim, what to call it (as the computer is called)"
     )
-    parser.add_argument("--tls", action="store_true", help="encrypt; the server has to do so too")
-    parser.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file")
-    parser.add_argument(
-        "--insecure", action="store_true", help="with --tls, trust whoever answers (for tests only)"
-    )
+    opening.add_tls(parser)
     parser.add_argument(
         "--json",
         action="store_true",
@@ -121,33 +114,6 @@ def _completion(parser: Parser, shell: str) -> str:
     return completion(parser, shell)
 
 
-def _servers(text: str) -> str:
-    """Addresses for argparse, as they were written."""
-    try:
-        parse_servers(text)
-    except BadAddress as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
-    """How to encrypt, if at all. Raises BadSettings."""
-    if not arguments.tls:
-        if arguments.ca or arguments.insecure:
-            raise BadSettings("--ca and --insecure mean nothing without --tls")
-        return None
-    try:
-        context = ssl.create_default_context(cafile=arguments.ca)
-    except OSError as error:  # ssl.SSLError among them
-        why = (error.strerror or str(error)).lower()
-        raise BadSettings(f"cannot use the certificates in {arguments.ca}: {why}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if arguments.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _claim(arguments: argparse.Namespace) -> events.Claim | None:
     """What this computer is to be, if that was said. Raises BadSettings."""
     if arguments.claim is None:
@@ -162,38 +128,29 @@ async def _talk(
 ) -> int:
     """Choose how to talk, and talk."""
     if task := asyncio.current_task():
-        _cancel_on_signals(task)
+        opening.on_signals(task.cancel)
     coloured = not os.environ.get("NO_COLOR")
     if json or not _is_terminal():
         servers = parse_servers(settings.server) if settings.server else (Address(),)
-        connection = _connection(servers, tls, claim)
+        connection = opening.connection_to(servers, tls, claim)
         await connection.open()
         await _make_claim(connection, claim)
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
-        await _converse(connection, lines, settings)
+        await opening.converse(connection, lines, settings.nick, settings.room)
         return 1 if lines.failed else 0
     display = Display(settings, coloured=coloured)
     try:
         servers = await _choose_servers(display, settings.server)
-        connection = _connection(servers, tls, claim)
+        connection = opening.connection_to(servers, tls, claim)
         await _open(display, connection)
         await _make_claim(connection, claim)
     except Leave:
         return 0
     remember_servers(servers)
-    await _converse(connection, Screen(connection, display, settings), settings)
+    screen = Screen(connection, display, settings)
+    await opening.converse(connection, screen, settings.nick, settings.room)
     return 0
-
-
-def _connection(
-    servers: tuple[Address, ...], tls: ssl.SSLContext | None, claim: events.Claim | None
-) -> Connection:
-    """A connection, to be opened, by what this computer is to these servers. Raises BadSettings."""
-    is_tls = tls is not None
-    device = Device(servers, is_tls=is_tls) if claim else Device.kept_for(servers, is_tls=is_tls)
-    password = os.environ.get("TCPCHAT_PASSWORD", "")
-    return Connection(servers, password=password, tls=tls, device=device)
 
 
 async def _make_claim(connection: Connection, claim: events.Claim | None) -> None:
@@ -231,36 +188,8 @@ async def _choose_servers(display: Display, given: str) -> tuple[Address, ...]:
             display.show([Renderer().error(str(error))])
 
 
-async def _converse(connection: Connection, front: Screen | Lines, settings: Settings) -> None:
-    """Read and talk at once, until either ends. Raises ConnectionFailed or RemoteError."""
-    reading = asyncio.create_task(connection.run(front))
-    talking = asyncio.create_task(front.talk(settings.nick, settings.room))
-    try:
-        await asyncio.wait({reading, talking}, return_when=asyncio.FIRST_COMPLETED)
-        if talking.done():
-            talking.result()
-            connection.quit()
-            await front.finish(reading)
-        if reading.done():
-            reading.result()
-    finally:
-        connection.quit()
-        for task in (reading, talking):
-            task.cancel()
-        await asyncio.gather(reading, talking, return_exceptions=True)
-        await connection.close()
-
-
 def _is_terminal() -> bool:
     """Whether a person sits at a terminal that can move its cursor."""
     return all(
         stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)
     ) and os.environ.get("TERM") not in {"dumb", "unknown"}
-
-
-def _cancel_on_signals(task: asyncio.Task[int]) -> None:
-    """Let SIGTERM and SIGHUP end the conversation in good order."""
-    for name in ("SIGTERM", "SIGHUP"):
-        # Windows has neither the second signal nor handlers in the loop.
-        with contextlib.suppress(AttributeError, NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)

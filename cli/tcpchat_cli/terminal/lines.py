@@ -7,27 +7,17 @@ in the plain dialect's words. A refusal goes to stderr, and makes the exit statu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import os
 import sys
-import threading
-from collections.abc import Iterator
 
 from colorama import Fore, Style, just_fix_windows_console
 
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection, ConnectionFailed
 from tcpchat_cli.terminal.entrance import enter
+from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices, parse_line
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.dialects.plain import PLAIN
-from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
-
-# How many lines may wait between the thread that reads stdin and the loop that sends them.
-MAX_WAITING_LINES = 256
-
-# Stands for a line that is not even kept: longer than any line that a server takes.
-TOO_LONG_TO_SEND = "x" * (MAX_LINE_BYTES + 1)
 
 
 class Lines:
@@ -40,7 +30,7 @@ class Lines:
         self.failed = False
         self._json = json
         self._connection = connection
-        self._input = _Input()
+        self._input = Input()
         # With a person at the keyboard, a refusal is part of the conversation.
         self._person = not json and sys.stdin is not None and sys.stdin.isatty()
         # … and waits for a lost connection. A script ends, so that it can be started again.
@@ -158,59 +148,3 @@ def _coloured(line: str) -> str:
         f"{Fore.CYAN}{room}{bracket}{Style.RESET_ALL}"
         f"{Fore.GREEN}{nick}{Style.RESET_ALL}{colon}{text}"
     )
-
-
-class _Input:
-    """The lines of stdin. A thread reads them: files, pipes and consoles have only that in common.
-
-    The thread holds no lock of Python's own stdin, so that the program can end while it waits.
-    """
-
-    def __init__(self) -> None:
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._places = threading.Semaphore(MAX_WAITING_LINES)
-        self._ended = False
-
-    def start(self) -> None:
-        """Begin to read."""
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
-
-    async def line(self) -> str | None:
-        """The next line without its end; None when there is none any more."""
-        if self._ended:
-            return None
-        line = await self._lines.get()
-        self._places.release()
-        self._ended = line is None
-        return line
-
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        # RuntimeError: the loop is closed, so nobody waits for lines any more.
-        with contextlib.suppress(RuntimeError):
-            for line in _stdin_lines():
-                self._places.acquire()
-                loop.call_soon_threadsafe(self._lines.put_nowait, line)
-            loop.call_soon_threadsafe(self._lines.put_nowait, None)
-
-
-def _stdin_lines() -> Iterator[str]:
-    """The lines of stdin; a line that is too long to keep comes as what is refused for that."""
-    buffer = LineBuffer()
-    while data := _read_stdin():
-        yield from map(_decoded, buffer.receive_data(data))
-    if buffer.partial_bytes:  # the last line needs no end
-        yield from map(_decoded, buffer.receive_data(b"\n"))
-
-
-def _read_stdin() -> bytes:
-    if sys.stdin is None:  # closed by whoever started us
-        return b""
-    try:
-        return os.read(sys.stdin.fileno(), 65_536)
-    except OSError:
-        return b""
-
-
-def _decoded(line: bytes | TooLong) -> str:
-    return TOO_LONG_TO_SEND if isinstance(line, TooLong) else line.decode(errors="replace")

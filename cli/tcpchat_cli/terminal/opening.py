@@ -1,0 +1,109 @@
+"""What every way to talk begins and ends with: flags that say where and how to connect, the
+connection that is made by them, and a conversation on it. Nothing here needs a terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
+from tcpchat_cli.terminal.connection import Connection, Listener
+from tcpchat_cli.terminal.device import Device
+from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_core import events
+
+
+class Front(Listener, Protocol):
+    """Who talks over a connection."""
+
+    async def talk(self, nick: str, room: str) -> None:
+        """Come in and talk, until there is nothing more to say."""
+
+    async def finish(self, reading: asyncio.Task[None]) -> None:
+        """Wait for the server's goodbye, at most for a moment. Raises ConnectionFailed."""
+
+
+def add_nick(parser: argparse.ArgumentParser) -> None:
+    """The flag that says who comes."""
+    parser.add_argument("--nick", metavar="NAME", help="your nickname, as a guest")
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """The flags of which `tls_context` is made."""
+    parser.add_argument("--tls", action="store_true", help="encrypt; the server has to do so too")
+    parser.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file")
+    parser.add_argument(
+        "--insecure", action="store_true", help="with --tls, trust whoever answers (for tests only)"
+    )
+
+
+def servers_argument(text: str) -> str:
+    """Addresses for argparse, as they were written."""
+    try:
+        parse_servers(text)
+    except BadAddress as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    """How to encrypt, if at all. Raises BadSettings."""
+    if not arguments.tls:
+        if arguments.ca or arguments.insecure:
+            raise BadSettings("--ca and --insecure mean nothing without --tls")
+        return None
+    try:
+        context = ssl.create_default_context(cafile=arguments.ca)
+    except OSError as error:  # ssl.SSLError among them
+        why = (error.strerror or str(error)).lower()
+        raise BadSettings(f"cannot use the certificates in {arguments.ca}: {why}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if arguments.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connection_to(
+    servers: tuple[Address, ...], tls: ssl.SSLContext | None, claim: events.Claim | None = None
+) -> Connection:
+    """A connection, to be opened, by what this computer is to these servers. Raises BadSettings."""
+    is_tls = tls is not None
+    device = Device(servers, is_tls=is_tls) if claim else Device.kept_for(servers, is_tls=is_tls)
+    password = os.environ.get("TCPCHAT_PASSWORD", "")
+    return Connection(servers, password=password, tls=tls, device=device)
+
+
+async def converse(connection: Connection, front: Front, nick: str, room: str) -> None:
+    """Read and talk at once, until either ends. Raises ConnectionFailed or RemoteError."""
+    reading = asyncio.create_task(connection.run(front))
+    talking = asyncio.create_task(front.talk(nick, room))
+    try:
+        await asyncio.wait({reading, talking}, return_when=asyncio.FIRST_COMPLETED)
+        if talking.done():
+            talking.result()
+            connection.quit()
+            await front.finish(reading)
+        if reading.done():
+            reading.result()
+    finally:
+        connection.quit()
+        for task in (reading, talking):
+            task.cancel()
+        await asyncio.gather(reading, talking, return_exceptions=True)
+        await connection.close()
+
+
+def on_signals(act: Callable[[], object]) -> None:
+    """Have SIGTERM and SIGHUP end the conversation in good order, by what `act` does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        # Windows has neither the second signal nor handlers in the loop.
+        with contextlib.suppress(AttributeError, NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), act)

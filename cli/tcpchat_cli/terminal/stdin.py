@@ -1,0 +1,75 @@
+"""The lines of stdin, read by a thread: files, pipes and consoles have only that in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from tcpchat_core.framing import MAX_LINE_BYTES, LineBuffer, TooLong
+
+# How many lines may wait between the thread that reads stdin and the loop that sends them.
+MAX_WAITING_LINES: Final = 256
+
+# Stands for a line that is not even kept: longer than any line that a server takes.
+TOO_LONG_TO_SEND: Final = "x" * (MAX_LINE_BYTES + 1)
+
+
+class Input:
+    """The lines of stdin, without their ends; what is no UTF-8 in them is U+FFFD.
+
+    The thread holds no lock of Python's own stdin, so that the program can end while it waits.
+    """
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._places = threading.Semaphore(MAX_WAITING_LINES)
+        self._ended = False
+
+    def start(self) -> None:
+        """Begin to read."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
+
+    async def line(self) -> str | None:
+        """The next line without its end; None when there is none any more."""
+        if self._ended:
+            return None
+        line = await self._lines.get()
+        self._places.release()
+        self._ended = line is None
+        return line
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        # RuntimeError: the loop is closed, so nobody waits for lines any more.
+        with contextlib.suppress(RuntimeError):
+            for line in _stdin_lines():
+                self._places.acquire()
+                loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            loop.call_soon_threadsafe(self._lines.put_nowait, None)
+
+
+def _stdin_lines() -> Iterator[str]:
+    """The lines of stdin; a line that is too long to keep comes as what is refused for that."""
+    buffer = LineBuffer()
+    while data := _read_stdin():
+        yield from map(_decoded, buffer.receive_data(data))
+    if buffer.partial_bytes:  # the last line needs no end
+        yield from map(_decoded, buffer.receive_data(b"\n"))
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:  # closed by whoever started us
+        return b""
+    try:
+        return os.read(sys.stdin.fileno(), 65_536)
+    except OSError:
+        return b""
+
+
+def _decoded(line: bytes | TooLong) -> str:
+    return TOO_LONG_TO_SEND if isinstance(line, TooLong) else line.decode(errors="replace")
