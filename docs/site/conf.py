@@ -44,7 +44,7 @@ myst_heading_anchors = 6
 
 # For each kind of reader, in the order in which they read.
 CHAPTERS = {
-    "Chat in one minute": ("tutorial", "web", "irc"),
+    "Chat in one minute": ("tutorial", "client", "web", "irc"),
     "Run it for a year": ("operating", "moderation", "cluster"),
     "Embed the core": ("embedding", "bots", "protocol", "site/core", "site/events", "site/net"),
     "Read the code": ("design", "guarantees", "performance", "../CONTRIBUTING", "../CHANGELOG"),

@@ -9,6 +9,7 @@ as long as it is on the screen for certain. What has left the screen is the term
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 from collections import deque
@@ -28,6 +29,7 @@ from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
 
+from tcpchat_cli.terminal.links import has_links
 from tcpchat_cli.terminal.render import (
     Fragments,
     Line,
@@ -76,6 +78,7 @@ class Display:
         # And it shows no bar before it knows how many rows are below the cursor. One row always
         # is; when more are needed, the terminal scrolls.
         self._output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign] # see above
+        self._knows_links = has_links(os.environ)
         self._style = DynamicStyle(lambda: THEMES[settings.theme])
         self._session: PromptSession[str] | None = None  # whose prompt is on the screen
         self._log: TextIO | None = None
@@ -145,7 +148,14 @@ class Display:
 
     def _layout(self, lines: list[Line]) -> Fragments:
         encoding = self._output.encoding()
-        return layout([in_encoding(line, encoding) for line in lines], self.columns)
+        shown = [in_encoding(line, encoding) for line in lines]
+        return layout(shown, self.columns, links=self._has_links(encoding))
+
+    def _has_links(self, encoding: str) -> bool:
+        """Whether addresses are links; in no encoding in which one is shown as another."""
+        wanted = self._settings.links
+        known = wanted == "on" or (wanted == "auto" and self._knows_links)
+        return known and codecs.lookup(encoding).name == "utf-8"
 
     def _rows(self, fragments: Fragments) -> int:
         return row_count(fragments, max(MIN_COLUMNS, self._size.columns))

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.highlights import Highlights
+from tcpchat_cli.terminal.links import LINK_END, Link, link_start, terminal_links
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.plain import (
@@ -37,6 +38,9 @@ from tcpchat_core.notices import Notice, Said
 
 # What prompt_toolkit prints: pieces of text, each after its style.
 Fragments: TypeAlias = list[tuple[str, str]]
+
+# Its style of what is no text: it goes to the terminal as it is, and takes no column.
+ESCAPE: Final = "[ZeroWidthEscape]"
 
 # A server may say more than a person can read. Honest texts have at most 2,000 characters, honest
 # names 32, and the longest honest answer is the list of 500 rooms.
@@ -586,53 +590,86 @@ def _bounded(text: str) -> str:
 # ── Laying out ───────────────────────────────────────────────────────────────────────────────
 
 
-def layout(lines: Iterable[Line], columns: int) -> Fragments:
+def layout(lines: Iterable[Line], columns: int, *, links: bool = False) -> Fragments:
     """The lines as text for a terminal of so many columns, each with its end.
 
     A text is wrapped at its blanks under its own beginning. A URL is never broken by us, so that
-    the terminal still knows it for one.
+    the terminal still knows it for one. With `links`, the addresses are made links of the terminal;
+    that changes nothing of the text.
     """
     fragments: Fragments = []
     for line in lines:
-        indent = column = sum(text_width(text) for _, text in line.head)
-        if indent > columns // 2:
-            indent = columns // 8
+        text = "".join(text for _, text in line.body)
+        addresses = terminal_links(text) if links else []
+        column = sum(text_width(text) for _, text in line.head)
+        indent = columns // 8 if column > columns // 2 else column
         fragments += line.head
-        for style, text in line.body:
-            wrapped, column = _wrapped(text, column, indent, columns)
-            fragments.append((style, wrapped))
+        for number, row in enumerate(_wrapped(text, column, indent, columns)):
+            if number:
+                fragments.append((line.body[0][0], "\n" + " " * indent))
+            fragments += _with_links(line.body, row, addresses)
         fragments.append(("", "\n"))
     return fragments
 
 
+def _with_links(body: Fragments, row: tuple[int, int], links: list[Link]) -> Fragments:
+    """What stands of a text in one row, with the links that reach into it."""
+    start, end = row
+    fragments: Fragments = []
+    for link in links:
+        first, last = max(start, link.start), min(end, link.end)
+        if first < last:
+            in_parts = (first, last) != (link.start, link.end)
+            fragments += _between(body, start, first)
+            fragments.append((ESCAPE, link_start(link, in_parts=in_parts)))
+            fragments += _between(body, first, last)
+            fragments.append((ESCAPE, LINK_END))
+            start = last
+    return [*fragments, *_between(body, start, end)]
+
+
+def _between(body: Fragments, start: int, end: int) -> Fragments:
+    """What stands between two places of a text."""
+    pieces: Fragments = []
+    for style, text in body:
+        if piece := text[max(0, start) : max(0, end)]:
+            pieces.append((style, piece))
+        start -= len(text)
+        end -= len(text)
+    return pieces
+
+
 def row_count(fragments: Fragments, columns: int) -> int:
     """How many rows of a terminal, which has so many columns, laid-out lines take."""
-    rows = "".join(text for _, text in fragments).split("\n")[:-1]
+    rows = "".join(text for style, text in fragments if style != ESCAPE).split("\n")[:-1]
     return sum(max(1, -(-text_width(row) // columns)) for row in rows)
 
 
-def _wrapped(text: str, column: int, indent: int, columns: int) -> tuple[str, int]:
-    """The text, which begins at `column`, with line ends in it; and the column after it."""
-    out: list[str] = []
-    for word in _WORDS.findall(text):
+def _wrapped(text: str, column: int, indent: int, columns: int) -> list[tuple[int, int]]:
+    """Where the rows of a text begin and end; the first one begins at `column`."""
+    rows: list[tuple[int, int]] = []
+    start = end = 0
+    for found in _WORDS.finditer(text):
+        word = found[0]
         width = text_width(word)
         if column + width <= columns:
-            out.append(word)
+            end = found.end()
             column += width
         elif word.isspace():
-            column = columns  # blanks at the end of a row are not carried over
+            column = columns + 1  # blanks at the end of a row are not carried over
         elif width <= columns - indent or _URL.match(word):
-            out.append("\n" + " " * indent + word)
+            rows.append((start, end))
+            start, end = found.span()
             column = indent + width
         else:
-            for char in word:
+            for place, char in enumerate(word, found.start()):
                 width = text_width(char)
                 if column + width > columns:
-                    out.append("\n" + " " * indent)
-                    column = indent
-                out.append(char)
+                    rows.append((start, end))
+                    start, column = place, indent
+                end = place + 1
                 column += width
-    return "".join(out), column
+    return [*rows, (start, end)]
 
 
 def text_width(text: str) -> int:

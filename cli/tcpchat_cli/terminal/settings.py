@@ -60,6 +60,13 @@ class Settings(msgspec.Struct, kw_only=True):
     away: Annotated[
         int, Meta(description="after how many seconds without a key what is new is marked; 0 never")
     ] = 300
+    links: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="whether addresses are links of the terminal; auto is where it is known to"
+            " have some"
+        ),
+    ] = "auto"
 
 
 def config_path() -> Path:
@@ -131,13 +138,15 @@ CHANGEABLE: Final = {
     "fold": ("on", "off"),
     "keys": ("emacs", "vi"),
     "away": ("SECONDS",),
+    "links": ("auto", "on", "off"),
 }
 
 
 def change(settings: Settings, name: str, value: str) -> None:
     """Set one of them to what was typed. Raises BadSettings."""
     _check_name(name)
-    typed = {"on": "true", "off": "false"}.get(value, value)
+    is_switch = CHANGEABLE[name] == ("on", "off")
+    typed = {"on": "true", "off": "false"}.get(value, value) if is_switch else value
     try:
         table = msgspec.convert({name: typed}, Settings, strict=False)
     except msgspec.ValidationError:
