@@ -25,7 +25,8 @@ from tcpchat_cli.terminal.notify import (
     best_way,
     sequence,
 )
-from tcpchat_cli.terminal.title import Title, title
+from tcpchat_cli.terminal.title import title
+from tcpchat_cli.terminal.window import Window
 
 WAYS: tuple[Way, ...] = get_args(Way)
 ANYTHING = st.text(max_size=400) | st.text(
@@ -116,16 +117,12 @@ class Recorder(DummyOutput):
 
 def test_a_title_is_sent_when_it_changes_and_given_back_once() -> None:
     output = Recorder()
-    with Title(output).given_back():
-        pass
+    window = Window(output)
+    window.show_title("")
     assert output.sent == "", "what was never set is not given back"
-    shown = Title(output)
-    with shown.given_back():
-        for text in ("tcpchat", "tcpchat", "tcpchat: dev"):
-            shown.show(text)
+    for text in ("tcpchat", "tcpchat", "tcpchat: dev", "", ""):
+        window.show_title(text)
     assert output.sent == "\x1b[22;2t<tcpchat><tcpchat: dev><>\x1b[23;2t"
-    shown.give_back()
-    assert output.sent.count("\x1b[23;2t") == 1
 
 
 @pytest.mark.parametrize(

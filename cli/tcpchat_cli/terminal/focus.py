@@ -1,21 +1,18 @@
 """Whether the terminal's window has the focus, as far as the terminal tells (DECSET 1004).
 
 What it tells comes among the keys, and is taken out of them before anything else sees it: it is
-never typed, and nobody has pressed a key by it. It is switched off whenever the terminal is left
-to another program.
+never typed, and nobody has pressed a key by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Final
 
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import Output
 
 ON: Final = "\x1b[?1004h"
 OFF: Final = "\x1b[?1004l"
@@ -39,19 +36,3 @@ def take_reports(source: Input, focused: Callable[[bool], None]) -> None:
 
     source.read_keys = lambda: without_reports(read())  # type: ignore[method-assign] # there is no hook
     source.flush_keys = lambda: without_reports(flush())  # type: ignore[method-assign] # see above
-
-
-@contextmanager
-def reported(output: Output) -> Iterator[None]:
-    """The terminal tells of its focus meanwhile."""
-    _send(output, ON)
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # the terminal is gone
-            _send(output, OFF)
-
-
-def _send(output: Output, mode: str) -> None:
-    output.write_raw(mode)
-    output.flush()
