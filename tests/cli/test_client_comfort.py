@@ -387,8 +387,8 @@ def test_a_code_that_was_typed_is_not_offered_again(server: Server) -> None:
 
 def test_the_line_can_be_edited_with_the_keys_of_vi(server: Server) -> None:
     with people(server, "ada") as (ada,):
-        ada.enter("/set keys vi")
-        ada.wait_for("keys is vi$")
+        ada.enter("/set editing vi")
+        ada.wait_for("editing is vi$")
         ada.type("xhello")
         ada.wait_for("^lobby> xhello$")
         end = ada.screen.cursor.x

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, print_text
 from tcpchat_cli.terminal import opening, reference
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
+from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.lines import Lines
@@ -22,10 +23,8 @@ from tcpchat_cli.terminal.screen import Screen
 from tcpchat_cli.terminal.settings import (
     ENVIRONMENT,
     BadSettings,
-    Settings,
     config_path,
     last_servers,
-    load_settings,
     remember_servers,
 )
 from tcpchat_core import TcpchatError, events
@@ -37,10 +36,19 @@ def run(argv: Sequence[str]) -> int:
     # What asyncio remarks about sockets that die is not for the screen; we tell it ourselves.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
     try:
-        settings = load_settings({key: getattr(arguments, key) for key in ENVIRONMENT}, os.environ)
-        tls = opening.tls_context(arguments)
-        return asyncio.run(_talk(settings, tls, _claim(arguments), json=arguments.json))
-    except (BadAddress, BadSettings, ConnectionFailed, TcpchatError) as error:
+        configuration = load(opening.given(arguments), os.environ, server=arguments.server or "")
+        configuration.complain()
+        if arguments.profiles:
+            print_text("tcpchat-client", "".join(f"{each}\n" for each in configuration.profiles))
+            return 0
+        tls = opening.tls_context(arguments, configuration.settings)
+        return asyncio.run(_talk(configuration, tls, _claim(arguments), json=arguments.json))
+    except ConnectionFailed as error:
+        near = configuration.near_profile(arguments.server or "")
+        hint = f"; did you mean the profile {near}?" if near else ""
+        print(f"tcpchat-client: {error}{hint}", file=sys.stderr)
+        return 1
+    except (BadAddress, BadSettings, TcpchatError) as error:
         print(f"tcpchat-client: {error}", file=sys.stderr)
         return 1
     except asyncio.CancelledError:  # SIGTERM or SIGHUP; the connection and the terminal are closed
@@ -63,13 +71,16 @@ def _parser() -> argparse.ArgumentParser:
         "server",
         nargs="?",
         type=opening.servers_argument,
-        metavar="HOST[:PORT]",
+        metavar="HOST[:PORT]|PROFILE",
         help=f"the server (port {DEFAULT_PORT} unless given; an IPv6 address in brackets), or "
         "several of one cluster with commas between: the first that answers is used, and when "
-        "it is lost the next",
+        "it is lost the next; or the name of a profile in client.toml",
+    )
+    parser.add_argument(
+        "--profiles", action="store_true", help="list the profiles of client.toml, and exit"
     )
     opening.add_nick(parser)
-    parser.add_argument("--room", metavar="ROOM", help="the room to join")
+    parser.add_argument("--room", metavar="ROOM[,ROOM]", help="the rooms to join")
     parser.add_argument(
         "--claim",
         metavar="CODE",
@@ -124,32 +135,37 @@ def _claim(arguments: argparse.Namespace) -> events.Claim | None:
 
 
 async def _talk(
-    settings: Settings, tls: ssl.SSLContext | None, claim: events.Claim | None, *, json: bool
+    configuration: Configuration,
+    tls: ssl.SSLContext | None,
+    claim: events.Claim | None,
+    *,
+    json: bool,
 ) -> int:
     """Choose how to talk, and talk."""
+    settings = configuration.settings
     if task := asyncio.current_task():
         opening.on_signals(task.cancel)
     coloured = not os.environ.get("NO_COLOR")
     if json or not _is_terminal():
-        servers = parse_servers(settings.server) if settings.server else (Address(),)
+        servers = opening.addresses(settings) or (Address(),)
         connection = opening.connection_to(servers, tls, claim)
         await connection.open()
         await _make_claim(connection, claim)
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
-        await opening.converse(connection, lines, settings.nick, settings.room)
+        await opening.converse(connection, lines, settings.nick, settings.rooms)
         return 1 if lines.failed else 0
     display = Display(settings, coloured=coloured)
     try:
-        servers = await _choose_servers(display, settings.server)
+        servers = opening.addresses(settings) or await _choose_servers(display)
         connection = opening.connection_to(servers, tls, claim)
         await _open(display, connection)
         await _make_claim(connection, claim)
     except Leave:
         return 0
     remember_servers(servers)
-    screen = Screen(connection, display, settings)
-    await opening.converse(connection, screen, settings.nick, settings.room)
+    screen = Screen(connection, display, configuration)
+    await opening.converse(connection, screen, settings.nick, settings.rooms)
     return 0
 
 
@@ -175,10 +191,8 @@ async def _open(display: Display, connection: Connection) -> None:
             connection.protocol.password = await display.question("Password: ", secret=True)
 
 
-async def _choose_servers(display: Display, given: str) -> tuple[Address, ...]:
-    """The servers that were given, or those that a person names."""
-    if given:
-        return parse_servers(given)
+async def _choose_servers(display: Display) -> tuple[Address, ...]:
+    """The servers that a person names."""
     usual = last_servers()
     while True:
         answer = (await display.question(f"Server [{show_servers(usual)}]: ")).strip()

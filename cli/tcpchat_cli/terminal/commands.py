@@ -39,7 +39,10 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
     LocalCommand("clear", "", "clear the screen", "/clear"),
-    LocalCommand("set", "[NAME [VALUE]]", "show or change a setting", "/set theme light"),
+    LocalCommand(
+        "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"
+    ),
+    LocalCommand("unset", "NAME", "have a setting be as at first", "/unset theme"),
     LocalCommand("log", "[FILE|off]", "also write what is shown to a file", "/log ~/chat.log"),
 )
 

@@ -8,6 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from tcpchat_cli.terminal.commands import arguments_of, command_names
+from tcpchat_cli.terminal.configuration import words_of
 from tcpchat_cli.terminal.settings import CHANGEABLE
 
 _SEARCHES = {"search", "find"}
@@ -68,7 +69,9 @@ class ChatCompleter(Completer):
             if len(earlier) == 1:
                 yield from (f"{name} " for name in CHANGEABLE)
             elif len(earlier) == 2:
-                yield from CHANGEABLE.get(earlier[1], ())
+                yield from words_of(earlier[1])
+        elif command == "unset":
+            yield from CHANGEABLE if len(earlier) == 1 else ()
         else:
             yield from self._arguments(arguments_of(command).split(), earlier[1:], word)
 

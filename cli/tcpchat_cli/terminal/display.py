@@ -282,7 +282,7 @@ class Display:
         return self._session
 
     def _editing_mode(self) -> EditingMode:
-        return EditingMode.VI if self._settings.keys == "vi" else EditingMode.EMACS
+        return EditingMode.VI if self._settings.editing == "vi" else EditingMode.EMACS
 
     def _color_depth(self) -> ColorDepth | None:
         """As many colours as the terminal has; none where they are not wanted."""

@@ -7,7 +7,7 @@ who owns it, whatever nickname was given, and into the rooms where its other dev
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from tcpchat_cli.terminal.connection import Connection
@@ -22,9 +22,14 @@ Ask: TypeAlias = Callable[[str], Awaitable[str | None]]
 
 
 async def enter(
-    connection: Connection, ask: Ask | None, say: Callable[[str], None], nick: str, room: str
+    connection: Connection,
+    ask: Ask | None,
+    say: Callable[[str], None],
+    nick: str,
+    rooms: Sequence[str],
 ) -> bool:
-    """Get a nickname and a room. False when the server refused, and nobody could be asked.
+    """Get a nickname, and come into the rooms; the first is the current one. False when the
+    server refused, and nobody could be asked.
 
     Where `ask` is None, what is not given stays open: one is a guest, and joins later with /join.
     `say` tells of what was given and is of no use.
@@ -34,7 +39,15 @@ async def enter(
             say(f"this is a device of {account}: the nickname {nick} is for guests, and not used")
     elif not await _choose_nick(connection, ask, nick):
         return False
-    return await _choose_room(connection, ask, room)
+    first, *others = rooms or [""]
+    if not await _choose_room(connection, ask, first):
+        return False
+    current = connection.current
+    for room in others:
+        if not await connection.ask(events.Join(room)) and ask is None:
+            return False
+    connection.current = current
+    return True
 
 
 async def _choose_nick(connection: Connection, ask: Ask | None, nick: str) -> bool:

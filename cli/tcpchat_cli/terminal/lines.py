@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Sequence
 
 from colorama import Fore, Style, just_fix_windows_console
 
@@ -82,11 +83,11 @@ class Lines:
         abandoned.clear()
         return "".join(map(self._for_people, lines))
 
-    async def talk(self, nick: str, room: str) -> None:
+    async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and send what stdin gives, to its end."""
         self._input.start()
         ask = self._ask if self._person else None
-        if not await enter(self._connection, ask, self._say, nick, room):
+        if not await enter(self._connection, ask, self._say, nick, rooms):
             return
         while (line := await self._input.line()) is not None:
             match parse_line(line):

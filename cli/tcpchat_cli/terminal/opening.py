@@ -10,20 +10,20 @@ import contextlib
 import os
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
 from tcpchat_cli.terminal.connection import Connection, Listener
 from tcpchat_cli.terminal.device import Device
-from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
 from tcpchat_core import events
 
 
 class Front(Listener, Protocol):
     """Who talks over a connection."""
 
-    async def talk(self, nick: str, room: str) -> None:
+    async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and talk, until there is nothing more to say."""
 
     async def finish(self, reading: asyncio.Task[None]) -> None:
@@ -37,7 +37,11 @@ def add_nick(parser: argparse.ArgumentParser) -> None:
 
 def add_tls(parser: argparse.ArgumentParser) -> None:
     """The flags of which `tls_context` is made."""
-    parser.add_argument("--tls", action="store_true", help="encrypt; the server has to do so too")
+    parser.add_argument(
+        "--tls",
+        action=argparse.BooleanOptionalAction,
+        help="encrypt; the server has to do so too",
+    )
     parser.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file")
     parser.add_argument(
         "--insecure", action="store_true", help="with --tls, trust whoever answers (for tests only)"
@@ -53,17 +57,29 @@ def servers_argument(text: str) -> str:
     return text
 
 
-def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+def given(arguments: argparse.Namespace) -> dict[str, object]:
+    """The settings that the command line gives, but for the server. Raises BadSettings."""
+    values = {name: getattr(arguments, name, None) for name in ("nick", "tls", "ca")}
+    values["rooms"] = parse("rooms", getattr(arguments, "room", None) or "")
+    return {name: value for name, value in values.items() if value or value is False}
+
+
+def addresses(settings: Settings) -> tuple[Address, ...]:
+    """The servers that were given, if any were."""
+    return parse_servers(",".join(settings.servers)) if settings.servers else ()
+
+
+def tls_context(arguments: argparse.Namespace, settings: Settings) -> ssl.SSLContext | None:
     """How to encrypt, if at all. Raises BadSettings."""
-    if not arguments.tls:
+    if not settings.tls:
         if arguments.ca or arguments.insecure:
             raise BadSettings("--ca and --insecure mean nothing without --tls")
         return None
     try:
-        context = ssl.create_default_context(cafile=arguments.ca)
+        context = ssl.create_default_context(cafile=os.path.expanduser(settings.ca) or None)
     except OSError as error:  # ssl.SSLError among them
         why = (error.strerror or str(error)).lower()
-        raise BadSettings(f"cannot use the certificates in {arguments.ca}: {why}") from None
+        raise BadSettings(f"cannot use the certificates in {settings.ca}: {why}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if arguments.insecure:
         context.check_hostname = False
@@ -81,10 +97,10 @@ def connection_to(
     return Connection(servers, password=password, tls=tls, device=device)
 
 
-async def converse(connection: Connection, front: Front, nick: str, room: str) -> None:
+async def converse(connection: Connection, front: Front, nick: str, rooms: Sequence[str]) -> None:
     """Read and talk at once, until either ends. Raises ConnectionFailed or RemoteError."""
     reading = asyncio.create_task(connection.run(front))
-    talking = asyncio.create_task(front.talk(nick, room))
+    talking = asyncio.create_task(front.talk(nick, rooms))
     try:
         await asyncio.wait({reading, talking}, return_when=asyncio.FIRST_COMPLETED)
         if talking.done():

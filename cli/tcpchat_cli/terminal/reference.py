@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Final, get_args
+from typing import Final
 
 import msgspec
 
 from tcpchat_cli import manual
 from tcpchat_cli.about import about, packages
+from tcpchat_cli.terminal import settings
 from tcpchat_cli.terminal.commands import KEYS, LOCAL_COMMANDS
-from tcpchat_cli.terminal.settings import CHANGEABLE, ENVIRONMENT, Settings
+from tcpchat_cli.terminal.settings import ENVIRONMENT, FIELDS
 from tcpchat_core import COMMANDS
 
 PROGRAM: Final = "tcpchat-client"
-
-# What /set takes, and the file does not have so.
-_NO_TOML: Final = ("on", "off", "SECONDS")
 
 
 def version() -> str:
@@ -80,9 +78,9 @@ def _told(summary: str, *others: str) -> str:
 
 
 def _keys() -> Iterator[manual.Item]:
-    for field in msgspec.structs.fields(Settings):
-        *_, meta = get_args(field.type)
-        choices = [each for each in CHANGEABLE.get(field.name, ()) if each not in _NO_TOML]
+    for name in FIELDS:
+        default = settings.default(name)
+        choices = () if isinstance(default, bool) else settings.words(name)
         allowed = f" One of {', '.join(choices)}." if choices else ""
-        default = msgspec.json.encode(field.default).decode()
-        yield f"{field.name} = {default}", f"{manual.sentence(meta.description)}{allowed}"
+        told = f"{manual.sentence(settings.description(name))}{allowed}"
+        yield f"{name} = {msgspec.json.encode(default).decode()}", told

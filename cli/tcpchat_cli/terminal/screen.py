@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -17,16 +17,17 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from tcpchat_cli.terminal import presence, settings
+from tcpchat_cli.terminal import presence
 from tcpchat_cli.terminal.commands import Local, help_text, parse_typed, without_secrets
 from tcpchat_cli.terminal.completion import ChatCompleter
+from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.paste import Paste
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, marker, taken_back
 from tcpchat_cli.terminal.rooms import Reading, Unread
-from tcpchat_cli.terminal.settings import BadSettings, Settings
+from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_core import Notice, events, notices
 from tcpchat_core.names import nick_key
@@ -50,12 +51,15 @@ class Screen:
     # A person who has enough of waiting for a lost connection leaves.
     patience = math.inf
 
-    def __init__(self, connection: Connection, display: Display, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, display: Display, configuration: Configuration
+    ) -> None:
         self._connection = connection
         self._display = display
-        self._settings = settings
+        self._configuration = configuration
+        self._settings = configuration.settings
         self._renderer = Renderer()
-        self._renderer.timestamps = settings.timestamps
+        self._renderer.timestamps = self._settings.timestamps
         self._unsent: dict[str, events.Say | events.Tell] = {}
         self._unread: dict[str, Unread] = {}
         self._reading = Reading()
@@ -74,12 +78,12 @@ class Screen:
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
 
-    async def talk(self, nick: str, room: str) -> None:
+    async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and stay until the person goes."""
         self._key_at = asyncio.get_running_loop().time()
         try:
             ask = self._display.question
-            if await enter(self._connection, ask, self._tell, nick, room):
+            if await enter(self._connection, ask, self._tell, nick, rooms):
                 await self._display.prompt(
                     message=self._message,
                     toolbar=self._toolbar,
@@ -375,21 +379,29 @@ class Screen:
                 self._display.clear()
             case "set":
                 self._set(*rest.split(maxsplit=1))
+            case "unset":
+                self._changed(lambda: self._configuration.unset(rest))
             case "log":
                 self._log(rest)
 
     def _set(self, name: str = "", value: str = "") -> None:
-        names = [name] if name else list(settings.CHANGEABLE)
+        if not name:
+            self._tell(*self._configuration.listed())
+        elif value:
+            self._changed(lambda: self._configuration.set(name, value))
+        else:
+            self._changed(lambda: self._configuration.shown(name))
+
+    def _changed(self, change: Callable[[], str]) -> None:
+        """Change a setting, and tell what came of that."""
+        line, text = self._renderer.system, ""
         try:
-            if value:
-                settings.change(self._settings, name, value)
-            told = [f"{each} is {settings.shown(self._settings, each)}" for each in names]
+            text = change()
         except BadSettings as error:
-            self._display.show([self._renderer.error(str(error))])
-            return
+            line, text = self._renderer.error, str(error)
         self._renderer.timestamps = self._settings.timestamps
         self._display.apply_settings()
-        self._tell(*told)
+        self._display.show([line(text)])
 
     def _log(self, file: str) -> None:
         try:

@@ -1,46 +1,68 @@
-"""What a person sets: on the command line, in the environment, in client.toml, in this order.
+"""Every setting of tcpchat-client: one table, from which client.toml, `/set`, completion and the
+page of the manual are made.
 
-The file lies where the platform keeps a user's configuration, on Linux in
-`~/.config/tcpchat/client.toml`. It is typed, and a key that we do not know is refused by its
-name: a typing mistake is not to be found out by wondering.
+To add a setting, add a field to `Settings`: its type says what it can be and how `/set` takes and
+shows it (`on` and `off`, a number, one of several words, a text, a list with commas), its Meta what
+it is for. A table (a dict) is written in the file alone. What has to be looked up to be checked, as
+a theme, has a row in `configuration.CHECKS` as well.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import tomllib
-from collections.abc import Mapping
+import difflib
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec import inspect as types
 from platformdirs import user_config_path, user_state_path
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 
-# The keys that the environment may give as well.
-ENVIRONMENT: Final = {
-    "server": "TCPCHAT_SERVER",
-    "nick": "TCPCHAT_NICK",
-    "room": "TCPCHAT_ROOM",
-}
+# The settings that the environment may give as well.
+ENVIRONMENT: Final = MappingProxyType(
+    {"servers": "TCPCHAT_SERVER", "nick": "TCPCHAT_NICK", "rooms": "TCPCHAT_ROOM"}
+)
+
+# What settings were called before, or can be called as well. (`keys` is a table of its own, too.)
+OTHER_NAMES: Final = MappingProxyType({"server": "servers", "room": "rooms", "keys": "editing"})
 
 # A hundred servers: a host name has at most 253 characters, and a port five.
 _MAX_SERVERS_CHARS: Final = 100 * 260
 
+# Of a setting that says where one comes in, and as whom: a change holds from the next start.
+_AT_START: Final = {"at_start": True}
+
 
 class BadSettings(Exception):
-    """The settings make no sense. The text is one sentence for people."""
+    """The settings make no sense, or cannot be kept. The text is one sentence for people."""
 
 
 class Settings(msgspec.Struct, kw_only=True):
-    """Every key of client.toml, with what holds without it. "" is asked for, or left open."""
+    """Every key of client.toml, with what holds without it. Empty is asked for, or left open."""
 
-    server: Annotated[str, Meta(description="the servers, as on the command line")] = ""
-    nick: Annotated[str, Meta(description="your nickname, as a guest")] = ""
-    room: Annotated[str, Meta(description="the room to join")] = ""
+    servers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="the server, or several of one cluster: the first that answers is used",
+            extra=_AT_START,
+        ),
+    ] = ()
+    nick: Annotated[str, Meta(description="your nickname, as a guest", extra=_AT_START)] = ""
+    rooms: Annotated[
+        tuple[str, ...],
+        Meta(description="the rooms to join; the first is the one you look at", extra=_AT_START),
+    ] = ()
+    tls: Annotated[
+        bool,
+        Meta(description="whether to encrypt; the server has to do so too", extra=_AT_START),
+    ] = False
+    ca: Annotated[
+        str, Meta(description="a PEM file of certificates that are trusted", extra=_AT_START)
+    ] = ""
     theme: Annotated[
         Literal["dark", "light", "none"],
         Meta(description="colours for a dark background, for a light one, or none at all"),
@@ -54,11 +76,16 @@ class Settings(msgspec.Struct, kw_only=True):
         bool,
         Meta(description="whether those who come and go in crowds are told in one line"),
     ] = True
-    keys: Annotated[
+    editing: Annotated[
         Literal["emacs", "vi"], Meta(description="how the line that is being typed is edited")
     ] = "emacs"
     away: Annotated[
-        int, Meta(description="after how many seconds without a key what is new is marked; 0 never")
+        int,
+        Meta(
+            description="after how many seconds without a key what is new is marked; 0 never",
+            ge=0,
+            le=31_536_000,  # a year
+        ),
     ] = 300
     links: Annotated[
         Literal["auto", "on", "off"],
@@ -69,39 +96,145 @@ class Settings(msgspec.Struct, kw_only=True):
     ] = "auto"
 
 
+FIELDS: Final = MappingProxyType({each.name: each for each in msgspec.structs.fields(Settings)})
+
+
 def config_path() -> Path:
     """Where client.toml lies."""
     return user_config_path("tcpchat", appauthor=False) / "client.toml"
 
 
-def load_settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """The settings; `given` is what the command line says ("" for nothing). Raises BadSettings."""
-    settings = _from_file(config_path())
-    for key, name in ENVIRONMENT.items():
-        if value := given[key] or environment.get(name, ""):
-            setattr(settings, key, value)
-    return settings
+# ── What a setting is ────────────────────────────────────────────────────────────────────────
 
 
-def _from_file(path: Path) -> Settings:
+def _kind(name: str) -> types.Type:
+    kind = _KINDS[name]
+    return kind.type if isinstance(kind, types.Metadata) else kind
+
+
+def _struct() -> types.StructType:
+    struct = types.type_info(Settings)
+    assert isinstance(struct, types.StructType)  # noqa: S101 # it is one: mypy cannot know
+    return struct
+
+
+_KINDS: Final = MappingProxyType({field.name: field.type for field in _struct().fields})
+
+# Those that a line can change; a table has too much in it.
+CHANGEABLE: Final = tuple(name for name in FIELDS if not isinstance(_kind(name), types.DictType))
+
+
+def description(name: str) -> str:
+    """What a setting is for."""
+    kind = _KINDS[name]
+    schema = kind.extra_json_schema if isinstance(kind, types.Metadata) else None
+    return str((schema or {})["description"])
+
+
+def is_at_start(name: str) -> bool:
+    """Whether a change holds from the next start on, and not at once."""
+    kind = _KINDS[name]
+    extra = kind.extra if isinstance(kind, types.Metadata) else None
+    return bool(extra and extra.get("at_start"))
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words that a setting can be, where there are a few."""
+    match _kind(name):
+        case types.BoolType():
+            return ("on", "off")
+        case types.LiteralType(values=values):
+            return tuple(map(str, values))
+        case _:
+            return ()
+
+
+def default(name: str) -> object:
+    """What holds where nothing else is said."""
+    return getattr(Settings(), name)
+
+
+def find(name: str) -> str:
+    """The setting that a person means by a name. Raises BadSettings."""
+    meant = OTHER_NAMES.get(name, name)
+    if meant in CHANGEABLE:
+        return meant
+    if meant in FIELDS:
+        raise BadSettings(f"{name} is a table: write it in {config_path()}")
+    raise BadSettings(f"there is no setting {name}; {_hint(name, CHANGEABLE)}")
+
+
+def find_key(key: str, value: object) -> str:
+    """The setting that a key of the file is. Raises BadSettings."""
+    name = OTHER_NAMES.get(key, key) if key not in FIELDS or isinstance(value, str) else key
+    if name not in FIELDS:
+        raise BadSettings(f"there is no key {key!r}; {_hint(key, tuple(FIELDS))}")
+    return name
+
+
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name.lower()[:24], names, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+
+
+# ── What it is set to ────────────────────────────────────────────────────────────────────────
+
+_SWITCH: Final = MappingProxyType({"on": True, "true": True, "off": False, "false": False})
+
+
+def parse(name: str, typed: str) -> object:
+    """The value that somebody typed. Raises BadSettings."""
+    value: object = typed
+    match _kind(name):
+        case types.BoolType():
+            value = _SWITCH.get(typed.lower())
+        case types.IntType() if typed.isascii() and typed.isdecimal() and len(typed) < 20:
+            value = int(typed)
+        case _:
+            pass
+    return _of_type(name, value, expected(name))
+
+
+def from_file(name: str, value: object) -> object:
+    """The value that a key of the file has. Raises BadSettings."""
+    is_switch = isinstance(_kind(name), types.BoolType)
+    return _of_type(name, value, "true or false" if is_switch else expected(name))
+
+
+def _of_type(name: str, value: object, can_be: str) -> object:
+    """A value, of the type that its setting has. Raises BadSettings."""
+    if isinstance(_kind(name), types.VarTupleType) and isinstance(value, str):
+        value = tuple(filter(None, map(str.strip, value.split(","))))
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return Settings()
-    except OSError as error:
-        raise BadSettings(f"cannot read {path}: {os.strerror(error.errno or 0).lower()}") from None
-    except UnicodeDecodeError:
-        raise BadSettings(f"{path} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{path} is not TOML: {error}") from None
-    known = Settings.__struct_fields__
-    for key in table:
-        if key not in known:
-            raise BadSettings(f"{path}: there is no key {key!r}; there are {', '.join(known)}")
-    try:
-        return msgspec.convert(table, Settings)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{path}: {error}") from None
+        return getattr(msgspec.convert({name: value}, Settings), name)
+    except msgspec.ValidationError:
+        raise BadSettings(f"{name} can be {can_be}") from None
+
+
+def expected(name: str) -> str:
+    """What a setting can be, for people."""
+    match _kind(name):
+        case types.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case types.VarTupleType():
+            return "a list, such as one, two"
+        case types.DictType():
+            return "a table"
+        case _:
+            return " or ".join(words(name)) or "a text"
+
+
+def show(value: object) -> str:
+    """A value as one would type it."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(f"{key} = {show(each)}" for key, each in value.items())
+        case _:
+            return str(value)
 
 
 # ── The servers that were used last ──────────────────────────────────────────────────────────
@@ -126,43 +259,3 @@ def remember_servers(servers: tuple[Address, ...]) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{show_servers(servers)}\n", encoding="utf-8")
-
-
-# ── What /set can change ─────────────────────────────────────────────────────────────────────
-
-# The settings that a conversation reads while it goes on, and what each may be.
-CHANGEABLE: Final = {
-    "theme": ("dark", "light", "none"),
-    "timestamps": ("on", "off"),
-    "bell": ("on", "off"),
-    "fold": ("on", "off"),
-    "keys": ("emacs", "vi"),
-    "away": ("SECONDS",),
-    "links": ("auto", "on", "off"),
-}
-
-
-def change(settings: Settings, name: str, value: str) -> None:
-    """Set one of them to what was typed. Raises BadSettings."""
-    _check_name(name)
-    is_switch = CHANGEABLE[name] == ("on", "off")
-    typed = {"on": "true", "off": "false"}.get(value, value) if is_switch else value
-    try:
-        table = msgspec.convert({name: typed}, Settings, strict=False)
-    except msgspec.ValidationError:
-        raise BadSettings(f"{name} can be {' or '.join(CHANGEABLE[name])}") from None
-    setattr(settings, name, getattr(table, name))
-
-
-def shown(settings: Settings, name: str) -> str:
-    """A setting as one would type it. Raises BadSettings."""
-    _check_name(name)
-    value = getattr(settings, name)
-    return (
-        {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-    )
-
-
-def _check_name(name: str) -> None:
-    if name not in CHANGEABLE:
-        raise BadSettings(f"there is no setting {name}; there are {', '.join(CHANGEABLE)}")
