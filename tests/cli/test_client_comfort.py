@@ -228,7 +228,7 @@ def test_help_explains_with_examples_and_settings_change(server: Server) -> None
         ada.enter("/set timestamps off")
         ada.wait_for("^-- timestamps is off$")
         ada.enter("/set theme blue")
-        ada.wait_for("!! theme can be dark or light or none")
+        ada.wait_for("!! there is no theme 'blue'; there are dark, light, none")
         ada.enter("/clear")
         ada.wait_until(lambda: ada.rows[0].startswith("lobby>"), "a clear screen")
 

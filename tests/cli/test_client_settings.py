@@ -104,7 +104,7 @@ def test_what_is_not_the_name_of_a_profile_is_an_address(server: str) -> None:
     [
         ("colour = true\n", "there is no key 'colour'; there are servers, nick, rooms, tls,"),
         ("timestamp = true\n", "there is no key 'timestamp'; did you mean timestamps?"),
-        ('theme = "blue"\n', "theme can be dark or light or none"),
+        ('theme = "blue"\n', "there is no theme 'blue'; there are dark, light, none"),
         ("bell = 1\n", "bell can be true or false"),
         ("away = -1\n", "away can be a whole number from 0 to 31536000"),
         ("rooms = [1]\n", "rooms can be a list, such as one, two"),

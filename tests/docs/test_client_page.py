@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
-from tcpchat_cli.terminal import settings
+import pytest
+from tcpchat_cli.terminal import settings, theme
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import code_blocks, read, sections
 
-PAGE = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+PAGE = read("docs/client.md")
 
 
 def test_the_table_of_settings_is_that_of_the_client() -> None:
@@ -24,3 +26,21 @@ def test_the_table_of_settings_is_that_of_the_client() -> None:
         )
         for name in settings.FIELDS
     ]
+
+
+def test_the_table_of_themes_is_that_of_the_client() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|$", sections(PAGE, 2)["Themes"], re.MULTILINE)
+    assert rows == list(theme.CLASSES.items())
+
+
+def test_the_theme_that_is_shown_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    [shown] = code_blocks(sections(PAGE, 2)["Themes"], "toml")
+    path = settings.config_path().parent / "themes" / "mine.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(shown, encoding="utf-8")
+    assert theme.load_theme("mine").nicks[0] == "#b58900"
+    assert theme.warning("mine") == ""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
-from tcpchat_cli.terminal.theme import NICK_COLOURS
+from tcpchat_cli.terminal.theme import NICKS
 
 from tcpchat_core import events, names, notices
 from tcpchat_core.commands import COMMANDS
@@ -148,7 +148,7 @@ export const COMMANDS = [
 {rows}];
 
 // How many colours nicks have.
-export const COLOURS = {len(NICK_COLOURS)};
+export const COLOURS = {NICKS};
 
 // Characters of names that count as another: how far each is behind the one before, from GAP_0 on;
 // one by one as which; and where that is several.

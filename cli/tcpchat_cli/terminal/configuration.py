@@ -27,6 +27,7 @@ from tcpchat_cli.terminal.settings import (
     Settings,
     config_path,
 )
+from tcpchat_cli.terminal.theme import load_theme, theme_names, warning
 
 # The table of client.toml that holds the profiles.
 PROFILES: Final = "profiles"
@@ -74,6 +75,11 @@ class Configuration:
         near = difflib.get_close_matches(name, self.profiles, n=1)
         return near[0] if near and name != self.profile else ""
 
+    def warnings(self) -> list[str]:
+        """What is unwise of what holds, each in a sentence."""
+        told = [tell(getattr(self.settings, name)) for name, tell in WARNINGS.items()]
+        return list(filter(None, told))
+
     def origin(self, name: str) -> str:
         """What gives a setting, for people; "" where nothing does."""
         return next((each for each in reversed(self._sources) if name in self._sources[each]), "")
@@ -116,7 +122,9 @@ class Configuration:
         self._take(name)
         kept = "" if source == _FILE else f" in {source}"
         later = " from the next start on" if settings.is_at_start(name) else ""
-        return f"{name} is {settings.show(value)}{kept}{later}{self._above(name, source)}"
+        warned = WARNINGS[name](value) if name in WARNINGS else ""
+        above = self._above(name, source)
+        return f"{name} is {settings.show(value)}{kept}{later}{above}{warned and f'; {warned}'}"
 
     def unset(self, name: str) -> str:
         """Take a setting out of the file; the sentence that tells it. Raises BadSettings."""
@@ -269,10 +277,21 @@ def check(name: str, value: object) -> None:
 def words_of(name: str) -> tuple[str, ...]:
     """What a setting can be completed to; nothing where there is no such setting."""
     try:
-        return settings.words(settings.find(name))
+        found = settings.find(name)
+        return _WORDS[found]() if found in _WORDS else settings.words(found)
     except BadSettings:
         return ()
 
 
 # Each raises BadSettings.
-CHECKS: Final[Mapping[str, Callable[[Any], None]]] = MappingProxyType({"servers": _check_servers})
+CHECKS: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
+    {"servers": _check_servers, "theme": load_theme}
+)
+
+# Each gives a sentence that says what is unwise about what is right; "" for nothing.
+WARNINGS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType({"theme": warning})
+
+# Each gives the words that a setting can be completed to.
+_WORDS: Final[Mapping[str, Callable[[], tuple[str, ...]]]] = MappingProxyType(
+    {"theme": theme_names}
+)

@@ -10,6 +10,7 @@ as long as it is on the screen for certain. What has left the screen is the term
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import signal
 from collections import deque
@@ -39,8 +40,8 @@ from tcpchat_cli.terminal.render import (
     row_count,
     taken_back,
 )
-from tcpchat_cli.terminal.settings import Settings
-from tcpchat_cli.terminal.theme import THEMES
+from tcpchat_cli.terminal.settings import BadSettings, Settings
+from tcpchat_cli.terminal.theme import load_theme
 from tcpchat_core.sanitize import replace_surrogates
 
 # So many of the last lines are remembered: more than are on any screen.
@@ -79,7 +80,8 @@ class Display:
         # is; when more are needed, the terminal scrolls.
         self._output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign] # see above
         self._knows_links = has_links(os.environ)
-        self._style = DynamicStyle(lambda: THEMES[settings.theme])
+        self._theme = load_theme(settings.theme).style
+        self._style = DynamicStyle(lambda: self._theme)
         self._session: PromptSession[str] | None = None  # whose prompt is on the screen
         self._log: TextIO | None = None
         # The lines that stand above the prompt, one below the other, without any other between.
@@ -258,6 +260,8 @@ class Display:
 
     def apply_settings(self) -> None:
         """Show and edit as the settings now say."""
+        with contextlib.suppress(BadSettings):  # its file has gone: it stays as it is
+            self._theme = load_theme(self._settings.theme).style
         if self._session is not None:
             self._session.color_depth = self._color_depth()
             self._session.app.editing_mode = self._editing_mode()

@@ -81,6 +81,7 @@ class Screen:
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and stay until the person goes."""
         self._key_at = asyncio.get_running_loop().time()
+        self._tell(*self._configuration.warnings())
         try:
             ask = self._display.question
             if await enter(self._connection, ask, self._tell, nick, rooms):

@@ -64,8 +64,11 @@ class Settings(msgspec.Struct, kw_only=True):
         str, Meta(description="a PEM file of certificates that are trusted", extra=_AT_START)
     ] = ""
     theme: Annotated[
-        Literal["dark", "light", "none"],
-        Meta(description="colours for a dark background, for a light one, or none at all"),
+        str,
+        Meta(
+            description="the colours: dark or light, as the background is; none; or a file's name"
+            " in the folder themes"
+        ),
     ] = "dark"
     timestamps: Annotated[bool, Meta(description="whether each line begins with its time")] = True
     bell: Annotated[
