@@ -62,7 +62,9 @@ def test_rooms_are_switched_by_keys_and_what_was_missed_is_counted(server: Serve
         bob.wait_until(lambda: "1:lobby!2 2:dev" in bar(bob), "two unread, one of them a mention")
         bob.type("\x1b1")
         bob.wait_for("^lobby>")
-        bob.wait_for("-- now in lobby: 2 messages, 1 for you since you left it$")
+        bob.wait_for("^── lobby ──$")
+        bob.wait_for("^── new since you were here: 2 messages, 1 for you ──$")
+        bob.wait_for(r"ada: two, bob\?$")
         bob.wait_until(lambda: "1:lobby 2:dev" in bar(bob), "nothing unread")
         bob.type("\x0e")
         bob.wait_for("^dev>")
@@ -298,7 +300,10 @@ def test_without_utf8_what_cannot_be_shown_is_a_question_mark(server: Server) ->
     with people(server, "bob") as (bob,), Terminal(argv, env=environment) as ada:
         ada.wait_for("^lobby>")
         bob.enter("/msg ada 안녕")
+        ada.wait_for("2:@bob!1")
+        ada.enter("/query bob")
         ada.wait_for(r"\[bob -> you\] \?\?$")
+        ada.type("\x1b1")
         ada.wait_for("1:lobby | ")
 
 

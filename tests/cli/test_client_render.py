@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tcpchat_cli.terminal.reading import READ_SECONDS, Reading
 from tcpchat_cli.terminal.render import Renderer, in_encoding, layout, text_width
-from tcpchat_cli.terminal.rooms import READ_SECONDS, Reading, Unread
 from tcpchat_cli.terminal.theme import NICKS, nick_style
 from tcpchat_cli.terminal.toolbar import Status, toolbar
+from tcpchat_cli.terminal.view import View
 
 from tcpchat_core import ClientProtocol, Notice, events, notices
 from tcpchat_core.dialects.plain import Plain
@@ -193,17 +194,18 @@ def test_a_nick_has_the_same_colour_however_it_is_written() -> None:
 
 @given(st.integers(20, 120), st.lists(st.text("abc한", min_size=1, max_size=32), max_size=20))
 def test_the_bar_is_never_wider_than_the_terminal(columns: int, rooms: list[str]) -> None:
-    unread = Unread()
-    unread.add(mention=True)
-    status = Status(tuple(rooms), "abc", {"abc": unread}, 3, 12, "reconnecting", trouble=True)
+    views = tuple(View(room, "room") for room in rooms)
+    for view in views:
+        view.unread.add(mention=view.name < "b")
+    status = Status(views, views[0] if views else View("", "home"), 3, 12, "reconnecting", True)
     bar = "".join(text for _, text in toolbar(status, columns))
     assert text_width(bar) <= columns
     assert "reconnecting" in bar
 
 
 def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> None:
-    rooms = tuple(f"room-{number}" for number in range(10))
-    status = Status(rooms, "room-7", {}, 3, 12, "connected", trouble=False)
+    views = tuple(View(f"room-{number}", "room") for number in range(10))
+    status = Status(views, views[7], 3, 12, "connected", trouble=False)
     bar = "".join(text for _, text in toolbar(status, 40))
     assert bar == " 8:room-7 9:room-8 10:room… │ connected "
 

@@ -27,9 +27,14 @@ def test_two_people_talk_and_see_each_other(server: Server) -> None:
         ada.wait_for(r"^\d\d:\d\d ada: hello bob$")
         bob.enter("/me waves")
         ada.wait_for(r"^\d\d:\d\d \* bob waves$")
-        bob.enter("/msg ada psst")
-        ada.wait_for(r"\[bob → you\] psst$")
+        bob.enter("/query ada")
+        bob.wait_for("^@ada>")
+        bob.enter("psst")
         bob.wait_for(r"\[you → ada\] psst$")
+        ada.wait_for("1:lobby 2:@bob!1")
+        assert not ada.shows("psst")
+        ada.type("\x1b2")
+        ada.wait_for(r"\[bob → you\] psst$")
 
 
 def test_a_line_that_arrives_does_not_tear_what_is_being_typed(server: Server) -> None:
@@ -62,7 +67,9 @@ def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: S
         for typed in (b"caf\xe9", b"/msg bob \xe9\xff!", b"/ignore \xe9", b"/set \xe9", b"/\xe9"):
             ada.child.send(typed + b"\r")
         bob.wait_for("ada: caf\ufffd$")
+        bob.type("\x1b2")
         bob.wait_for(r"\[ada → you\] \ufffd\ufffd!$")
+        bob.type("\x1b1")
         ada.wait_for("there is no setting \ufffd; there are theme")
         ada.wait_for("there is no command /\ufffd")
         ada.enter("still here")
@@ -113,19 +120,21 @@ def test_a_nickname_that_is_taken_or_not_allowed_is_asked_for_again(server: Serv
         other.wait_for(r"^lobby>")
 
 
-def test_a_nickname_changes_and_a_second_room_shows_its_name_on_each_line(server: Server) -> None:
+def test_a_nickname_changes_and_a_second_room_is_a_view_of_its_own(server: Server) -> None:
     with join(server, "ada") as ada, join(server, "bob") as bob:
         bob.enter("/nick countess")
         ada.wait_for("-- bob is now countess$")
         bob.wait_for("-- you are now countess$")
         bob.enter("/join dev")
         bob.enter("to dev")  # typed ahead: the room is current from the moment one joins
-        bob.wait_for(r"\[dev\] countess: to dev$")
+        bob.wait_for(r"countess: to dev$")
         bob.wait_for("^dev>")
         ada.enter("still here?")
-        bob.wait_for(r"\[lobby\] ada: still here\?$")
+        bob.wait_for(r"1:lobby\+1 2:dev ")
+        assert not bob.shows("still here")
         bob.enter("/out")
         bob.wait_for("you left dev$")
+        bob.wait_for(r"ada: still here\?$")
         bob.wait_until(lambda: bob.prompt == "lobby>")
         bob.enter("yes")
         ada.wait_for("countess: yes$")
@@ -154,15 +163,13 @@ def test_a_mistyped_command_is_not_said_and_the_right_one_is_suggested(server: S
 def test_rooms_nicks_and_the_programs_own_voice_have_colours_of_their_own(server: Server) -> None:
     with join(server, "ada") as ada, join(server, "bob") as bob:
         ada.wait_for("bob joined")
-        bob.enter("/join dev")
-        bob.wait_for("^dev>")
         ada.enter("hello there")
-        bob.wait_for(r"\[lobby\] ada: hello there")
+        bob.wait_for(r"ada: hello there")
         colours = {
-            "room": bob.style("[lobby] ada").fg,
+            "room": bob.style("lobby>").fg,
             "nick": bob.style("ada: hello").fg,
             "text": bob.style("hello there").fg,
-            "system": bob.style("-- you are in dev").fg,
+            "system": bob.style("-- you are in lobby").fg,
         }
         assert len(set(colours.values())) == 4, colours
         ada.wait_for("ada: hello there")

@@ -16,7 +16,7 @@ from tcpchat_cli.terminal import opening, reference
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
-from tcpchat_cli.terminal.display import Display, Leave
+from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.screen import Screen
@@ -27,6 +27,7 @@ from tcpchat_cli.terminal.settings import (
     last_servers,
     remember_servers,
 )
+from tcpchat_cli.terminal.surface import Leave, Surface
 from tcpchat_core import TcpchatError, events
 
 
@@ -181,7 +182,7 @@ async def _make_claim(connection: Connection, claim: events.Claim | None) -> Non
         raise
 
 
-async def _open(display: Display, connection: Connection) -> None:
+async def _open(display: Surface, connection: Connection) -> None:
     """Open the connection; the password is asked for as long as it takes."""
     while True:
         try:
@@ -191,7 +192,7 @@ async def _open(display: Display, connection: Connection) -> None:
             connection.protocol.password = await display.question("Password: ", secret=True)
 
 
-async def _choose_servers(display: Display) -> tuple[Address, ...]:
+async def _choose_servers(display: Surface) -> tuple[Address, ...]:
     """The servers that a person names."""
     usual = last_servers()
     while True:

@@ -2,6 +2,8 @@
 
 What is printed goes above the prompt in one piece and without letting go of the keyboard, so what
 is being typed can be neither torn nor lost. The terminal keeps its own scrollback and selection.
+Only lines of the current view are printed; where another one becomes it, a line with its name is
+printed, and then what there was last in it.
 
 What was said and is taken back is printed once more, without its text, with all that is below it:
 as long as it is on the screen for certain. What has left the screen is the terminal's.
@@ -14,18 +16,16 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application
-from prompt_toolkit.completion import Completer
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History, InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
@@ -35,17 +35,24 @@ from tcpchat_cli.terminal.render import (
     Fragments,
     Line,
     encodable,
+    heading,
     in_encoding,
     layout,
     row_count,
     taken_back,
 )
 from tcpchat_cli.terminal.settings import BadSettings, Settings
+from tcpchat_cli.terminal.surface import Leave, Prompt
 from tcpchat_cli.terminal.theme import load_theme
+from tcpchat_cli.terminal.view import View
 from tcpchat_core.sanitize import replace_surrogates
 
 # So many of the last lines are remembered: more than are on any screen.
 MAX_SHOWN = 500
+
+# The prompt and its bar; and the view's name and its mark, which a switch prints with its lines.
+MIN_PROMPT_ROWS = 2
+MARK_ROWS = 2
 
 # Narrower terminals are treated as if they were so wide, and wrap by themselves.
 MIN_COLUMNS = 20
@@ -57,14 +64,12 @@ class _Typed(InMemoryHistory):
     def __init__(self, kept: Callable[[str], str]) -> None:
         super().__init__()
         self._kept = kept
+        self.is_open = False  # prompt_toolkit gives us what is half typed, too
 
     def append_string(self, string: str) -> None:
         """Keep a line."""
-        super().append_string(self._kept(string))
-
-
-class Leave(Exception):
-    """The person wants to go."""
+        if self.is_open:
+            super().append_string(self._kept(string))
 
 
 class Display:
@@ -83,7 +88,6 @@ class Display:
         self._theme = load_theme(settings.theme).style
         self._style = DynamicStyle(lambda: self._theme)
         self._session: PromptSession[str] | None = None  # whose prompt is on the screen
-        self._log: TextIO | None = None
         # The lines that stand above the prompt, one below the other, without any other between.
         self._shown: deque[Line] = deque(maxlen=MAX_SHOWN)
         self._size = self._output.get_size()  # of the terminal, when they were shown
@@ -91,6 +95,7 @@ class Display:
         # Once lines have left the screen, the prompt stands at its bottom; but for so many rows at
         # most, by which what stands there has become less since.
         self._spare_rows = 0
+        self._has_switched = False
 
     @property
     def columns(self) -> int:
@@ -102,12 +107,11 @@ class Display:
 
     # ── Showing ──────────────────────────────────────────────────────────────────────────────
 
-    def show(self, lines: list[Line]) -> None:
+    def show(self, lines: Sequence[Line]) -> None:
         """Print lines above the prompt, all at once."""
         if not lines:
             self.refresh()
             return
-        self._write_log(lines)
         self._note_size()
         app = self._session.app if self._session else None
         if app is not None and app.is_running:
@@ -117,6 +121,30 @@ class Display:
         self._print(fragments)
         self._shown += lines
         self._grown(self._rows(fragments))
+
+    def show_older(self, lines: Sequence[Line]) -> None:
+        """Print a page of what was said before: below all else, since nothing is printed above."""
+        self.show(lines)
+
+    def switch(self, view: View) -> None:
+        """Print the view's name, then what fits of it; in any case what is new, below its mark."""
+        if not self._has_switched:  # all that it has was just printed
+            self._has_switched = True
+            self.refresh()
+            return
+        self._note_size()
+        room = self._size.rows - max(MIN_PROMPT_ROWS, self._prompt_rows) - MARK_ROWS
+        count = rows = 0
+        for line in reversed(view.lines):
+            rows += self._rows(self._layout([line]))
+            if rows > room:
+                break
+            count += 1
+        count = min(max(count, view.mark or 0), MAX_SHOWN)
+        lines = [*islice(view.lines, max(0, len(view.lines) - count), None)]
+        if (mark := view.mark_line) is not None:
+            lines.insert(max(0, len(lines) - (view.mark or 0)), mark)
+        self.show([heading(view.title, view.topic, self.columns), *lines])
 
     def take_back(self, place: tuple[str, int]) -> None:
         """Show a message without its text, wherever it is on the screen."""
@@ -148,7 +176,7 @@ class Display:
         self._shown = deque(lines, MAX_SHOWN)
         self._grown(self._rows(after) - self._rows(before))
 
-    def _layout(self, lines: list[Line]) -> Fragments:
+    def _layout(self, lines: Sequence[Line]) -> Fragments:
         encoding = self._output.encoding()
         shown = [in_encoding(line, encoding) for line in lines]
         return layout(shown, self.columns, links=self._has_links(encoding))
@@ -219,37 +247,40 @@ class Display:
         )
         return replace_surrogates(answer)
 
-    async def prompt(
-        self,
-        *,
-        message: Callable[[], Fragments],
-        toolbar: Callable[[], Fragments],
-        entered: Callable[[str], None],
-        key_pressed: Callable[[], None],
-        key_bindings: KeyBindings,
-        completer: Completer,
-        kept: Callable[[str], str],
-    ) -> None:
-        """Let a person type lines, until Leave is raised; `entered` is called with each.
+    @property
+    def text(self) -> str:
+        """What is being typed."""
+        return self._session.default_buffer.text if self._session is not None else ""
 
-        Of a line, what `kept` makes of it is offered to be typed again.
-        """
-        session = self._new_session(erase_when_done=True, history=_Typed(kept))
+    @text.setter
+    def text(self, text: str) -> None:
+        if self._session is not None:
+            self._session.default_buffer.document = Document(text)
 
-        def accept(text: str) -> bool:
-            entered(replace_surrogates(text))  # a terminal may send bytes that are no UTF-8
-            return False  # the line leaves the prompt, and the prompt stays
+    async def prompt(self, prompt: Prompt) -> None:
+        """Let a person type lines, until Leave is raised."""
+        typed = _Typed(prompt.kept)
+        session = self._new_session(erase_when_done=True, history=typed)
 
-        session.default_buffer.accept_handler = lambda buffer: accept(buffer.text)
-        session.app.key_processor.before_key_press += lambda _: key_pressed()
+        def accept(buffer: Buffer) -> bool:
+            line = buffer.text
+            # The line leaves the prompt, and the prompt stays. What is done may put there another.
+            typed.is_open = True
+            buffer.reset(append_to_history=True)
+            typed.is_open = False
+            prompt.entered(replace_surrogates(line))  # a terminal may send what is no UTF-8
+            return True
+
+        session.default_buffer.accept_handler = accept
+        session.app.key_processor.before_key_press += lambda _: prompt.key_pressed()
         session.app.after_render += self._note_prompt
         if hasattr(signal, "SIGCONT"):  # a shell has written something since we were suspended
             signal.signal(signal.SIGCONT, lambda *_: self._forget_shown())
         await session.prompt_async(
-            lambda: self._encodable(message()),
-            bottom_toolbar=lambda: self._encodable(toolbar()),
-            key_bindings=key_bindings,
-            completer=completer,
+            lambda: self._encodable(prompt.message()),
+            bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
+            key_bindings=prompt.key_bindings,
+            completer=prompt.completer,
             complete_while_typing=False,
         )
 
@@ -296,19 +327,3 @@ class Display:
     def _encodable(self, fragments: Fragments) -> FormattedText:
         encoding = self._output.encoding()
         return FormattedText([(style, encodable(text, encoding)) for style, text in fragments])
-
-    # ── The log ──────────────────────────────────────────────────────────────────────────────
-
-    def log_to(self, file: str) -> None:
-        """Also write what is shown to the end of a file; "" to none. Raises OSError."""
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-        if file:
-            # Lines, so that the file can be watched.
-            self._log = Path(file).expanduser().open("a", encoding="utf-8", buffering=1)
-
-    def _write_log(self, lines: list[Line]) -> None:
-        if self._log is not None:
-            today = datetime.now().date()
-            self._log.writelines(f"{today} {line.text}\n" for line in lines)

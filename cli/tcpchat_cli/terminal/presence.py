@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, nick_list, system
+from tcpchat_core import notices
 from tcpchat_core.notices import AwaySet, Gone, Joined, Left, NameSet, Notice, Renamed
 
 # Up to so many in a row are told one by one …
@@ -12,6 +13,9 @@ MAX_SINGLY: Final = 3
 
 # … and so many names stand in the one line for all.
 MAX_NAMES: Final = 3
+
+# Of more people in a room nobody needs to know who was there: as in `tcpchat_core.client`.
+MAX_MEMBERS: Final = 100_000
 
 Change: TypeAlias = Joined | Left | Gone | Renamed | AwaySet | NameSet
 
@@ -45,3 +49,51 @@ def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
         names = nick_list(tuple(nicks), len(nicks), MAX_NAMES)
         text += [("", f"{', ' if text else ''}{len(nicks)} {what} ("), *names, ("", ")")]
     return [system(text)]
+
+
+class Whereabouts:
+    """Who is where, as far as the notices go that were given to `follow`, in order.
+
+    The connection knows that, too, but is ahead: it has taken in all that came, before we tell it.
+    """
+
+    def __init__(self) -> None:
+        self._people: dict[str, set[str]] = {}
+
+    def follow(self, notice: Notice) -> list[str]:
+        """Take a notice in. Returns the rooms in which it tells of somebody."""
+        match notice:
+            case notices.Welcome():
+                self._people.clear()
+            case notices.Entered(room, members):
+                self._people[room] = {*members}
+            case notices.Resumed(rooms=states):
+                self._people = {state.room: {*state.members} for state in states}
+            case Left(room, own=True):
+                self._people.pop(room, None)
+                return [room]
+            case Joined(room, nick):
+                people = self._people.get(room, set())
+                if len(people) < MAX_MEMBERS:
+                    people.add(nick)
+                return [room]
+            case Left(room, nick):
+                self._people.get(room, set()).discard(nick)
+                return [room]
+            case Gone(nick):
+                rooms = self._rooms_of(nick)
+                for room in rooms:
+                    self._people[room].discard(nick)
+                return rooms
+            case Renamed(old, new):
+                rooms = self._rooms_of(old)
+                for room in rooms:
+                    self._people[room].discard(old)
+                    self._people[room].add(new)
+                return rooms
+            case AwaySet(nick) | NameSet(nick):
+                return self._rooms_of(nick)
+        return []
+
+    def _rooms_of(self, nick: str) -> list[str]:
+        return [room for room, people in self._people.items() if nick in people]

@@ -75,16 +75,15 @@ class Line(NamedTuple):
 class Renderer:
     """Makes lines of notices.
 
-    `me` is the own nick, `several_rooms` whether lines name their room, `timestamps` whether they
-    begin with their time, and `highlights` what calls me besides my nick.
+    `me` is the own nick, `timestamps` whether lines begin with their time, `day` that of the line
+    before the next, and `highlights` what calls me besides my nick.
     """
 
     def __init__(self, today: date | None = None) -> None:
         self.me = ""
-        self.several_rooms = False
         self.timestamps = True
         self.highlights = Highlights()
-        self._day = today or datetime.now().date()  # of the last line
+        self.day = today or datetime.now().date()
 
     def lines(self, notice: Notice) -> list[Line]:
         """The lines that tell the notice; none for what a person need not see."""
@@ -225,13 +224,12 @@ class Renderer:
 
     def _said(self, said: Said) -> Iterator[Line]:
         yield from self._new_day(said.at)
-        room = [("class:room", f"[{_name(said.room)}] ")] if self.several_rooms else []
         who = _who(said)
         called = said.nick != self.me and self.mentions_me(said.text)
         body = [("class:mention" if called else "", _bounded(said.text))]
         if said.redacted:
             body = _TAKEN_BACK
-        yield Line([_time(said.at), *room, *who], body, (said.room, said.seq))
+        yield Line([_time(said.at), *who], body, (said.room, said.seq))
 
     def _told(self, told: notices.Told) -> Iterator[Line]:
         if told.to:  # by oneself, on another device
@@ -293,8 +291,8 @@ class Renderer:
     def _new_day(self, at: int | None) -> Iterator[Line]:
         """A line of its own when the day changes."""
         when = _when(at)
-        if when is not None and when.date() != self._day:
-            self._day = when.date()
+        if when is not None and when.date() != self.day:
+            self.day = when.date()
             yield marker(f"{when:%A}, {when.day} {when:%B} {when.year}")
 
 
@@ -343,6 +341,13 @@ def _texts(texts: tuple[str, ...]) -> Iterator[Line]:
 def marker(text: str) -> Line:
     """A line that parts what is above from what is below."""
     return Line([], [("class:marker", f"── {text} ──")])
+
+
+def heading(title: str, topic: str, columns: int) -> Line:
+    """The line that begins a view: its name, and its topic where there is room for it."""
+    with_topic = f"{title}: {topic}"
+    is_short = topic and text_width(f"── {with_topic} ──") <= columns
+    return marker(with_topic if is_short else title)
 
 
 def nick_list(nicks: tuple[str, ...], count: int, limit: int = MAX_NICKS) -> Fragments:

@@ -1,4 +1,9 @@
-"""One conversation on a terminal: what is told, what is typed, and what stands between.
+"""A person's chat on a terminal: what is told, what is typed, and what stands between.
+
+Rule 1: What is told is put at the end of the view that it belongs to (`_view_of`), and shown if
+        that is the current one. What belongs to none is put into the current one.
+
+Rule 2: What is typed goes where one looks when Enter is pressed: to the room, or to the person.
 
 One's own messages stand in grey above the prompt until their receipts come, and then take their
 place among the others.
@@ -10,6 +15,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 
 import msgspec
@@ -22,15 +28,18 @@ from tcpchat_cli.terminal.commands import Local, help_text, parse_typed, without
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
-from tcpchat_cli.terminal.display import Display, Leave
 from tcpchat_cli.terminal.entrance import enter
+from tcpchat_cli.terminal.log import Log
 from tcpchat_cli.terminal.paste import Paste
-from tcpchat_cli.terminal.render import Fragments, Line, Renderer, marker, taken_back
-from tcpchat_cli.terminal.rooms import Reading, Unread
+from tcpchat_cli.terminal.reading import Reading
+from tcpchat_cli.terminal.render import Fragments, Line, Renderer, taken_back
 from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_cli.terminal.surface import Leave, Prompt, Surface
 from tcpchat_cli.terminal.toolbar import Status, toolbar
-from tcpchat_core import Notice, events, notices
-from tcpchat_core.names import nick_key
+from tcpchat_cli.terminal.view import Unread, View
+from tcpchat_cli.terminal.views import Views
+from tcpchat_core import Notice, RoomView, events, notices
+from tcpchat_core.names import nick_key, nick_name
 
 # How many of one's own messages without a receipt are shown above the prompt.
 MAX_UNSENT_SHOWN = 5
@@ -46,13 +55,13 @@ MAX_OFFERED = 1_000
 
 
 class Screen:
-    """One conversation on a terminal."""
+    """One person's chat on a terminal."""
 
     # A person who has enough of waiting for a lost connection leaves.
     patience = math.inf
 
     def __init__(
-        self, connection: Connection, display: Display, configuration: Configuration
+        self, connection: Connection, display: Surface, configuration: Configuration
     ) -> None:
         self._connection = connection
         self._display = display
@@ -61,22 +70,26 @@ class Screen:
         self._renderer = Renderer()
         self._renderer.timestamps = self._settings.timestamps
         self._unsent: dict[str, events.Say | events.Tell] = {}
-        self._unread: dict[str, Unread] = {}
+        self._views = Views()
+        self._log_file = Log()
+        self._pending: list[Line] = []  # of the current view, not shown yet
+        self._joining = False  # what is typed goes to the room that is asked for
         self._reading = Reading()
         self._read_later: asyncio.TimerHandle | None = None
         self._speakers: deque[str] = deque(maxlen=MAX_SPEAKERS)  # the last one first
         self._listed: tuple[str, ...] = ()  # the rooms that the server listed last
         self._ignored: dict[str, str] = {}  # nicks by their keys
-        self._changes: list[Notice] = []  # comings and goings, to be told together
+        self._whereabouts = presence.Whereabouts()
+        self._changes: dict[View, list[Notice]] = {}  # comings and goings, to be told together
         self._fold_seconds = FOLD_SECONDS
         self._folding: asyncio.TimerHandle | None = None
         # When the connection was lost: the epoch, and the last number seen in each room.
         self._seen: tuple[str, dict[str, int]] = ("", {})
-        self._oldest: dict[str, int] = {}  # by room, the number of the oldest message shown
         self._older = ""  # the room of which what was said before is asked for
         self._paste: Paste | None = None
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
+        self._is_marked = False  # where that begins in the current view
 
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and stay until the person goes."""
@@ -86,13 +99,17 @@ class Screen:
             ask = self._display.question
             if await enter(self._connection, ask, self._tell, nick, rooms):
                 await self._display.prompt(
-                    message=self._message,
-                    toolbar=self._toolbar,
-                    entered=self._entered,
-                    key_pressed=self._key_pressed,
-                    key_bindings=self._key_bindings(),
-                    completer=ChatCompleter(self._nicks, self._rooms, self._ignored.values),
-                    kept=without_secrets,
+                    Prompt(
+                        message=self._message,
+                        toolbar=self._toolbar,
+                        entered=self._entered,
+                        key_pressed=self._key_pressed,
+                        key_bindings=self._key_bindings(),
+                        completer=ChatCompleter(self._nicks, self._rooms, self._ignored.values),
+                        kept=without_secrets,
+                        views=self._views,
+                        people=self._people,
+                    )
                 )
         except Leave:
             pass
@@ -105,29 +122,106 @@ class Screen:
 
     def told(self, batch: list[Notice]) -> None:
         """Show what the server told."""
-        protocol = self._connection.protocol
-        self._renderer.me = protocol.nick
-        self._renderer.several_rooms = len(protocol.rooms) > 1
-        lines: list[Line] = []
+        self._renderer.me = self._connection.protocol.nick
         for notice in batch:
             self._note_read(notice)
+            rooms = self._whereabouts.follow(notice)
             if isinstance(notice, notices.Redacted):
-                lines = self._taken_back((notice.room, notice.seq), lines)
+                self._take_back((notice.room, notice.seq))
             if presence.is_change(notice):
-                self._collect(notice)
+                self._collect(notice, rooms)
             elif not self._is_ignored(notice):
-                shown = [*self._note(notice), *self._lines(notice)]
-                if shown and self._changes:
-                    lines += self._changes_told()
-                lines += shown
-        lines += self._abandoned()
-        self._display.show(lines)
+                self._tell_of(notice)
+        self._tell_abandoned()
+        self._flush()
         self._tell_read()
 
-    def _taken_back(self, place: tuple[str, int], lines: list[Line]) -> list[Line]:
-        """Take the text away of a message: on the screen, and in the lines that are to be shown."""
+    def _tell_of(self, notice: Notice) -> None:
+        """Put what is told into its view."""
+        view = self._view_of(notice)
+        self._note(notice, view)
+        lines = self._rendered(view, lambda: self._lines(notice, view))
+        match notice:
+            case notices.Said(nick=nick) if nick != self._renderer.me:
+                self._put(view, lines, news=True)
+            case notices.Told(to=""):
+                self._put(view, lines, news=True)
+            case _:
+                self._put(view, lines)
+
+    def _view_of(self, notice: Notice) -> View:
+        """The view that a notice is told in; opened by who comes into a room or says something."""
+        views = self._views
+        match notice:
+            case notices.Entered(room):
+                return views.open_room(room)
+            case notices.Left(room, own=True, by=""):
+                if (left := views.room(room)) is not None:
+                    self._close(left)
+                return views.current
+            case notices.Told(nick, to=""):
+                return views.open_direct(nick)
+            case notices.Told(to=nick):
+                return views.open_direct(nick)
+            case notices.Sent(id=str(id)) if id in self._unsent:
+                view = self._place_of(self._unsent[id], notice)
+                view.is_mine = True
+                return view
+            case (
+                notices.Said(room)
+                | notices.TopicSet(room)
+                | notices.Left(room)
+                | notices.Restricted(room)
+                | notices.Lifted(room)
+                | notices.RoleSet(room)
+                | notices.ModeSet(room)
+                | notices.Redacted(room)
+                | notices.Gap(room)
+            ):
+                return views.room(room) or views.current
+            case _:
+                return views.current
+
+    def _place_of(self, said: events.Say | events.Tell, sent: notices.Sent) -> View:
+        match said:
+            case events.Say(room):
+                return self._views.room(sent.room or room) or self._views.current
+            case events.Tell(nick):
+                return self._views.open_direct(sent.nick or nick)
+
+    def _rendered(self, view: View, made: Callable[[], list[Line]]) -> list[Line]:
+        """Lines for a view: each has the days of its own."""
+        self._renderer.day = view.day or datetime.now().date()
+        lines = made()
+        if lines:
+            view.day = self._renderer.day
+        return lines
+
+    def _put(self, view: View, lines: list[Line], *, news: bool = False) -> None:
+        """Put lines at the end of a view, behind the comings and goings before them."""
+        if not lines:
+            return
+        self._tell_changes(view)
+        self._add(view, lines, news=news)
+
+    def _add(self, view: View, lines: list[Line], *, news: bool = False) -> None:
+        self._views.add(view, lines, news=news)
+        self._log_file.write(lines)
+        if view is self._views.current:
+            self._pending += lines
+
+    def _flush(self) -> None:
+        """Show what is new in the current view."""
+        lines, self._pending = self._pending, []
+        self._display.show(lines)
+
+    def _take_back(self, place: tuple[str, int]) -> None:
+        """Take the text away of a message: in all views, on the screen, and where it waits."""
+        self._views.take_back(place)
         self._display.take_back(place)
-        return [taken_back(line) if line.place == place else line for line in lines]
+        self._pending = [
+            taken_back(line) if line.place == place else line for line in self._pending
+        ]
 
     def lost(self, sentence: str) -> None:
         """Say once that the connection is being replaced; the bar goes on telling it."""
@@ -136,20 +230,19 @@ class Screen:
             seen = {room: view.seq for room, view in protocol.rooms.items()}
             self._seen = (protocol.welcome.epoch, seen)
         text = f"{sentence}; reconnecting, and what you type is kept"
-        self._display.show([*self._changes_told(), self._renderer.error(text)])
+        self._put(self._views.current, [self._renderer.error(text)])
+        self._flush()
 
-    def _abandoned(self) -> list[Line]:
+    def _tell_abandoned(self) -> None:
         """What was said in a session that is over, and has no receipt."""
         abandoned = self._connection.protocol.abandoned
-        lines = [
-            self._renderer.error(f"this may not have been said: {said.text}") for said in abandoned
-        ]
         for said in abandoned:
             self._unsent.pop(said.id or "", None)
+            text = f"this may not have been said: {said.text}"
+            self._put(self._views.current, [self._renderer.error(text)])
         abandoned.clear()
-        return lines
 
-    def _lines(self, notice: Notice) -> list[Line]:
+    def _lines(self, notice: Notice, view: View) -> list[Line]:
         match notice:
             case notices.Sent(id=str(id)) if id in self._unsent:
                 return self._renderer.own(self._unsent.pop(id), notice)
@@ -162,7 +255,7 @@ class Screen:
             case notices.Entered():
                 return self._entered_again(notice)
             case notices.HistoryPage():
-                return self._page(notice)
+                return self._page(notice, view)
             case notices.Rejected(request="read"):
                 return []  # we have left the room meanwhile
             case notices.Closing():
@@ -183,18 +276,17 @@ class Screen:
             return [*self._renderer.lines(notices.Gap(entered.room, new[0].seq)), *lines]
         return lines
 
-    def _note(self, notice: Notice) -> Iterator[Line]:
-        """Remember what a notice means for us; the lines that stand before it."""
+    def _note(self, notice: Notice, view: View) -> None:
+        """Remember what a notice means for us."""
         match notice:
             case notices.Said(room, nick, text, seq) if nick != self._renderer.me:
                 for_me = self._renderer.mentions_me(text)
                 self._spoke(nick)
-                if room != self._connection.current and not self._reading.is_read(room, seq):
-                    self._unread.setdefault(room, Unread()).add(mention=for_me, seq=seq)
-                yield from self._while_away(for_me=for_me)
+                if not self._reading.is_read(room, seq):
+                    self._count(view, for_me=for_me, seq=seq)
             case notices.Told(nick, to=""):
                 self._spoke(nick)
-                yield from self._while_away(for_me=True)
+                self._count(view, for_me=True)
             case notices.Sent(id=str(id)) | notices.Said(id=str(id)):
                 if self._paste and self._paste.waits_for == id:
                     self._continue(self._paste)
@@ -204,13 +296,27 @@ class Screen:
                     self._paste = None
             case notices.Rejected(request="history"):
                 self._older = ""
-            case notices.Entered(room, seq=seq, history=history, again=False):
-                self._unread.pop(room, None)
-                self._oldest[room] = history[0].seq if history else seq + 1
-            case notices.Left(room, own=True) | notices.Entered(room):
-                self._unread.pop(room, None)
+            case notices.Rejected(request="join"):
+                self._joining = False
+            case notices.Entered(room, seq=seq, topic=topic, history=history, again=again):
+                view.topic = topic
+                view.was_read()
+                if not again:
+                    view.oldest = history[0].seq if history else seq + 1
+                if room == self._connection.current:
+                    self._came_into(view)
+            case notices.TopicSet(room, topic) if view.name == room:
+                view.topic = topic
+            case notices.Left(own=True) if view is not self._views.current:
+                self._put(self._views.current, self._renderer.lines(notice))
             case notices.RoomList(rooms):
                 self._listed = tuple(info.room for info in rooms[:MAX_OFFERED])
+
+    def _count(self, view: View, *, for_me: bool, seq: int = 0) -> None:
+        """Something was said by somebody else."""
+        if view is not self._views.current:
+            view.unread.add(mention=for_me, seq=seq)
+        self._while_away(view, for_me=for_me)
 
     def _spoke(self, nick: str) -> None:
         if nick in self._speakers:
@@ -239,8 +345,9 @@ class Screen:
 
     def _was_read(self, room: str, seq: int) -> None:
         self._reading.note(room, seq)
-        if (unread := self._unread.get(room)) and unread.last <= seq:
-            del self._unread[room]
+        view = self._views.room(room)
+        if view is not None and view.unread and view.unread.last <= seq:
+            view.was_read()
 
     def _tell_read(self) -> None:
         """Tell one's other devices how far the room was read that one looks at: now, or soon."""
@@ -248,7 +355,7 @@ class Screen:
             self._read_later.cancel()
             self._read_later = None
         connection, loop = self._connection, asyncio.get_running_loop()
-        room = connection.protocol.rooms.get(connection.current)
+        room = self._room
         if not connection.account or room is None or self._is_away:
             return
         if connection.state == "reconnecting":
@@ -262,15 +369,18 @@ class Screen:
 
     # ── Being away ───────────────────────────────────────────────────────────────────────────
 
-    def _while_away(self, *, for_me: bool) -> Iterator[Line]:
+    def _while_away(self, view: View, *, for_me: bool) -> None:
         """Something was said: ring when it is for us, and mark what is new for who is away."""
         if for_me and self._settings.bell:
             self._display.bell()
         if self._away is None and self._is_away:
             self._away = Unread()
-            yield marker("new since you were here")
+            self._is_marked = False
         if self._away is not None:
             self._away.add(mention=for_me)
+            if view is self._views.current and not self._is_marked:
+                self._is_marked = True
+                self._pending.append(view.put_mark())
 
     @property
     def _is_away(self) -> bool:
@@ -287,46 +397,68 @@ class Screen:
 
     # ── Comings and goings ───────────────────────────────────────────────────────────────────
 
-    def _collect(self, change: Notice) -> None:
-        self._changes.append(change)
-        if not self._settings.fold or len(self._changes) >= MAX_OFFERED:
-            self._display.show(self._changes_told())
-        elif self._folding is None:
+    def _collect(self, change: Notice, rooms: list[str]) -> None:
+        """Somebody came or went in these rooms: tell it there, and in what one says with it."""
+        views = [view for room in rooms if (view := self._views.room(room))]
+        match change:
+            case notices.Renamed(old, new):
+                self._views.rename(old, new)
+                views += self._direct(new)
+            case notices.Gone(nick) | notices.AwaySet(nick) | notices.NameSet(nick):
+                views += self._direct(nick)
+        for view in views:
+            changes = self._changes.setdefault(view, [])
+            changes.append(change)
+            if not self._settings.fold or len(changes) >= MAX_OFFERED:
+                self._tell_changes(view)
+        if self._changes and self._folding is None:
             loop = asyncio.get_running_loop()
             self._folding = loop.call_later(self._fold_seconds, self._fold)
 
-    def _fold(self) -> None:
-        many = len(self._changes) > presence.MAX_SINGLY
-        self._fold_seconds = FOLD_LONGER_SECONDS if many else FOLD_SECONDS
-        self._display.show(self._changes_told())
+    def _direct(self, nick: str) -> list[View]:
+        view = self._views.direct(nick)
+        return [view] if view else []
 
-    def _changes_told(self) -> list[Line]:
-        """The lines for what was collected, which is told then."""
-        if self._folding is not None:
-            self._folding.cancel()
-            self._folding = None
-        changes, self._changes = self._changes, []
-        return presence.told(changes, self._renderer)
+    def _fold(self) -> None:
+        self._folding = None
+        many = any(len(changes) > presence.MAX_SINGLY for changes in self._changes.values())
+        self._fold_seconds = FOLD_LONGER_SECONDS if many else FOLD_SECONDS
+        for view in [*self._changes]:
+            self._tell_changes(view)
+        self._flush()
+
+    def _tell_changes(self, view: View) -> None:
+        """Put what was collected for a view into it."""
+        if changes := self._changes.pop(view, []):
+            self._add(view, self._rendered(view, lambda: presence.told(changes, self._renderer)))
 
     # ── What was said before ─────────────────────────────────────────────────────────────────
 
     def _show_older(self) -> None:
-        """Ask for the page before the oldest message that was shown of the current room."""
-        room = self._connection.current
-        if room in self._connection.protocol.rooms and not self._older:
-            self._older = room
-            self._send(events.History(room, before=self._oldest.get(room)))
+        """Ask for the page before the oldest message that was shown of the current view."""
+        view = self._views.current
+        if view.kind == "direct":
+            self._tell("only what is said in rooms is kept: there is nothing older here")
+        elif self._room is not None and not self._older:
+            self._older = view.name
+            self._send(events.History(view.name, before=view.oldest))
 
-    def _page(self, page: notices.HistoryPage) -> list[Line]:
+    def _page(self, page: notices.HistoryPage, view: View) -> list[Line]:
         """A page of what was said: the one that was asked for by PageUp, or any other."""
-        room, messages = page.room, page.messages
-        oldest = self._oldest.get(room)
-        if messages:
-            self._oldest[room] = min(messages[0].seq, oldest or messages[0].seq)
-        if self._older != room:
+        its = self._views.room(page.room)
+        if its is not None and page.messages:
+            first = page.messages[0].seq
+            its.oldest = min(first, its.oldest or first)
+        if self._older != page.room:
             return self._renderer.lines(page)
         self._older = ""
-        return self._renderer.older(page)
+        lines = self._renderer.older(page)
+        if its is not None:
+            its.add_older([line for line in lines if line.place])
+        if its is view:
+            self._flush()
+            self._display.show_older(lines)
+        return []
 
     # ── What is typed ────────────────────────────────────────────────────────────────────────
 
@@ -342,9 +474,40 @@ class Screen:
                 self._connection.quit(reason)
                 self._display.leave()
             case events.Join(room) if room in self._connection.protocol.rooms:
-                self._look_at(room)
+                self._look_at(self._views.open_room(room))
+            case events.Say(room="") as say:
+                self._say(say)
+            case request if self._needs_room(request):
+                self._refuse(f"that is for a room; here you talk to {self._views.current.name}")
             case request:
+                self._joining = self._joining or isinstance(request, events.Join)
                 self._send(request)
+
+    def _say(self, say: events.Say) -> None:
+        """Say it where one looks."""
+        match self._to(say.text):
+            case events.Say(room):
+                self._send(msgspec.structs.replace(say, room=room))
+            case events.Tell() if say.emote:
+                self._refuse("what you do can be told to a room only; say it in words")
+            case tell:
+                self._send(msgspec.structs.replace(tell, notice=say.notice))
+
+    def _to(self, text: str) -> events.Say | events.Tell:
+        """The text, said where one looks: or in the room that one is about to come into."""
+        view = self._views.current
+        if view.kind == "direct" and not self._joining:
+            return events.Tell(view.name, text)
+        return events.Say(self._connection.current if self._joining else view.name, text)
+
+    def _needs_room(self, request: events.Request) -> bool:
+        """Whether it is for the current room, and there is none."""
+        is_open = getattr(request, "room", None) == "" and not getattr(request, "server", False)
+        return is_open and self._views.current.kind == "direct" and not self._joining
+
+    def _refuse(self, text: str) -> None:
+        self._put(self._views.current, [self._renderer.error(text)])
+        self._flush()
 
     def _send(self, request: events.Request) -> str | None:
         """Send it; return the id of what was said."""
@@ -378,6 +541,10 @@ class Screen:
                 self._show_older()
             case "clear":
                 self._display.clear()
+            case "query":
+                self._query(rest)
+            case "close":
+                self._close_current()
             case "set":
                 self._set(*rest.split(maxsplit=1))
             case "unset":
@@ -395,49 +562,93 @@ class Screen:
 
     def _changed(self, change: Callable[[], str]) -> None:
         """Change a setting, and tell what came of that."""
-        line, text = self._renderer.system, ""
         try:
-            text = change()
-        except BadSettings as error:
-            line, text = self._renderer.error, str(error)
+            self._tell(change())
+        except BadSettings as error:  # it may hold all the same, and only not be kept
+            self._refuse(str(error))
         self._renderer.timestamps = self._settings.timestamps
         self._display.apply_settings()
-        self._display.show([line(text)])
 
     def _log(self, file: str) -> None:
         try:
-            self._display.log_to("" if file == "off" else file)
+            self._log_file.write_to("" if file == "off" else file)
         except (OSError, ValueError, RuntimeError) as error:  # ~ without a home: RuntimeError
             why = getattr(error, "strerror", None) or str(error)
-            self._display.show([self._renderer.error(f"cannot write {file}: {why.lower()}")])
+            self._refuse(f"cannot write {file}: {why.lower()}")
         else:
             off = file in {"", "off"}
             self._tell("nothing is logged" if off else f"what is shown goes to {file} as well")
 
     def _tell(self, *texts: str) -> None:
-        self._display.show([self._renderer.system(text) for text in texts])
+        self._put(self._views.current, [self._renderer.system(text) for text in texts])
+        self._flush()
 
-    # ── Rooms ────────────────────────────────────────────────────────────────────────────────
+    # ── Views ────────────────────────────────────────────────────────────────────────────────
 
-    def _look_at(self, room: str) -> None:
-        """Make a room that we are in the current one, and say what was missed in it."""
-        if room == self._connection.current:
+    @property
+    def _room(self) -> RoomView | None:
+        """What is known of the room that one looks at; None for none that one is in."""
+        view = self._views.current
+        return self._connection.protocol.rooms.get(view.name) if view.kind == "room" else None
+
+    def _look_at(self, view: View) -> None:
+        """Make a view the current one; what is half typed stays in the one before."""
+        before = self._views.current
+        if view is before:
             return
-        self._connection.current = room
-        missed = self._unread.pop(room, None)
+        before.draft = self._display.text
+        self._show(view)
+        self._display.text, view.draft = view.draft, ""
         self._tell_read()
-        self._tell(f"now in {room}" + (f": {missed.summary()} since you left it" if missed else ""))
 
-    def _step(self, by: int) -> None:
-        rooms = list(self._connection.protocol.rooms)
-        if rooms:
-            current = self._connection.current
-            at = rooms.index(current) if current in rooms else 0
-            self._look_at(rooms[(at + by) % len(rooms)])
+    def _show(self, view: View) -> None:
+        self._flush()
+        self._views.go_to(view)
+        if view.kind == "room":
+            self._connection.current = view.name
+        self._display.switch(view)
+
+    def _came_into(self, view: View) -> None:
+        """The server has let us into the current room: what is half typed is for it."""
+        is_first = self._views.current.kind == "home"
+        if (self._joining or is_first) and view is not self._views.current:
+            self._show(view)
+        self._joining = False
+
+    def _close(self, view: View) -> None:
+        """Forget a view; what is half typed stays."""
+        if view is not self._views.current:
+            self._views.close(view)
+            return
+        self._flush()
+        now = self._views.close(view)
+        if now.kind == "room":
+            self._connection.current = now.name
+        self._display.switch(now)
+        self._display.text, now.draft = self._display.text or now.draft, ""
+
+    def _close_current(self) -> None:
+        view = self._views.current
+        if view.kind == "home":
+            self._refuse("there is nothing to close")
+        elif self._room is not None:
+            self._refuse(f"you are in {view.name}: /out leaves it")
+        else:
+            self._close(view)
+
+    def _query(self, nick: str) -> None:
+        """Go to what one says with somebody."""
+        match nick_name(nick):
+            case notices.Rejected() as rejected:
+                self._refuse(rejected.text)
+            case _:
+                view = self._views.open_direct(nick)
+                view.is_mine = True
+                self._look_at(view)
 
     def _look_at_number(self, number: int) -> None:
-        for room in islice(self._connection.protocol.rooms, number - 1, number):
-            self._look_at(room)
+        if (view := self._views.numbered(number)) is not None:
+            self._look_at(view)
 
     def _key_bindings(self) -> KeyBindings:
         bindings = KeyBindings()
@@ -445,8 +656,8 @@ class Screen:
         sending = Condition(lambda: self._paste is not None and self._paste.agreed)
         for number in range(1, 10):
             bindings.add("escape", str(number))(lambda _, n=number: self._look_at_number(n))
-        bindings.add("c-n")(lambda _: self._step(1))
-        bindings.add("c-p")(lambda _: self._step(-1))
+        bindings.add("c-n")(lambda _: self._look_at(self._views.step(1)))
+        bindings.add("c-p")(lambda _: self._look_at(self._views.step(-1)))
         bindings.add("c-l")(lambda _: self._display.clear())
         bindings.add("pageup")(lambda _: self._show_older())
         bindings.add(Keys.BracketedPaste)(self._pasted)
@@ -462,7 +673,7 @@ class Screen:
     # ── A wall of text ───────────────────────────────────────────────────────────────────────
 
     def _pasted(self, event: KeyPressEvent) -> None:
-        paste = Paste.of(self._connection.current, event.data)
+        paste = Paste.of(self._to(""), event.data)
         if paste is None or self._paste is not None:
             event.current_buffer.insert_text(" ".join(event.data.splitlines()))
         else:
@@ -478,7 +689,7 @@ class Screen:
         if line is None:
             self._paste = None
         else:
-            paste.waits_for = self._send(events.Say(paste.room, line))
+            paste.waits_for = self._send(line)
 
     def _stop_paste(self) -> None:
         if self._paste is not None:
@@ -489,24 +700,33 @@ class Screen:
     # ── The prompt, and what stands around it ────────────────────────────────────────────────
 
     def _message(self) -> Fragments:
-        """The prompt: what has no receipt yet, then the room."""
+        """The prompt: what has no receipt yet, then where it goes."""
         above: Fragments = []
-        unsent = list(self._unsent.values())[-MAX_UNSENT_SHOWN:]
-        if hidden := len(self._unsent) - len(unsent):
+        here = [said for said in self._unsent.values() if self._is_here(said)]
+        unsent = here[-MAX_UNSENT_SHOWN:]
+        if hidden := len(here) - len(unsent):
             above.append(("class:unsent", f"… and {hidden} more\n"))
         width = self._display.columns - len("… ")
         above += [("class:unsent", f"… {said.text[:width]}\n") for said in unsent]
         if self._paste is not None:
             above.append(("class:prompt", f"{self._paste.progress}\n"))
-        return [*above, ("class:room", self._connection.current[:40]), ("class:prompt", "> ")]
+        title = self._connection.current if self._joining else self._views.current.title
+        return [*above, ("class:room", title[:40]), ("class:prompt", "> ")]
+
+    def _is_here(self, said: events.Say | events.Tell) -> bool:
+        """Whether it belongs to the current view, or to none that there is."""
+        match said:
+            case events.Say(room):
+                view = self._views.room(room)
+            case events.Tell(nick):
+                view = self._views.direct(nick)
+        return view in (None, self._views.current)
 
     def _toolbar(self) -> Fragments:
-        connection = self._connection
-        room = connection.protocol.rooms.get(connection.current)
+        connection, room = self._connection, self._room
         status = Status(
-            rooms=tuple(connection.protocol.rooms),
-            current=connection.current,
-            unread=self._unread,
+            views=tuple(self._views),
+            current=self._views.current,
             people=room.count if room else 0,
             lag_ms=connection.lag_ms,
             state=connection.state,
@@ -514,12 +734,17 @@ class Screen:
         )
         return toolbar(status, self._display.columns)
 
+    def _people(self) -> Sequence[str]:
+        """Who is in the current view."""
+        if self._views.current.kind == "direct":
+            return (self._views.current.name, self._renderer.me)
+        return tuple(self._room.members) if self._room else ()
+
     def _nicks(self) -> Iterator[str]:
-        """Who can be meant: those who spoke last, then all in the room."""
-        room = self._connection.protocol.rooms.get(self._connection.current)
-        members = islice(room.members, MAX_OFFERED) if room else ()
+        """Who can be meant: those who spoke last, then all in the view."""
+        people = islice(self._people(), MAX_OFFERED)
         yield from dict.fromkeys(
-            nick for nick in (*self._speakers, *members) if nick != self._renderer.me
+            nick for nick in (*self._speakers, *people) if nick != self._renderer.me
         )
 
     def _rooms(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What was said in the rooms that one is in but does not look at, and how far each was read."""
+"""How far each room was read, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -7,29 +7,6 @@ from typing import Final
 
 # How often it is told at most that more of a room was read.
 READ_SECONDS: Final = 5
-
-
-class Unread:
-    """How much was said in a room since one last looked at it."""
-
-    def __init__(self) -> None:
-        self.messages = 0
-        self.mentions = 0
-        self.last = 0  # the number of the last of them
-
-    def __bool__(self) -> bool:
-        return self.messages > 0
-
-    def add(self, *, mention: bool, seq: int = 0) -> None:
-        """One more, with its number in its room."""
-        self.messages += 1
-        self.mentions += mention
-        self.last = seq
-
-    def summary(self) -> str:
-        """For example "3 messages, 1 for you"."""
-        messages = "1 message" if self.messages == 1 else f"{self.messages} messages"
-        return f"{messages}, {self.mentions} for you" if self.mentions else messages
 
 
 class Reading:
