@@ -88,6 +88,16 @@ def _me(rest: str) -> Request:
     return events.Say("", rest, emote=True)
 
 
+def _reply(rest: str) -> Request:
+    """`[N] TEXT`: a number that is all there is, is the text."""
+    if not rest:
+        raise Usage
+    word, _, text = rest.partition(" ")
+    if not (text and word.isascii() and word.isdecimal()):
+        return events.Say("", rest, back=1)
+    return events.Say("", text.strip(), back=_number(word))
+
+
 def _rooms(rest: str) -> Request:
     _nothing(rest)
     return events.Rooms()
@@ -304,6 +314,13 @@ COMMANDS: tuple[Command, ...] = (
         "say what you do",
         _me,
         "/me waves",
+    ),
+    Command(
+        ("reply", "re"),
+        "[N] TEXT",
+        "answer the last thing that somebody else said here, or the Nth from the end",
+        _reply,
+        "/reply 2 at four",
     ),
     Command(
         ("away",),

@@ -136,7 +136,8 @@ class Say(EventBase, frozen=True):
 
     An empty `room` means the connection's current one. A `notice` is what no program answers by
     itself, so that two of them never answer each other for ever: the words of bots. `tags` are for
-    programs: what a message is the answer to, for instance, by name.
+    programs, by name. `re` is the number of the message that this one answers; or that is found by
+    `back`: 1 is the last one that somebody else has said there, 2 the one before it.
     """
 
     room: str
@@ -146,6 +147,8 @@ class Say(EventBase, frozen=True):
     key: str = ""
     notice: bool = False
     tags: dict[str, str] | None = None
+    re: Number | None = None
+    back: Number = 0
 
 
 class Tell(EventBase, frozen=True):

@@ -23,7 +23,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from precis_i18n import get_profile
@@ -62,6 +62,11 @@ _ASCII_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9{re.escape(_ASCII_PUNCTUATION)
 # The name of a tag of a message, without the + that clients write before theirs (IRCv3
 # message-tags): whose it is, if it is somebody's own, and what.
 _TAG_NAME = re.compile("(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")
+
+
+# The tags by which programs say, by its id, which message theirs answers (IRCv3 client tags); the
+# first is the one by which they are told.
+REPLY_TAGS: Final = ("draft/reply", "reply")
 
 
 class Name(NamedTuple):

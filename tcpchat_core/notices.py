@@ -13,7 +13,7 @@ came back goes on above its earlier numbers. Only `Said` takes a number; in
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -165,6 +165,19 @@ class Joined(NoticeBase, frozen=True):
     name: str = ""
 
 
+# How long what is shown of a message that is answered is at most, in characters.
+MAX_QUOTE_CHARS: Final = 60
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a message that is answered says, in short: whose it is, and how it begins. It ends in
+    `…` where that is not all.
+    """
+
+    nick: str
+    text: str
+
+
 class Said(NoticeBase, frozen=True):
     """Somebody said a line to a room.
 
@@ -173,6 +186,9 @@ class Said(NoticeBase, frozen=True):
     older client shows no more than that there was something.) A `notice` is what no program answers
     by itself. `tags` are for programs: by name, what they mean is theirs. `by_account` is whether
     the nick was that of an account, whose it was: a guest may have had it before there was one.
+
+    `re` is the number of the message that this one answers. `quote` is what that says, as far as it
+    is known when this is told: it is never kept with the answer, so what was taken back is in none.
     """
 
     room: str
@@ -186,6 +202,8 @@ class Said(NoticeBase, frozen=True):
     notice: bool = False
     tags: dict[str, str] | None = None
     by_account: bool = False
+    re: int | None = None
+    quote: Quote | None = None
 
 
 class Entered(NoticeBase, frozen=True):
@@ -249,6 +267,16 @@ class Told(NoticeBase, frozen=True):
     entry: int = 0
     tags: dict[str, str] | None = None
     by_account: bool = False
+
+
+def quoted(nick: str, text: str) -> Quote:
+    """What is shown of a message with those that answer it."""
+    if len(text) > MAX_QUOTE_CHARS:
+        start = text[: MAX_QUOTE_CHARS - 1]
+        # At a blank, so that no word is made another; but not if that leaves less than half.
+        blank = start.rfind(" ", MAX_QUOTE_CHARS // 2)
+        text = f"{start[:blank] if blank > 0 else start}…"
+    return Quote(nick, text)
 
 
 def kept_chars(message: Said | Told) -> int:

@@ -183,11 +183,12 @@ class ChatClient:
         emote: bool = False,
         notice: bool = False,
         tags: dict[str, str] | None = None,
+        re: int | None = None,
     ) -> notices.Sent:
         """Say a line to a room; returns its receipt. A bot says a `notice`. `tags` are for other
-        programs, by name.
+        programs, by name. `re` is the number (`Said.seq`) of the message there that this answers.
         """
-        said = events.Say(room, text, emote=emote, notice=notice, tags=tags)
+        said = events.Say(room, text, emote=emote, notice=notice, tags=tags, re=re)
         return self._ask(said, notices.Sent)
 
     def tell(

@@ -161,9 +161,19 @@ class ClientProtocol:
         """
         self._open = False
 
-    def say(self, room: str, text: str, *, emote: bool = False, notice: bool = False) -> bytes:
-        """Say a line to a room; its receipt comes as `Sent`."""
-        return self.request(Say(room, text, emote=emote, notice=notice))
+    def say(
+        self,
+        room: str,
+        text: str,
+        *,
+        emote: bool = False,
+        notice: bool = False,
+        re: int | None = None,
+    ) -> bytes:
+        """Say a line to a room; its receipt comes as `Sent`. `re` is the number of the message
+        there that it answers.
+        """
+        return self.request(Say(room, text, emote=emote, notice=notice, re=re))
 
     def tell(self, nick: str, text: str, *, notice: bool = False) -> bytes:
         """Say a line to one person; its receipt comes as `Sent`."""

@@ -2,6 +2,9 @@
 
 No message can forge a line: a message begins with its room in brackets, a line of the server
 with `* ` or `! `, and neither brackets nor blanks can stand in a name, nor `-` at its beginning.
+
+Nor can it forge what it answers: that stands between the author's name and what ends it, where no
+text does, and `"` ends it, which is not in it.
 """
 
 from __future__ import annotations
@@ -179,6 +182,8 @@ def utc_second(at: int) -> dt.datetime:
 
 
 def _said(said: Said, end: str = "") -> str:
+    if said.re is not None:
+        return _reply(said, end)
     if said.emote:
         if said.redacted:
             return f"[{said.room}] * {said.nick} {TAKEN_BACK}{end}"
@@ -186,6 +191,24 @@ def _said(said: Said, end: str = "") -> str:
     if said.notice:
         return f"[{said.room}] -{said.nick}- {said.text}{end}"
     return f"[{said.room}] {said.nick}: {said.text}{end}"
+
+
+def _reply(said: Said, end: str) -> str:
+    """A message that answers another. An emote has no `* ` before its author here: with that, its
+    text might be taken for what it answers.
+    """
+    author = f"[{said.room}] {'-' if said.notice and not said.emote else ''}{said.nick}"
+    ends = "" if said.emote else "-" if said.notice else ":"
+    return f"{author} ({answered_text(said)}){ends} {said.text}{end}"
+
+
+def answered_text(said: Said) -> str:
+    """What a message answers, in short: for people, and without `"` but around what was said."""
+    quote = said.quote
+    if quote is None:
+        return "to an earlier message"
+    text = quote.text.replace('"', "'")
+    return f'to {quote.nick} "{text}"'
 
 
 def _names(nicks: tuple[str, ...], count: int) -> str:

@@ -40,7 +40,7 @@ def page(
     held, upto = room.between(after, before), min(before, room.oldest)
     has_all = upto <= after + 1
     if has_all or not limit or (len(held) >= limit and not first):
-        answer = _cut(room.name, query, held, more=not has_all)
+        answer = _cut(room, query, held, more=not has_all)
         return Found(answer, len(answer.messages) // ITEMS_A_LINE)
     lacks = limit if first else limit - len(held)
     wanted = Page(Place(room.key, room.floor), upto, lacks, after, first)
@@ -52,7 +52,7 @@ def with_page(room: Room, query: History, wanted: Wanted, messages: Sequence[Sai
     # Of what is known some may have been taken back since.
     known = [room.message(each.seq) or each for each in wanted.shown]
     found = messages if _begins_with_first(query) else [*reversed(messages)]
-    return Found(_cut(wanted.room, query, (*found, *known)))
+    return Found(_cut(room, query, (*found, *known)))
 
 
 def with_moment(
@@ -107,10 +107,10 @@ def _begins_with_first(query: History) -> bool:
 
 
 def _cut(
-    room: str, query: History, messages: tuple[Said, ...], *, more: bool = False
+    room: Room, query: History, messages: tuple[Said, ...], *, more: bool = False
 ) -> HistoryPage:
     """As many of the messages as a page has. `more` is whether there are more than these."""
     limit = _limit(query)
     left = max(0, len(messages) - limit)
     shown = messages[:limit] if _begins_with_first(query) else messages[left:]
-    return HistoryPage(room, shown, bool(shown) and (more or left > 0))
+    return HistoryPage(room.name, room.all_quoting(shown), bool(shown) and (more or left > 0))

@@ -106,6 +106,8 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
         if isinstance(request, Say):  # by far the most frequent
             text = _text(request.text, MAX_TEXT_CHARS, "a message")
             name = _room(current, request.room) if request.room or current is None else current
+            if request.back and (request.back < 0 or request.re is not None):
+                raise _refused("bad-usage", "what you answer is either re, or back from 1 on")
             return Say(
                 name.text,
                 text,
@@ -114,6 +116,8 @@ def checked(request: Request, current: Name | None) -> Event | Lookup | Rejected
                 name.key,
                 request.notice,
                 None if request.tags is None else _tags(request.tags),
+                request.re,
+                request.back,
             )
         return _checked(request, current)
     except _Refused as refused:

@@ -90,9 +90,10 @@ def _results(
 ) -> notices.SearchResults:
     # By name: a message does not have the key of its room, and a life of it has one name.
     asked = {place.key: place.born for place in sought.places}
-    still = {room.name for key, room in rooms.items() if asked.get(key) == room.floor}
+    still = {room.name: room for key, room in rooms.items() if asked.get(key) == room.floor}
     shown, more = messages[: sought.limit], len(messages) > sought.limit
-    return notices.SearchResults(tuple([each for each in shown if each.room in still]), more)
+    found = tuple([still[each.room].quoting(each) for each in shown if each.room in still])
+    return notices.SearchResults(found, more)
 
 
 def may_look(state: ChatState, conn: int) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from tcpchat_core import events, notices
 from tcpchat_core.effects import Action, Broadcast, Enter, Leave, Send
 from tcpchat_core.events import Entry
+from tcpchat_core.names import REPLY_TAGS
 from tcpchat_core.notices import Said, Sent
 from tcpchat_core.state import moderation, naming, rights
 from tcpchat_core.state.refusals import ACCOUNTS_ONLY, not_in_room, rejected
@@ -26,21 +27,41 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, not_in_room("say", event.room, id))]
     if person.account is None and not tables.limits.guests:
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "say", id)]
+    re = event.re
+    if (re is not None or event.back) and (re := _answered(room, person, event)) is None:
+        text = f"there is no such message in {room.name} that could be answered"
+        # A program that says it by a tag means well: what it cannot name it does not answer.
+        if event.tags is None or event.tags.keys().isdisjoint(REPLY_TAGS):
+            return [rejected(person, "no-such-message", text, "say", id)]
     if (room.rules is not None or tables.rules is not None) and (
         refused := rights.may_not_speak(tables, room, person, at)
     ):
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     emote, notice, tags = event.emote, event.notice, event.tags
-    by_account = person.account is not None
-    said = Said(
-        room.name, person.nick, event.text, seq, at, emote, None, False, notice, tags, by_account
-    )
+    name, nick, by_account = room.name, person.nick, person.account is not None
+    said = Said(name, nick, event.text, seq, at, emote, None, False, notice, tags, by_account, re)
     room.keep(said, tables.limits)
+    if re is not None:
+        said = room.quoting(said)
     receipt = Sent(at, id, room.name, None, seq)
     if id is not None:
         person.remember(id, receipt, tables.limits)
     return [Broadcast(room.audience, said, person.conn, receipt)]
+
+
+def _answered(room: Room, person: Person, event: events.Say) -> int | None:
+    """The number of the message that somebody answers, who may be shown it no more; None when there
+    is none.
+    """
+    if event.re is not None:
+        return event.re if room.born < event.re <= room.seq else None
+    others = [
+        each.seq
+        for each in room.between(room.floor, room.seq + 1)
+        if not (each.redacted or room.has_said(person, each))
+    ]
+    return others[-event.back] if 0 < event.back <= len(others) else None
 
 
 def join(tables: Tables, person: Person, event: events.Join, at: int) -> list[Action]:

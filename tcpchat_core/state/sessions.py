@@ -232,8 +232,9 @@ def _missed_in_room(person: Person, room: Room, seen: _Seen) -> Iterator[Notice]
     number, is_lost = seen.in_room(room)
     last = max(number, person.since[room.key])
     for notice in _missed(room.name, room.seq, last, room.history, is_lost=is_lost):
+        told = room.quoting(notice) if isinstance(notice, Said) else notice
         id = own.get(notice.seq) if isinstance(notice, Said) else None
-        yield msgspec.structs.replace(notice, id=id) if id else notice
+        yield msgspec.structs.replace(told, id=id) if id else told
 
 
 def _missed(

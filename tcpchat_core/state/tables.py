@@ -19,7 +19,7 @@ import msgspec
 from tcpchat_core.effects import Audience
 from tcpchat_core.events import Restraint, Seen
 from tcpchat_core.names import GUEST_PREFIX
-from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars
+from tcpchat_core.notices import Act, Left, Said, Sent, Told, kept_chars, quoted
 from tcpchat_core.state.restrictions import Restrictions
 
 
@@ -493,9 +493,26 @@ class Room:
         return tuple(islice(self.history, start - first, end - first))
 
     def messages(self, before: int | None, limit: int) -> tuple[Said, ...]:
-        """The last `limit` of them whose number is below `before`."""
+        """The last `limit` of them whose number is below `before`, as they are told."""
         end = self.seq + 1 if before is None else min(before, self.seq + 1)
-        return self.between(end - max(0, limit) - 1, end)
+        return self.all_quoting(self.between(end - max(0, limit) - 1, end))
+
+    def quoting(self, said: Said) -> Said:
+        """A message as it is told now: with what the one that it answers says, if everybody who is
+        in may see that. Of one that is not in the history, `said` has what is known.
+        """
+        answered = None if said.re is None else self.message(said.re)
+        if answered is None:
+            return said
+        is_shown = answered.seq > self.floor and not answered.redacted
+        quote = quoted(answered.nick, answered.text) if is_shown else None
+        return said if quote == said.quote else msgspec.structs.replace(said, quote=quote)
+
+    def all_quoting(self, messages: tuple[Said, ...]) -> tuple[Said, ...]:
+        """The same of several; few answer another."""
+        if all(each.re is None for each in messages):
+            return messages
+        return tuple(map(self.quoting, messages))
 
     def add(self, person: Person, *, speaks: bool) -> None:
         """Make `person` a member, with all of its devices. `speaks` is whether it is remembered

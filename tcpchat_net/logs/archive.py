@@ -22,20 +22,21 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 import msgspec
 
 from tcpchat_core.archive import Archived, Inquiry, Matches, Moment, Page
-from tcpchat_core.notices import Said, kept_chars
+from tcpchat_core.notices import Said, kept_chars, quoted
 from tcpchat_net.logs import Host, OnFound
 from tcpchat_net.logs.store import UNREADABLE, aside, sync_folder
 
 ARCHIVE_NAME: Final = "archive.db"
 
 # As with the log: an older one is read, and has this number then. In 1, `emote` was 0 or 1, and to
-# who read it so a notice would be an emote.
-FORMAT: Final = 2
+# who read it so a notice would be an emote. In 2, no message answered another: who knows only that
+# would forget one, and leave behind what it answered for the next that is given its number.
+FORMAT: Final = 3
 APPLICATION_ID: Final = 0x74637061  # "tcpa"
 
 # How many messages may wait for the disk, and how many characters they may have: some tens of
@@ -84,14 +85,22 @@ _POINTS: Final = """
     ) STRICT
 """
 
-# The tags of messages, as JSON, of the few that have some. An archive of an earlier version has no
-# such table either.
-_TAGS: Final = """
-    CREATE {temporary} TABLE IF NOT EXISTS tags (
-        id INTEGER PRIMARY KEY,
-        tags TEXT NOT NULL
-    ) STRICT
-"""
+# What few messages have: tags, as JSON, and the number of the message that they answer. An archive
+# of an earlier version has no such tables either.
+_OF_FEW: Final = {
+    "tags": """
+        CREATE {temporary} TABLE IF NOT EXISTS tags (
+            id INTEGER PRIMARY KEY,
+            tags TEXT NOT NULL
+        ) STRICT
+    """,
+    "answer": """
+        CREATE {temporary} TABLE IF NOT EXISTS answer (
+            id INTEGER PRIMARY KEY,
+            re INTEGER NOT NULL
+        ) STRICT
+    """,
+}
 
 # Of so many entries one point is kept, the last; and none behind which are so many: a shared log
 # does not reach back as far.
@@ -106,10 +115,15 @@ _EMOTE: Final = 1
 _NOTICE: Final = 2
 _BY_ACCOUNT: Final = 4
 
+# What a message answers is shown as it is in the archive now.
 _COLUMNS: Final = (
-    "message.room, message.nick, message.text, message.seq, message.at, message.emote, tags.tags"
+    "message.room, message.nick, message.text, message.seq, message.at, message.emote, tags.tags,"
+    " answer.re, answered.nick, answered.text"
 )
-_WITH_TAGS: Final = "LEFT JOIN tags ON tags.id = message.id"
+_WITH_MORE: Final = (
+    "LEFT JOIN tags ON tags.id = message.id LEFT JOIN answer ON answer.id = message.id"
+    " LEFT JOIN message AS answered ON answered.key = message.key AND answered.seq = answer.re"
+)
 
 
 # Errors of SQLite that say nothing of what is in the file. (With any other, it is not as it was
@@ -188,7 +202,8 @@ class ArchiveStore:
                 self._sync_folder()
                 self.is_new = True
             db.execute(_POINTS)
-            db.execute(_TAGS.format(temporary=""))
+            for table in _OF_FEW.values():
+                db.execute(table.format(temporary=""))
             if db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
                 db.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -205,10 +220,10 @@ class ArchiveStore:
             self._db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
             self._check_format(self._db)
             # Which is seen in the place of that in the file, and so is made only if there is none.
-            if not self._db.execute(
-                "SELECT count(*) FROM sqlite_schema WHERE name = 'tags'"
-            ).fetchone()[0]:
-                self._db.execute(_TAGS.format(temporary="TEMPORARY"))
+            for name, table in _OF_FEW.items():
+                count = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
+                if not self._db.execute(count, (name,)).fetchone()[0]:
+                    self._db.execute(table.format(temporary="TEMPORARY"))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -326,6 +341,8 @@ class ArchiveStore:
             if kept.said.tags is not None
         ]
         db.executemany("INSERT INTO tags VALUES (?, ?)", tagged)
+        answers = [(kept.id, kept.said.re) for kept in messages if kept.said.re is not None]
+        db.executemany("INSERT INTO answer VALUES (?, ?)", answers)
         for each in gone:
             self._redact(db, *each)
 
@@ -341,7 +358,8 @@ class ArchiveStore:
             db.execute("INSERT INTO words (rowid, names, text) VALUES (?, ?, '')", (id, names))
             redact = "UPDATE message SET text = '', emote = ? WHERE id = ?"
             db.execute(redact, (_EMOTE, id))
-            db.execute("DELETE FROM tags WHERE id = ?", (id,))
+            for table in _OF_FEW:
+                db.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
 
     def find(self, inquiry: Inquiry) -> list[Said]:
         """The messages that match: one more than were asked for, if there are so many."""
@@ -359,11 +377,12 @@ class ArchiveStore:
     def _page(self, page: Page) -> list[Said]:
         order = "ASC" if page.first else "DESC"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM message {_WITH_TAGS} WHERE key = ? AND seq > ? AND seq < ?"
-            f" ORDER BY seq {order} LIMIT ?",
+            f"SELECT {_COLUMNS} FROM message {_WITH_MORE}"
+            " WHERE message.key = ? AND message.seq > ? AND message.seq < ?"
+            f" ORDER BY message.seq {order} LIMIT ?",
             (page.place.key, max(page.place.born, page.after), page.before, page.limit + 1),
         )
-        return [_said(row) for row in rows]
+        return [_said(row, page.place.born) for row in rows]
 
     def _moment(self, moment: Moment) -> list[Said]:
         """By halves, as a later message has a higher number: so there is no index of times."""
@@ -390,12 +409,12 @@ class ArchiveStore:
             parts.append(f"names : {self._number('a' + sought.author)}")
         rows = self._connection.execute(
             f"SELECT {_COLUMNS}, message.key FROM words"
-            f" JOIN message ON message.id = words.rowid {_WITH_TAGS} WHERE words MATCH ?"
+            f" JOIN message ON message.id = words.rowid {_WITH_MORE} WHERE words MATCH ?"
             " AND words.rowid > ? AND words.rowid <= ? AND message.at >= ?"
             " ORDER BY words.rowid DESC",
             (" AND ".join(parts), min(born.values()), sought.upto, sought.since),
         )
-        matching = (_said(row[:7]) for row in rows if row[3] > born[row[7]])
+        matching = (_said(row[:-1], born[row[-1]]) for row in rows if row[3] > born[row[-1]])
         return list(islice(matching, count))
 
     def _number(self, key: str) -> int:
@@ -406,11 +425,11 @@ class ArchiveStore:
         """The next messages of a room whose numbers are above `after`, of all its lives."""
         with self._explained():
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM message {_WITH_TAGS}"
-                " WHERE key = ? AND seq > ? ORDER BY seq LIMIT ?",
+                f"SELECT {_COLUMNS} FROM message {_WITH_MORE}"
+                " WHERE message.key = ? AND message.seq > ? ORDER BY message.seq LIMIT ?",
                 (key, after, _MESSAGES_AT_A_TIME),
             )
-            return [_said(row) for row in rows]
+            return [_said(row, 0) for row in rows]
 
     def count(self, key: str) -> int:
         """How many messages of a room there are."""
@@ -486,7 +505,7 @@ class ArchiveStore:
                     for id, key, author, text in rows
                 ],
             )
-            for table in ("message", "tags"):
+            for table in ("message", *_OF_FEW):
                 db.executemany(f"DELETE FROM {table} WHERE id = ?", [row[:1] for row in rows])
         return bool(rows)
 
@@ -531,12 +550,16 @@ class ArchiveStore:
         return DamagedError(f"{self.path} is damaged ({why.split(maxsplit=1)[0]})")
 
 
-def _said(row: tuple[str, str, str, int, int, int, str | None]) -> Said:
-    room, nick, text, seq, at, how, written = row
+def _said(row: tuple[Any, ...], born: int) -> Said:
+    """The message of a row; what it answers is shown if that has a number above `born`."""
+    room, nick, text, seq, at, how, written, re, whose, answered = row
     is_emote, is_notice = bool(how & _EMOTE), bool(how & _NOTICE)
     by_account = bool(how & _BY_ACCOUNT)
     tags = None if written is None else msgspec.json.decode(written, type=dict[str, str])
-    return Said(room, nick, text, seq, at, is_emote, None, not text, is_notice, tags, by_account)
+    # (Of one that was taken back the text is empty, and of one that is not here there is none.)
+    quote = quoted(whose, answered) if answered and re > born else None
+    more = (is_emote, None, not text, is_notice, tags, by_account, re, quote)
+    return Said(room, nick, text, seq, at, *more)
 
 
 def _phrase(text: str) -> str:

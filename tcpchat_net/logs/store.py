@@ -31,8 +31,9 @@ from typing import Final, NamedTuple
 
 # The number of the format: of the tables, of the snapshots, and of what the records mean. A folder
 # of an older one is read, and has this one's number from then on. 1 was one table of rows; 2 had
-# events, and fields of them, that grew until the first release that keeps a log.
-FORMAT: Final = 3
+# events, and fields of them, that grew until the first release that keeps a log; in 3, nothing that
+# was said answered something, and an answer that is refused would be said.
+FORMAT: Final = 4
 
 LOG_NAME: Final = "log.db"
 

@@ -1,5 +1,5 @@
-// What is typed, and how names and texts are read: tcpchat_core/commands.py and what the terminal's
-// client does with a word before the cursor, with a nick, with a paste. Pure; no DOM.
+// What is typed, and how names and texts are read: as tcpchat_core/commands.py and the terminal's
+// client do. Pure; no DOM.
 
 import { ALIKE_SEVERAL, COLOURS, COMMANDS, GAPS, GAP_0, STAND } from "./tables.js";
 import { sanitize } from "./protocol.js";
@@ -14,7 +14,7 @@ const words = (text) => text.split(BLANKS).filter((word) => word !== "");
 const strip = (text) =>
   text.replace(new RegExp(`^${BLANKS.source}`), "").replace(new RegExp(`${BLANKS.source}$`), "");
 
-/** What this page does by itself, as the terminal's client does: tcpchat_cli/terminal/commands.py. */
+/** What this page does by itself, as the terminal's client does. */
 export const LOCAL_COMMANDS = [
   {
     names: ["ignore"],
@@ -170,7 +170,7 @@ export function withoutSecrets(line) {
 
 const role = (role) => (rest) => ({ type: "role", room: "", nick: oneWord(rest), role });
 
-// By a command's real name, what its arguments ask for.
+// What a command's arguments ask for.
 const REQUESTED = new Map([
   [
     "join",
@@ -203,6 +203,16 @@ const REQUESTED = new Map([
   ["away", (rest) => ({ type: "away", text: rest })],
   ["name", (rest) => ({ type: "setname", name: rest })],
   ["me", (rest) => (need(rest !== ""), { type: "say", room: "", text: rest, emote: true })],
+  [
+    "reply",
+    (rest) => {
+      need(rest !== "");
+      const [word, more] = partition(rest);
+      const isCounted = more !== "" && /^\d+$/.test(word);
+      const [text, back] = isCounted ? [strip(more), number(word)] : [rest, 1];
+      return { type: "say", room: "", text, back };
+    },
+  ],
   ["topic", (rest) => ({ type: "topic", room: "", topic: rest === "" ? null : rest })],
   [
     "history",
@@ -252,12 +262,7 @@ const BY_NAME = new Map(
   [...COMMANDS, ...LOCAL_COMMANDS].flatMap((each) => each.names.map((name) => [name, each])),
 );
 
-/**
- * What a typed line asks for: a request, a `rejected`, or null for an empty line.
- *
- * A line that begins with one slash is a command; `//` says a text that begins with a slash;
- * anything else is said to the current room, which is the empty room here.
- */
+/** What a typed line asks for: a request, a `rejected`, or null. The current room is the empty one. */
 export function parseLine(line) {
   if (strip(line) === "") return null;
   if (line[0] !== "/") return { type: "say", room: "", text: line };

@@ -69,7 +69,7 @@ const unplaced = new Map(); // by id: what was pending in conversations that wer
 const isWanted = new Set(); // keys of rooms that one asked to join, to be looked at
 const ignored = new Map(pairsOf(kept("sessionStorage", "ignored"))); // nicks, by their keys
 
-const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older });
+const log = new Log($("scroller"), $("log"), $("pending"), $("latest"), { older, show: (message) => goTo(message) });
 
 const me = () => connection.protocol.nick;
 const keyOf = (kind, name) => (kind === "room" ? `#${name}` : `@${nameKey(name)}`);
@@ -267,9 +267,7 @@ function note(where, parts, { error = false, at = Date.now() } = {}) {
 /** A message came, or one's own has its place. */
 function addSaid(where, item) {
   const { nick, text } = item;
-  item.kind = "said";
-  item.own = nick === me();
-  item.mention = !item.own && mentions(text, me());
+  Object.assign(item, old(item));
   if (item.seq) {
     where.oldest ??= item.seq;
     where.last = Math.max(where.last ?? 0, item.seq);
@@ -520,9 +518,10 @@ function forgetDevice() {
 /** A message is not to be shown any more. */
 function takenBack({ room, seq }) {
   const where = conversation("room", room);
-  const item = where.items.find((each) => each.kind === "said" && each.seq === seq);
-  if (item === undefined) return;
-  Object.assign(item, { text: "", redacted: true, mention: false });
+  for (const item of where.items) {
+    if (item.seq === seq) Object.assign(item, { text: "", redacted: true, mention: false, re: null });
+    if (item.re === seq) item.quote = null;
+  }
   if (where === current) log.strike(seq);
 }
 
@@ -627,6 +626,7 @@ const old = (each) => ({
   kind: "said",
   own: each.nick === me(),
   mention: each.nick !== me() && mentions(each.text, me()),
+  quote: each.quote && !isIgnored(each.quote.nick) ? each.quote : null,
 });
 
 function others(notice) {
@@ -725,7 +725,14 @@ function rejected(notice) {
 
 // ── One's own messages
 
-function sayTo(where, text, emote = false) {
+/** What is answered: of what others have said here, the one so far from the end. */
+function answered(where, back) {
+  const there = where.items.filter(({ seq, own, redacted }) => seq && !own && !redacted);
+  if (there.length < back) throw new LocalError("there is no such message here to answer");
+  return there.at(-back);
+}
+
+function sayTo(where, text, emote = false, to = undefined) {
   if (where.kind === "direct" && emote) throw new LocalError("only a room sees what you do");
   const most = limits()?.text_chars ?? 0;
   const chars = [...text].length;
@@ -735,10 +742,12 @@ function sayTo(where, text, emote = false) {
   }
   const id = connection.say(
     where.kind === "room"
-      ? { type: "say", room: where.name, text, emote }
+      ? { type: "say", room: where.name, text, emote, re: to?.seq }
       : { type: "tell", nick: where.name, text },
   );
-  where.pending.set(id, { text: connection.protocol.unacknowledged.get(id).text, emote });
+  const quote = to && { nick: to.nick, text: to.text.slice(0, 60) };
+  const { text: said } = connection.protocol.unacknowledged.get(id);
+  where.pending.set(id, { text: said, emote, re: to?.seq, quote });
   setMark(where, null);
   saveNow(); // so that the id is never given again, whatever becomes of this tab
   draw("pending");
@@ -900,7 +909,7 @@ function typed(line) {
       tellBelow(request.text);
       return false;
     case "say":
-      sayTo(current, request.text, request.emote);
+      sayTo(current, request.text, request.emote, request.back && answered(current, request.back));
       return true;
     case "tell": {
       const where = conversation("direct", request.nick);

@@ -1,24 +1,7 @@
 // The client's side of the JSON Lines dialect, in a browser: tcpchat_core/client in JavaScript.
-// Text in, notices out: no DOM, no timers, no sockets. Words and rules are those of Python's
-// `ClientProtocol`, `Requests` and `Reconnect`; tests/web/test_protocol.py compares them.
-//
-// Rule 1: What was said is in `unacknowledged` until its receipt comes. It is sent again after a
-//         reconnect; the server knows its id and says it only once.
-//
-// Rule 2: What was seen is not given out twice, whatever is sent again. What the server could not
-//         keep is a `gap`.
-//
-// Rule 3: What the server could not read is refused before it is kept or sent. What UTF-8 cannot
-//         hold becomes U+FFFD. So nothing can stand in `unacknowledged` that never gets a receipt.
-//
-// Rule 4: Everything a server sends is untrusted: bounded, checked by type, every text sanitised.
-//         Its names are keys of a Map, never of an object: `__proto__` is a legal room.
-//
-// Rule 5: A server may be newer. Notices and fields that are not known are skipped.
-//
-// Rule 6: Answers come in the order of their questions. What waits for one when the connection is
-//         lost is asked again over the next, in its place among what was said. When the session is
-//         over, we go where we were, as whom we were, and ask then.
+// Text in, notices out: no DOM, no timers, no sockets. Words and rules are those that stand there,
+// at `ClientProtocol`, `Requests` and `Reconnect`; tests/web/test_protocol.py compares them. Names
+// are keys of a Map, never of an object: `__proto__` is a legal room.
 //
 // Requests and notices are objects as docs/protocol.md has them; in a notice, what the server left
 // out has its default.
@@ -200,13 +183,10 @@ const SAVED = new Map([
 const isSaid = (request) => request.type === "say" || request.type === "tell";
 
 /**
- * One client's session, over one connection after another.
+ * One client's session, over one connection after another, called in Python's order.
  *
- * On every new connection send what `hello()` returns. Give each line that comes to `receive`; it
- * returns the notices in it, and lines to send, as every other method does for what it asks. These
- * may be none: what is said without a connection, or while too much is unacknowledged, is kept, and
- * comes out of a later `receive`. The `device` that `claim` gives is to be kept by whoever uses
- * this; `saved` is without it.
+ * `receive` takes a line. The `device` that `claim` gives is to be kept by whoever uses this;
+ * `saved` is without it.
  */
 export class ClientProtocol {
   constructor({ password = "", device = "" } = {}) {
@@ -359,10 +339,7 @@ export class ClientProtocol {
     return said > 0 ? said : MAX_LINE_BYTES;
   }
 
-  /**
-   * What may be sent now of what was said. The server remembers twice as many ids as its window: so
-   * that it knows the oldest without a receipt, nothing is sent a window or more after that.
-   */
+  /** What may be sent now of what was said: nothing a window or more after the oldest without a receipt. */
   _sendHeld() {
     if (!this._open) return [];
     const window = this.welcome?.limits?.unacknowledged ?? 1;
@@ -791,10 +768,7 @@ export class Requests {
     return isWhere && notice.by === this._nick && notice.what === request.what;
   }
 
-  /**
-   * To be out of a room, as one wanted to be, is the answer to `out`, not a refusal. By which token
-   * one comes is known where it was made or given.
-   */
+  /** By which token one comes is known where it was made or given. */
   _outcome(notice, pending) {
     if (notice.type === "claimed" && notice.token === "" && pending.request.device) {
       this.protocol.device = pending.request.device;
@@ -843,10 +817,8 @@ export const STEADY_MS = MAX_PAUSE_MS; // a session that lasted less does not ma
 const LONGEST_RETRY_MS = 24 * 60 * 60 * 1_000; // a server may not make us sleep for ever
 
 /**
- * When one client connects again: the rules of tcpchat_core/client/reconnect.py.
- *
- * Call `sessionOpened` with each welcome or resumed; `connectionLost` when the connection ends, and
- * when an attempt to replace it fails. Time and chance are parameters.
+ * When one client connects again. Call `sessionOpened` with each welcome or resumed;
+ * `connectionLost` when the connection ends, and when an attempt to replace it fails.
  */
 export class Reconnect {
   constructor(giveUpAfterMs) {

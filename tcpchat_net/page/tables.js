@@ -5,7 +5,7 @@ export const NOTICES = new Map([
   ["welcome", new Map([["nick",["str"]],["epoch",["str"]],["server",["str",""]],["version",["str",""]],["token",["str",""]],["motd",["[str]",[]]],["limits",["Limits?",null]],["account",["str",""]],["people",["int",0]],["most_people",["int",0]]])],
   ["joined", new Map([["room",["str"]],["nick",["str"]],["seq",["int"]],["at",["int"]],["account",["str",""]],["name",["str",""]]])],
   ["entered", new Map([["room",["str"]],["members",["[str]"]],["count",["int"]],["seq",["int"]],["at",["int"]],["topic",["str",""]],["history",["[said]",[]]],["again",["bool",false]],["moderators",["[str]",[]]],["slow_ms",["int",0]],["moderated",["bool",false]],["private",["bool",false]],["kept",["bool",false]],["topic_locked",["bool",false]],["unlisted",["bool",false]],["read",["int",0]],["topic_nick",["str",""]],["topic_at",["int",0]],["read_at",["int",0]]])],
-  ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]],["tags",["map?",null]],["by_account",["bool",false]]])],
+  ["said", new Map([["room",["str"]],["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["emote",["bool",false]],["id",["str?",null]],["redacted",["bool",false]],["notice",["bool",false]],["tags",["map?",null]],["by_account",["bool",false]],["re",["int?",null]],["quote",["Quote?",null]]])],
   ["sent", new Map([["at",["int"]],["id",["str?",null]],["room",["str?",null]],["nick",["str?",null]],["seq",["int?",null]],["away",["str",""]],["entry",["int",0]]])],
   ["told", new Map([["nick",["str"]],["text",["str"]],["seq",["int"]],["at",["int"]],["to",["str",""]],["notice",["bool",false]],["entry",["int",0]],["tags",["map?",null]],["by_account",["bool",false]]])],
   ["signalled", new Map([["room",["str"]],["nick",["str"]],["tags",["map"]],["at",["int"]],["to",["str",""]],["entry",["int",0]]])],
@@ -57,6 +57,7 @@ export const STRUCTS = new Map([
   ["RestrictionInfo", new Map([["nick",["str"]],["what",["str"]],["until",["int"]],["by",["str"]],["reason",["str",""]]])],
   ["DeviceInfo", new Map([["number",["int"]],["at",["int"]],["name",["str",""]],["here",["bool",false]],["own",["bool",false]]])],
   ["Act", new Map([["at",["int"]],["by",["str"]],["what",["str"]],["room",["str",""]],["nick",["str",""]],["until",["int",0]],["reason",["str",""]]])],
+  ["Quote", new Map([["nick",["str"]],["text",["str"]]])],
 ]);
 
 // What can be asked, in the same way.
@@ -66,7 +67,7 @@ export const REQUESTS = new Map([
   ["away", new Map([["text",["str",""]]])],
   ["setname", new Map([["name",["str",""]],["user",["str",""]]])],
   ["join", new Map([["room",["str"]],["code",["str",""]]])],
-  ["say", new Map([["room",["str"]],["text",["str"]],["id",["str?",null]],["emote",["bool",false]],["notice",["bool",false]],["tags",["map?",null]]])],
+  ["say", new Map([["room",["str"]],["text",["str"]],["id",["str?",null]],["emote",["bool",false]],["notice",["bool",false]],["tags",["map?",null]],["re",["int?",null]],["back",["int",0]]])],
   ["tell", new Map([["nick",["str"]],["text",["str"]],["id",["str?",null]],["notice",["bool",false]],["tags",["map?",null]]])],
   ["signal", new Map([["tags",["map"]],["room",["str",""]],["nick",["str",""]]])],
   ["topic", new Map([["room",["str"]],["topic",["str?",null]]])],
@@ -111,6 +112,7 @@ export const COMMANDS = [
   {"names":["whois"],"usage":"/whois NICK","summary":"tell who somebody is, and in which of your rooms","example":"/whois ada"},
   {"names":["msg","tell"],"usage":"/msg NICK TEXT","summary":"say something to one person only","example":"/msg ada psst"},
   {"names":["me"],"usage":"/me ACTION","summary":"say what you do","example":"/me waves"},
+  {"names":["reply","re"],"usage":"/reply [N] TEXT","summary":"answer the last thing that somebody else said here, or the Nth from the end","example":"/reply 2 at four"},
   {"names":["away"],"usage":"/away [TEXT]","summary":"say that you are away, and why; without a text, that you are back","example":"/away tea time"},
   {"names":["name"],"usage":"/name [TEXT]","summary":"say your real name, as /whois tells it; without a text, that you tell none","example":"/name Ada Lovelace"},
   {"names":["topic"],"usage":"/topic [TEXT]","summary":"show the topic of the current room, or set it","example":"/topic tea at four"},

@@ -237,15 +237,27 @@ function saidRow(item, before) {
   ];
   const who = element("span", "who", nickElement(item.nick));
   who.title = item.nick;
+  const text = textElement(item.redacted ? TAKEN_BACK : item.text);
+  if (item.re) text.prepend(quoteElement(item));
   const made = element(
     "div",
     `row said ${kinds.filter(Boolean).join(" ")}`,
     timeElement(item.at),
     who,
     " ",
-    textElement(item.redacted ? TAKEN_BACK : item.text),
+    text,
   );
   if (item.seq) made.dataset.seq = item.seq;
+  return made;
+}
+
+const EARLIER = "to an earlier message";
+
+/** What a message answers, in a line of its own. */
+function quoteElement({ re, quote }) {
+  const parts = quote ? ["to ", nickElement(quote.nick), ": ", element("bdi", "", quote.text)] : [EARLIER];
+  const made = element("button", "quote", ...parts);
+  made.dataset.re = re;
   return made;
 }
 
@@ -253,7 +265,7 @@ function saidRow(item, before) {
 
 /**
  * The log of the conversation that is looked at. `hooks.older(conversation)` is called when what
- * was said before is wanted.
+ * was said before is wanted, `hooks.show({room, seq})` when a message is.
  */
 export class Log {
   constructor(scroller, list, pendingList, latest, hooks) {
@@ -272,6 +284,10 @@ export class Log {
     this._quiet = 0;
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     latest.addEventListener("click", () => this.toEnd());
+    list.addEventListener("click", ({ target }) => {
+      const seq = Number(target.closest(".quote")?.dataset.re);
+      if (seq) hooks.show({ room: this.conversation.name, seq });
+    });
     this._height = 0; // of the scroller, as it was last at its end or read in
     new ResizeObserver(() => this.resized()).observe(scroller);
   }
@@ -332,6 +348,7 @@ export class Log {
 
   /** The message with this number was taken back: it is not shown any more. */
   strike(seq) {
+    for (const made of this._list.querySelectorAll(`[data-re="${seq}"]`)) made.textContent = EARLIER;
     for (const made of this._list.querySelectorAll(`[data-seq="${seq}"]`)) {
       made.classList.add("redacted");
       made.querySelector(".text").replaceWith(textElement(TAKEN_BACK));

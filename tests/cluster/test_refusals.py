@@ -20,7 +20,7 @@ from tcpchat_cli.keeping import SharingError
 from tcpchat_cli.settings import Settings, SettingsError, read_settings
 from tcpchat_cli.sharing import engine_address
 
-from tcpchat_net.logs.stream import EngineDownError, EngineError, Origin, Taken
+from tcpchat_net.logs.stream import FORMAT, EngineDownError, EngineError, Origin, Taken
 from tcpchat_net.logs.stream.address import parse_url
 from tcpchat_net.logs.stream.commands import Commands
 from tcpchat_net.logs.stream.safety import dangers
@@ -212,7 +212,7 @@ def test_a_log_of_a_newer_version_is_refused_by_name(engine: Engine, tmp_path: P
         assert team.nodes[0].until_ended() == 1
         log = team.nodes[0].log_text()
     assert "Traceback" not in log
-    assert "its format is 99, this one reads up to 2" in log.splitlines()[-1]
+    assert f"its format is 99, this one reads up to {FORMAT}" in log.splitlines()[-1]
 
 
 def test_a_log_of_an_older_version_has_the_format_of_the_first_node_that_joins_it(

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from tcpchat_net.logs.stream import FORMAT
 from tcpchat_net.logs.stream.status import NodeStatus
 from tests.cli.serving import ServerProcess, Talker
 from tests.cli.terminal import LIMIT_SECONDS, SERVER, Terminal
@@ -107,7 +108,7 @@ def test_the_json_has_the_engine_the_log_and_each_node(engine: Engine) -> None:
     assert (shown["address"], shown["role"], shown["takes_in"]) == (engine.address, "primary", True)
     assert (shown["kind"], shown["warnings"], shown["replicas"]) == ("Valkey", [], [])
     assert shown["memory_bytes"] > 0
-    assert (log["name"], log["format"], log["term"], log["first"]) == ("team", 2, 1, 1)
+    assert (log["name"], log["format"], log["term"], log["first"]) == ("team", FORMAT, 1, 1)
     assert log["snapshot"] == 0
     assert log["seq"] == log["behind"] >= log["batches"] > 0
     assert [nodes[number]["people"] for number in (1, 2)] == [1, 0]
@@ -132,7 +133,8 @@ def test_the_table_has_a_line_for_each_node(engine: Engine) -> None:
             lines[0],
         )
         assert re.fullmatch(r"memory    [0-9.]+ MiB without a limit", lines[1])
-        assert lines[2] == f"log       team, epoch {level.json['log']['epoch']}, format 2, term 1"
+        epoch = level.json["log"]["epoch"]
+        assert lines[2] == f"log       team, epoch {epoch}, format {FORMAT}, term 1"
         assert re.fullmatch(r"entries   \d+, kept from 1 on, in \d+ batches", lines[3])
         assert lines[4:6] == ["snapshot  none yet", ""]
         assert lines[6].split() == [

@@ -465,7 +465,7 @@ class Model:
             seq=room.seq,
             at=at,
             topic=room.topic,
-            history=() if again else tuple(self.shown(key)[-self.limits.entered_history :]),
+            history=() if again else tuple(self.quoting(key)[-self.limits.entered_history :]),
             again=again,
             moderators=room.moderating,
             slow_ms=room.slow_ms,
@@ -518,13 +518,19 @@ class Model:
             return {person.conn: [known]}
         if event.key not in person.rooms:
             return rejected(person.conn, "not-in-room", "say", event.id)
+        room = self.rooms[event.key]
+        answered = self._answered(person, event)
+        if self._only_accounts_talk(person):
+            return rejected(person.conn, "no-right", "say", event.id)
+        by_tag = bool({"draft/reply", "reply"} & {*(event.tags or {})})
+        if (event.re is not None or event.back) and answered is None and not by_tag:
+            return rejected(person.conn, "no-such-message", "say", event.id)
         if refused := self._speaks(person, event.key, at):
             return rejected(person.conn, refused, "say", event.id)
-        room = self.rooms[event.key]
         said = Said(room.name, person.name.text, event.text, room.seq + 1, at, event.emote)
         by_account = person.account is not None
         said = msgspec.structs.replace(
-            said, notice=event.notice, tags=event.tags, by_account=by_account
+            said, notice=event.notice, tags=event.tags, by_account=by_account, re=answered
         )
         room.said.append(said)
         self._drop(room)
@@ -534,7 +540,32 @@ class Model:
         receipt = Sent(at, event.id, room.name, None, said.seq)
         if event.id is not None:
             person.receipts.append(receipt)
-        return {**told_to(room.devices, said), person.conn: [receipt]}
+        return {**told_to(room.devices, self._quoting(event.key, said)), person.conn: [receipt]}
+
+    def quoting(self, key: str) -> list[Said]:
+        """Of what was said there what everybody who is in may see, as it is told now."""
+        return [self._quoting(key, said) for said in self.shown(key)]
+
+    def _answered(self, person: ModelPerson, event: events.Say) -> int | None:
+        """Which message somebody answers, if there is one."""
+        room, mine = self.rooms[event.key], person.mine.get(event.key, [])
+        if event.re is not None:
+            return event.re if event.re in [said.seq for said in room.said] else None
+        there = [said for said in self.shown(event.key) if not said.redacted]
+        others = [said.seq for said in there if said.seq not in mine]
+        return others[-event.back] if event.back in range(1, len(others) + 1) else None
+
+    def _quoting(self, key: str, said: Said) -> Said:
+        """A message with what it answers, of what everybody who is in the room may see."""
+        there = [each for each in self.shown(key) if each.seq == said.re and not each.redacted]
+        if not there:
+            return said
+        [answered] = there
+        cut, text = 59, answered.text
+        if len(text) > 60:
+            blanks = [place for place in range(30, cut) if text[place] == " "]
+            text = text[: max(blanks, default=cut)] + "…"
+        return msgspec.structs.replace(said, quote=notices.Quote(answered.nick, text))
 
     def _tell(self, person: ModelPerson, event: events.Tell, entry: Entry) -> Told:
         at, place = entry.at, entry.seq
@@ -1144,6 +1175,7 @@ class Model:
                 notice=False,
                 tags=None,
                 by_account=False,
+                re=None,
             )
             room.said[seq - room.base - 1] = gone
         told = notices.Redacted(room.name, seq, person.name.text, at, author)
@@ -1357,7 +1389,8 @@ class Model:
         for key, room in rooms.items():
             seen = max(event.seen.get(key, 0), person.rooms[key])
             for notice in missed(room.name, room.seq, seen, self.kept(key)):
-                heard.append(self._with_own_id(person, notice))
+                news = self._quoting(key, notice) if isinstance(notice, Said) else notice
+                heard.append(self._with_own_id(person, news))
         return {**told, conn: heard}
 
     def _room_state(self, person: ModelPerson, key: str) -> RoomState:
@@ -1482,7 +1515,7 @@ class Model:
                     users={each.name.text: each.user for each in asked if each.user},
                 )
             case events.History(_, before, limit):
-                kept = [said for said in self.shown(key) if before is None or said.seq < before]
+                kept = [said for said in self.quoting(key) if before is None or said.seq < before]
                 shown = kept[-limit:] if limit > 0 else []
                 return notices.HistoryPage(room.name, tuple(shown), 0 < len(shown) < len(kept))
             case events.Topic():
@@ -1582,7 +1615,9 @@ class OneOrder:
                 assert numbers == list(range(seq + 1 - len(numbers), seq + 1)), numbers
             case Said(room, seq=seq):
                 self._next(conn, room, seq)
-                plain = msgspec.structs.replace(notice, id=None)
+                assert notice.re is None or notice.re < seq
+                # (What it answers may be held no more, or was taken back, when it is told again.)
+                plain = msgspec.structs.replace(notice, id=None, quote=None)
                 assert notice.redacted or self._said.setdefault((room, seq), plain) == plain
             case Sent(room=str(room), seq=int(seq)):
                 # The receipt of an id that comes again stands where it stood before.

@@ -27,6 +27,9 @@ CLAIMS = st.sampled_from(["claim 1", "claim 2", "claim 3"])
 SHORT_SPANS = st.sampled_from([1, 30, 100, 400])
 DEVICES = st.sampled_from(["phone", "laptop", "tablet", "bot"])
 LOTS = st.integers(0, 7)
+# Nothing; a number of the room, counted from the last one; or what others have said, from the end.
+_NUMBERS = [("re", back) for back in (-1, 0, 1, 3, 9)]
+ANSWERS = st.sampled_from([("", 0), *_NUMBERS, ("back", 1), ("back", 3), ("back", -1)])
 TAGS = st.none() | st.sampled_from([{"draft/reply": "1"}, {"a": "", "b": "tea " * 20}])
 IDS = st.none() | st.sampled_from(["1", "2", "3", "4"])
 
@@ -111,6 +114,7 @@ class StateMachine(RuleBasedStateMachine):
         emote=st.booleans(),
         notice=st.booleans(),
         tags=TAGS,
+        answers=ANSWERS,
     )
     def say(
         self,
@@ -122,8 +126,13 @@ class StateMachine(RuleBasedStateMachine):
         emote: bool = False,
         notice: bool = False,
         tags: dict[str, str] | None = None,
+        answers: tuple[str, int] = ("", 0),
     ) -> None:
-        said = events.Say(room.room, text, id, emote, room.key, notice, tags)
+        how, number = answers
+        known = self.model.rooms.get(room.key)
+        re = known.seq - number if known and how == "re" else None
+        back = number if how == "back" else 0
+        said = events.Say(room.room, text, id, emote, room.key, notice, tags, re, back)
         self.happens(self.places[place], said)
 
     @rule(place=PLACES, room=ROOMS, count=st.integers(2, 6))
@@ -724,7 +733,7 @@ class StateMachine(RuleBasedStateMachine):
         for key in self.model.rooms:
             real = self.state.room(key)
             assert real is not None
-            assert list(real.messages(None, 10**6)) == self.model.shown(key)
+            assert list(real.messages(None, 10**6)) == self.model.quoting(key)
 
     @invariant()
     def a_snapshot_is_exact(self) -> None:

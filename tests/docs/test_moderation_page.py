@@ -13,7 +13,7 @@ TEXT = read("docs/moderation.md")
 PAGE = sections(TEXT, 2)
 
 # What is not about moderation, nor about accounts.
-OF_EVERYBODY = "nick out quit rooms whois away name msg me topic history search help"
+OF_EVERYBODY = "nick out quit rooms whois away name msg me reply topic history search help"
 
 
 def test_the_workshop_is_what_happens() -> None:

@@ -70,6 +70,9 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
     assert receipt.seq is not None
     assert ada.say("lobby", "waves", emote=True).seq == receipt.seq + 1
     assert ada.say("lobby", "it rains", notice=True).seq == receipt.seq + 2
+    bob.say("lobby", "hi", re=receipt.seq)
+    [answer] = bob.history("lobby", limit=1).messages
+    assert (answer.re, answer.quote) == (receipt.seq, notices.Quote("ada", "hello"))
     assert ada.tell("bob", "psst").nick == "bob"
     assert ada.tell("bob", "it rains", notice=True).nick == "bob"
     assert ada.set_topic("lobby", "tea").topic == "tea"
@@ -85,6 +88,7 @@ def test_every_request_returns_its_answer(server: Serving) -> None:
         ("hello", False, False),
         ("waves", True, False),
         ("it rains", False, True),
+        ("hi", False, False),
     ]
     assert ada.history("lobby", before=receipt.seq, limit=5).messages == ()
     assert ada.set_nick("countess").new == ada.nick == "countess"

@@ -721,6 +721,7 @@ def _texts() -> dict[str, Any]:
             and not (asked.__struct_config__.tag == "history" and key == "limit" and value == 20)
             and not (asked.__struct_config__.tag == "search" and key == "limit")
             and not (asked.__struct_config__.tag == "redact" and key == "seq")
+            and not (key == "back" and value == 0)
             and not (line == "/audit" and key == "limit")
             and not (key == "server" and value is False)
         }

@@ -30,6 +30,7 @@ _STRUCTS: Final = (
     notices.RestrictionInfo,
     notices.DeviceInfo,
     notices.Act,
+    notices.Quote,
 )
 
 # The server fills these in; a peer need not know of them.

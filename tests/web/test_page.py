@@ -1246,6 +1246,32 @@ def test_what_moderators_do_is_told_and_what_was_taken_back_is_shown_no_more(
         notes(pia, "you were put out of lobby by ada (noise)")
 
 
+def test_an_answer_shows_what_it_answers_and_leads_to_it(serve: Serve, people: People) -> None:
+    site = serve("--in-memory")
+    with Program(site.address, "bob", "lobby") as bob:
+        pia = people.comes(site, "pia")
+        bob.say("lobby", "tea at four?", "or coffee?")
+        shows(pia, "or coffee?")
+        say(pia, "/reply 2 <b>tea</b>")
+        no_pending(pia)
+        mine = pia.locator(".row.own")
+        expect(mine.locator(".quote")).to_have_text("to bob: tea at four?")
+        expect(mine.locator(".text")).to_have_text("to bob: tea at four?<b>tea</b>")
+        say(pia, "/reply 3 no")
+        expect(pia.locator("#status")).to_have_text("there is no such message here to answer")
+        answer = bob.wait(type="said", text="<b>tea</b>")
+        assert answer["quote"] == {"nick": "bob", "text": "tea at four?"}
+        bob.ask(type="say", room="lobby", text="at four then", re=answer["seq"])
+        quotes = pia.locator("button.quote")
+        expect(quotes.last).to_have_text("to pia: <b>tea</b>")
+        quotes.last.click()
+        expect(pia.locator(".row.found")).to_contain_text("tea at four?<b>tea</b>")
+        bob.ask(type="redact", room="lobby", seq=answer["re"])
+        expect(quotes.first).to_have_text("to an earlier message")
+        pia.reload()
+        expect(quotes).to_have_text(["to an earlier message", "to pia: <b>tea</b>"])
+
+
 def test_who_moderates_a_room_is_marked_among_its_people(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     with Program(site.address, "ada", "lobby") as ada, Program(site.address, "bob", "lobby") as bob:

@@ -26,8 +26,8 @@ from tcpchat_core.dialects.irc.wire import (
     SERVER,
     channel,
     closed,
-    id_parts,
     line,
+    message_number,
     opened,
     timestamp,
     within,
@@ -39,9 +39,7 @@ _BATCH: Final = "history"
 
 _TARGETS: Final = "TARGETS"
 
-# A count or a number that any room may have.
 _COUNT: Final = re.compile(r"0*([0-9]{1,9})")
-_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 class Place(NamedTuple):
@@ -116,20 +114,15 @@ def _place(word: str, room: str, epoch: str, subcommand: str) -> Place:
     if word == "*" and subcommand == "LATEST":
         return Place()
     if kind == "msgid":
-        return Place(seq=_number(word, value, id_parts(epoch, channel(room))))
+        number = message_number(value, epoch, channel(room))
+        if number is None:
+            raise _Invalid(word, "this is the id of no message of this room")
+        return Place(seq=number)
     if kind == "timestamp":
         return Place(at=_time(word, value))
     if is_reference:
         raise _Invalid(word, "a message is named by msgid= or timestamp=", "INVALID_MSGREFTYPE")
     raise _Invalid(word, "a message is named by msgid= or timestamp=")
-
-
-def _number(word: str, id: str, parts: tuple[str, str]) -> int:
-    before, after = parts
-    number = id.removeprefix(before).removesuffix(after)
-    if f"{before}{number}{after}" != id or not _NUMBER.fullmatch(number):
-        raise _Invalid(word, "this is the id of no message of this room")
-    return int(number)
 
 
 def _time(word: str, text: str) -> int:

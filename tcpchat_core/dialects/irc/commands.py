@@ -31,9 +31,9 @@ from tcpchat_core.dialects.irc.numerics import (
     refusal,
 )
 from tcpchat_core.dialects.irc.parse import NO_TIME, time_of
-from tcpchat_core.dialects.irc.wire import SERVER, opening
+from tcpchat_core.dialects.irc.wire import SERVER, channel, message_number, opening
 from tcpchat_core.events import MAX_WATCHED, Request
-from tcpchat_core.names import is_same_nick, is_tag_name
+from tcpchat_core.names import REPLY_TAGS, is_same_nick, is_tag_name
 from tcpchat_core.notices import Rejected, Welcome
 from tcpchat_core.version import VERSION
 
@@ -89,10 +89,10 @@ def items_of(client: Client, name: str, params: list[str]) -> list[Item]:
     return command.items(client, params)
 
 
-def with_client_tags(items: list[Item], tags: Mapping[str, str]) -> list[Item]:
+def with_client_tags(client: Client, items: list[Item], tags: Mapping[str, str]) -> list[Item]:
     """What a line asks for; what it says has those of its tags that are for other clients."""
     wanted = client_tags(tags)
-    return [_with_tags(each, wanted) for each in items] if wanted else items
+    return [_with_tags(client, each, wanted) for each in items] if wanted else items
 
 
 def client_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -104,9 +104,17 @@ def client_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _with_tags(item: Item, tags: dict[str, str]) -> Item:
-    """What somebody says, with its tags; all else as it is."""
-    if isinstance(item, events.Say | events.Tell | events.Signal):
+def _with_tags(client: Client, item: Item, tags: dict[str, str]) -> Item:
+    """What somebody says, with its tags; all else as it is. Of a room, one of them may have the id
+    of the message that it answers; one that has no such id is for other clients alone.
+    """
+    if isinstance(item, events.Say):
+        epoch, room = client.welcome.epoch, channel(item.room)
+        ids = [tags[name] for name in REPLY_TAGS if name in tags]
+        numbers = [message_number(id, epoch, room) for id in ids]
+        answered = next((number for number in numbers if number is not None), None)
+        return msgspec.structs.replace(item, tags=tags, re=answered)
+    if isinstance(item, events.Tell | events.Signal):
         return msgspec.structs.replace(item, tags=tags)
     return item
 

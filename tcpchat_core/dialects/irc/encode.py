@@ -7,6 +7,8 @@ Rules:
 2. What IRC has a form for is told in it. All else is a NOTICE, in the words of the plain dialect.
 3. A message is a PRIVMSG of its author. Of the history, too: with its time as a tag if the client
    takes tags, else with its time in front of the text, so that no bot answers what is long past.
+4. What a message answers is told by a tag, as far as the client takes those; else it stands in
+   front of the text, in grey: nobody's own text has a colour, so no text can forge it.
 """
 
 from __future__ import annotations
@@ -47,11 +49,13 @@ from tcpchat_core.dialects.irc.wire import (
 from tcpchat_core.dialects.plain import (
     TAKEN_BACK,
     Moderation,
+    answered_text,
     moderation_text,
     put_out_text,
     told_lines,
     utc_time,
 )
+from tcpchat_core.names import REPLY_TAGS
 from tcpchat_core.notices import Notice, Said
 
 __all__ = [
@@ -118,6 +122,7 @@ class Irc(Flavour, frozen=True):
                 or each.emote
                 or each.notice
                 or each.tags is not None
+                or each.re is not None
                 or not text.isprintable()
             ):
                 lines.append(encode_answer(self, _NOBODYS_OPTIONS, "", each, None))
@@ -257,8 +262,9 @@ def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
     """A message; `when` stands in front of its text, in each line."""
     command = _command(is_notice=said.notice and not said.emote)
     tags = _line_tags(flavour, said.at, said.nick if said.by_account else "")
-    id, client = _id(flavour, said), _client_tags(flavour, said.tags)
+    id, client = _id(flavour, said), _client_tags(flavour, _with_answered(flavour, said))
     text = TAKEN_BACK if said.redacted else said.text
+    is_shown = said.re is not None and flavour.tags < TIME_AND_MSGID
     return said_lines(
         said.nick,
         command,
@@ -269,7 +275,27 @@ def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
         client=client,
         emote=said.emote,
         when=when,
+        answered=f"{_GREY}({answered_text(said)}){_PLAIN} " if is_shown else "",
     )
+
+
+# How a part of a text is shown as what it is not (https://modern.ircdocs.horse/formatting).
+_GREY: Final = "\x0314"
+_PLAIN: Final = "\x0f"
+
+
+def _with_answered(flavour: Irc, said: Said) -> dict[str, str] | None:
+    """The tags of a message; that by which it is said what it answers is made here, for everybody
+    alike, however its author has said it.
+    """
+    if said.re is None:
+        return said.tags
+    before, after = id_parts(flavour.epoch, said.room)
+    return {REPLY_TAGS[0]: f"{before}{said.re}{after}", **_without(REPLY_TAGS, said.tags)}
+
+
+def _without(names: Sequence[str], tags: dict[str, str] | None) -> dict[str, str]:
+    return {name: value for name, value in (tags or {}).items() if name not in names}
 
 
 def said_before(flavour: Irc, said: Said) -> bytes:

@@ -130,7 +130,7 @@ class IrcReader(LineReader):
         if is_registered and command not in _HEARD_ALWAYS:
             items = items_of(self._client, command, params)
             if tags:
-                items = with_client_tags(items, tags)
+                items = with_client_tags(self._client, items, tags)
             return self._labels.items(label, items) if label else items
         items = self._registration.hear(command, params)
         self.flavour = self._registration.capabilities.flavour(self._client.welcome.epoch)

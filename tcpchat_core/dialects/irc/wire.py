@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -119,15 +120,17 @@ def said_lines(
     client: str = "",
     emote: bool = False,
     when: str = "",
+    answered: str = "",
 ) -> bytes:
     """The lines that say a text to a target, as many as it needs; `id` is a tag of the first, and
     so is what is of its `client_tags`.
 
-    An emote is a CTCP ACTION in each, and `when` it was stands in front of each.
+    An emote is a CTCP ACTION in each, and `when` it was stands in front of each. What is `answered`
+    stands in front of the text, and may have codes that say how it looks.
     """
     head, size = opening(nick, command, target)
     before, after = (f"\x01ACTION {when}", "\x01") if emote else (when, "")
-    parts = pieces(sanitize(text), size - len(before) - len(after))
+    parts = pieces(f"{answered}{sanitize(text)}", size - len(before) - len(after))
     lines = [f"{tags}{head}{before}{part}{after}\r\n" for part in parts]
     lines[0] = f"{joined_tags(id, tags, client)}{lines[0].removeprefix(tags)}"
     return "".join(lines).encode()
@@ -239,6 +242,18 @@ def id_parts(epoch: str, room: str) -> tuple[str, str]:
     name = room_name(room)
     key = name.key if isinstance(name, Name) else room
     return f"{tag_value(epoch)}.", f".{tag_value(key)}"
+
+
+# A number that any room may have.
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+
+
+def message_number(id: str, epoch: str, room: str) -> int | None:
+    """The number of the message of a room that an id names; None where it names none of it."""
+    before, after = id_parts(epoch, room)
+    number = id.removeprefix(before).removesuffix(after)
+    is_id = f"{before}{number}{after}" == id and _NUMBER.fullmatch(number)
+    return int(number) if is_id else None
 
 
 # ── Batches ──────────────────────────────────────────────────────────────────────────────────

@@ -33,8 +33,8 @@ from tcpchat_net.logs.records import encode_batch
 # What stands in the engine, as these modules write and read it. A number for all of it: the keys,
 # the scripts, the records. A log of an older one is read; the first node that joins it gives it
 # this number, and nodes that know only the older one end then, by name. In 1, the events of records
-# grew until the first release that shares a log.
-FORMAT: Final = 2
+# grew until the first release that shares a log; in 2, nothing that was said answered something.
+FORMAT: Final = 3
 
 # The chain of a log that is empty.
 NO_CHAIN: Final = "0" * 40
