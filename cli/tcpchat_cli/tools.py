@@ -26,6 +26,7 @@ from tcpchat_cli.opened import OpenFolder
 from tcpchat_cli.progress import Report, progress
 from tcpchat_cli.settings import PROGRAM, Duration, argument
 from tcpchat_core import ChatState, Name, room_name
+from tcpchat_core.dialects.plain import said_text
 from tcpchat_net.logs import snapshots
 from tcpchat_net.logs.archive import ArchiveError, ArchiveStore
 from tcpchat_net.logs.replayer import ReplayError, entries_behind
@@ -198,9 +199,7 @@ def _export(given: argparse.Namespace) -> None:
                     if given.format == "jsonl":
                         line = msgspec.json.encode(said).decode()
                     else:
-                        who = f"-{said.nick}-" if said.notice else f"{said.nick}:"
-                        who = f"* {said.nick}" if said.emote else who
-                        line = f"{_shown_time(said.at)} {who} {said.text}"
+                        line = f"{_shown_time(said.at)} {said_text(said)}"
                     print(line)
                 after = messages[-1].seq
                 done += len(messages)

@@ -193,6 +193,11 @@ def _said(said: Said, end: str = "") -> str:
     return f"[{said.room}] {said.nick}: {said.text}{end}"
 
 
+def said_text(said: Said) -> str:
+    """A message as a line of it has it behind the room."""
+    return _said(said).removeprefix(f"[{said.room}] ")
+
+
 def _reply(said: Said, end: str) -> str:
     """A message that answers another. An emote has no `* ` before its author here: with that, its
     text might be taken for what it answers.

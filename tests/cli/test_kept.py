@@ -448,11 +448,13 @@ def test_an_export_tells_how_something_was_said(folder: Path) -> None:
             ada.join("lobby")
             ada.say("lobby", "one")
             ada.say("lobby", "waves", emote=True)
-            ada.say("lobby", "it rains", notice=True)
+            rain = ada.say("lobby", "it rains", notice=True)
+            ada.say("lobby", "so it does", re=rain.seq)
         stop(server)
     lines = tool("export", folder, "--room", "lobby")[1].splitlines()
     shown = [line.split(" ", 2)[2] for line in lines]  # without the day and the time
-    assert shown == ["ada: one", "* ada waves", "-ada- it rains"]
+    says = 'ada (to ada "it rains"): so it does'
+    assert shown == ["ada: one", "* ada waves", "-ada- it rains", says]
 
 
 def test_an_export_while_a_server_runs(folder: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tcpchat_core import events
 from tcpchat_core.archive import Archived, Matches, Moment, Page, Place
-from tcpchat_core.notices import Said
+from tcpchat_core.notices import MAX_QUOTE_CHARS, Quote, Said
 from tcpchat_net.logs.archive import (
     ARCHIVE_NAME,
     FORMAT,
@@ -346,3 +346,77 @@ def test_an_archive_of_a_version_without_tags_is_read_and_gone_on_with(tmp_path:
     for store in (newer, reader):
         assert [each.tags for each in store.everything("lobby")] == [None, TAGGED.tags]
         store.close()
+
+
+# ── What is answered ─────────────────────────────────────────────────────────────────────────
+
+
+def answer(id: int, re: int, room: str = "lobby") -> Archived:
+    """Somebody answers a message of a room by its number."""
+    return Archived(id, room, "bob", Said(room, "bob", "yes", id, 1_000 * id, re=re))
+
+
+def quotes(store: ArchiveStore, born: int = 0) -> list[tuple[int | None, Quote | None]]:
+    """What the answers of the lobby answer, as a page, a search and all of it have it, alike."""
+    place = Place("lobby", born)
+    page = store.find(Page(place, 100, 100))
+    found = store.find(Matches((place,), ("yes",), "", 0, 100, 100))
+    assert found == [each for each in page if each.re is not None]
+    if not born:
+        assert store.everything("lobby") == page[::-1]
+    return [(each.re, each.quote) for each in found]
+
+
+def test_an_answer_is_kept_with_a_number_and_shows_what_the_archive_has_then(
+    store: ArchiveStore,
+) -> None:
+    store.add([archived(1, "lobby", "ada", "tea? " * 30), answer(2, 1), answer(3, 9)], 3)
+    shown = ("tea? " * 11).rstrip() + "…"
+    assert len(shown) <= MAX_QUOTE_CHARS
+    assert quotes(store) == [(9, None), (1, Quote("ada", shown))]
+    assert quotes(store, born=1) == [(9, None), (1, None)], "it is of an earlier life of the room"
+    gone = Said("lobby", "ada", "", 1, 9, emote=True, redacted=True)
+    store.add([Archived(4, "lobby", "", gone)], 4)
+    assert quotes(store) == [(9, None), (1, None)]
+
+
+def test_what_an_answer_answers_is_of_its_own_room(store: ArchiveStore) -> None:
+    store.add([archived(1, "den", "ada", "secret"), answer(2, 1)], 2)
+    assert quotes(store) == [(1, None)]
+
+
+@pytest.mark.parametrize("how", ["taken back", "trimmed", "lost"])
+def test_of_an_answer_that_is_gone_nothing_is_left_for_what_comes_by_its_number(
+    how: str, store: ArchiveStore
+) -> None:
+    store.add([archived(1, "lobby", "ada", "tea?"), answer(2, 1)], 2)
+    match how:
+        case "taken back":
+            gone = Said("lobby", "bob", "", 2, 9, emote=True, redacted=True)
+            store.add([Archived(3, "lobby", "", gone)], 3)
+        case "trimmed":
+            assert store.trim(9_000)
+        case _:
+            store.forget_beyond(1)
+            store.add([archived(2, "lobby", "bob", "no")], 2)
+    assert not any(each.re or each.quote for each in store.everything("lobby"))
+    assert quotes(store) == []
+
+
+def test_an_archive_of_a_version_without_answers_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    older = ArchiveStore(tmp_path)
+    older.open()
+    older.add([archived(1, "lobby", "ada", "tea?")], 1)
+    older.close()
+    with contextlib.closing(sqlite3.connect(older.path)) as db:
+        db.execute("DROP TABLE answer")
+        db.execute("PRAGMA user_version = 2")
+    reader = ArchiveStore(tmp_path)
+    reader.open_to_read()
+    assert [each.text for each in reader.everything("lobby")] == ["tea?"]
+    reader.close()
+    newer = ArchiveStore(tmp_path)
+    newer.open()
+    newer.add([answer(2, 1)], 2)
+    assert quotes(newer) == [(1, Quote("ada", "tea?"))]
+    newer.close()
