@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, print_text
-from tcpchat_cli.terminal import opening, reference
+from tcpchat_cli.terminal import first_start, opening, reference
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
@@ -36,6 +36,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     # What asyncio remarks about sockets that die is not for the screen; we tell it ourselves.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
+    is_first = first_start.is_first(argv, os.environ)
     try:
         configuration = load(opening.given(arguments), os.environ, server=arguments.server or "")
         configuration.complain()
@@ -43,7 +44,9 @@ def run(argv: Sequence[str]) -> int:
             print_text("tcpchat-client", "".join(f"{each}\n" for each in configuration.profiles))
             return 0
         tls = opening.tls_context(arguments, configuration.settings)
-        return asyncio.run(_talk(configuration, tls, _claim(arguments), json=arguments.json))
+        return asyncio.run(
+            _talk(configuration, tls, _claim(arguments), json=arguments.json, is_first=is_first)
+        )
     except ConnectionFailed as error:
         near = configuration.near_profile(arguments.server or "")
         hint = f"; did you mean the profile {near}?" if near else ""
@@ -141,6 +144,7 @@ async def _talk(
     claim: events.Claim | None,
     *,
     json: bool,
+    is_first: bool,
 ) -> int:
     """Choose how to talk, and talk."""
     settings = configuration.settings
@@ -165,7 +169,10 @@ async def _talk(
     except Leave:
         return 0
     remember_servers(servers)
-    screen = Screen(connection, display, configuration)
+    came_in = partial(
+        first_start.offer_to_keep, configuration, connection, servers, display.question
+    )
+    screen = Screen(connection, display, configuration, came_in if is_first else None)
     await opening.converse(connection, screen, settings.nick, settings.rooms)
     return 0
 

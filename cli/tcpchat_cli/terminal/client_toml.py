@@ -63,10 +63,10 @@ def change_file(path: Path, edit: Callable[[Table], None], key: str = "") -> Non
     raise BadSettings(f"cannot write {path}: another program keeps writing it")
 
 
-def write_new(path: Path, text: str) -> None:
-    """Make the file; nothing is done where there is one. Raises BadSettings."""
+def write_new(path: Path, text: str) -> bool:
+    """Make the file; False where there is one, which stays as it is. Raises BadSettings."""
     try:
-        _replace(path, text, None)
+        return _replace(path, text, None)
     except OSError as error:
         why = os.strerror(error.errno or 0).lower()
         raise BadSettings(f"cannot write {path}: {why}") from None

@@ -80,6 +80,12 @@ class Configuration:
         told = [tell(getattr(self.settings, name)) for name, tell in WARNINGS.items()]
         return list(filter(None, told))
 
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """The file has been made, with these in it."""
+        self._sources[_FILE] |= {name: value for name, value in values.items() if value}
+        for name in values:
+            self._take(name)
+
     def origin(self, name: str) -> str:
         """What gives a setting, for people; "" where nothing does."""
         return next((each for each in reversed(self._sources) if name in self._sources[each]), "")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -61,11 +61,16 @@ class Screen:
     patience = math.inf
 
     def __init__(
-        self, connection: Connection, display: Surface, configuration: Configuration
+        self,
+        connection: Connection,
+        display: Surface,
+        configuration: Configuration,
+        came_in: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._connection = connection
         self._display = display
         self._configuration = configuration
+        self._came_in = came_in  # asks something else, once one is in; gives what to tell of that
         self._settings = configuration.settings
         self._renderer = Renderer()
         self._renderer.timestamps = self._settings.timestamps
@@ -98,6 +103,8 @@ class Screen:
         try:
             ask = self._display.question
             if await enter(self._connection, ask, self._tell, nick, rooms):
+                if self._came_in and (told := await self._came_in()):
+                    self._tell(told)
                 await self._display.prompt(
                     Prompt(
                         message=self._message,

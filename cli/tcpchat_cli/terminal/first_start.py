@@ -1,0 +1,89 @@
+"""The first start on a terminal, without any file and without any argument: what one has answered
+is offered to be kept, in a client.toml that explains every key.
+
+Nothing is written before the last question is answered, and never a secret: tokens have files of
+their own, a password has none.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import tomlkit
+
+from tcpchat_cli.terminal import settings
+from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.client_toml import write_new
+from tcpchat_cli.terminal.configuration import PROFILES, Configuration
+from tcpchat_cli.terminal.connection import Connection
+from tcpchat_cli.terminal.entrance import Ask
+from tcpchat_cli.terminal.settings import CHANGEABLE, ENVIRONMENT, BadSettings, config_path
+from tcpchat_core.names import GUEST_PREFIX
+
+_COLUMNS: Final = 88
+
+_HEAD: Final = """\
+What holds for tcpchat-client, in TOML. What begins with # is a comment: take that away from a key
+to set it. /set NAME VALUE does so, too, and leaves all else here as it is.
+"""
+
+_END: Final = f"""\
+`tcpchat-client work` starts with what stands below [{PROFILES}.work], and otherwise as above:
+
+[{PROFILES}.work]
+servers = ["chat.example.org", "chat2.example.org:7667"]
+rooms = ["team"]
+tls = true
+"""
+
+
+def is_first(argv: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether nothing was said yet: no file, no argument, and nothing in the environment."""
+    given = any(environment.get(variable) for variable in ENVIRONMENT.values())
+    return not argv and not given and not os.path.lexists(config_path())
+
+
+async def offer_to_keep(
+    configuration: Configuration,
+    connection: Connection,
+    servers: tuple[Address, ...],
+    ask: Ask,
+) -> str:
+    """Ask whether to keep what was answered; if so, make the file. What to tell of that, or ""."""
+    path = configuration.path
+    answer = await ask(f"Keep this for the next time, in {path}? [Y/n]: ")
+    if answer is None or answer.strip().lower() not in {"", "y", "yes"}:
+        return ""
+    nick = connection.protocol.nick
+    is_own = not connection.account and not nick.startswith(GUEST_PREFIX)
+    answers: dict[str, object] = {
+        "servers": tuple(map(str, servers)),
+        "nick": nick if is_own else "",
+        "rooms": (connection.current,) if connection.current else (),
+    }
+    try:
+        if not write_new(path, file_text(answers)):
+            return f"there is a file {path} by now: it stays as it is"
+    except BadSettings as error:
+        return str(error)
+    configuration.adopt(answers)
+    return f"kept in {path}; /set changes it"
+
+
+def file_text(answers: Mapping[str, object]) -> str:
+    """A client.toml with these settings, and with a comment for each that there is."""
+    parts = [_comment(_HEAD)]
+    for name in CHANGEABLE:
+        value = answers.get(name) or settings.default(name)
+        line = tomlkit.dumps({name: value})
+        is_set = value != settings.default(name)
+        told = f"{settings.description(name)}."
+        parts.append(_comment(textwrap.fill(told, _COLUMNS)) + (line if is_set else f"# {line}"))
+    return "\n".join([*parts, _comment(_END)])
+
+
+def _comment(text: str) -> str:
+    return "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
