@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tcpchat_cli.terminal.configuration import Configuration, load, words_of
 from tcpchat_cli.terminal.settings import (
     CHANGEABLE,
+    FIELDS,
     BadSettings,
     Settings,
     config_path,
@@ -158,6 +159,35 @@ def test_what_was_written_for_older_versions_is_read_as_before() -> None:
         editing="vi",
         away=7,
     )
+
+
+# ── --check-config ───────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_checked_is_printed_with_what_gives_it_and_can_be_saved() -> None:
+    write(PROFILES)
+    checked = run("work", "--nick", "eve", "--check-config")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in checked.stdout.splitlines()]
+    assert 'servers = ["a:7667", "b"] # the profile work' in lines
+    assert 'nick = "eve" # the command line' in lines
+    assert 'theme = "light" # client.toml' in lines
+    assert "away = 300 # default" in lines
+    held_then = load({"nick": "eve"}, {}, server="work").settings
+    write(checked.stdout)
+    assert load({}, {}).settings == held_then
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    path = write("bell = 3\ncolour = 1\n[profiles.work]\nnick = []\ntls = true\nca = '/no'\n")
+    checked = run("work", "--check-config")
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert checked.stderr.splitlines() == [
+        f"tcpchat-client: {path}: bell can be true or false",
+        f"tcpchat-client: {path}: there is no key 'colour'; there are {', '.join(FIELDS)}",
+        f"tcpchat-client: {path}: [profiles.work]: nick can be a text",
+        "tcpchat-client: cannot use the certificates in /no: no such file or directory",
+    ]
 
 
 # ── /set and /unset ──────────────────────────────────────────────────────────────────────────

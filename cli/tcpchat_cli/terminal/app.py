@@ -39,6 +39,8 @@ def run(argv: Sequence[str]) -> int:
     is_first = first_start.is_first(argv, os.environ)
     try:
         configuration = load(opening.given(arguments), os.environ, server=arguments.server or "")
+        if arguments.check_config:
+            return _check(arguments, configuration)
         configuration.complain()
         if arguments.profiles:
             print_text("tcpchat-client", "".join(f"{each}\n" for each in configuration.profiles))
@@ -82,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--profiles", action="store_true", help="list the profiles of client.toml, and exit"
+    )
+    parser.add_argument(
+        "--check-config",
+        action="store_true",
+        help="print all settings and what gives them, say what is wrong, and exit",
     )
     opening.add_nick(parser)
     parser.add_argument("--room", metavar="ROOM[,ROOM]", help="the rooms to join")
@@ -127,6 +134,16 @@ def _completion(parser: Parser, shell: str) -> str:
     from tcpchat_cli.shells import completion  # noqa: PLC0415 # who talks needs none of it
 
     return completion(parser, shell)
+
+
+def _check(arguments: argparse.Namespace, configuration: Configuration) -> int:
+    from tcpchat_cli.terminal.check import check  # noqa: PLC0415 # who talks needs none of it
+
+    try:
+        opening.tls_context(arguments, configuration.settings)
+    except BadSettings as error:
+        return check("tcpchat-client", configuration, [str(error)])
+    return check("tcpchat-client", configuration, [])
 
 
 def _claim(arguments: argparse.Namespace) -> events.Claim | None:
