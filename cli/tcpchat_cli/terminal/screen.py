@@ -569,12 +569,15 @@ class Screen:
 
     def _changed(self, change: Callable[[], str]) -> None:
         """Change a setting, and tell what came of that."""
+        text = ""
         try:
-            self._tell(change())
+            text = change()
         except BadSettings as error:  # it may hold all the same, and only not be kept
             self._refuse(str(error))
         self._renderer.timestamps = self._settings.timestamps
         self._display.apply_settings()
+        if text:
+            self._tell(text)
 
     def _log(self, file: str) -> None:
         try:
