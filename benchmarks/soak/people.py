@@ -141,13 +141,10 @@ class Person(ABC):
                 self.around.violated(f"{self.kind}: {type(error).__name__}: {error}")
                 raise
             finally:
-                if self.is_in:
-                    self.around.count("connections lost")
                 if self.around.now() - self._stalled_s < SOON_S:
                     self.around.count("slow readers given up")
                     self._stalled_s = -SOON_S
-                self.is_in = self.is_deaf = False
-                self._lost()
+                self.lost()
                 sock.close()
             away_s, self._away_s = self._away_s, -1.0
             gevent.sleep(away_s if away_s >= 0 else self.around.pause())
@@ -186,8 +183,15 @@ class Person(ABC):
     def told_line(self, line: bytes) -> None:
         """The server has told a line."""
 
+    def lost(self) -> None:
+        """The connection is over, also one by which it never came in."""
+        if self.is_in:
+            self.around.count("connections lost")
+        self._lost()
+        self.is_in = self.is_deaf = False
+
     def _lost(self) -> None:
-        """The connection is over: without a session one is nobody."""
+        """Without a session one is nobody."""
         self.streams.clear()
         self.nick = self.around.name_for(self.number)
 
@@ -204,8 +208,7 @@ class Person(ABC):
             self._abandoned.append(sock.dup())
             self._sock = None
             self._life.kill(block=False)
-            self.is_in = self.is_deaf = False
-            self._lost()
+            self.lost()
             self._life = gevent.spawn_later(away_s, self._live)
             self._away_s = -1.0
             return
@@ -296,7 +299,8 @@ class Program(Person):
         self.ask(**hello)
 
     def _lost(self) -> None:
-        self._lost_s = self.around.now()
+        if self.is_in:  # or it has been lost since before, and came in vain
+            self._lost_s = self.around.now()
 
     def forget_session(self) -> None:
         """Somebody ends it who may: an account is no more, or this person quits."""

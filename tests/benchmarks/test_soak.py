@@ -276,6 +276,18 @@ def test_a_session_that_is_lost_within_its_grace_is_told(tmp_path: Path) -> None
     assert complaint.startswith("session: that of p2x")
 
 
+@pytest.mark.parametrize(("away_s", "complaints"), [(30.0, 1), (70.0, 0)])
+def test_a_grace_counts_from_when_the_session_was_lost_and_not_from_a_visit_in_vain(
+    away_s: float, complaints: int, tmp_path: Path
+) -> None:
+    told = Told(Program, tmp_path)
+    told.tell(WELCOME)
+    told.person.lost()
+    told.now_s += away_s
+    told.person.lost()  # nobody answered, as in the middle of a restart
+    assert len(told.tell(WELCOME)) == complaints
+
+
 def test_a_message_without_its_receipt_is_told(tmp_path: Path) -> None:
     told = Told(Program, tmp_path)
     told.person.told_line(WELCOME.encode())
