@@ -235,22 +235,6 @@ def test_help_explains_with_examples_and_settings_change(server: Server) -> None
         ada.wait_until(lambda: ada.rows[0].startswith("lobby>"), "a clear screen")
 
 
-def test_what_is_shown_goes_to_a_log_file(server: Server, tmp_path: Path) -> None:
-    file = tmp_path / "chat.log"
-    with people(server, "ada") as (ada,):
-        ada.enter(f"/log {tmp_path}/nowhere/chat.log")
-        ada.wait_for("no such file or directory")
-        ada.enter(f"/log {file}")
-        ada.wait_for("goes to")
-        ada.enter("for the record")
-        ada.wait_for("ada: for the record")
-        ada.enter("/log off")
-        ada.wait_for("nothing is logged")
-    assert re.search(
-        r"^\d{4}-\d\d-\d\d \d\d:\d\d ada: for the record$", file.read_text(), re.MULTILINE
-    )
-
-
 def test_who_was_away_finds_a_mark_and_a_summary(server: Server, own_home: Path) -> None:
     config = own_home / ".config" / "tcpchat"
     config.mkdir(parents=True)

@@ -133,7 +133,7 @@ def test_the_file_says_what_was_answered_and_explains_every_key(
     assert [name for name in CHANGEABLE if description(name) not in words] == []
     uncommented = "".join(
         line.removeprefix("# ") + "\n"
-        for line in text.splitlines()
+        for line in text.split("\n")
         if " = " in line or line.startswith("# [")
     )
     tomllib.loads(uncommented)

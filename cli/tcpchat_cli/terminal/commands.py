@@ -45,7 +45,7 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
         "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"
     ),
     LocalCommand("unset", "NAME", "have a setting be as at first", "/unset theme"),
-    LocalCommand("log", "[FILE|off]", "also write what is shown to a file", "/log ~/chat.log"),
+    LocalCommand("log", "", "show which file this is logged to; /set log on logs", "/log"),
 )
 
 _LOCAL = {command.name: command for command in LOCAL_COMMANDS}

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from tcpchat_cli.terminal import settings
 from tcpchat_cli.terminal.address import BadAddress, parse_servers
 from tcpchat_cli.terminal.client_toml import Table, change_file, read_tables
+from tcpchat_cli.terminal.logs import check_folder
 from tcpchat_cli.terminal.settings import (
     CHANGEABLE,
     ENVIRONMENT,
@@ -291,7 +292,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 # Each raises BadSettings.
 CHECKS: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
-    {"servers": _check_servers, "theme": load_theme}
+    {"servers": _check_servers, "theme": load_theme, "log_folder": check_folder}
 )
 
 # Each gives a sentence that says what is unwise about what is right; "" for nothing.

@@ -105,6 +105,7 @@ class Connection:
         tls: ssl.SSLContext | None = None,
         device: Device | None = None,
     ) -> None:
+        self.home = servers[0]  # what is kept of these servers is kept by this name
         self._servers = deque(servers)  # the first is the one that is dialled, or connected to
         self._device = device or Device()
         self.protocol = ClientProtocol(password=password, device=self._device.token)

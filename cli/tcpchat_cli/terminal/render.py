@@ -59,12 +59,14 @@ _TAKEN_BACK: Final = [("class:system", "(taken back)")]
 class Line(NamedTuple):
     """One line: its head (time, room, nick), and the text that is wrapped beside it.
 
-    `place` is the room and the number of what was said; None for other lines.
+    `place` is the room and the number of what was said; None for other lines. `when` is the local
+    time of what it tells; None for now.
     """
 
     head: Fragments
     body: Fragments
     place: tuple[str, int] | None = None
+    when: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -229,7 +231,7 @@ class Renderer:
         body = [("class:mention" if called else "", _bounded(said.text))]
         if said.redacted:
             body = _TAKEN_BACK
-        yield Line([_time(said.at), *who], body, (said.room, said.seq))
+        yield Line([_time(said.at), *who], body, (said.room, said.seq), _when(said.at))
 
     def _told(self, told: notices.Told) -> Iterator[Line]:
         if told.to:  # by oneself, on another device
@@ -238,13 +240,13 @@ class Renderer:
         yield from self._new_day(told.at)
         who = _between_dashes(_name(told.nick), told.notice)
         head = [_time(told.at), ("class:told", f"[{who} → you] ")]
-        yield Line(head, [("class:mention", _bounded(told.text))])
+        yield Line(head, [("class:mention", _bounded(told.text))], when=_when(told.at))
 
     def _told_to(self, nick: str, text: str, at: int, notice: bool) -> Iterator[Line]:
         """What one has said to one person."""
         yield from self._new_day(at)
         head = [_time(at), ("class:told", f"[{_between_dashes('you', notice)} → {_name(nick)}] ")]
-        yield Line(head, _plain(text))
+        yield Line(head, _plain(text), when=_when(at))
 
     def _entered(self, entered: notices.Entered) -> Iterator[Line]:
         for said in entered.history[-MAX_LINES:]:
@@ -315,6 +317,7 @@ def system(text: Fragments, at: int | None = None) -> Line:
     return Line(
         [_time(at), ("class:system", "-- ")],
         [(style or "class:system", _bounded(piece)) for style, piece in text],
+        when=_when(at),
     )
 
 
@@ -695,7 +698,7 @@ def in_encoding(line: Line, encoding: str) -> Line:
         [(style, encodable(text, encoding)) for style, text in part]
         for part in (line.head, line.body)
     )
-    return Line(head, body, line.place)
+    return line._replace(head=head, body=body)
 
 
 def encodable(text: str, encoding: str) -> str:

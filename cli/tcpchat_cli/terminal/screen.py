@@ -29,7 +29,7 @@ from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
-from tcpchat_cli.terminal.log import Log
+from tcpchat_cli.terminal.logs import Logs
 from tcpchat_cli.terminal.paste import Paste
 from tcpchat_cli.terminal.reading import Reading
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, taken_back
@@ -76,7 +76,7 @@ class Screen:
         self._renderer.timestamps = self._settings.timestamps
         self._unsent: dict[str, events.Say | events.Tell] = {}
         self._views = Views()
-        self._log_file = Log()
+        self._logs = Logs(connection.home, self._settings, self._refuse)
         self._pending: list[Line] = []  # of the current view, not shown yet
         self._joining = False  # what is typed goes to the room that is asked for
         self._reading = Reading()
@@ -213,7 +213,7 @@ class Screen:
 
     def _add(self, view: View, lines: list[Line], *, news: bool = False) -> None:
         self._views.add(view, lines, news=news)
-        self._log_file.write(lines)
+        self._logs.add(view, lines)
         if view is self._views.current:
             self._pending += lines
 
@@ -221,6 +221,7 @@ class Screen:
         """Show what is new in the current view."""
         lines, self._pending = self._pending, []
         self._display.show(lines)
+        self._logs.write()
 
     def _take_back(self, place: tuple[str, int]) -> None:
         """Take the text away of a message: in all views, on the screen, and where it waits."""
@@ -276,6 +277,7 @@ class Screen:
         welcome = self._connection.protocol.welcome
         last = seen.pop(entered.room, None)
         if last is None or welcome is None or welcome.epoch != epoch:
+            self._logs.begin(entered.room, entered.seq)
             return self._renderer.lines(entered)
         new = tuple(said for said in entered.history if said.seq > last)
         lines = self._renderer.lines(msgspec.structs.replace(entered, history=new))
@@ -557,7 +559,7 @@ class Screen:
             case "unset":
                 self._changed(lambda: self._configuration.unset(rest))
             case "log":
-                self._log(rest)
+                self._tell(self._logs.where(self._views.current))
 
     def _set(self, name: str = "", value: str = "") -> None:
         if not name:
@@ -578,16 +580,6 @@ class Screen:
         self._display.apply_settings()
         if text:
             self._tell(text)
-
-    def _log(self, file: str) -> None:
-        try:
-            self._log_file.write_to("" if file == "off" else file)
-        except (OSError, ValueError, RuntimeError) as error:  # ~ without a home: RuntimeError
-            why = getattr(error, "strerror", None) or str(error)
-            self._refuse(f"cannot write {file}: {why.lower()}")
-        else:
-            off = file in {"", "off"}
-            self._tell("nothing is logged" if off else f"what is shown goes to {file} as well")
 
     def _tell(self, *texts: str) -> None:
         self._put(self._views.current, [self._renderer.system(text) for text in texts])

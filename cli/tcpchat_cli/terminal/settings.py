@@ -90,6 +90,12 @@ class Settings(msgspec.Struct, kw_only=True):
             le=31_536_000,  # a year
         ),
     ] = 300
+    log: Annotated[
+        bool, Meta(description="whether what is shown goes to files as well, one for each view")
+    ] = False
+    log_folder: Annotated[
+        str, Meta(description="the folder of these files; the system's own for logs without it")
+    ] = ""
     links: Annotated[
         Literal["auto", "on", "off"],
         Meta(
