@@ -91,6 +91,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example("# about\n[keys]\nnext = 'c-n'\n", "dark")
 @example("a = 1\n\n# about keys\n[keys]\nnext = 'c-n'\n", "dark")
 @example("[a]\nx = 1\n\n[b]", ["one", "two"])
+@example("[[many]]\n[table1]\n[[many]]", [])
+@example("theme = [\n 1,\n] # end\n[[many]]\n[table1]\n[[many]]", "dark")
 @example("\ufeffa = 1", True)
 def test_what_is_set_is_read_again_and_all_other_lines_stay(
     path: Path, text: str, value: object
@@ -111,6 +113,7 @@ def test_what_is_set_is_read_again_and_all_other_lines_stay(
 
 
 @given(files())
+@example("theme = [\n 1,\n] # end\n[[many]]\n[table1]\n[[many]]")
 def test_what_is_unset_is_gone_and_all_other_lines_stay(path: Path, text: str) -> None:
     put(path, text)
     before = read_tables(path)

@@ -11,6 +11,7 @@ Rule 3: At any moment there is the old file or the new one: the new one is writt
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -30,6 +31,9 @@ MAX_FILE_BYTES: Final = 1_048_576
 
 # How often a change begins anew because the file was written meanwhile.
 _MAX_TRIES: Final = 5
+
+# A value has fewer lines, or is not looked for when all else has failed.
+_MAX_VALUE_LINES: Final = 50
 
 _BOM: Final = "\ufeff"  # some editors of Windows begin a file with it
 
@@ -132,18 +136,27 @@ def _changed(path: Path, text: str, edit: Callable[[Table], None], key: str) -> 
 
 def _ways(body: str, edit: Callable[[Table], None], wanted: Table, key: str) -> Iterator[str]:
     """Texts that may be what is wanted, the nicest first."""
-    if key in wanted:
-        end = "\r\n" if "\r\n" in body else "\n"
-        line = tomlkit.dumps({key: wanted[key]}).strip() + end
-        # (str.splitlines would part lines where TOML does not.)
-        yield from _with_line(re.split(r"(?<=\n)", body), key, line, end)
-    try:
+    end = "\r\n" if "\r\n" in body else "\n"
+    line = tomlkit.dumps({key: wanted[key]}).strip() + end if key in wanted else ""
+    # (str.splitlines would part lines where TOML does not.)
+    lines = re.split(r"(?<=\n)", body)
+    if line:
+        yield from _with_line(lines, key, line, end)
+    with contextlib.suppress(TOMLKitError, TypeError, ValueError):
         document = tomlkit.parse(body)
-        if tomlkit.dumps(document) == body:
+        if tomlkit.dumps(document) == body:  # it has another order for some tables
             edit(document)
             yield tomlkit.dumps(document)
-    except (TOMLKitError, TypeError, ValueError):
-        return
+    yield from _in_place(lines, key, line)
+    yield f"{line}{end}{body}"
+
+
+def _in_place(lines: list[str], key: str, line: str) -> Iterator[str]:
+    """A line, or none, in the place of those that give the key now."""
+    gives = re.compile(rf"[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=")
+    for first in (at for at, each in enumerate(lines) if gives.match(each)):
+        for last in range(first + 1, min(first + _MAX_VALUE_LINES, len(lines)) + 1):
+            yield "".join((*lines[:first], line, *lines[last:]))
 
 
 def _with_line(lines: list[str], key: str, line: str, end: str) -> Iterator[str]:
