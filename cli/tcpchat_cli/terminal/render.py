@@ -2,6 +2,7 @@
 
 Every line begins with the time, and what stands after it cannot be forged: a message has its
 nick and a colon, an action begins with `*`, what no program answers has its nick between two `-`,
+what is answered stands above the answer, in a line without a time of its own that begins with `>`,
 the program's own voice begins with `--`, and a long text is wrapped under its first line.
 """
 
@@ -13,6 +14,7 @@ from datetime import date, datetime
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
+import msgspec
 from wcwidth import wcswidth
 
 from tcpchat_cli.terminal.highlights import Highlights
@@ -34,7 +36,7 @@ from tcpchat_core.dialects.plain import (
     where,
 )
 from tcpchat_core.durations import shown_duration
-from tcpchat_core.notices import Notice, Said
+from tcpchat_core.notices import MAX_QUOTE_CHARS, Notice, Quote, Said
 
 # What prompt_toolkit prints: pieces of text, each after its style.
 Fragments: TypeAlias = list[tuple[str, str]]
@@ -52,6 +54,12 @@ MAX_NICKS: Final = 50
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
 _WORDS: Final = re.compile(r"\s+|\S+")
 
+
+# In place of a time.
+_NO_TIME: Final = " " * len("00:00 ")
+
+# How much of what is answered is shown, whatever a server says.
+MAX_QUOTE: Final = MAX_NAME_CHARS + MAX_QUOTE_CHARS
 
 _TAKEN_BACK: Final = [("class:system", "(taken back)")]
 
@@ -91,13 +99,15 @@ class Renderer:
         """The lines that tell the notice; none for what a person need not see."""
         return [self._timed(line) for line in self._lines(notice)]
 
-    def own(self, request: events.Say | events.Tell, sent: notices.Sent) -> list[Line]:
-        """One's own message, once its receipt has come."""
+    def own(
+        self, request: events.Say | events.Tell, sent: notices.Sent, quote: Quote | None = None
+    ) -> list[Line]:
+        """One's own message, once its receipt has come; `quote` is what it answers, if known."""
         match request:
-            case events.Say(room, text, emote=emote, notice=notice):
+            case events.Say(room, text, emote=emote, notice=notice, re=re):
                 seq = sent.seq or 0
                 said = Said(sent.room or room, self.me, text, seq, sent.at, emote, notice=notice)
-                lines = self._said(said)
+                lines = self._said(msgspec.structs.replace(said, re=re, quote=quote))
             case events.Tell(nick, text, notice=notice):
                 lines = self._told_to(sent.nick or nick, text, sent.at, notice)
                 if sent.away:
@@ -231,6 +241,8 @@ class Renderer:
         body = [("class:mention" if called else "", _bounded(said.text))]
         if said.redacted:
             body = _TAKEN_BACK
+        if said.re is not None:
+            yield _answered(said.quote, (said.room, said.re))
         yield Line([_time(said.at), *who], body, (said.room, said.seq), _when(said.at))
 
     def _told(self, told: notices.Told) -> Iterator[Line]:
@@ -296,6 +308,14 @@ class Renderer:
         if when is not None and when.date() != self.day:
             self.day = when.date()
             yield marker(f"{when:%A}, {when.day} {when:%B} {when.year}")
+
+
+def _answered(quote: Quote | None, place: tuple[str, int]) -> Line:
+    """What a message answers. It has the place of that one: with it, it is taken back."""
+    text = "an earlier message" if quote is None else f"{_name(quote.nick)}: {quote.text}"
+    if len(text) > MAX_QUOTE:
+        text = f"{text[:MAX_QUOTE]}…"
+    return Line([("class:time", _NO_TIME), ("class:quote", "> ")], [("class:quote", text)], place)
 
 
 def _listed(message: Said | notices.Told, number: str, called: bool) -> Line:

@@ -33,6 +33,7 @@ from tcpchat_cli.terminal.logs import Logs
 from tcpchat_cli.terminal.paste import Paste
 from tcpchat_cli.terminal.reading import Reading
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, taken_back
+from tcpchat_cli.terminal.replies import Heard
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.surface import Leave, Prompt, Surface
 from tcpchat_cli.terminal.toolbar import Status, toolbar
@@ -79,6 +80,7 @@ class Screen:
         self._logs = Logs(connection.home, self._settings, self._refuse)
         self._pending: list[Line] = []  # of the current view, not shown yet
         self._joining = False  # what is typed goes to the room that is asked for
+        self._heard = Heard()
         self._reading = Reading()
         self._read_later: asyncio.TimerHandle | None = None
         self._speakers: deque[str] = deque(maxlen=MAX_SPEAKERS)  # the last one first
@@ -146,6 +148,7 @@ class Screen:
     def _tell_of(self, notice: Notice) -> None:
         """Put what is told into its view."""
         view = self._view_of(notice)
+        self._heard.note(notice, self._renderer.me)
         self._note(notice, view)
         lines = self._rendered(view, lambda: self._lines(notice, view))
         match notice:
@@ -253,7 +256,9 @@ class Screen:
     def _lines(self, notice: Notice, view: View) -> list[Line]:
         match notice:
             case notices.Sent(id=str(id)) if id in self._unsent:
-                return self._renderer.own(self._unsent.pop(id), notice)
+                said = self._unsent.pop(id)
+                quote = self._heard.quote(said) if isinstance(said, events.Say) else None
+                return self._renderer.own(said, notice, quote)
             case notices.Said(id=str(id)) if id in self._unsent:
                 del self._unsent[id]  # it was said, and its receipt was lost with the connection
                 return self._renderer.lines(notice)
@@ -496,7 +501,13 @@ class Screen:
         """Say it where one looks."""
         match self._to(say.text):
             case events.Say(room):
-                self._send(msgspec.structs.replace(say, room=room))
+                said = self._heard.answering(msgspec.structs.replace(say, room=room))
+                if said is None:
+                    self._refuse("there is no such message here that could be answered")
+                else:
+                    self._send(said)
+            case events.Tell() if say.back:
+                self._refuse("only what is said in rooms can be answered; here, just say it")
             case events.Tell() if say.emote:
                 self._refuse("what you do can be told to a room only; say it in words")
             case tell:
