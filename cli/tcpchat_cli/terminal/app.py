@@ -18,6 +18,7 @@ from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.lines import Lines
+from tcpchat_cli.terminal.panes import Panes
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.screen import Screen
 from tcpchat_cli.terminal.settings import (
@@ -101,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", metavar="NAME", help="with --claim, what to call it (as the computer is called)"
     )
+    parser.add_argument(
+        "--full-screen",
+        action=argparse.BooleanOptionalAction,
+        help="take all of the screen: the rooms at the left, the people at the right",
+    )
     opening.add_tls(parser)
     parser.add_argument(
         "--json",
@@ -177,7 +183,7 @@ async def _talk(
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
         await opening.converse(connection, lines, settings.nick, settings.rooms)
         return 1 if lines.failed else 0
-    display = Display(settings, coloured=coloured)
+    display = (Panes if settings.full_screen else Display)(settings, coloured=coloured)
     try:
         servers = opening.addresses(settings) or await _choose_servers(display)
         connection = opening.connection_to(servers, tls, claim)

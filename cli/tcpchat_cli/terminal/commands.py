@@ -58,6 +58,7 @@ KEYS = (
     "Tab completes commands, nicks and rooms; Up and Ctrl-R find what you typed before",
     "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
     "PageUp shows what was said before, page by page",
+    "in full screen, PageDown and Ctrl-End go down again, and F7 and F8 hide the panes",
 )
 
 

@@ -42,7 +42,7 @@ from tcpchat_cli.terminal.render import (
     taken_back,
 )
 from tcpchat_cli.terminal.settings import BadSettings, Settings
-from tcpchat_cli.terminal.surface import Leave, Prompt
+from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
 from tcpchat_cli.terminal.theme import load_theme
 from tcpchat_cli.terminal.view import View
 from tcpchat_core.sanitize import replace_surrogates
@@ -229,6 +229,13 @@ class Display:
             self._session.app.renderer.clear()
             self._forget_shown()
 
+    def scroll(self, way: Way) -> bool:  # noqa: ARG002 # see below
+        """The terminal does that."""
+        return False
+
+    def toggle(self, pane: Pane) -> None:
+        """There are no panes."""
+
     def bell(self) -> None:
         """Ring."""
         self._output.bell()
@@ -271,6 +278,7 @@ class Display:
             prompt.entered(replace_surrogates(line))  # a terminal may send what is no UTF-8
             return True
 
+        self._arrange(session)
         session.default_buffer.accept_handler = accept
         session.app.key_processor.before_key_press += lambda _: prompt.key_pressed()
         session.app.after_render += self._note_prompt
@@ -283,6 +291,9 @@ class Display:
             completer=prompt.completer,
             complete_while_typing=False,
         )
+
+    def _arrange(self, session: PromptSession[str]) -> None:
+        """Change how the prompt stands on the screen, before it is drawn."""
 
     def leave(self) -> None:
         """End the prompt: Leave is raised where it was awaited."""

@@ -11,7 +11,7 @@ import os
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
 from tcpchat_cli.terminal.connection import Connection, Listener
@@ -57,9 +57,13 @@ def servers_argument(text: str) -> str:
     return text
 
 
+# The flags that are called as the settings are.
+_FLAGS: Final = ("nick", "tls", "ca", "full_screen")
+
+
 def given(arguments: argparse.Namespace) -> dict[str, object]:
     """The settings that the command line gives, but for the server. Raises BadSettings."""
-    values = {name: getattr(arguments, name, None) for name in ("nick", "tls", "ca")}
+    values = {name: getattr(arguments, name, None) for name in _FLAGS}
     values["rooms"] = parse("rooms", getattr(arguments, "room", None) or "")
     return {name: value for name, value in values.items() if value or value is False}
 

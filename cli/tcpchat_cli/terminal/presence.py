@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from collections.abc import Collection
+from typing import Final, NamedTuple, TypeAlias
 
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, nick_list, system
 from tcpchat_core import notices
@@ -16,6 +17,16 @@ MAX_NAMES: Final = 3
 
 # Of more people in a room nobody needs to know who was there: as in `tcpchat_core.client`.
 MAX_MEMBERS: Final = 100_000
+
+
+class People(NamedTuple):
+    """Who is in a view, as far as we know; `total` of them, of whom the first are in `nicks`."""
+
+    nicks: Collection[str] = ()
+    total: int = 0
+    moderators: Collection[str] = ()
+    away: Collection[str] = ()
+
 
 Change: TypeAlias = Joined | Left | Gone | Renamed | AwaySet | NameSet
 
@@ -59,12 +70,14 @@ class Whereabouts:
 
     def __init__(self) -> None:
         self._people: dict[str, set[str]] = {}
+        self.away: set[str] = set()  # of those who are here, as far as that was told
 
     def follow(self, notice: Notice) -> list[str]:
         """Take a notice in. Returns the rooms in which it tells of somebody."""
         match notice:
             case notices.Welcome():
                 self._people.clear()
+                self.away.clear()
             case notices.Entered(room, members):
                 self._people[room] = {*members}
             case notices.Resumed(rooms=states):
@@ -82,16 +95,28 @@ class Whereabouts:
                 return [room]
             case Gone(nick):
                 rooms = self._rooms_of(nick)
+                self.away.discard(nick)
                 for room in rooms:
                     self._people[room].discard(nick)
                 return rooms
             case Renamed(old, new):
                 rooms = self._rooms_of(old)
+                if old in self.away:
+                    self.away ^= {old, new}
                 for room in rooms:
                     self._people[room].discard(old)
                     self._people[room].add(new)
                 return rooms
-            case AwaySet(nick) | NameSet(nick):
+            case notices.Members(nicks=nicks, away=away):
+                self.away = (self.away.difference(nicks)).union(away)
+            case AwaySet(nick, why):
+                rooms = self._rooms_of(nick)
+                if why and rooms:
+                    self.away.add(nick)
+                else:
+                    self.away.discard(nick)
+                return rooms
+            case NameSet(nick):
                 return self._rooms_of(nick)
         return []
 

@@ -31,6 +31,7 @@ from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.logs import Logs
 from tcpchat_cli.terminal.paste import Paste
+from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.reading import Reading
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, taken_back
 from tcpchat_cli.terminal.replies import Heard
@@ -448,6 +449,10 @@ class Screen:
 
     # ── What was said before ─────────────────────────────────────────────────────────────────
 
+    def _page_up(self) -> None:
+        if not self._display.scroll("page up"):
+            self._show_older()
+
     def _show_older(self) -> None:
         """Ask for the page before the oldest message that was shown of the current view."""
         view = self._views.current
@@ -672,7 +677,12 @@ class Screen:
         bindings.add("c-n")(lambda _: self._look_at(self._views.step(1)))
         bindings.add("c-p")(lambda _: self._look_at(self._views.step(-1)))
         bindings.add("c-l")(lambda _: self._display.clear())
-        bindings.add("pageup")(lambda _: self._show_older())
+        bindings.add("pageup")(lambda _: self._page_up())
+        bindings.add("pagedown")(lambda _: self._display.scroll("page down"))
+        bindings.add("c-home")(lambda _: self._display.scroll("top"))
+        bindings.add("c-end")(lambda _: self._display.scroll("end"))
+        bindings.add("f7")(lambda _: self._display.toggle("views"))
+        bindings.add("f8")(lambda _: self._display.toggle("people"))
         bindings.add(Keys.BracketedPaste)(self._pasted)
         # While the question is open, keys answer it and do nothing else.
         bindings.add(Keys.Any, filter=asked)(lambda _: None)
@@ -747,15 +757,18 @@ class Screen:
         )
         return toolbar(status, self._display.columns)
 
-    def _people(self) -> Sequence[str]:
+    def _people(self) -> People:
         """Who is in the current view."""
+        away = self._whereabouts.away
         if self._views.current.kind == "direct":
-            return (self._views.current.name, self._renderer.me)
-        return tuple(self._room.members) if self._room else ()
+            return People((self._views.current.name, self._renderer.me), 2, away=away)
+        if (room := self._room) is None:
+            return People()
+        return People(room.members, room.count, room.moderators, away)
 
     def _nicks(self) -> Iterator[str]:
         """Who can be meant: those who spoke last, then all in the view."""
-        people = islice(self._people(), MAX_OFFERED)
+        people = islice(self._people().nicks, MAX_OFFERED)
         yield from dict.fromkeys(
             nick for nick in (*self._speakers, *people) if nick != self._renderer.me
         )

@@ -79,6 +79,13 @@ class Settings(msgspec.Struct, kw_only=True):
         bool,
         Meta(description="whether those who come and go in crowds are told in one line"),
     ] = True
+    full_screen: Annotated[
+        bool,
+        Meta(
+            description="whether all of the screen is taken, with panes at the sides",
+            extra=_AT_START,
+        ),
+    ] = False
     editing: Annotated[
         Literal["emacs", "vi"], Meta(description="how the line that is being typed is edited")
     ] = "emacs"

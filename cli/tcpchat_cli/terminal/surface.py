@@ -1,7 +1,7 @@
 """What a conversation is shown on: the interface of the displays of this client.
 
-`display.Display` prints above a prompt, and leaves the scrollback to the terminal. The screen
-(`screen.Screen`) knows no more of either than what stands here.
+`display.Display` prints above a prompt, and leaves the scrollback to the terminal; `panes.Panes`
+takes all of the screen. The screen (`screen.Screen`) knows no more of them than what stands here.
 
 Call order: `question` as often as it takes, then `prompt` once. Meanwhile the others, each from the
 same thread: lines have been added to their view (`views.Views.add`) before a display is told.
@@ -10,11 +10,12 @@ same thread: lines have been added to their view (`views.Views.add`) before a di
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.key_binding import KeyBindings
 
+from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.view import View
 from tcpchat_cli.terminal.views import Views
@@ -22,6 +23,13 @@ from tcpchat_cli.terminal.views import Views
 
 class Leave(Exception):
     """The person wants to go."""
+
+
+# How one can go through a view, where the display scrolls.
+Way: TypeAlias = Literal["page up", "page down", "top", "end"]
+
+# What stands beside the view, where there is room.
+Pane: TypeAlias = Literal["views", "people"]
 
 
 class Prompt(NamedTuple):
@@ -35,7 +43,7 @@ class Prompt(NamedTuple):
     completer: Completer
     kept: Callable[[str], str]  # what of a typed line is offered to be typed again
     views: Views  # with the current one
-    people: Callable[[], Sequence[str]]  # who is in the current view, oneself among them
+    people: Callable[[], People]  # who is in the current view, oneself among them
 
 
 class Surface(Protocol):
@@ -72,6 +80,12 @@ class Surface(Protocol):
 
     def clear(self) -> None:
         """Clear what is seen of the current view."""
+
+    def scroll(self, way: Way) -> bool:
+        """Go through the current view. False when there is nothing above that can be shown."""
+
+    def toggle(self, pane: Pane) -> None:
+        """Hide a pane, or show it again, where the display has any."""
 
     def bell(self) -> None:
         """Ring."""
