@@ -17,6 +17,7 @@ from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, sho
 from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.display import Display
+from tcpchat_cli.terminal.linear import Linear
 from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.panes import Panes
 from tcpchat_cli.terminal.render import Renderer
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="take all of the screen: the rooms at the left, the people at the right",
     )
+    parser.add_argument(
+        "--plain-ui",
+        action=argparse.BooleanOptionalAction,
+        help="write line after line and move nothing, for screen readers",
+    )
     opening.add_tls(parser)
     parser.add_argument(
         "--json",
@@ -174,7 +180,7 @@ async def _talk(
     if task := asyncio.current_task():
         opening.on_signals(task.cancel)
     coloured = not os.environ.get("NO_COLOR")
-    if json or not _is_terminal():
+    if json or sys.stdin is None or not sys.stdin.isatty():
         servers = opening.addresses(settings) or (Address(),)
         connection = opening.connection_to(servers, tls, claim)
         await connection.open()
@@ -183,7 +189,7 @@ async def _talk(
         lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
         await opening.converse(connection, lines, settings.nick, settings.rooms)
         return 1 if lines.failed else 0
-    display = (Panes if settings.full_screen else Display)(settings, coloured=coloured)
+    display = _display(configuration, coloured=coloured)
     try:
         servers = opening.addresses(settings) or await _choose_servers(display)
         connection = opening.connection_to(servers, tls, claim)
@@ -233,8 +239,17 @@ async def _choose_servers(display: Surface) -> tuple[Address, ...]:
             display.show([Renderer().error(str(error))])
 
 
-def _is_terminal() -> bool:
-    """Whether a person sits at a terminal that can move its cursor."""
-    return all(
-        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)
-    ) and os.environ.get("TERM") not in {"dumb", "unknown"}
+def _display(configuration: Configuration, *, coloured: bool) -> Surface:
+    """What the person at the terminal wants to see the chat on, and the terminal can do."""
+    settings = configuration.settings
+    if settings.plain_ui or not _moves_its_cursor():
+        if not configuration.origin("timestamps"):
+            settings.timestamps = False  # a time before each line is long to listen to
+        return Linear(settings)
+    return (Panes if settings.full_screen else Display)(settings, coloured=coloured)
+
+
+def _moves_its_cursor() -> bool:
+    """Whether there is a terminal that can do so."""
+    is_there = sys.stdout is not None and sys.stdout.isatty()
+    return is_there and os.environ.get("TERM") not in {"dumb", "unknown"}

@@ -37,6 +37,9 @@ class Local(NamedTuple):
 LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("older", "", "show what was said before (or press PageUp)", "/older"),
     LocalCommand("query", "NICK", "go to what you say with somebody", "/query ada"),
+    LocalCommand(
+        "view", "[N|NAME]", "go to a view; or which there are, and what is new", "/view 2"
+    ),
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),

@@ -1,4 +1,4 @@
-"""Talking in plain lines: for scripts and pipes, and for terminals that can do no more.
+"""Talking in plain lines: for scripts and pipes.
 
 Lines come in on stdin and mean what they mean in the plain dialect; what is told goes to stdout
 in the plain dialect's words. A refusal goes to stderr, and makes the exit status 1 at the end.
@@ -7,7 +7,6 @@ in the plain dialect's words. A refusal goes to stderr, and makes the exit statu
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 from collections.abc import Sequence
 
@@ -27,15 +26,13 @@ class Lines:
     With `json`, what is told goes to stdout as it came: one notice a line, in JSON.
     """
 
+    patience = -1.0  # a script ends when the connection is lost, so that it can be started again
+
     def __init__(self, connection: Connection, *, coloured: bool, json: bool) -> None:
         self.failed = False
         self._json = json
         self._connection = connection
         self._input = Input()
-        # With a person at the keyboard, a refusal is part of the conversation.
-        self._person = not json and sys.stdin is not None and sys.stdin.isatty()
-        # … and waits for a lost connection. A script ends, so that it can be started again.
-        self.patience = math.inf if self._person else -1.0
         self._coloured = coloured
         if coloured:
             just_fix_windows_console()
@@ -49,7 +46,7 @@ class Lines:
         text = ""
         for notice in batch:
             match notice:
-                case notices.Rejected(text=why) if not self._person:
+                case notices.Rejected(text=why):
                     self.failed = True
                     print(f"tcpchat-client: {why}", file=sys.stderr)
                     text += self._text(notice) if self._json else ""
@@ -57,24 +54,17 @@ class Lines:
                     text += self._text(notice)
                 case notices.Ponged():
                     pass  # to the connection's own questions
-                case notices.Welcome() | notices.Resumed() | notices.Closing() if not self._person:
+                case notices.Welcome() | notices.Resumed() | notices.Closing():
                     pass  # greetings are for people, and the end tells itself
-                case notices.Welcome() | notices.Resumed() if where := self._connection.where:
-                    text += self._for_people(f"* Connected to {where}\n") + self._text(notice)
                 case _:
                     text += self._text(notice)
         self._write(text + self._abandoned())
 
     def lost(self, sentence: str) -> None:
-        """The connection is being replaced; a person is told."""
-        if self._person:
-            self._write(f"! {sentence}; reconnecting\n")
+        """No connection is replaced here."""
 
     def _say(self, sentence: str) -> None:
-        if self._person:
-            self._write(self._for_people(f"* {sentence}\n"))
-        else:
-            print(f"tcpchat-client: {sentence}", file=sys.stderr)
+        print(f"tcpchat-client: {sentence}", file=sys.stderr)
 
     def _abandoned(self) -> str:
         """What was said in a session that is over, and has no receipt."""
@@ -86,8 +76,7 @@ class Lines:
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and send what stdin gives, to its end."""
         self._input.start()
-        ask = self._ask if self._person else None
-        if not await enter(self._connection, ask, self._say, nick, rooms):
+        if not await enter(self._connection, None, self._say, nick, rooms):
             return
         while (line := await self._input.line()) is not None:
             match parse_line(line):
@@ -114,10 +103,6 @@ class Lines:
         if count := len(self._connection.protocol.unacknowledged):
             lines = "1 line" if count == 1 else f"{count} lines"
             raise ConnectionFailed(f"the server gave no receipt for {lines}")
-
-    async def _ask(self, question: str) -> str | None:
-        self._write(question)
-        return await self._input.line()
 
     def _text(self, notice: Notice) -> str:
         if self._json:

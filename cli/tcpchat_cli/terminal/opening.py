@@ -58,7 +58,7 @@ def servers_argument(text: str) -> str:
 
 
 # The flags that are called as the settings are.
-_FLAGS: Final = ("nick", "tls", "ca", "full_screen")
+_FLAGS: Final = ("nick", "tls", "ca", "full_screen", "plain_ui")
 
 
 def given(arguments: argparse.Namespace) -> dict[str, object]:

@@ -68,13 +68,14 @@ class Line(NamedTuple):
     """One line: its head (time, room, nick), and the text that is wrapped beside it.
 
     `place` is the room and the number of what was said; None for other lines. `when` is the local
-    time of what it tells; None for now.
+    time of what it tells; None for now. `echo` is whether one has typed it oneself, right here.
     """
 
     head: Fragments
     body: Fragments
     place: tuple[str, int] | None = None
     when: datetime | None = None
+    echo: bool = False
 
     @property
     def text(self) -> str:
@@ -103,13 +104,14 @@ class Renderer:
         self, request: events.Say | events.Tell, sent: notices.Sent, quote: Quote | None = None
     ) -> list[Line]:
         """One's own message, once its receipt has come; `quote` is what it answers, if known."""
+        lines: Iterable[Line]
         match request:
             case events.Say(room, text, emote=emote, notice=notice, re=re):
                 seq = sent.seq or 0
                 said = Said(sent.room or room, self.me, text, seq, sent.at, emote, notice=notice)
-                lines = self._said(msgspec.structs.replace(said, re=re, quote=quote))
+                lines = map(_echo, self._said(msgspec.structs.replace(said, re=re, quote=quote)))
             case events.Tell(nick, text, notice=notice):
-                lines = self._told_to(sent.nick or nick, text, sent.at, notice)
+                lines = map(_echo, self._told_to(sent.nick or nick, text, sent.at, notice))
                 if sent.away:
                     is_away = ("", f" is {away_text(sent.away)}")
                     lines = chain(lines, [system([_nick(sent.nick or nick), is_away], sent.at)])
@@ -339,6 +341,11 @@ def system(text: Fragments, at: int | None = None) -> Line:
         [(style or "class:system", _bounded(piece)) for style, piece in text],
         when=_when(at),
     )
+
+
+def _echo(line: Line) -> Line:
+    """The same, typed here; a mark is not."""
+    return line._replace(echo=bool(line.head))
 
 
 def taken_back(line: Line) -> Line:

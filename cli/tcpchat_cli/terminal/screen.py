@@ -568,6 +568,8 @@ class Screen:
                 self._display.clear()
             case "query":
                 self._query(rest)
+            case "view":
+                self._view(rest)
             case "close":
                 self._close_current()
             case "set":
@@ -663,6 +665,20 @@ class Screen:
                 view = self._views.open_direct(nick)
                 view.is_mine = True
                 self._look_at(view)
+
+    def _view(self, meant: str) -> None:
+        """Go to the view that is meant; or tell of all."""
+        if not meant:
+            self._tell(
+                *(
+                    f"{number} {view.title}" + (f": {view.unread.summary()}" if view.unread else "")
+                    for number, view in enumerate(self._views, start=1)
+                )
+            )
+        elif (view := self._views.find(meant)) is not None:
+            self._look_at(view)
+        else:
+            self._refuse(f"there is no view {meant[:40]}; /view lists those there are")
 
     def _look_at_number(self, number: int) -> None:
         if (view := self._views.numbered(number)) is not None:

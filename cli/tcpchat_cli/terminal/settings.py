@@ -86,6 +86,14 @@ class Settings(msgspec.Struct, kw_only=True):
             extra=_AT_START,
         ),
     ] = False
+    plain_ui: Annotated[
+        bool,
+        Meta(
+            description="whether lines are only added, each once and whole, as screen readers"
+            " need it",
+            extra=_AT_START,
+        ),
+    ] = False
     editing: Annotated[
         Literal["emacs", "vi"], Meta(description="how the line that is being typed is edited")
     ] = "emacs"

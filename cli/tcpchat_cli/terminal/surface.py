@@ -1,7 +1,8 @@
 """What a conversation is shown on: the interface of the displays of this client.
 
 `display.Display` prints above a prompt, and leaves the scrollback to the terminal; `panes.Panes`
-takes all of the screen. The screen (`screen.Screen`) knows no more of them than what stands here.
+takes all of the screen, and `linear.Linear` only adds lines. The screen (`screen.Screen`) knows no
+more of them than what stands here.
 
 Call order: `question` as often as it takes, then `prompt` once. Meanwhile the others, each from the
 same thread: lines have been added to their view (`views.Views.add`) before a display is told.

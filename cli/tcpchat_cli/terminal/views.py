@@ -57,6 +57,12 @@ class Views:
         """The view of that number, from 1."""
         return next(islice(self, number - 1, number), None) if number > 0 else None
 
+    def find(self, meant: str) -> View | None:
+        """The view that a person means: by its number, its room, or who it is with."""
+        if meant.isdecimal():
+            return self.numbered(int(meant[:9]))
+        return self.room(meant) or self.direct(meant.removeprefix("@"))
+
     def open_room(self, name: str) -> View:
         """The view of a room, made if it was not there."""
         return self.room(name) or self._open("room", name, name, MAX_ROOMS)
