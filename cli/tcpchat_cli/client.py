@@ -9,19 +9,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-# What a shell reports for a program that was ended by Ctrl-C (128 + SIGINT).
-EXIT_INTERRUPTED = 130
+from tcpchat_cli.terminal.exits import INTERRUPTED
+
+# The first word of a command line chooses one of these, which need nothing of what a terminal does.
+TOOLS = ("send", "tail")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script. Returns the exit status: 0, or 1 after one sentence on stderr."""
+    """The console script. Returns the exit status, one of `exits`."""
     try:
+        argv = sys.argv[1:] if argv is None else argv
         # Loading takes some tenths of a second, and Ctrl-C must be heard meanwhile.
-        from tcpchat_cli.terminal.app import run  # noqa: PLC0415 # for the reason above
+        if argv and argv[0] in TOOLS:
+            from tcpchat_cli.terminal.scripts import run as run_tool  # noqa: PLC0415 # as above
 
-        return run(sys.argv[1:] if argv is None else argv)
+            return run_tool(argv)
+        from tcpchat_cli.terminal.app import run  # noqa: PLC0415 # as above
+
+        return run(argv)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import pytest
 from tcpchat_cli import manual
 from tcpchat_cli.settings import TABLE
 from tcpchat_cli.terminal.commands import LOCAL_COMMANDS
+from tcpchat_cli.terminal.exits import MEANINGS
+from tcpchat_cli.terminal.scripts import TOOLS as SCRIPT_TOOLS
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.tools import TOOLS
 
@@ -95,6 +97,8 @@ def test_a_page_has_all_that_there_is(page: Path) -> None:
             *(f"       {each.usage}" for each in LOCAL_COMMANDS),
             *(f"       {name} = " for name in Settings.__struct_fields__),
             "       --nick NAME",
+            *(f"   tcpchat-client {name}\n" for name in SCRIPT_TOOLS),
+            *(f"       {status}  " for status in MEANINGS),
         ],
     }[page.name]
     assert [each for each in wanted if each not in text] == []

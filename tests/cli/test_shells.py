@@ -36,6 +36,10 @@ CASES: Final = {
     "tcpchat-server admin invite --adm": "tcpchat-server admin invite --admin",
     "tcpchat-client --ins": "tcpchat-client --insecure",
     "tcpchat-client --ca oth": "tcpchat-client --ca other.pem",
+    "tcpchat-client sen": "tcpchat-client send",
+    "tcpchat-client send --noti": "tcpchat-client send --notice",
+    "tcpchat-client tail --foll": "tcpchat-client tail --follow",
+    "tcpchat-client tail --ca oth": "tcpchat-client tail --ca other.pem",
 }
 
 PROGRAMS: Final = (SERVER, CLIENT)

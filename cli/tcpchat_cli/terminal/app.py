@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, print_text
-from tcpchat_cli.terminal import first_start, opening, reference
+from tcpchat_cli.terminal import first_start, opening, reference, scripts
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
@@ -22,6 +22,7 @@ from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.panes import Panes
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.screen import Screen
+from tcpchat_cli.terminal.scripts import TOOLS
 from tcpchat_cli.terminal.settings import (
     ENVIRONMENT,
     BadSettings,
@@ -71,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="tcpchat-client",
         description="Join a chat. On a terminal it asks for what you do not give; in a pipe it "
-        "says each line of stdin to the room and ends when all of them are received.",
+        "says each line of stdin to the room and ends when all of them are received. For scripts "
+        f"there are tools: tcpchat-client {'|'.join(TOOLS)} --help.",
         epilog=f"Also read: {', '.join(ENVIRONMENT.values())} and TCPCHAT_PASSWORD from the "
         f"environment, and {config_path()}.",
     )
@@ -84,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "several of one cluster with commas between: the first that answers is used, and when "
         "it is lost the next; or the name of a profile in client.toml",
     )
+    _add_flags(parser)
+    return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profiles", action="store_true", help="list the profiles of client.toml, and exit"
     )
@@ -124,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         action=Print,
         choices=("bash", "zsh", "fish"),
         metavar="SHELL",
-        text=partial(_completion, parser),
+        text=_completion,
         help="print what has bash, zsh or fish complete this command line, and exit",
     )
     parser.add_argument(
@@ -139,12 +146,17 @@ def _parser() -> argparse.ArgumentParser:
         text=lambda _: reference.version(),
         help="show the version, and what a report of a bug should have, and exit",
     )
-    return parser
 
 
-def _completion(parser: Parser, shell: str) -> str:
+def _completion(shell: str) -> str:
     from tcpchat_cli.shells import completion  # noqa: PLC0415 # who talks needs none of it
 
+    # To a shell, a tool is what stands first: nobody can complete the name of a server there.
+    parser = Parser(prog="tcpchat-client")
+    _add_flags(parser)
+    tools = parser.add_subparsers(metavar="TOOL")
+    for name, tool in TOOLS.items():
+        scripts.describe(name, tools.add_parser(name, help=tool.summary))
     return completion(parser, shell)
 
 

@@ -361,7 +361,8 @@ class Connection:
             return None
         except LocalError as error:
             if self._listener is not None:
-                self._listener.told([Rejected("too-long", str(error))])
+                kind, id = str(request.__struct_config__.tag), getattr(request, "id", None)
+                self._listener.told([Rejected("too-long", str(error), kind, id)])
             return None
         match request:
             case events.Join(room):

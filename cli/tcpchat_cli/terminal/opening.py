@@ -19,6 +19,10 @@ from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
 from tcpchat_core import events
 
+# For how long a tool for scripts tries to replace a lost connection: enough for a server that is
+# started again, and for most changes of the network. A session waits for a minute.
+RETRY_SECONDS: Final = 30
+
 
 class Front(Listener, Protocol):
     """Who talks over a connection."""

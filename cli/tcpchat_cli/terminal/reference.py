@@ -14,6 +14,8 @@ from tcpchat_cli import manual
 from tcpchat_cli.about import about, packages
 from tcpchat_cli.terminal import settings
 from tcpchat_cli.terminal.commands import KEYS, LOCAL_COMMANDS
+from tcpchat_cli.terminal.exits import MEANINGS
+from tcpchat_cli.terminal.scripts import TOOLS, tool_parser
 from tcpchat_cli.terminal.settings import ENVIRONMENT, FIELDS
 from tcpchat_core import COMMANDS
 
@@ -31,9 +33,13 @@ def manual_page(parser: argparse.ArgumentParser) -> str:
         PROGRAM,
         1,
         "join a chat from a terminal, or from a script",
-        manual.synopsis(f"{PROGRAM} [OPTION]... [HOST[:PORT][,HOST[:PORT]]...]"),
+        manual.synopsis(
+            f"{PROGRAM} [OPTION]... [HOST[:PORT][,HOST[:PORT]]...]",
+            *(f"{PROGRAM} {name} ..." for name in TOOLS),
+        ),
         manual.section("DESCRIPTION", manual.paragraph(parser.description or "")),
         manual.section("OPTIONS", manual.options(parser)),
+        manual.section("TOOLS", *(manual.tool(tool_parser(name)) for name in TOOLS)),
         manual.section(
             "COMMANDS",
             manual.paragraph(
@@ -65,8 +71,9 @@ def manual_page(parser: argparse.ArgumentParser) -> str:
             ),
             manual.items(_keys()),
         ),
-        manual.exit_status(
-            "It could not connect, or not all was said. One sentence on stderr says why."
+        manual.section(
+            "EXIT STATUS",
+            manual.items((str(status), text.replace("`", "")) for status, text in MEANINGS.items()),
         ),
         manual.section("SEE ALSO", manual.paragraph("tcpchat-server(1)")),
     )

@@ -29,6 +29,7 @@ class Input:
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._places = threading.Semaphore(MAX_WAITING_LINES)
         self._ended = False
+        self._read_lines = self._given = 0
 
     def start(self) -> None:
         """Begin to read."""
@@ -40,26 +41,41 @@ class Input:
         if self._ended:
             return None
         line = await self._lines.get()
+        if self._ended or line is None:
+            self._ended = True
+            return None
         self._places.release()
-        self._ended = line is None
+        self._given += 1
         return line
+
+    def stop(self) -> None:
+        """Give no more lines, also to who waits for one."""
+        self._ended = True
+        self._lines.put_nowait(None)
+
+    @property
+    def left(self) -> int:
+        """How many lines were read and not given."""
+        return self._read_lines - self._given
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         # RuntimeError: the loop is closed, so nobody waits for lines any more.
         with contextlib.suppress(RuntimeError):
-            for line in _stdin_lines():
-                self._places.acquire()
-                loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            for lines in _stdin_lines():
+                self._read_lines += len(lines)
+                for line in map(_decoded, lines):
+                    self._places.acquire()
+                    loop.call_soon_threadsafe(self._lines.put_nowait, line)
             loop.call_soon_threadsafe(self._lines.put_nowait, None)
 
 
-def _stdin_lines() -> Iterator[str]:
-    """The lines of stdin; a line that is too long to keep comes as what is refused for that."""
+def _stdin_lines() -> Iterator[list[bytes | TooLong]]:
+    """The lines of stdin, as they are read."""
     buffer = LineBuffer()
     while data := _read_stdin():
-        yield from map(_decoded, buffer.receive_data(data))
+        yield buffer.receive_data(data)
     if buffer.partial_bytes:  # the last line needs no end
-        yield from map(_decoded, buffer.receive_data(b"\n"))
+        yield buffer.receive_data(b"\n")
 
 
 def _read_stdin() -> bytes:
@@ -72,4 +88,5 @@ def _read_stdin() -> bytes:
 
 
 def _decoded(line: bytes | TooLong) -> str:
+    """The text of a line; one that is too long to keep comes as what is refused for that."""
     return TOO_LONG_TO_SEND if isinstance(line, TooLong) else line.decode(errors="replace")

@@ -20,13 +20,14 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
-
-from prompt_toolkit.styles import Style
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tcpchat_cli.terminal.client_toml import read_tables
 from tcpchat_cli.terminal.settings import BadSettings, config_path
 from tcpchat_core.names import nick_key
+
+if TYPE_CHECKING:
+    from prompt_toolkit.styles import Style
 
 # How many colours there are for nicks. The page has as many, in the same order of hues.
 NICKS: Final = 12
@@ -82,6 +83,9 @@ class Theme(NamedTuple):
     @property
     def style(self) -> Style:
         """The theme, as prompt_toolkit has it."""
+        # Scripts read settings, too, and have no need of what takes long to load.
+        from prompt_toolkit.styles import Style  # noqa: PLC0415 # as above
+
         nicks = self.nicks or ("",)
         # The bar is one of the program's own words too: no reverse video.
         bar = f"noreverse {_in_toolkit(self.styles['bar'])}"

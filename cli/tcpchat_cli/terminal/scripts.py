@@ -1,0 +1,146 @@
+"""The tools for scripts and pipes: their command lines, and their course to the exit status.
+
+The first word of tcpchat-client's command line chooses the tool, as it does for tcpchat-server. A
+server that is called like a tool is written with its port (`send:7667`).
+
+What goes wrong is one sentence on stderr, and one of the numbers of `exits`. A tool that was told
+to end by SIGTERM or SIGHUP decides for itself what that comes to; Ctrl-C is always the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
+
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser
+from tcpchat_cli.terminal import exits, opening, send, tail
+from tcpchat_cli.terminal.address import Address, BadAddress
+from tcpchat_cli.terminal.configuration import load
+from tcpchat_cli.terminal.connection import Connection, ConnectionFailed
+from tcpchat_cli.terminal.output import complain
+from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_core import TcpchatError
+
+PROGRAM: Final = "tcpchat-client"
+
+
+class Front(opening.Front, Protocol):
+    """A tool at work."""
+
+    def stop(self) -> None:
+        """A signal came: end."""
+
+    def ended(self, sentence: str) -> None:
+        """It was ended before its time: say so, and what that means."""
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+
+
+class Tool(NamedTuple):
+    """One tool: what it does in a few words, what makes its command line, and what does it."""
+
+    summary: str
+    describe: Callable[[argparse.ArgumentParser], None]
+    front: Callable[[Connection, argparse.Namespace], Front]
+
+
+TOOLS: Final = MappingProxyType(
+    {
+        "send": Tool("say lines, and wait for their receipts", send.describe, send.Send),
+        "tail": Tool("print what was said in a room, and what is said", tail.describe, tail.Tail),
+    }
+)
+
+
+def tool_parser(name: str) -> Parser:
+    """The command line of a tool."""
+    parser = Parser(prog=f"{PROGRAM} {name}")
+    describe(name, parser)
+    return parser
+
+
+def describe(name: str, parser: argparse.ArgumentParser) -> None:
+    """Give a parser all that a tool takes."""
+    TOOLS[name].describe(parser)
+    parser.add_argument(
+        "--server",
+        type=opening.servers_argument,
+        metavar="HOST[:PORT]|PROFILE",
+        help=f"the server (port {DEFAULT_PORT} unless given), or several of one cluster with commas"
+        " between, or a profile of client.toml; as TCPCHAT_SERVER or that file has it without",
+    )
+    opening.add_nick(parser)
+    parser.add_argument(
+        "--retry",
+        type=_seconds,
+        metavar="SECONDS",
+        help="for how long to try to replace a connection that is lost:"
+        f" {opening.RETRY_SECONDS} unless given, with --follow without an end; 0 not at all"
+        " (the first one is tried once)",
+    )
+    parser.add_argument("--json", action="store_true", help="print what is told as JSON Lines")
+    opening.add_tls(parser)
+
+
+def _seconds(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 9:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 60")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what a command line says, whose first word is the name of a tool. Returns the status."""
+    name, *words = argv
+    arguments = tool_parser(name).parse_intermixed_args(words)
+    # What asyncio remarks about sockets that die is not for the reader; we tell it ourselves.
+    logging.getLogger("asyncio").addHandler(logging.NullHandler())
+    try:
+        configuration = load(opening.given(arguments), os.environ, server=arguments.server or "")
+        configuration.complain()
+        settings = configuration.settings
+        servers = opening.addresses(settings) or (Address(),)
+        connection = opening.connection_to(servers, opening.tls_context(arguments, settings))
+        front = TOOLS[name].front(connection, arguments)
+    except (BadAddress, BadSettings) as error:
+        complain(str(error))
+        return exits.USAGE
+    try:
+        return asyncio.run(_work(connection, front, settings.nick))
+    except asyncio.CancelledError:  # by a signal other than that of Ctrl-C
+        return front.status
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python would complain once more when it flushes.
+        with contextlib.suppress(OSError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.DONE
+    except OSError as error:
+        complain(f"cannot write to stdout: {(error.strerror or str(error)).lower()}")
+        return exits.FAILED
+
+
+async def _work(connection: Connection, front: Front, nick: str) -> int:
+    connecting = asyncio.ensure_future(connection.open())
+    opening.on_signals(connecting.cancel)
+    try:
+        await connecting
+        opening.on_signals(front.stop)
+        await opening.converse(connection, front, nick, ())
+    except (ConnectionFailed, TcpchatError) as error:
+        if not connecting.done() or connecting.exception():
+            complain(str(error))
+            return exits.UNREACHABLE
+        front.ended(str(error))
+    except asyncio.CancelledError:
+        front.stop()
+        front.ended("interrupted")
+        raise
+    return front.status

@@ -1,0 +1,200 @@
+"""`tcpchat-client send`: say lines to a room or to somebody, and wait until they are kept.
+
+Rule 1: A line is said as it is: nothing in it is a command. Blank lines are passed over.
+
+Rule 2: Every line has its number as its id, so that receipts and refusals tell which line they are
+        about. A line without a receipt is never taken for said.
+
+Rule 3: At most a window of lines is without a receipt, and a few hundred are read ahead: the pace
+        is the server's, and memory has a bound whatever comes in.
+
+Rule 4: Where a session is over, nobody knows whether what was open in it was said. It is not said
+        again, nor what comes after it: the order would be another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from tcpchat_cli.terminal import exits
+from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
+from tcpchat_cli.terminal.opening import RETRY_SECONDS
+from tcpchat_cli.terminal.output import complain, write
+from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_cli.terminal.stdin import Input
+from tcpchat_core import Notice, events, notices
+from tcpchat_core.dialects.jsonl import JSON
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """What only this tool takes."""
+    parser.description = (
+        "Say a text to a room, or each line of stdin, and end when the server has kept all of it."
+        " It comes as a guest, or as the account of this computer, and leaves again."
+    )
+    parser.epilog = "Nothing in a line is a command. Nothing is printed when all went well."
+    parser.add_argument(
+        "to", metavar="ROOM|@NICK", help="the room to say it to, or after an @ the one person"
+    )
+    parser.add_argument(
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="what to say, each line of it by itself; without it, or with -, the lines of stdin",
+    )
+    parser.add_argument(
+        "--notice", action="store_true", help="say it as bots do, so that no bot answers it"
+    )
+
+
+class _Source(Protocol):
+    """Where the lines come from."""
+
+    async def line(self) -> str | None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    @property
+    def left(self) -> int: ...
+
+
+class _Given:
+    """The lines of a text."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()[::-1]
+        self._stopped = False
+
+    def start(self) -> None:
+        """There is nothing to be read."""
+
+    async def line(self) -> str | None:
+        return self._lines.pop() if self._lines and not self._stopped else None
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    @property
+    def left(self) -> int:
+        return len(self._lines)
+
+
+class Send:
+    """The lines of one call on their way. Raises BadSettings when there is nothing to say."""
+
+    def __init__(self, connection: Connection, arguments: argparse.Namespace) -> None:
+        self._connection = connection
+        self._json: bool = arguments.json
+        self._is_notice: bool = arguments.notice
+        to: str = arguments.to
+        self._room, self._nick = ("", to[1:]) if to.startswith("@") else (to, "")
+        text = " ".join(arguments.text)
+        is_given = bool(arguments.text) and text != "-"
+        if is_given and not text.strip():
+            raise BadSettings("there is nothing to say: the text is empty")
+        self._source: _Source = _Given(text) if is_given else Input()
+        self.patience: float = RETRY_SECONDS if arguments.retry is None else arguments.retry
+        self._number = 0  # of the last line that was taken
+        self._refused = self._lost = self._stopped = False
+        self._talking: asyncio.Task[None] | None = None
+
+    # ── Talking ──────────────────────────────────────────────────────────────────────────────
+
+    async def talk(self, nick: str, rooms: Sequence[str]) -> None:  # noqa: ARG002 # see describe
+        """Come in, say all the lines, and wait for their receipts."""
+        connection = self._connection
+        self._talking = asyncio.current_task()
+        if nick and not connection.account and not await connection.ask(events.Nick(nick)):
+            return
+        if self._room and not await connection.ask(events.Join(self._room)):
+            return
+        self._source.start()
+        while (line := await self._source.line()) is not None:
+            self._number += 1
+            if not line.strip():
+                continue
+            await connection.flush()
+            if connection.protocol.abandoned:
+                break
+            connection.send(self._request(line, str(self._number)))
+        await connection.settle()
+        if connection.protocol.abandoned:
+            self.ended("the session is over")
+        elif self._stopped and self._source.left:
+            self.ended("ended by a signal")
+
+    def _request(self, line: str, id: str) -> events.Say | events.Tell:
+        if self._nick:
+            return events.Tell(self._nick, line, id, notice=self._is_notice)
+        return events.Say(self._room, line, id, notice=self._is_notice)
+
+    async def finish(self, reading: asyncio.Task[None]) -> None:
+        """All has its receipt: give the server a moment to say goodbye."""
+        await asyncio.wait({reading}, timeout=GOODBYE_SECONDS)
+
+    # ── Being told ───────────────────────────────────────────────────────────────────────────
+
+    def told(self, batch: list[Notice]) -> None:
+        """Receipts and refusals; what others do is not asked for."""
+        for notice in batch:
+            match notice:
+                case notices.Sent():
+                    self._print(notice)
+                case notices.Said(room, seq=seq, at=at, id=str(id)):  # … as a session that goes on
+                    self._print(notices.Sent(at, id, room, seq=seq))
+                case notices.Rejected(text=text, id=id):
+                    self._refused = True
+                    complain(f"line {id}: {text}" if id is not None else text)
+                    self._print(notice)
+                case notices.Resumed():
+                    complain("the connection is back")
+                case _:
+                    pass
+
+    def _print(self, notice: Notice) -> None:
+        if self._json:
+            try:
+                write(JSON.encode(notice))
+            except BrokenPipeError:  # the lines are said all the same
+                self._json = False
+
+    def lost(self, sentence: str) -> None:
+        """The connection is being replaced."""
+        complain(f"{sentence}; reconnecting")
+
+    # ── The end ──────────────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """Take no more lines; those that were sent still get their receipts. Twice: at once."""
+        if self._stopped and self._talking is not None:
+            self._talking.cancel()
+        self._stopped = True
+        self._source.stop()
+
+    def ended(self, sentence: str) -> None:
+        """Say how far we came."""
+        self._lost = True
+        complain(f"{sentence}; {self._open_lines()}")
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self._lost or (self._stopped and self._source.left):
+            return exits.LOST
+        return exits.FAILED if self._refused else exits.DONE
+
+    def _open_lines(self) -> str:
+        """What is known of the lines when not all were said."""
+        protocol = self._connection.protocol
+        ids = [said.id for said in protocol.abandoned] + [*protocol.unacknowledged]
+        if not ids and not self._number:
+            return "nothing was said"
+        if not ids:
+            return f"what comes after line {self._number} was not said"
+        lines = "1 line" if len(ids) == 1 else f"{len(ids)} lines"
+        return (
+            f"{lines} without a receipt, from line {ids[0]} on, may have been said or not;"
+            f" what comes after line {ids[-1]} was not said"
+        )
