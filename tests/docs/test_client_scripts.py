@@ -33,7 +33,7 @@ def test_every_flag_of_the_tools_is_on_the_page() -> None:
 
 
 def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
-    send, tell, count = code_blocks(SECTION, "sh")
+    send, tell, count, ask = code_blocks(SECTION, "sh")
     scripts = Path(sys.executable).parent
     with ServerProcess("--port", "0", "--rooms", "ops", "--log-level", "warning") as server:
         address = server.read_address()
@@ -57,3 +57,6 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
         )  # fmt: skip
         counted = run(count)
         assert (counted.returncode, counted.stdout, counted.stderr) == (0, "1 bot\n", "")
+        asked = run(ask)
+        assert asked.stdout.startswith("[{'type': 'who', 'room': 'ops', 'nicks': ['bot'], ")
+        assert (asked.returncode, asked.stderr) == (0, "")

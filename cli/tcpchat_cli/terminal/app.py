@@ -17,6 +17,7 @@ from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, sho
 from tcpchat_cli.terminal.configuration import Configuration, load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
 from tcpchat_cli.terminal.display import Display
+from tcpchat_cli.terminal.jsonlines import JsonLines
 from tcpchat_cli.terminal.linear import Linear
 from tcpchat_cli.terminal.lines import Lines
 from tcpchat_cli.terminal.panes import Panes
@@ -124,7 +125,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print what is told as JSON Lines, as docs/protocol.md describes them",
+        help="print what is told as JSON Lines, as docs/protocol.md describes them, and take lines "
+        "that begin with { as requests",
     )
     parser.add_argument(
         "--print-completion",
@@ -198,7 +200,9 @@ async def _talk(
         await connection.open()
         await _make_claim(connection, claim)
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
-        lines = Lines(connection, coloured=coloured and on_terminal and not json, json=json)
+        lines = (
+            JsonLines(connection) if json else Lines(connection, coloured=coloured and on_terminal)
+        )
         await opening.converse(connection, lines, settings.nick, settings.rooms)
         return 1 if lines.failed else 0
     display = _display(configuration, coloured=coloured)

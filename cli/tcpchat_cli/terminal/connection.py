@@ -350,6 +350,9 @@ class Connection:
     def _send(self, request: Request) -> PendingRequest | None:
         if self.current and getattr(request, "room", None) == "":
             request = msgspec.structs.replace(request, room=self.current)
+        return self._request(request)
+
+    def _request(self, request: Request) -> PendingRequest | None:
         try:
             if isinstance(request, events.Claim):
                 self._device.check()
@@ -360,9 +363,7 @@ class Connection:
                 self._listener.told([Rejected("unavailable", str(error), "claim")])
             return None
         except LocalError as error:
-            if self._listener is not None:
-                kind, id = str(request.__struct_config__.tag), getattr(request, "id", None)
-                self._listener.told([Rejected("too-long", str(error), kind, id)])
+            self._refuse(request, error)
             return None
         match request:
             case events.Join(room):
@@ -373,6 +374,12 @@ class Connection:
                 pass
         self._write(data)
         return pending
+
+    def _refuse(self, request: Request, error: LocalError) -> None:
+        """Tell why something was not sent."""
+        if self._listener is not None:
+            kind, id = str(request.__struct_config__.tag), getattr(request, "id", None)
+            self._listener.told([Rejected("too-long", str(error), kind, id)])
 
     async def ask(self, request: Request) -> Notice | None:
         """Send a request and wait for its answer; None when it is refused."""
@@ -386,6 +393,25 @@ class Connection:
             del self._waiting[pending]
             self._requests.cancel(pending)
         return None if isinstance(answer, Rejected) else answer
+
+    def request(self, request: Request) -> asyncio.Future[Notice] | None:
+        """Send a request as it is; its answer is known when the listener is told of it.
+
+        None when it cannot be sent; the listener is told why.
+        """
+        pending = self._request(request)
+        if pending is None:
+            return None
+        answer = self._waiting[pending] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: self._waiting.pop(pending, None))
+        return answer
+
+    def tell(self, request: Request) -> None:
+        """Send what has no answer that anybody could wait for. It is sent once, or not at all."""
+        try:
+            self._write(self.protocol.request(request))
+        except LocalError as error:
+            self._refuse(request, error)
 
     def ping(self) -> None:
         """Measure the lag; it is known when the answer comes."""

@@ -12,25 +12,21 @@ from collections.abc import Sequence
 
 from colorama import Fore, Style, just_fix_windows_console
 
-from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection, ConnectionFailed
+from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.entrance import enter
+from tcpchat_cli.terminal.opening import hear_goodbye
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices, parse_line
-from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.dialects.plain import PLAIN
 
 
 class Lines:
-    """One conversation in lines. `failed` tells whether the server refused anything.
-
-    With `json`, what is told goes to stdout as it came: one notice a line, in JSON.
-    """
+    """One conversation in lines. `failed` tells whether the server refused anything."""
 
     patience = -1.0  # a script ends when the connection is lost, so that it can be started again
 
-    def __init__(self, connection: Connection, *, coloured: bool, json: bool) -> None:
+    def __init__(self, connection: Connection, *, coloured: bool) -> None:
         self.failed = False
-        self._json = json
         self._connection = connection
         self._input = Input()
         self._coloured = coloured
@@ -49,9 +45,6 @@ class Lines:
                 case notices.Rejected(text=why):
                     self.failed = True
                     print(f"tcpchat-client: {why}", file=sys.stderr)
-                    text += self._text(notice) if self._json else ""
-                case _ if self._json:
-                    text += self._text(notice)
                 case notices.Ponged():
                     pass  # to the connection's own questions
                 case notices.Welcome() | notices.Resumed() | notices.Closing():
@@ -95,18 +88,10 @@ class Lines:
         await self._connection.settle()
 
     async def finish(self, reading: asyncio.Task[None]) -> None:
-        """Give the server a moment to say goodbye, and to give the receipts it owes.
-
-        Raises ConnectionFailed when it does not.
-        """
-        await asyncio.wait({reading}, timeout=GOODBYE_SECONDS)
-        if count := len(self._connection.protocol.unacknowledged):
-            lines = "1 line" if count == 1 else f"{count} lines"
-            raise ConnectionFailed(f"the server gave no receipt for {lines}")
+        """Wait for the server's goodbye. Raises ConnectionFailed when receipts are missing."""
+        await hear_goodbye(self._connection, reading)
 
     def _text(self, notice: Notice) -> str:
-        if self._json:
-            return JSON.encode(notice).decode()
         return self._for_people(PLAIN.encode(notice).decode())
 
     def _for_people(self, text: str) -> str:

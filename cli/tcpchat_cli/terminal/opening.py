@@ -14,7 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
-from tcpchat_cli.terminal.connection import Connection, Listener
+from tcpchat_cli.terminal.connection import (
+    GOODBYE_SECONDS,
+    Connection,
+    ConnectionFailed,
+    Listener,
+)
 from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
 from tcpchat_core import events
@@ -123,6 +128,17 @@ async def converse(connection: Connection, front: Front, nick: str, rooms: Seque
             task.cancel()
         await asyncio.gather(reading, talking, return_exceptions=True)
         await connection.close()
+
+
+async def hear_goodbye(connection: Connection, reading: asyncio.Task[None]) -> None:
+    """Give the server a moment to say goodbye, and to give the receipts it owes.
+
+    Raises ConnectionFailed when it does not.
+    """
+    await asyncio.wait({reading}, timeout=GOODBYE_SECONDS)
+    if count := len(connection.protocol.unacknowledged):
+        lines = "1 line" if count == 1 else f"{count} lines"
+        raise ConnectionFailed(f"the server gave no receipt for {lines}")
 
 
 def on_signals(act: Callable[[], object]) -> None:
