@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from tcpchat_cli.client import TOOLS as WORDS
@@ -239,6 +242,58 @@ def test_without_a_retry_it_is_told_which_lines_may_not_have_been_said(tmp_path:
             kept = texts(address)
         assert kept == [str(number) for number in range(1, len(kept) + 1)]
         assert receipts <= len(kept) <= last
+
+
+def test_where_the_session_is_over_it_is_told_which_lines_may_not_have_been_said() -> None:
+    count = 20_000
+    with (
+        running_server("--rooms", "lobby", "--flood-rate", "0", "--grace", "0") as server,
+        cable_to(server.address) as plug,
+        started(plug.address, "send", "lobby", "--json") as sender,
+    ):
+        assert sender.stdin is not None
+        feeding = threading.Thread(target=feed, args=(sender.stdin, range(1, count + 1)))
+        feeding.start()
+        for _ in range(10):
+            next_notice(sender)
+        plug.pull()  # it waits for a reader of its receipts
+        plug.put_back()
+        assert sender.stdout is not None
+        assert sender.stderr is not None
+        receipts = 10 + len(sender.stdout.readlines())
+        *_, complaint = sender.stderr.read().splitlines()
+        assert sender.wait(LIMIT_SECONDS) == exits.LOST
+        feeding.join()
+        found = re.fullmatch(
+            r"tcpchat-client: the session is over; \d+ lines? without a receipt, from line (\d+)"
+            r" on, may have been said or not; what comes after line (\d+) was not said",
+            complaint,
+        )
+        assert found, complaint
+        assert int(found[1]) == receipts + 1
+        kept = texts(server.address)
+        assert kept == [str(number) for number in range(1, len(kept) + 1)]
+        assert receipts <= len(kept) <= int(found[2]) < count
+
+
+def feed(stdin: IO[str], lines: Iterable[object]) -> None:
+    """Write lines for as long as somebody reads them."""
+    with contextlib.suppress(BrokenPipeError), stdin:
+        stdin.writelines(f"{line}\n" for line in lines)
+
+
+def test_what_comes_in_is_not_kept_in_memory(server: Server) -> None:
+    def peak_kib(count: int) -> int:
+        with started(server.address, "send", "lobby") as sender:
+            assert sender.stdin is not None
+            feed(sender.stdin, ("x" * 1_500 for _ in range(count)))
+            _, status, usage = os.wait4(sender.pid, 0)
+            sender.returncode = os.waitstatus_to_exitcode(status)
+            assert sender.returncode == exits.DONE
+            return usage.ru_maxrss
+
+    few = peak_kib(1)
+    assert peak_kib(15_000) - few < 10_000  # and 22,500 KiB were said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tcpchat_cli.terminal import exits
 
 from tests.cli.conftest import Server, running_server
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS
@@ -52,6 +53,17 @@ def test_a_certificate_is_verified(server: Server, authority: trustme.CA, tmp_pa
     assert unknown.returncode == 1
     assert "its certificate is not to be trusted: " in unknown.stderr
     assert unknown.stderr.count("\n") == 1
+
+
+def test_a_tool_for_scripts_trusts_no_other(
+    server: Server, authority: trustme.CA, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    command = [CLIENT, "send", "lobby", "hello", "--server", server.address, "--tls"]
+    for more, status in (["--ca", str(trusted)], exits.DONE), ([], exits.UNREACHABLE):
+        done = subprocess.run([*command, *more], timeout=LIMIT_SECONDS, check=False)
+        assert done.returncode == status
 
 
 def test_a_token_that_was_claimed_over_tls_is_not_sent_without(
