@@ -165,3 +165,27 @@ def test_what_was_cleared_is_there_for_who_goes_up() -> None:
     assert len(scroll.visible(lines, 10, 5)) == 1
     assert scroll.page_up(lines)
     assert len(scroll.visible(lines, 10, 5)) == 3
+
+
+def test_only_what_is_visible_is_laid_out_and_only_once() -> None:
+    laid_out: list[Line] = []
+
+    def encoded(line: Line) -> Line:
+        laid_out.append(line)
+        return line
+
+    lines = deque(line(number, 1) for number in range(5_000))
+    scroll = Scroll(encoded)
+    scroll.visible(lines, 10, 50)
+    assert len(laid_out) == 50
+    scroll.visible(lines, 10, 50)
+    assert len(laid_out) == 50
+    lines.append(line(5_000, 1))
+    scroll.visible(lines, 10, 50)
+    assert len(laid_out) == 51
+    scroll.page_up(lines)
+    scroll.visible(lines, 10, 50)
+    scroll.visible(lines, 10, 50)
+    assert len(laid_out) <= 51 + 50
+    scroll.visible(lines, 11, 50)  # another width: all that is visible again
+    assert len(laid_out) <= 51 + 50 + 52

@@ -47,10 +47,9 @@ class Rows:
 
     def of(self, line: Line) -> list[Fragments]:
         """The rows of a line; at least one."""
-        found = self._kept.get(id(line)) or (
-            line,
-            line_rows(self._encoded(line), self._columns),
-        )
+        found = self._used.get(id(line)) or self._kept.get(id(line))
+        if found is None:
+            found = line, line_rows(self._encoded(line), self._columns)
         self._used[id(line)] = found
         return found[1]
 
