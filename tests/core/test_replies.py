@@ -14,7 +14,7 @@ from tcpchat_core.archive import Archived
 from tcpchat_core.commands import parse_line
 from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.jsonl import encode_request
-from tcpchat_core.dialects.plain import PLAIN
+from tcpchat_core.dialects.plain import PLAIN, said_text
 from tcpchat_core.notices import MAX_QUOTE_CHARS, Quote, Said, quoted
 from tests.core.harness import HELLO, NO_FLOOD_LIMIT, Talk, joins, name, nick
 from tests.core.irc_server import IrcServer
@@ -100,6 +100,7 @@ def test_an_answer_in_the_plain_dialect_is_in_its_form(how: dict[str, bool], lin
     memory.read(PIA)
     says(memory, ADA, "yes", re=question, **how)
     assert memory.read(PIA).decode() == f"[hall] {line}\n"
+    assert said_text(heard(memory)) == line
 
 
 TEXTS = NASTY_TEXT | st.sampled_from(
@@ -228,16 +229,29 @@ def test_a_message_that_is_not_held_any_more_is_answered_without_what_it_says() 
     assert memory.lines(UMA)[-1].endswith(" :\x0314(to an earlier message)\x0f yes")
 
 
-@given(text=st.text(st.sampled_from("a bé…\u200d"), min_size=1, max_size=150))
+SHORT = MAX_QUOTE_CHARS
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tea?", "tea?"),
+        ("x" * SHORT, "x" * SHORT),
+        ("x" * (SHORT + 1), "x" * (SHORT - 1) + "…"),
+        ("four " * SHORT, ("four " * 11).rstrip() + "…"),
+        ("a " + "x" * SHORT, "a " + "x" * (SHORT - 3) + "…"),  # a blank that is too far in front
+    ],
+)
+def test_what_is_shown_is_cut_at_a_blank_if_one_is_near(text: str, shown: str) -> None:
+    assert quoted("bob", text) == Quote("bob", shown)
+
+
+@given(text=st.text(st.sampled_from("a bé…\u200d"), min_size=SHORT - 5, max_size=150))
 def test_what_is_shown_is_a_beginning_that_is_short(text: str) -> None:
-    shown = quoted("bob", text)
-    assert shown.nick == "bob"
-    assert len(shown.text) <= MAX_QUOTE_CHARS
-    if len(text) <= MAX_QUOTE_CHARS:
-        assert shown.text == text
-    else:
-        assert text.startswith(shown.text.removesuffix("…"))
-        assert len(shown.text) > MAX_QUOTE_CHARS // 2
+    shown = quoted("bob", text).text
+    assert len(shown) <= SHORT
+    assert shown == text or text.startswith(shown.removesuffix("…"))
+    assert shown == text or len(shown) > SHORT // 2
 
 
 # ── What was taken back ──────────────────────────────────────────────────────────────────────

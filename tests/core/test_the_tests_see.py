@@ -30,6 +30,7 @@ from tcpchat_core import (
     Propose,
     Send,
     ServerProtocol,
+    StateLimits,
     Stream,
     events,
 )
@@ -40,7 +41,7 @@ from tcpchat_core.dialects.lines import LineReader
 from tcpchat_core.dialects.plain import PlainReader
 from tcpchat_core.dialects.telnet import strip_telnet
 from tcpchat_core.framing import LineBuffer, TooLong
-from tcpchat_core.notices import Entered, Gap, Rejected
+from tcpchat_core.notices import Entered, Gap, Rejected, Said
 from tcpchat_core.server.access import Access
 from tcpchat_core.server.connection import Connection
 from tcpchat_core.server.rate import Rate
@@ -54,6 +55,7 @@ from tests.core import (
     test_kept_rooms,
     test_moderation,
     test_paste,
+    test_replies,
     test_server,
     test_server_wide,
     test_state,
@@ -486,6 +488,20 @@ def what_was_taken_back_stays(patch: Patch) -> None:
     patch.setattr(Room, "redact", lambda *_: None)
 
 
+def what_is_answered_is_kept_with_the_answer(patch: Patch) -> None:
+    keep = Room.keep
+
+    def kept(room: Room, said: Said, limits: StateLimits) -> None:
+        keep(room, said, limits)
+        room.history[-1] = room.quoting(said)
+
+    patch.setattr(Room, "keep", kept)
+
+
+def an_answer_shows_nothing(patch: Patch) -> None:
+    patch.setattr(Room, "quoting", lambda _, said: said)
+
+
 def everything_is_ones_own(patch: Patch) -> None:
     patch.setattr(Room, "has_said", lambda *_: True)
 
@@ -863,6 +879,14 @@ BY_RULE: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         what_was_taken_back_stays,
         test_moderation.test_ones_own_last_message_is_taken_back_and_keeps_its_number,
+    ),
+    (
+        what_is_answered_is_kept_with_the_answer,
+        test_replies.test_what_was_taken_back_is_in_nothing_that_is_told_or_kept,
+    ),
+    (
+        an_answer_shows_nothing,
+        test_replies.test_what_is_answered_is_shown_to_who_was_away_as_it_is_then,
     ),
     (
         everything_is_ones_own,
