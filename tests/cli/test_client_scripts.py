@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -282,18 +281,26 @@ def feed(stdin: IO[str], lines: Iterable[object]) -> None:
         stdin.writelines(f"{line}\n" for line in lines)
 
 
-def test_what_comes_in_is_not_kept_in_memory(server: Server) -> None:
-    def peak_kib(count: int) -> int:
-        with started(server.address, "send", "lobby") as sender:
+def test_what_comes_in_is_not_kept_in_memory() -> None:
+    def peak_kib(address: str, count: int) -> int:
+        with started(address, "send", "lobby", "--json") as sender:
             assert sender.stdin is not None
-            feed(sender.stdin, ("x" * 1_500 for _ in range(count)))
-            _, status, usage = os.wait4(sender.pid, 0)
-            sender.returncode = os.waitstatus_to_exitcode(status)
-            assert sender.returncode == exits.DONE
-            return usage.ru_maxrss
+            lines = (f"{number} {'x' * 1_000}" for number in range(1, count + 1))
+            feeding = threading.Thread(
+                target=sender.stdin.writelines, args=(map("{}\n".format, lines),)
+            )
+            feeding.start()
+            while next_notice(sender)["id"] != str(count - 100):  # Python keeps the end in a buffer
+                pass
+            status = Path(f"/proc/{sender.pid}/status").read_text()
+            feeding.join()
+            assert rest(sender)[1] == ""
+            return int(status.partition("VmHWM:")[2].split()[0])
 
-    few = peak_kib(1)
-    assert peak_kib(15_000) - few < 10_000  # and 22,500 KiB were said
+    # The server takes fewer lines a second than can be read.
+    with running_server("--rooms", "lobby", "--flood-rate", "4000") as server:
+        few = peak_kib(server.address, 200)
+        assert peak_kib(server.address, 20_000) - few < 10_000  # and 20,000 KiB were said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -414,11 +421,54 @@ def test_what_is_not_kept_at_all_is_a_gap() -> None:
             assert [next_notice(tail)["text"] for _ in range(200)] == lines[100:]
 
 
+def test_what_is_taken_back_is_told_to_who_follows(server: Server) -> None:
+    run(server.address, "send", "lobby", "before")
+    with started(server.address, "tail", "lobby", "-f", "--json") as tail:
+        next_notice(tail)
+        subprocess.run(
+            [CLIENT, server.address, "--nick", "ada", "--room", "lobby"],
+            input=b"oops\n/redact\n",
+            timeout=LIMIT_SECONDS,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        said, redacted = next_notice(tail), next_notice(tail)
+    assert (said["text"], redacted["type"]) == ("oops", "redacted")
+    assert redacted["seq"] == said["seq"]
+
+
+def test_who_is_put_out_of_the_room_is_told_so_and_ends(server: Server) -> None:
+    host = subprocess.Popen(
+        [CLIENT, server.address, "--nick", "ada", "--room", "tea", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with host:
+        while next_notice(host)["type"] != "entered":
+            pass
+        with started(server.address, "tail", "tea", "-f", "--nick", "ear") as tail:
+            while next_notice(host)["type"] != "joined":
+                pass
+            host.communicate("/kick ear\n", timeout=LIMIT_SECONDS)
+            assert rest(tail) == ("", "tcpchat-client: ada put you out of tea\n")
+            assert tail.returncode == exits.FAILED
+
+
 # ── What both have in common ─────────────────────────────────────────────────────────────────────
 
 
 def test_the_words_that_choose_a_tool_are_the_tools() -> None:
     assert set(WORDS) == set(TOOLS)
+
+
+def test_a_profile_is_a_server_too(server: Server, own_home: Path) -> None:
+    settings = own_home / ".config" / "tcpchat"
+    settings.mkdir(parents=True)
+    profile = f'[profiles.work]\nservers = ["{server.address}"]\nnick = "ada"\n'
+    (settings / "client.toml").write_text(profile)
+    assert run("work", "send", "lobby", "hello").returncode == exits.DONE
+    assert run("work", "tail", "lobby").stdout == "[lobby] ada: hello\n"
 
 
 def test_a_server_that_is_called_as_a_tool_is_reached_with_its_port() -> None:
