@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,14 @@ def stop_server(server: Server) -> None:
         server.process.kill()
         assert server.process.stdout is not None
         server.process.stdout.close()
+
+
+def has_to_be_here(there: object, what: str) -> None:
+    """Skip the test where something is not installed; in CI it must be."""
+    if not there:
+        if os.environ.get("CI"):
+            pytest.fail(f"there is no {what}, and in CI there has to be one")
+        pytest.skip(f"there is no {what}")
 
 
 @pytest.fixture(autouse=True)

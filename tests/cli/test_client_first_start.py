@@ -44,11 +44,11 @@ def test_what_was_answered_is_kept_and_asked_for_no_more(server: Server) -> None
     with Terminal([CLIENT]) as second:
         second.wait_until(lambda: second.prompt == "dev>", "the prompt")
         assert second.shows("you are now ada$")
-        second.enter("/set bell off")
-        second.wait_for("bell is off$")
+        second.enter("/set fold off")
+        second.wait_for("fold is off$")
     lines = config_path().read_text().splitlines()
-    assert lines[lines.index("# bell = true") + 1] == "bell = false"
-    lines.remove("bell = false")
+    assert lines[lines.index("# fold = true") + 1] == "fold = false"
+    lines.remove("fold = false")
     assert lines == text.splitlines()
 
 

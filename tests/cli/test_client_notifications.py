@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.application import Application
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from tcpchat_cli.terminal import focus
@@ -115,14 +116,19 @@ class Recorder(DummyOutput):
         self.sent += f"<{title}>"
 
 
-def test_a_title_is_sent_when_it_changes_and_given_back_once() -> None:
+def test_the_title_is_the_windows_own_before_the_first_drawing_and_after_the_last() -> None:
     output = Recorder()
     window = Window(output)
-    window.show_title("")
-    assert output.sent == "", "what was never set is not given back"
-    for text in ("tcpchat", "tcpchat", "tcpchat: dev", "", ""):
-        window.show_title(text)
-    assert output.sent == "\x1b[22;2t<tcpchat><tcpchat: dev><>\x1b[23;2t"
+    window.show_title("tcpchat")
+    with create_pipe_input() as source:
+        app = Application[None](input=source, output=output)
+        with window.watched(app, lambda _: None):
+            assert output.sent == ""
+            app.after_render.fire()
+            for text in ("tcpchat", "tcpchat: dev", "tcpchat: dev"):
+                window.show_title(text)
+        window.show_title("too late")
+    assert output.sent == ("\x1b[?1004h\x1b[22;2t<tcpchat><tcpchat: dev>\x1b[?1004l<>\x1b[23;2t")
 
 
 @pytest.mark.parametrize(

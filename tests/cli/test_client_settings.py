@@ -49,13 +49,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 PROFILES = """
 nick = "general"
 theme = "light"
-bell = false
+fold = false
 
 [profiles.work]
 servers = ["a:7667", "b"]
 nick = "ada"
 rooms = ["lobby", "dev"]
-bell = true
+fold = true
 tls = true
 
 [profiles.home]
@@ -67,7 +67,7 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_file(
     write('server = "file"\nnick = "file"\nroom = "file"\ntheme = "light"\n')
     environment = {"TCPCHAT_SERVER": "environment", "TCPCHAT_NICK": "environment"}
     assert held(
-        load({}, environment, server="flag"), "servers", "nick", "rooms", "theme", "bell"
+        load({}, environment, server="flag"), "servers", "nick", "rooms", "theme", "fold"
     ) == [
         (("flag",), "the command line"),
         ("environment", "TCPCHAT_NICK"),
@@ -82,7 +82,7 @@ def test_a_profile_comes_before_the_environment_and_what_it_does_not_say_is_as_f
     environment = {"TCPCHAT_SERVER": "environment", "TCPCHAT_NICK": "environment"}
     configuration = load({"nick": "flag"}, environment, server="work")
     assert configuration.profile == "work"
-    assert held(configuration, "servers", "nick", "rooms", "theme", "bell", "tls") == [
+    assert held(configuration, "servers", "nick", "rooms", "theme", "fold", "tls") == [
         (("a:7667", "b"), "the profile work"),
         ("flag", "the command line"),
         (("lobby", "dev"), "the profile work"),
@@ -106,7 +106,7 @@ def test_what_is_not_the_name_of_a_profile_is_an_address(server: str) -> None:
         ("colour = true\n", "there is no key 'colour'; there are servers, nick, rooms, tls,"),
         ("timestamp = true\n", "there is no key 'timestamp'; did you mean timestamps?"),
         ('theme = "blue"\n', "there is no theme 'blue'; there are dark, light, none"),
-        ("bell = 1\n", "bell can be true or false"),
+        ("fold = 1\n", "fold can be true or false"),
         ("away = -1\n", "away can be a whole number from 0 to 31536000"),
         ("rooms = [1]\n", "rooms can be a list, such as one, two"),
         ('servers = ["a:0"]\n', "'0' is no port"),
@@ -127,10 +127,10 @@ def test_a_wrong_file_is_told_in_one_sentence(text: str, complaint: str) -> None
 
 
 def test_a_wrong_profile_is_told_by_its_name() -> None:
-    path = write("[profiles.work]\nbell = 3\n")
+    path = write("[profiles.work]\nfold = 3\n")
     refused = run("work")
     assert refused.stderr == (
-        f"tcpchat-client: {path}: [profiles.work]: bell can be true or false\n"
+        f"tcpchat-client: {path}: [profiles.work]: fold can be true or false\n"
     )
 
 
@@ -154,7 +154,7 @@ def test_what_was_written_for_older_versions_is_read_as_before() -> None:
         rooms=("dev",),
         theme="none",
         timestamps=False,
-        bell=False,
+        notify="off",
         fold=False,
         editing="vi",
         away=7,
@@ -179,11 +179,11 @@ def test_what_is_checked_is_printed_with_what_gives_it_and_can_be_saved() -> Non
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    path = write("bell = 3\ncolour = 1\n[profiles.work]\nnick = []\ntls = true\nca = '/no'\n")
+    path = write("fold = 3\ncolour = 1\n[profiles.work]\nnick = []\ntls = true\nca = '/no'\n")
     checked = run("work", "--check-config")
     assert (checked.returncode, checked.stdout) == (1, "")
     assert checked.stderr.splitlines() == [
-        f"tcpchat-client: {path}: bell can be true or false",
+        f"tcpchat-client: {path}: fold can be true or false",
         f"tcpchat-client: {path}: there is no key 'colour'; there are {', '.join(FIELDS)}",
         f"tcpchat-client: {path}: [profiles.work]: nick can be a text",
         "tcpchat-client: cannot use the certificates in /no: no such file or directory",
@@ -222,18 +222,18 @@ def test_what_is_set_is_shown_and_is_there_at_the_next_start(data: st.DataObject
 
 def test_settings_change_to_what_is_typed_and_to_nothing_else() -> None:
     configuration = load({}, {})
-    for name, value in (("bell", "off"), ("away", "60"), ("keys", "vi")):
+    for name, value in (("fold", "off"), ("away", "60"), ("keys", "vi")):
         configuration.set(name, value)
-    assert held(configuration, "bell", "away", "editing") == [
+    assert held(configuration, "fold", "away", "editing") == [
         (False, "client.toml"),
         (60, "client.toml"),
         ("vi", "client.toml"),
     ]
-    for name, value in (("bell", "loud"), ("away", "soon"), ("away", "٣"), ("editing", "ed")):
+    for name, value in (("fold", "loud"), ("away", "soon"), ("away", "٣"), ("editing", "ed")):
         with pytest.raises(BadSettings, match=f"^{name} can be "):
             configuration.set(name, value)
-    with pytest.raises(BadSettings, match="there is no setting bel; did you mean bell"):
-        configuration.set("bel", "on")
+    with pytest.raises(BadSettings, match="there is no setting fol; did you mean fold"):
+        configuration.set("fol", "on")
 
 
 def test_a_setting_keeps_the_name_that_it_has_in_the_file() -> None:
@@ -249,17 +249,17 @@ def test_a_setting_keeps_the_name_that_it_has_in_the_file() -> None:
 def test_in_a_profile_what_it_has_and_where_one_comes_in_is_kept_there_and_the_rest_for_all() -> (
     None
 ):
-    path = write('theme = "light"\n[profiles.work]\nbell = true # here\n')
+    path = write('theme = "light"\n[profiles.work]\nfold = true # here\n')
     configuration = load({}, {}, server="work")
-    assert configuration.set("bell", "off") == "bell is off in the profile work"
+    assert configuration.set("fold", "off") == "fold is off in the profile work"
     assert configuration.set("nick", "ada") == (
         "nick is ada in the profile work from the next start on"
     )
     assert configuration.set("theme", "dark") == "theme is dark"
     assert path.read_text() == (
-        'theme = "dark"\n[profiles.work]\nbell = false # here\nnick = "ada"\n'
+        'theme = "dark"\n[profiles.work]\nfold = false # here\nnick = "ada"\n'
     )
-    assert configuration.unset("bell") == "bell is on"
+    assert configuration.unset("fold") == "fold is on"
     assert configuration.unset("theme") == "theme is dark"
     assert path.read_text() == '[profiles.work]\nnick = "ada"\n'
 
@@ -281,17 +281,17 @@ def test_what_wins_over_what_was_set_is_told() -> None:
 
 
 def test_what_cannot_be_kept_holds_as_long_as_the_program_runs() -> None:
-    path = write("bell = true\n")
+    path = write("fold = true\n")
     path.chmod(0o444)
     configuration = load({}, {})
     with pytest.raises(
-        BadSettings, match=r"^bell is off as long as this runs: cannot write .* read-only"
+        BadSettings, match=r"^fold is off as long as this runs: cannot write .* read-only"
     ):
-        configuration.set("bell", "off")
-    assert configuration.shown("bell") == "bell is off (from this run)"
+        configuration.set("fold", "off")
+    assert configuration.shown("fold") == "fold is off (from this run)"
     path.chmod(0o644)
-    assert configuration.set("bell", "off") == "bell is off"
-    assert configuration.shown("bell") == "bell is off (from client.toml)"
+    assert configuration.set("fold", "off") == "fold is off"
+    assert configuration.shown("fold") == "fold is off (from client.toml)"
 
 
 def test_what_is_set_on_a_terminal_is_there_the_next_time(server: Server) -> None:
@@ -304,7 +304,7 @@ def test_what_is_set_on_a_terminal_is_there_the_next_time(server: Server) -> Non
         ada.enter("/set")
         ada.wait_for(r"^-- theme is light \(from client.toml\)$")
         ada.wait_for(r"^-- nick is ada \(from the command line\)$")
-        ada.wait_for("^-- bell is on$")
+        ada.wait_for("^-- fold is on$")
         ada.enter("/unset theme")
         ada.wait_for("^-- theme is dark$")
         ada.enter("/unset them")

@@ -19,8 +19,9 @@ from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.tools import TOOLS
 
 from tcpchat_core import COMMANDS
+from tests.cli.conftest import has_to_be_here
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS, SERVER
-from tests.cli.test_shells import has_to_be_here, printed
+from tests.cli.test_shells import printed
 
 PAGES = {
     "tcpchat-server.1": (SERVER, "--print-man", "1"),

@@ -16,6 +16,7 @@ import pytest
 from tcpchat_cli.settings import TABLE, server_parser
 from tcpchat_cli.tools import TOOLS
 
+from tests.cli.conftest import has_to_be_here
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS, SERVER, Terminal
 
 # What is typed before Tab, and what stands there then.
@@ -45,14 +46,6 @@ CASES: Final = {
 PROGRAMS: Final = (SERVER, CLIENT)
 
 BASH_COMPLETION: Final = Path("/usr/share/bash-completion/bash_completion")
-
-
-def has_to_be_here(there: object, what: str) -> None:
-    """Skip the test where something is not installed; in CI it must be."""
-    if not there:
-        if os.environ.get("CI"):
-            pytest.fail(f"there is no {what}, and in CI there has to be one")
-        pytest.skip(f"there is no {what}")
 
 
 def printed(program: str, *arguments: str) -> str:

@@ -133,4 +133,5 @@ def test_the_legal_moves_are_the_codes() -> None:
 
 def test_every_file_that_is_named_exists() -> None:
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", TEXT):
-        assert (ROOT / name).exists() or any(ROOT.glob(f"tcpchat_*/**/{name}")), name
+        places = (f"tcpchat_*/**/{name}", f"cli/tcpchat_cli/**/{name}")
+        assert (ROOT / name).exists() or any(any(ROOT.glob(place)) for place in places), name

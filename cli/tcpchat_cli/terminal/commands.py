@@ -43,6 +43,7 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
+    LocalCommand("mentions", "", "list what has called you", "/mentions"),
     LocalCommand("clear", "", "clear the screen", "/clear"),
     LocalCommand(
         "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"

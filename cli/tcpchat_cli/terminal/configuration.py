@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -18,6 +19,8 @@ from typing import Any, Final, TypeAlias
 from tcpchat_cli.terminal import settings
 from tcpchat_cli.terminal.address import BadAddress, parse_servers
 from tcpchat_cli.terminal.client_toml import Table, change_file, read_tables
+from tcpchat_cli.terminal.highlights import check_words
+from tcpchat_cli.terminal.hooks import HAPPENINGS, parse_hook
 from tcpchat_cli.terminal.logs import check_folder
 from tcpchat_cli.terminal.settings import (
     CHANGEABLE,
@@ -292,7 +295,13 @@ def words_of(name: str) -> tuple[str, ...]:
 
 # Each raises BadSettings.
 CHECKS: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
-    {"servers": _check_servers, "theme": load_theme, "log_folder": check_folder}
+    {
+        "servers": _check_servers,
+        "theme": load_theme,
+        "log_folder": check_folder,
+        "highlight": check_words,
+        **{name: partial(parse_hook, name) for name in HAPPENINGS},
+    }
 )
 
 # Each gives a sentence that says what is unwise about what is right; "" for nothing.

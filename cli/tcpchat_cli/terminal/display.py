@@ -45,6 +45,7 @@ from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
 from tcpchat_cli.terminal.theme import load_theme
 from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.window import Window
 from tcpchat_core.sanitize import replace_surrogates
 
 # So many of the last lines are remembered: more than are on any screen.
@@ -81,6 +82,7 @@ class Display:
         # Asked where the cursor stands, a terminal answers late or not at all; we need not know.
         os.environ["PROMPT_TOOLKIT_NO_CPR"] = "1"
         self._output = create_output()
+        self._window = Window(self._output)
         # And it shows no bar before it knows how many rows are below the cursor. One row always
         # is; when more are needed, the terminal scrolls.
         self._output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign] # see above
@@ -236,10 +238,13 @@ class Display:
     def toggle(self, pane: Pane) -> None:
         """There are no panes."""
 
-    def bell(self) -> None:
-        """Ring."""
-        self._output.bell()
-        self._output.flush()
+    def call(self, data: str) -> None:
+        """Send it to the window."""
+        self._window.send(data)
+
+    def show_title(self, text: str) -> None:
+        """Have the window's title be this."""
+        self._window.show_title(text)
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
 
@@ -284,13 +289,14 @@ class Display:
         session.app.after_render += self._note_prompt
         if hasattr(signal, "SIGCONT"):  # a shell has written something since we were suspended
             signal.signal(signal.SIGCONT, lambda *_: self._forget_shown())
-        await session.prompt_async(
-            lambda: self._encodable(prompt.message()),
-            bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
-            key_bindings=prompt.key_bindings,
-            completer=prompt.completer,
-            complete_while_typing=False,
-        )
+        with self._window.watched(session.app, prompt.focused):
+            await session.prompt_async(
+                lambda: self._encodable(prompt.message()),
+                bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
+                key_bindings=prompt.key_bindings,
+                completer=prompt.completer,
+                complete_while_typing=False,
+            )
 
     def _arrange(self, session: PromptSession[str]) -> None:
         """Change how the prompt stands on the screen, before it is drawn."""

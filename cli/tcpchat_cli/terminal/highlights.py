@@ -18,7 +18,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core.names import text_key
+
+# With so many, a text of the greatest length is looked through in some milliseconds.
+MAX_WORDS: Final = 50
+MAX_WORD_CHARS: Final = 64
 
 # Longer texts are not looked through to their ends: no honest one is longer.
 MAX_LOOKED_AT: Final = 4_000
@@ -51,6 +56,15 @@ _ONTO: Final = re.compile(
     f"(?:{'|'.join(text_key(each) for each in _PARTICLES.split())}){{1,3}}"
     "(?![\u1100-\u11ff\u3130-\u318f\uac00-\ud7af])"  # … to the end of what is Hangul
 )
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise BadSettings where these cannot all be looked for in whatever is said."""
+    if len(words) > MAX_WORDS:
+        raise BadSettings(f"highlight can hold {MAX_WORDS} words and phrases at most")
+    for word in words:
+        if not 0 < len(_key(word)) <= MAX_WORD_CHARS:
+            raise BadSettings(f"a highlight has from 1 to {MAX_WORD_CHARS} characters")
 
 
 class Highlights:

@@ -22,7 +22,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -38,6 +38,7 @@ LIMIT_SECONDS: Final = 10.0
 MAX_RUNNING: Final = 4
 
 Happening: TypeAlias = Literal["on_mention", "on_direct", "on_message"]
+HAPPENINGS: Final[tuple[Happening, ...]] = get_args(Happening)
 
 PLACEHOLDERS: Final = ("nick", "room", "text", "time")
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")

@@ -116,9 +116,12 @@ class Linear:
     def toggle(self, pane: Pane) -> None:
         """There are no panes."""
 
-    def bell(self) -> None:
-        """Ring."""
-        self._send("\a")
+    def call(self, data: str) -> None:
+        """Ring, whatever else would be sent."""
+        self._send("\a" if data else "")
+
+    def show_title(self, text: str) -> None:
+        """The title stays what it is."""
 
     def apply_settings(self) -> None:
         """Nothing here depends on any."""

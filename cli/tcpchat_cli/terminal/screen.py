@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from tcpchat_cli.terminal import presence
+from tcpchat_cli.terminal.called import Called
 from tcpchat_cli.terminal.commands import Local, help_text, parse_typed, without_secrets
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.configuration import Configuration
@@ -31,12 +33,14 @@ from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.logs import Logs
 from tcpchat_cli.terminal.paste import Paste
+from tcpchat_cli.terminal.places import Places
 from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.reading import Reading
 from tcpchat_cli.terminal.render import Fragments, Line, Renderer, taken_back
 from tcpchat_cli.terminal.replies import Heard
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.surface import Leave, Prompt, Surface
+from tcpchat_cli.terminal.title import title_of
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_cli.terminal.view import Unread, View
 from tcpchat_cli.terminal.views import Views
@@ -75,7 +79,6 @@ class Screen:
         self._came_in = came_in  # asks something else, once one is in; gives what to tell of that
         self._settings = configuration.settings
         self._renderer = Renderer()
-        self._renderer.timestamps = self._settings.timestamps
         self._unsent: dict[str, events.Say | events.Tell] = {}
         self._views = Views()
         self._logs = Logs(connection.home, self._settings, self._refuse)
@@ -98,6 +101,15 @@ class Screen:
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
         self._is_marked = False  # where that begins in the current view
+        self._places = Places()
+        self._called = Called(
+            self._settings,
+            os.environ,
+            ignores=self._ignores,
+            send=display.call,
+            tell=self._refuse,
+        )
+        self._apply_settings()
 
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and stay until the person goes."""
@@ -114,6 +126,7 @@ class Screen:
                         toolbar=self._toolbar,
                         entered=self._entered,
                         key_pressed=self._key_pressed,
+                        focused=self._focused,
                         key_bindings=self._key_bindings(),
                         completer=ChatCompleter(self._nicks, self._rooms, self._ignored.values),
                         kept=without_secrets,
@@ -123,6 +136,8 @@ class Screen:
                 )
         except Leave:
             pass
+        finally:
+            await self._called.close()
 
     async def finish(self, reading: asyncio.Task[None]) -> None:
         """Give the server a moment to say goodbye."""
@@ -143,6 +158,7 @@ class Screen:
             elif not self._is_ignored(notice):
                 self._tell_of(notice)
         self._tell_abandoned()
+        self._called.settled()
         self._flush()
         self._tell_read()
 
@@ -151,6 +167,13 @@ class Screen:
         view = self._view_of(notice)
         self._heard.note(notice, self._renderer.me)
         self._note(notice, view)
+        self._called.told(
+            notice,
+            self._renderer.me,
+            is_here=view is self._views.current,
+            looks=self._looks,
+            now=asyncio.get_running_loop().time(),
+        )
         lines = self._rendered(view, lambda: self._lines(notice, view))
         match notice:
             case notices.Said(nick=nick) if nick != self._renderer.me:
@@ -226,6 +249,7 @@ class Screen:
         lines, self._pending = self._pending, []
         self._display.show(lines)
         self._logs.write()
+        self._show_title()
 
     def _take_back(self, place: tuple[str, int]) -> None:
         """Take the text away of a message: in all views, on the screen, and where it waits."""
@@ -341,9 +365,12 @@ class Screen:
     def _is_ignored(self, notice: Notice) -> bool:
         match notice:
             case notices.Said(nick=nick) | notices.Told(nick=nick):
-                return bool(self._ignored) and _key(nick) in self._ignored
+                return self._ignores(nick)
             case _:
                 return False
+
+    def _ignores(self, nick: str) -> bool:
+        return bool(self._ignored) and _key(nick) in self._ignored
 
     # ── How far one has read ─────────────────────────────────────────────────────────────────
 
@@ -385,9 +412,7 @@ class Screen:
     # ── Being away ───────────────────────────────────────────────────────────────────────────
 
     def _while_away(self, view: View, *, for_me: bool) -> None:
-        """Something was said: ring when it is for us, and mark what is new for who is away."""
-        if for_me and self._settings.bell:
-            self._display.bell()
+        """Something was said: mark what is new for who is away."""
         if self._away is None and self._is_away:
             self._away = Unread()
             self._is_marked = False
@@ -398,13 +423,35 @@ class Screen:
                 self._pending.append(view.put_mark())
 
     @property
+    def _idle(self) -> float:
+        """For how many seconds no key was pressed."""
+        return asyncio.get_running_loop().time() - self._key_at
+
+    @property
     def _is_away(self) -> bool:
         """Whether no key was pressed for a while."""
-        idle = asyncio.get_running_loop().time() - self._key_at
-        return 0 < self._settings.away <= idle
+        return 0 < self._settings.away <= self._idle
+
+    @property
+    def _looks(self) -> bool:
+        """Whether the person looks at the terminal."""
+        return self._called.attention.looks(self._idle, self._settings.away)
+
+    def _focused(self, is_focused: bool) -> None:
+        """The window has got the focus, or has lost it."""
+        self._called.attention.is_focused = is_focused
+        self._show_title()
+
+    def _show_title(self) -> None:
+        """Say in the window's title what is new."""
+        if self._looks:
+            self._called.seen()
+        text = title_of(self._views, self._called.missed) if self._settings.title else ""
+        self._display.show_title(text)
 
     def _key_pressed(self) -> None:
         self._key_at = asyncio.get_running_loop().time()
+        self._show_title()
         self._tell_read()
         if self._away is not None:
             missed, self._away = self._away, None
@@ -566,6 +613,10 @@ class Screen:
                 self._show_older()
             case "clear":
                 self._display.clear()
+            case "mentions":
+                self._places.listed(self._called.mentions.places())
+                self._put(self._views.current, self._called.mentions.lines(self._renderer))
+                self._flush()
             case "query":
                 self._query(rest)
             case "view":
@@ -594,10 +645,16 @@ class Screen:
             text = change()
         except BadSettings as error:  # it may hold all the same, and only not be kept
             self._refuse(str(error))
-        self._renderer.timestamps = self._settings.timestamps
+        self._apply_settings()
         self._display.apply_settings()
         if text:
             self._tell(text)
+
+    def _apply_settings(self) -> None:
+        """From now on as the settings say."""
+        self._called.apply_settings()
+        self._renderer.highlights = self._called.highlights
+        self._renderer.timestamps = self._settings.timestamps
 
     def _tell(self, *texts: str) -> None:
         self._put(self._views.current, [self._renderer.system(text) for text in texts])
@@ -626,7 +683,9 @@ class Screen:
         self._views.go_to(view)
         if view.kind == "room":
             self._connection.current = view.name
+        self._called.seen()
         self._display.switch(view)
+        self._show_title()
 
     def _came_into(self, view: View) -> None:
         """The server has let us into the current room: what is half typed is for it."""
@@ -645,6 +704,7 @@ class Screen:
         if now.kind == "room":
             self._connection.current = now.name
         self._display.switch(now)
+        self._show_title()
         self._display.text, now.draft = self._display.text or now.draft, ""
 
     def _close_current(self) -> None:

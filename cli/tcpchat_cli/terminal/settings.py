@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
@@ -28,7 +29,14 @@ ENVIRONMENT: Final = MappingProxyType(
 )
 
 # What settings were called before, or can be called as well. (`keys` is a table of its own, too.)
-OTHER_NAMES: Final = MappingProxyType({"server": "servers", "room": "rooms", "keys": "editing"})
+OTHER_NAMES: Final = MappingProxyType(
+    {"server": "servers", "room": "rooms", "keys": "editing", "bell": "notify"}
+)
+
+# What else a setting can be written as: the bell was on or off.
+_OTHER_VALUES: Final[Mapping[str, Mapping[object, str]]] = MappingProxyType(
+    {"notify": {True: "bell", "on": "bell", False: "off"}}
+)
 
 # A hundred servers: a host name has at most 253 characters, and a port five.
 _MAX_SERVERS_CHARS: Final = 100 * 260
@@ -71,10 +79,36 @@ class Settings(msgspec.Struct, kw_only=True):
         ),
     ] = "dark"
     timestamps: Annotated[bool, Meta(description="whether each line begins with its time")] = True
-    bell: Annotated[
+    highlight: Annotated[
+        tuple[str, ...],
+        Meta(description="words and phrases that call you, as your nick always does"),
+    ] = ()
+    notify: Annotated[
+        Literal["auto", "off", "bell", "osc9", "osc777", "osc99"],
+        Meta(
+            description="how you are told that you are called while you look elsewhere: by the"
+            " bell, or by a notification of the desktop that your terminal makes of a sequence"
+        ),
+    ] = "auto"
+    notify_text: Annotated[
+        bool, Meta(description="whether a notification has the text of the message in it")
+    ] = False
+    title: Annotated[
         bool,
-        Meta(description="whether the bell rings when your nick is said, or you are written to"),
+        Meta(description="whether the title of the window says where you are, and what is new"),
     ] = True
+    on_mention: Annotated[
+        str | tuple[str, ...],
+        Meta(description="a program that is run when you are called in a room"),
+    ] = ()
+    on_direct: Annotated[
+        str | tuple[str, ...],
+        Meta(description="a program that is run when somebody writes to you alone"),
+    ] = ()
+    on_message: Annotated[
+        str | tuple[str, ...],
+        Meta(description="a program that is run when somebody says something in a room"),
+    ] = ()
     fold: Annotated[
         bool,
         Meta(description="whether those who come and go in crowds are told in one line"),
@@ -227,6 +261,8 @@ def from_file(name: str, value: object) -> object:
 
 def _of_type(name: str, value: object, can_be: str) -> object:
     """A value, of the type that its setting has. Raises BadSettings."""
+    if name in _OTHER_VALUES and isinstance(value, bool | str):
+        value = _OTHER_VALUES[name].get(value, value)
     if isinstance(_kind(name), types.VarTupleType) and isinstance(value, str):
         value = tuple(filter(None, map(str.strip, value.split(","))))
     try:

@@ -40,6 +40,7 @@ class Prompt(NamedTuple):
     toolbar: Callable[[], Fragments]  # one row of `columns`
     entered: Callable[[str], None]  # a line was typed
     key_pressed: Callable[[], None]  # any key was
+    focused: Callable[[bool], None]  # the window has got the focus, or has lost it
     key_bindings: KeyBindings
     completer: Completer
     kept: Callable[[str], str]  # what of a typed line is offered to be typed again
@@ -88,8 +89,11 @@ class Surface(Protocol):
     def toggle(self, pane: Pane) -> None:
         """Hide a pane, or show it again, where the display has any."""
 
-    def bell(self) -> None:
-        """Ring."""
+    def call(self, data: str) -> None:
+        """Call the person, who does not look, by what `notify` has made."""
+
+    def show_title(self, text: str) -> None:
+        """Have the title of the window be this, or with "" its own."""
 
     async def question(self, text: str, *, secret: bool = False) -> str:
         """A person's answer to a question that is asked before `prompt`. Raises Leave."""

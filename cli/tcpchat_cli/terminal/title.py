@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from tcpchat_cli.terminal.notify import field
+from tcpchat_cli.terminal.view import Unread
+from tcpchat_cli.terminal.views import Views
 
 # Rooms have 32 characters at most; more than one sees of a title is of no use.
 MAX_NAME_BYTES: Final = 96
+
+
+def title_of(views: Views, missed: Unread) -> str:
+    """What is unread in all views, and what was `missed` of the one that is looked at."""
+    unread = [missed, *(view.unread for view in views)]
+    return title(
+        views.current.title,
+        sum(each.messages for each in unread),
+        sum(each.mentions for each in unread),
+    )
 
 
 def title(name: str, unread: int, mentions: int) -> str:
