@@ -212,9 +212,22 @@ def test_a_mark_is_read_without_its_rule() -> None:
     )
 
 
+def test_a_line_of_a_list_begins_with_its_number_its_day_and_its_room() -> None:
+    listed = Renderer().numbered([Said("lobby", "ada", "hello", 1, 0), Told("bob", "psst", 1, 0)])
+    texts = [spoken(line, timestamps=False) for line in listed]
+    assert re.fullmatch(r"1 19(69|70)-\d\d-\d\d \d\d:\d\d lobby ada: hello", texts[0])
+    assert re.fullmatch(r"2 19(69|70)-\d\d-\d\d \d\d:\d\d bob to you: psst", texts[1])
+
+
 def test_what_was_typed_here_is_known_as_that_and_nothing_else_is() -> None:
     renderer = Renderer(date(1970, 1, 1))
     renderer.me = "bob"
+    said = renderer.own(events.Say("lobby", "yes", re=1), Sent(0, room="lobby", seq=2))
+    assert [spoken(line, timestamps=False) for line in said] == [
+        "* in answer to an earlier message",
+        "bob: yes",
+    ]
+    assert [line.echo for line in said] == [False, True]
     own = renderer.own(events.Tell("ada", "hello"), Sent(0, None, nick="ada", away="lunch"))
     assert [line.echo for line in own] == [True, False]
     assert not any(line.echo for line in renderer.lines(Said("lobby", "bob", "hello", 1, 0)))

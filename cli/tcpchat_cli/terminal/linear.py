@@ -32,6 +32,9 @@ from tcpchat_core.sanitize import sanitize
 # Nothing is cut to fit: the terminal wraps, and a screen reader needs no rows.
 COLUMNS: Final = 1_000_000
 
+# What can stand before who speaks.
+_PLACES: Final = {"class:marker", "class:system", "class:time", "class:room"}
+
 # What stands around the text of a mark, as `render.marker` makes it.
 _RULE: Final = "─ "
 
@@ -184,26 +187,29 @@ class Linear:
 
 def spoken(line: Line, *, timestamps: bool) -> str:
     """A line as one would read it out, with its time before it if that is wanted."""
-    head, time = [*line.head], ""
+    head, before = [*line.head], ""
     if head and head[0][0] == "class:time":
         _, time = head.pop(0)
-    time = time if timestamps else ""
+        before = time if timestamps else ""
+    while len(head) > 1 and head[0][0] in _PLACES:  # of a line of a list: its number, day and room
+        before += head.pop(0)[1].strip("[] ") + " "
     body = "".join(text for _, text in line.body)
     if not line.head and line.body and line.body[0][0] == "class:marker":
         return f"* {body.strip(_RULE)}"
     is_told = any(style == "class:told" for style, _ in head)
-    if not is_told and any(style == "class:mention" for style, _ in line.body):
-        return f"{time}{_speaker(head, 'mention')}{body}"
-    return f"{time}{_speaker(head)}{body}"
+    is_called = not is_told and any(style == "class:mention" for style, _ in line.body)
+    return f"{before}{_speaker(head, ('mention',) if is_called else ())}{body}"
 
 
-def _speaker(head: Fragments, *notes: str) -> str:
+def _speaker(head: Fragments, notes: tuple[str, ...]) -> str:
     """Who speaks, and how, instead of the signs that say so to the eye."""
     match head:
         case [("class:system", _)]:
             return "* "
         case [("class:error", _)]:
             return "! "
+        case [("class:quote", _)]:
+            return "* in answer to "
         case [("class:told", text)]:
             who, _, whom = text.strip("[] ").partition(" → ")
             how = ("notice",) if who.startswith("-") else ()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
@@ -104,17 +103,17 @@ class Renderer:
         self, request: events.Say | events.Tell, sent: notices.Sent, quote: Quote | None = None
     ) -> list[Line]:
         """One's own message, once its receipt has come; `quote` is what it answers, if known."""
-        lines: Iterable[Line]
         match request:
             case events.Say(room, text, emote=emote, notice=notice, re=re):
                 seq = sent.seq or 0
                 said = Said(sent.room or room, self.me, text, seq, sent.at, emote, notice=notice)
-                lines = map(_echo, self._said(msgspec.structs.replace(said, re=re, quote=quote)))
+                lines = [*self._said(msgspec.structs.replace(said, re=re, quote=quote))]
             case events.Tell(nick, text, notice=notice):
-                lines = map(_echo, self._told_to(sent.nick or nick, text, sent.at, notice))
-                if sent.away:
-                    is_away = ("", f" is {away_text(sent.away)}")
-                    lines = chain(lines, [system([_nick(sent.nick or nick), is_away], sent.at)])
+                lines = [*self._told_to(sent.nick or nick, text, sent.at, notice)]
+        lines[-1] = lines[-1]._replace(echo=True)
+        if sent.away:
+            is_away = ("", f" is {away_text(sent.away)}")
+            lines.append(system([_nick(sent.nick or ""), is_away], sent.at))
         return [self._timed(line) for line in lines]
 
     def older(self, page: notices.HistoryPage) -> list[Line]:
@@ -341,11 +340,6 @@ def system(text: Fragments, at: int | None = None) -> Line:
         [(style or "class:system", _bounded(piece)) for style, piece in text],
         when=_when(at),
     )
-
-
-def _echo(line: Line) -> Line:
-    """The same, typed here; a mark is not."""
-    return line._replace(echo=bool(line.head))
 
 
 def taken_back(line: Line) -> Line:
