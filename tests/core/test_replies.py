@@ -12,6 +12,7 @@ from msgspec import structs
 from tcpchat_core import ChatState, ServerProtocol, StateLimits, events, notices
 from tcpchat_core.archive import Archived
 from tcpchat_core.commands import parse_line
+from tcpchat_core.dialects.irc.encode import Irc
 from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.dialects.plain import PLAIN, said_text
@@ -163,6 +164,29 @@ def test_a_long_answer_in_irc_shows_what_it_answers_once() -> None:
     assert rest
     assert not any("(to bob" in line for line in rest)
     assert all(len(line.encode()) <= 510 + len("@time=2026-01-01T00:00:00.000Z ") for line in rest)
+
+
+LETTERS = st.sampled_from(["a", "ж", "한", "\U0001f600"])
+
+
+@given(
+    quote=st.builds("".join, st.lists(LETTERS, min_size=1, max_size=80)),
+    words=st.lists(st.builds("".join, st.lists(LETTERS, min_size=1, max_size=200)), min_size=1),
+    name=st.sampled_from(["a", "ж" * 24, "한" * 24]),
+    emote=st.booleans(),
+)
+def test_whatever_is_answered_an_answer_begins_in_its_line_and_fits(
+    quote: str, words: list[str], name: str, emote: bool
+) -> None:
+    text = " ".join(words)
+    quoted_in = Quote(name, quote)
+    said = Said(name, name, text, 9, 1_000, emote, re=7, quote=quoted_in)
+    first, *rest = Irc().encode(said).decode().removesuffix("\r\n").split("\r\n")
+    assert all(len(line.encode()) <= 510 for line in (first, *rest))
+    beginning = first.partition("\x0f ")[2].removesuffix("\x01")
+    assert beginning
+    assert text.startswith(beginning)
+    assert "\x03" not in "".join(rest)
 
 
 # ── Which message it is ──────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from tcpchat_core import Notice, notices
@@ -19,6 +20,10 @@ ALWAYS: Final = ("batch", "echo-message")
 
 # What it takes on and off while it is there.
 SOMETIMES: Final = ("away-notify", "extended-join", "message-tags", "multi-prefix", "server-time")
+
+
+# What a message answers, in front of its text, where no tags are taken.
+_ANSWERED: Final = re.compile(r"\x0314\(to [^)]*\)\x0f ")
 
 
 class IrcPerson(Peer):
@@ -93,6 +98,8 @@ class IrcPerson(Peer):
 
     def _message(self, nick: str, to: str, text: str) -> None:
         """A message, or what did not fit into the line before."""
+        if answers := _ANSWERED.match(text):
+            text = text[answers.end() :]
         if self._pieces is not None and not text.strip("…"):
             whole = self._pieces.text + text
         else:

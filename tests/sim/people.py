@@ -89,6 +89,9 @@ class Person(Peer):
         self.failures = 0
         self.texts: dict[str, str] = {}  # by id
         self.said = 0
+        # By room, while it is the same one: the numbers of the last messages that it was told of.
+        self._heard: dict[str, deque[int]] = {}
+        self._answers = random.Random(f"what {name} of {world.config.seed} answers")
         self._questions: deque[Question] = deque()  # on this connection, and not answered
         self._wonders = random.Random(f"what {name} of {world.config.seed} wonders")
         self.clock.after(self.draw.randint(0, 1_000), self.dial)
@@ -234,6 +237,7 @@ class Person(Peer):
 
     def _note(self, notice: Notice) -> None:
         text = ""
+        self._listen(notice)
         match notice:
             case notices.Welcome():
                 session = session_of(notice.token) if notice.token else ""
@@ -279,6 +283,18 @@ class Person(Peer):
             epoch = self.wire.epoch
             shown = Shown(self.clock.now, self.conn, notice, text, self.server, epoch)
             self.diary.shown.append(shown)
+
+    def _listen(self, notice: Notice) -> None:
+        """Know what can be answered: also after another room has come in the place of one."""
+        match notice:
+            case notices.Said(room, seq=seq) | notices.Sent(room=str(room), seq=int(seq)):
+                self._heard.setdefault(room, deque(maxlen=6)).append(seq)
+            case notices.Entered(room) | notices.Left(room, own=True):
+                self._heard.pop(room, None)
+            case notices.Welcome() | notices.Resumed():  # it may be that the log was cut
+                self._heard.clear()
+            case _:
+                pass
 
     def _opened(self) -> None:
         self.open = True
@@ -374,7 +390,10 @@ class Person(Peer):
     def say(self, room: str, text: str = "") -> str:
         """Say something new to a room; returns what."""
         text = text or self._text()
-        self._keep(self.protocol.say(room, text), text)
+        re = None
+        if (heard := self._heard.get(room)) and self._answers.random() < 0.3:
+            re = self._answers.choice(heard)
+        self._keep(self.protocol.say(room, text, re=re), text)
         return text
 
     def _text(self) -> str:
@@ -694,6 +713,7 @@ class PlainPerson(Peer):
             return
         head, _, text = line.partition(": ")
         room, _, nick = head.removeprefix("[").partition("] ")
+        nick = nick.partition(" (")[0]  # without what it answers
         if nick.startswith("-"):  # what no program answers
             nick, _, text = nick[1:].partition("- ")
         notice: Notice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.sim.checkers.answers import Answers
 from tests.sim.checkers.archive import Archive
 from tests.sim.checkers.bounds import Bounds
 from tests.sim.checkers.devices import Devices
@@ -45,6 +46,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Devices,
     DirectMessages,
     Receipts,
+    Answers,
     Replay,
     Gaps,
     Flood,

@@ -299,6 +299,18 @@ def all_rooms_share_one_history(patch: Patch) -> Parts:
     return Parts()
 
 
+def what_is_answered_is_shown_as_the_next(patch: Patch) -> Parts:
+    quoting = Room.quoting
+
+    def wrong(room: Room, said: Said) -> Said:
+        answered = None if said.re is None else said.re + 1
+        shown = quoting(room, msgspec.structs.replace(said, re=answered))
+        return msgspec.structs.replace(said, quote=shown.quote)
+
+    patch.setattr(Room, "quoting", wrong)
+    return Parts()
+
+
 def the_history_has_no_bound(patch: Patch) -> Parts:
     def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Action]:
         limits = tables.limits
@@ -1508,6 +1520,7 @@ MUTATIONS: list[tuple[Mutation, str]] = [
     (receipts_come_with_the_next_message, "one_order"),
     (receipts_are_given_for_what_was_refused, "receipts"),
     (all_rooms_share_one_history, "nothing_outside"),
+    (what_is_answered_is_shown_as_the_next, "answers"),
     (the_history_has_no_bound, "bounds"),
     (an_expired_session_is_not_forgotten, "sessions"),
     (a_ghost_holds_its_nick, "sessions"),

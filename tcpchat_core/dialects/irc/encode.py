@@ -275,13 +275,8 @@ def _said(flavour: Irc, said: Said, when: str = "") -> bytes:
         client=client,
         emote=said.emote,
         when=when,
-        answered=f"{_GREY}({answered_text(said)}){_PLAIN} " if is_shown else "",
+        answered=answered_text(said) if is_shown else "",
     )
-
-
-# How a part of a text is shown as what it is not (https://modern.ircdocs.horse/formatting).
-_GREY: Final = "\x0314"
-_PLAIN: Final = "\x0f"
 
 
 def _with_answered(flavour: Irc, said: Said) -> dict[str, str] | None:

@@ -109,6 +109,11 @@ def line(
     return f"{tags}{head} :{shortened(sanitize(text), size)}\r\n".encode()
 
 
+# How a part of a text is shown in grey (https://modern.ircdocs.horse/formatting).
+_GREY: Final = "\x0314"
+_PLAIN: Final = "\x0f"
+
+
 def said_lines(
     nick: str,
     command: str,
@@ -126,11 +131,16 @@ def said_lines(
     so is what is of its `client_tags`.
 
     An emote is a CTCP ACTION in each, and `when` it was stands in front of each. What is `answered`
-    stands in front of the text, and may have codes that say how it looks.
+    stands in front of the text, in grey: as nobody's own text can.
     """
     head, size = opening(nick, command, target)
     before, after = (f"\x01ACTION {when}", "\x01") if emote else (when, "")
-    parts = pieces(f"{answered}{sanitize(text)}", size - len(before) - len(after))
+    size -= len(before) + len(after)
+    if answered:
+        answered = f"{_GREY}({shortened(sanitize(answered), size // 2)}){_PLAIN} "
+        size -= len(answered.encode())  # in all lines, so that there is some text in the first
+    parts = pieces(sanitize(text), size)
+    parts[0] = f"{answered}{parts[0]}"
     lines = [f"{tags}{head}{before}{part}{after}\r\n" for part in parts]
     lines[0] = f"{joined_tags(id, tags, client)}{lines[0].removeprefix(tags)}"
     return "".join(lines).encode()
