@@ -274,12 +274,12 @@ def test_without_utf8_what_cannot_be_shown_is_a_question_mark(server: Server) ->
         ada.wait_for("1:lobby | ")
 
 
-def test_what_was_typed_before_is_found_by_ctrl_r(server: Server) -> None:
+def test_what_was_typed_before_is_found_by_alt_r(server: Server) -> None:
     with people(server, "ada") as (ada,):
         for text in ("the first of May", "something else"):
             ada.enter(text)
             ada.wait_for(f"ada: {text}$")
-        ada.type("\x12first")
+        ada.type("\x1brfirst")
         ada.wait_for("search.*first")
         ada.type("\r")
         ada.wait_for("^lobby> the first of May$")

@@ -41,6 +41,10 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
         "view", "[N|NAME]", "go to a view; or which there are, and what is new", "/view 2"
     ),
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
+    LocalCommand("goto", "N", "show what was said around that one of a list", "/goto 2"),
+    LocalCommand("newer", "", "there, show what was said after (or press PageDown)", "/newer"),
+    LocalCommand("links", "", "list the addresses that were said here", "/links"),
+    LocalCommand("open", "[N]", "open the newest address, or that one of /links", "/open 2"),
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
     LocalCommand("mentions", "", "list what has called you", "/mentions"),
@@ -59,7 +63,8 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 _OF_SECRETS = {"claim", "login", "password", "secret"}
 
 KEYS = (
-    "Tab completes commands, nicks and rooms; Up and Ctrl-R find what you typed before",
+    "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
+    "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
     "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
     "PageUp shows what was said before, page by page",
     "in full screen, PageDown and Ctrl-End go down again, and F7 and F8 hide the panes",

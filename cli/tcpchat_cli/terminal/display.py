@@ -38,6 +38,7 @@ from tcpchat_cli.terminal.render import (
     heading,
     in_encoding,
     layout,
+    marker,
     row_count,
     taken_back,
 )
@@ -127,6 +128,10 @@ class Display:
     def show_older(self, lines: Sequence[Line]) -> None:
         """Print a page of what was said before: below all else, since nothing is printed above."""
         self.show(lines)
+
+    def reveal(self, line: Line, around: Sequence[Line]) -> None:  # noqa: ARG002 # it is in `around`
+        """Print what was found once more, with what is around it."""
+        self.show([marker("found"), *around, marker("that was what was found")])
 
     def switch(self, view: View) -> None:
         """Print the view's name, then what fits of it; in any case what is new, below its mark."""

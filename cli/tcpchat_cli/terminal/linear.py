@@ -79,12 +79,19 @@ class Linear:
         """Write what was said before."""
         self._write_lines(lines)
 
+    def reveal(self, line: Line, around: Sequence[Line]) -> None:  # noqa: ARG002 # it is in `around`
+        """Write what was found, with what is around it."""
+        self._write_lines(around)
+
     def switch(self, view: View) -> None:
         """Write where one is, and what is new there."""
         self._mentions.pop(view, None)
         is_first, self._has_switched = not self._has_switched, True
         if is_first or (view.kind == "room" and not view.lines):
             return  # one has come into it, or is about to, which is told
+        if view.kind == "past":
+            self._write([f"* now in what was said before in {view.name}"])
+            return
         where = f"with {view.name}" if view.kind == "direct" else f"in {view.name}"
         news = f": {view.missed.summary()}" if view.missed else ": nothing new"
         lines = [*view.lines][len(view.lines) - (view.mark or 0) :]

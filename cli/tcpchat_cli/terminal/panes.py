@@ -81,6 +81,17 @@ class Panes(Display):
             self._told = lines[0].text
         self.refresh()
 
+    def reveal(self, line: Line, around: Sequence[Line]) -> None:  # noqa: ARG002 # it is there
+        """Go where the line is."""
+        if self._prompt is not None:
+            view = self._prompt.views.current
+            lines = _marked(view)
+            at = next((at for at, each in enumerate(lines) if each is line), None)
+            if at is not None:
+                self._scroll_of(view).to_line(lines, at)
+                self._told = f"found: {line.text}"
+        self.refresh()
+
     def switch(self, view: View) -> None:  # noqa: ARG002 # `Prompt.views` knows it
         """Draw another view."""
         self._has_switched = True
@@ -106,7 +117,7 @@ class Panes(Display):
             super().refresh()
 
     def scroll(self, way: Way) -> bool:
-        """Go through the current view; False when there is nothing above."""
+        """Go through the current view; False when there is nothing more that way."""
         if self._prompt is None:
             return False
         self._told = ""
@@ -116,6 +127,8 @@ class Panes(Display):
             case "page up":
                 return scroll.page_up(lines)
             case "page down":
+                if scroll.is_at_end:
+                    return False
                 scroll.page_down(lines)
             case "top":
                 scroll.to_top(lines)

@@ -291,15 +291,10 @@ class Renderer:
         if not found.messages:
             yield system([("", "nothing was found")])
             return
-        yield system([("", f"{len(found.messages)} found, newest first:")])
-        for said in found.messages[:MAX_LINES]:
-            when = _when(said.at)
-            head = [
-                ("class:system", f"{when:%Y-%m-%d %H:%M} " if when else "---- "),
-                ("class:room", f"[{_name(said.room)}] "),
-                *_who(said),
-            ]
-            yield Line(head, _plain(said.text), (said.room, said.seq))
+        yield system(
+            [("", f"{len(found.messages)} found, newest first; /goto N shows what is around")]
+        )
+        yield from self.numbered(found.messages[:MAX_LINES])
         if found.more:
             yield system([("", "… and older ones")])
 

@@ -20,18 +20,22 @@ from datetime import datetime
 from itertools import islice
 
 import msgspec
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, emacs_mode, is_searching, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.bindings.search import start_reverse_incremental_search
 from prompt_toolkit.keys import Keys
 
 from tcpchat_cli.terminal import presence
+from tcpchat_cli.terminal.addresses import Addresses
 from tcpchat_cli.terminal.called import Called
 from tcpchat_cli.terminal.commands import Local, help_text, parse_typed, without_secrets
 from tcpchat_cli.terminal.completion import ChatCompleter
 from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
+from tcpchat_cli.terminal.finding import Desk, Finding
 from tcpchat_cli.terminal.logs import Logs
+from tcpchat_cli.terminal.looking import Looking
 from tcpchat_cli.terminal.paste import Paste
 from tcpchat_cli.terminal.places import Places
 from tcpchat_cli.terminal.presence import People
@@ -96,7 +100,14 @@ class Screen:
         self._folding: asyncio.TimerHandle | None = None
         # When the connection was lost: the epoch, and the last number seen in each room.
         self._seen: tuple[str, dict[str, int]] = ("", {})
-        self._older = ""  # the room of which what was said before is asked for
+        self._looking = Looking(display)
+        self._addresses = Addresses()
+        self._finding = Finding(
+            self._views,
+            self._renderer,
+            Places(),
+            Desk(self._send, self._put_past, self._put_older, self._look_again, self._refuse),
+        )
         self._paste: Paste | None = None
         self._key_at = 0.0  # when a key was pressed last, on the loop's clock
         self._away: Unread | None = None  # what came since the person seems to be away
@@ -174,7 +185,7 @@ class Screen:
             looks=self._looks,
             now=asyncio.get_running_loop().time(),
         )
-        lines = self._rendered(view, lambda: self._lines(notice, view))
+        lines = self._rendered(view, lambda: self._lines(notice))
         match notice:
             case notices.Said(nick=nick) if nick != self._renderer.me:
                 self._put(view, lines, news=True)
@@ -278,7 +289,7 @@ class Screen:
             self._put(self._views.current, [self._renderer.error(text)])
         abandoned.clear()
 
-    def _lines(self, notice: Notice, view: View) -> list[Line]:
+    def _lines(self, notice: Notice) -> list[Line]:
         match notice:
             case notices.Sent(id=str(id)) if id in self._unsent:
                 said = self._unsent.pop(id)
@@ -292,8 +303,8 @@ class Screen:
                 return [connected, *self._renderer.lines(notice)]
             case notices.Entered():
                 return self._entered_again(notice)
-            case notices.HistoryPage():
-                return self._page(notice, view)
+            case notices.HistoryPage() | notices.SearchResults():
+                return self._finding.answered(notice)
             case notices.Rejected(request="read"):
                 return []  # we have left the room meanwhile
             case notices.Closing():
@@ -333,8 +344,8 @@ class Screen:
                 self._unsent.pop(id, None)
                 if self._paste and self._paste.waits_for == id:
                     self._paste = None
-            case notices.Rejected(request="history"):
-                self._older = ""
+            case notices.Rejected(request="history" | "search"):
+                self._finding.refused(notice)
             case notices.Rejected(request="join"):
                 self._joining = False
             case notices.Entered(room, seq=seq, topic=topic, history=history, again=again):
@@ -498,33 +509,43 @@ class Screen:
 
     def _page_up(self) -> None:
         if not self._display.scroll("page up"):
-            self._show_older()
+            self._finding.turn_back()
 
-    def _show_older(self) -> None:
-        """Ask for the page before the oldest message that was shown of the current view."""
-        view = self._views.current
-        if view.kind == "direct":
-            self._tell("only what is said in rooms is kept: there is nothing older here")
-        elif self._room is not None and not self._older:
-            self._older = view.name
-            self._send(events.History(view.name, before=view.oldest))
+    def _page_down(self) -> None:
+        if not self._display.scroll("page down"):
+            self._finding.turn_on()
 
-    def _page(self, page: notices.HistoryPage, view: View) -> list[Line]:
-        """A page of what was said: the one that was asked for by PageUp, or any other."""
-        its = self._views.room(page.room)
-        if its is not None and page.messages:
-            first = page.messages[0].seq
-            its.oldest = min(first, its.oldest or first)
-        if self._older != page.room:
-            return self._renderer.lines(page)
-        self._older = ""
-        lines = self._renderer.older(page)
-        if its is not None:
-            its.add_older([line for line in lines if line.place])
-        if its is view:
+    def _put_and_show(self, view: View, lines: list[Line]) -> None:
+        self._put(view, lines)
+        self._flush()
+
+    def _put_past(self, view: View, lines: list[Line]) -> None:
+        """What was said before is no news, and nothing for the log."""
+        self._views.add(view, lines, news=False)
+        if view is self._views.current:
+            self._pending += lines
+            self._flush()
+
+    def _put_older(self, view: View, lines: list[Line]) -> None:
+        """A page of what was said before stands at the head of its view."""
+        view.add_older([line for line in lines if line.place])
+        if view is self._views.current:
             self._flush()
             self._display.show_older(lines)
-        return []
+
+    def _look_through(self) -> None:
+        self._looking.start_or_go_on(self._views.current.lines)
+
+    def _open_address(self, typed: str) -> None:
+        view = self._views.current
+        told = self._addresses.open(
+            view,
+            typed,
+            self._settings.open,
+            self._renderer,
+            lambda line: self._put_and_show(self._views.current, [line]),
+        )
+        self._put_and_show(view, [told])
 
     # ── What is typed ────────────────────────────────────────────────────────────────────────
 
@@ -542,6 +563,7 @@ class Screen:
             case events.Join(room) if room in self._connection.protocol.rooms:
                 self._look_at(self._views.open_room(room))
             case events.Say(room="") as say:
+                self._finding.leave()
                 self._say(say)
             case request if self._needs_room(request):
                 self._refuse(f"that is for a room; here you talk to {self._views.current.name}")
@@ -584,6 +606,9 @@ class Screen:
     def _send(self, request: events.Request) -> str | None:
         """Send it; return the id of what was said."""
         match self._connection.send(request):
+            case events.History() | events.Search() as asked:
+                self._finding.sent(asked)
+                return None
             case events.Say(id=str(id)) | events.Tell(id=str(id)) as said:
                 self._unsent[id] = said
                 self._display.refresh()
@@ -610,7 +635,17 @@ class Screen:
                 found = self._ignored.pop(_key(rest), None)
                 self._tell(f"{rest} is shown again" if found else f"{rest} was not ignored")
             case "older":
-                self._show_older()
+                self._finding.turn_back()
+            case "newer":
+                self._finding.turn_on()
+            case "goto":
+                self._finding.go_to(rest)
+            case "links":
+                self._put_and_show(
+                    view := self._views.current, self._addresses.show(view, self._renderer)
+                )
+            case "open":
+                self._open_address(rest)
             case "clear":
                 self._display.clear()
             case "mentions":
@@ -673,15 +708,24 @@ class Screen:
         before = self._views.current
         if view is before:
             return
+        self._looking.stop()
         before.draft = self._display.text
         self._show(view)
         self._display.text, view.draft = view.draft, ""
         self._tell_read()
 
+    def _look_again(self, view: View) -> None:
+        """Make a view the current one; or show it once more, with what has become of it."""
+        if view is self._views.current:
+            self._flush()
+            self._display.switch(view)
+        else:
+            self._look_at(view)
+
     def _show(self, view: View) -> None:
         self._flush()
         self._views.go_to(view)
-        if view.kind == "room":
+        if view.kind in ("room", "past"):
             self._connection.current = view.name
         self._called.seen()
         self._display.switch(view)
@@ -711,6 +755,8 @@ class Screen:
         view = self._views.current
         if view.kind == "home":
             self._refuse("there is nothing to close")
+        elif view.kind == "past" and self._views.room(view.name) is not None:
+            self._finding.leave()
         elif self._room is not None:
             self._refuse(f"you are in {view.name}: /out leaves it")
         else:
@@ -754,11 +800,12 @@ class Screen:
         bindings.add("c-p")(lambda _: self._look_at(self._views.step(-1)))
         bindings.add("c-l")(lambda _: self._display.clear())
         bindings.add("pageup")(lambda _: self._page_up())
-        bindings.add("pagedown")(lambda _: self._display.scroll("page down"))
+        bindings.add("pagedown")(lambda _: self._page_down())
         bindings.add("c-home")(lambda _: self._display.scroll("top"))
         bindings.add("c-end")(lambda _: self._display.scroll("end"))
         bindings.add("f7")(lambda _: self._display.toggle("views"))
         bindings.add("f8")(lambda _: self._display.toggle("people"))
+        self._add_look(bindings)
         bindings.add(Keys.BracketedPaste)(self._pasted)
         # While the question is open, keys answer it and do nothing else.
         bindings.add(Keys.Any, filter=asked)(lambda _: None)
@@ -768,6 +815,22 @@ class Screen:
             bindings.add(key, filter=asked)(lambda _: self._start_paste())
         bindings.add("c-c", filter=sending)(lambda _: self._stop_paste())
         return bindings
+
+    def _add_look(self, bindings: KeyBindings) -> None:
+        """The keys of the look through what was said, and of places in the past."""
+        looking = Condition(lambda: self._looking.is_on)
+        may_look = Condition(lambda: self._paste is None) & ~is_searching & ~vi_navigation_mode
+        past = Condition(lambda: self._views.current.kind == "past") & ~looking & ~is_searching
+        bindings.add("escape", filter=past & emacs_mode)(lambda _: self._finding.leave())
+        bindings.add("c-r", filter=may_look)(lambda _: self._look_through())
+        bindings.add("escape", "r", filter=~is_searching)(start_reverse_incremental_search)
+        bindings.add("up", filter=looking)(lambda _: self._look_through())
+        for key in ("c-s", "down"):
+            bindings.add(key, filter=looking)(lambda _: self._looking.go_back())
+        bindings.add("enter", filter=looking)(lambda _: self._looking.stop(show=True))
+        for key in ("escape", "c-g", "c-c"):
+            bindings.add(key, filter=looking)(lambda _: self._looking.stop())
+        bindings.add("tab", filter=looking)(lambda _: None)
 
     # ── A wall of text ───────────────────────────────────────────────────────────────────────
 
@@ -800,6 +863,8 @@ class Screen:
 
     def _message(self) -> Fragments:
         """The prompt: what has no receipt yet, then where it goes."""
+        if self._looking.is_on:
+            return self._looking.message()
         above: Fragments = []
         here = [said for said in self._unsent.values() if self._is_here(said)]
         unsent = here[-MAX_UNSENT_SHOWN:]

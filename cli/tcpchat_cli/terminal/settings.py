@@ -152,6 +152,13 @@ class Settings(msgspec.Struct, kw_only=True):
             " have some"
         ),
     ] = "auto"
+    open: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="the program that /open runs, with its arguments, {} for the address, such"
+            ' as ["firefox", "{}"]; the platform\'s if there is none'
+        ),
+    ] = ()
 
 
 FIELDS: Final = MappingProxyType({each.name: each for each in msgspec.structs.fields(Settings)})

@@ -71,6 +71,9 @@ class Surface(Protocol):
         Those that are messages stand at the head of the view already, as far as there was room.
         """
 
+    def reveal(self, line: Line, around: Sequence[Line]) -> None:
+        """A line of the current view was found: show it, and what was said `around` it, with it."""
+
     def switch(self, view: View) -> None:
         """Another view is the current one: show what it is, its last lines, and its mark."""
 
@@ -84,7 +87,7 @@ class Surface(Protocol):
         """Clear what is seen of the current view."""
 
     def scroll(self, way: Way) -> bool:
-        """Go through the current view. False when there is nothing above that can be shown."""
+        """Go through the current view. False when nothing more can be shown that way."""
 
     def toggle(self, pane: Pane) -> None:
         """Hide a pane, or show it again, where the display has any."""

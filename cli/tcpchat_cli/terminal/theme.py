@@ -41,6 +41,7 @@ CLASSES: Final = MappingProxyType(
         "error": "what went wrong",
         "told": "who writes to you alone",
         "mention": "a text with your nick in it",
+        "match": "in a text, what was looked for",
         "marker": "the line above what is new",
         "unsent": "what you have said, before it has arrived",
         "quote": "what a message answers, above it",
@@ -101,6 +102,7 @@ class Theme(NamedTuple):
 def _theme(background: str, nicks: tuple[str, ...], **styles: str) -> Theme:
     plain = dict.fromkeys(CLASSES, "") | {
         "mention": "bold",
+        "match": "reverse",
         "prompt": "bold",
         "bar-current": "bold underline",
         "bar-mention": "bold",

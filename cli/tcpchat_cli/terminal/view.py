@@ -18,8 +18,9 @@ from tcpchat_cli.terminal.render import MAX_NAME_CHARS, Line, marker, taken_back
 # A day of a busy room, of which one scrolls back some hundreds. A line takes about a kilobyte.
 MAX_LINES: Final = 4_000
 
-# `home` is where everything is told before there is a view to tell it in.
-Kind: TypeAlias = Literal["room", "direct", "home"]
+# `home` is where everything is told before there is a view to tell it in; `past` is a place in what
+# was said in a room before.
+Kind: TypeAlias = Literal["room", "direct", "past", "home"]
 
 
 class Unread:
@@ -57,6 +58,7 @@ class View:
         self.missed = Unread()  # what was unread when one came to look
         self.mark: int | None = None  # how many of the last lines stand below the mark, if any
         self.oldest: int | None = None  # number of the oldest message of the room that was shown
+        self.newest: int | None = None  # … and of the newest, for a place in the past
         self.draft = ""  # what is half typed
         self.is_mine = False  # whether one has said something there, or has opened it
         self.day: date | None = None  # of the last line
@@ -66,9 +68,9 @@ class View:
 
     @property
     def title(self) -> str:
-        """What it is called among the others: `dev`, or `@bob`."""
+        """What it is called among the others: `dev`, `@bob`, or `dev before`."""
         name = self.name[:MAX_NAME_CHARS]
-        return f"@{name}" if self.kind == "direct" else name
+        return {"direct": f"@{name}", "past": f"{name} before"}.get(self.kind, name)
 
     @property
     def mark_line(self) -> Line | None:

@@ -71,6 +71,13 @@ class Views:
         """The conversation with somebody, made if it was not there."""
         return self.direct(nick) or self._open("direct", _key(nick), nick, MAX_DIRECT)
 
+    def open_past(self, name: str) -> View:
+        """The view of a place in the past of a room, empty; there is one at a time."""
+        view = self._all.get(("past", "")) or self._open("past", "", name, 1)
+        view.clear()
+        view.name = name
+        return view
+
     def close(self, view: View) -> View:
         """Forget a view. Returns the one that is looked at then; `go_to` was done."""
         self._all = {key: each for key, each in self._all.items() if each is not view}
