@@ -16,7 +16,7 @@ from tcpchat_core import events, notices
 from tcpchat_core.notices import Said, Sent, Told
 from tests.cli.conftest import Server, running_server
 from tests.cli.terminal import CLIENT, Terminal
-from tests.cli.test_client_render import ANY_NOTICE, encodable, from_the_wire
+from tests.cli.test_client_rows import ANY_NOTICE, from_the_wire
 
 
 @pytest.fixture
@@ -173,8 +173,6 @@ def test_the_setting_does_the_same_as_the_flag(server: Server, own_home: Path) -
 def test_whatever_a_server_sends_is_whole_lines_that_no_nick_can_forge(
     notice: notices.Notice,
 ) -> None:
-    if not encodable(notice):
-        return
     renderer = Renderer()
     renderer.me = "me"
     for told in from_the_wire(notice):

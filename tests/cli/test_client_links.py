@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.links import find_links, has_links
-from tcpchat_cli.terminal.render import ESCAPE, Renderer, layout, row_count, text_width
+from tcpchat_cli.terminal.render import ESCAPE, Renderer, layout, row_count
+from tcpchat_cli.terminal.widths import text_width
 
 from tcpchat_core.notices import Said
 from tests.cli.conftest import Server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import date, datetime
 
 import msgspec
@@ -10,134 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.reading import READ_SECONDS, Reading
-from tcpchat_cli.terminal.render import Renderer, in_encoding, layout, text_width
+from tcpchat_cli.terminal.render import Renderer, in_encoding, layout
 from tcpchat_cli.terminal.theme import NICKS, nick_style
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.widths import text_width
 
-from tcpchat_core import ClientProtocol, Notice, events, notices
-from tcpchat_core.dialects.plain import Plain
+from tcpchat_core import Notice, events, notices
 from tcpchat_core.notices import Said
-
-TEXT = st.text(max_size=300) | st.text("x ", min_size=200, max_size=6_000)
-ANY_NOTICE = st.one_of(
-    st.builds(
-        notices.Said,
-        TEXT,
-        TEXT,
-        TEXT,
-        st.integers(),
-        st.integers(),
-        st.booleans(),
-        notice=st.booleans(),
-    ),
-    st.builds(notices.Told, TEXT, TEXT, st.integers(), st.integers(), notice=st.booleans()),
-    st.builds(notices.Welcome, TEXT, TEXT, TEXT, motd=st.lists(TEXT, max_size=3).map(tuple)),
-    st.builds(notices.Joined, TEXT, TEXT, st.integers(), st.integers()),
-    st.builds(notices.Gone, TEXT, TEXT),
-    st.builds(notices.Left, TEXT, TEXT, st.booleans(), TEXT, TEXT, st.integers(), st.integers()),
-    st.builds(
-        notices.Restricted,
-        TEXT,
-        TEXT,
-        TEXT,
-        st.integers(),
-        TEXT,
-        st.integers(),
-        TEXT,
-        st.booleans(),
-    ),
-    st.builds(notices.Lifted, TEXT, TEXT, TEXT, TEXT, st.booleans()),
-    st.builds(notices.RoleSet, TEXT, TEXT, TEXT, TEXT),
-    st.builds(notices.Expelled, TEXT, TEXT, st.integers(), TEXT, st.integers()),
-    st.builds(notices.Claimed, TEXT, st.integers(), st.booleans(), TEXT),
-    st.builds(notices.Offered, TEXT, st.integers(), st.integers(), TEXT),
-    st.builds(
-        notices.DeviceList,
-        TEXT,
-        st.lists(st.builds(notices.DeviceInfo, st.integers(), st.integers(), TEXT)).map(tuple),
-    ),
-    st.builds(
-        notices.ActList,
-        st.lists(
-            st.builds(notices.Act, st.integers(), TEXT, TEXT, TEXT, TEXT, st.integers(), TEXT)
-        ).map(tuple),
-    ),
-    st.builds(
-        notices.PersonInfo, TEXT, TEXT, st.booleans(), st.lists(TEXT).map(tuple), st.booleans()
-    ),
-    st.builds(notices.AwaySet, TEXT, TEXT, st.booleans()),
-    st.builds(notices.AccountSet, TEXT, TEXT),
-    st.builds(
-        notices.FormerPeople,
-        TEXT,
-        st.lists(st.builds(notices.FormerPerson, TEXT, st.integers(), TEXT)).map(tuple),
-    ),
-    st.builds(notices.Presence, st.lists(TEXT).map(tuple), st.lists(TEXT).map(tuple)),
-    st.builds(notices.NameSet, TEXT, TEXT, st.booleans()),
-    st.builds(notices.Redacted, TEXT, st.integers(), TEXT, st.integers(), TEXT),
-    st.builds(notices.ModeSet, TEXT, TEXT, st.integers(), st.booleans(), st.booleans()),
-    st.builds(notices.Invited, TEXT, TEXT, st.integers(), st.integers(), TEXT, TEXT),
-    st.builds(
-        notices.RestrictionList,
-        TEXT,
-        st.lists(st.builds(notices.RestrictionInfo, TEXT, TEXT, st.integers(), TEXT, TEXT)).map(
-            tuple
-        ),
-        st.integers(),
-    ),
-    st.builds(notices.TopicSet, TEXT, TEXT, TEXT, st.integers(), st.integers()),
-    st.builds(notices.Rejected, st.just("bad-name"), TEXT, TEXT),
-    st.builds(notices.Gap, TEXT, st.integers()),
-    st.builds(
-        notices.Entered,
-        TEXT,
-        st.lists(TEXT, max_size=3).map(tuple),
-        st.integers(),
-        st.integers(),
-        st.integers(),
-        TEXT,
-    ),
-)
-
-
-def from_the_wire(notice: Notice) -> list[Notice]:
-    """The notice as the client gets it from a server."""
-    client = ClientProtocol()
-    client.receive_data(b'{"type":"welcome","nick":"me","epoch":"1"}\n')
-    return client.receive_data(msgspec.json.encode(notice) + b"\n").notices
-
-
-@given(ANY_NOTICE, st.integers(20, 200))
-def test_no_notice_breaks_a_line_a_row_or_the_program(notice: Notice, columns: int) -> None:
-    if not encodable(notice):
-        return
-    for told in from_the_wire(notice):
-        fragments = layout(Renderer().lines(told), columns)
-        text = "".join(piece for _, piece in fragments)
-        controls = {char for char in text if unicodedata.category(char) in {"Cc", "Zl", "Zp"}}
-        assert controls <= {"\n"}
-        for line in Renderer().lines(told):
-            assert "\n" not in line.text
-        Plain().encode(told)
-
-
-def encodable(notice: Notice) -> bool:
-    """Whether it fits into the JSON that msgspec reads: numbers of 64 bits."""
-    try:
-        msgspec.json.decode(msgspec.json.encode(notice), type=Notice)
-    except (msgspec.MsgspecError, OverflowError, UnicodeEncodeError):
-        return False
-    return True
-
-
-@given(st.text(st.characters(exclude_categories=["C", "Z"])) | st.just("한국어 " * 30))
-def test_rows_are_never_wider_than_the_terminal(text: str) -> None:
-    said = Said("lobby", "ada", text, 1, 0)
-    shown = "".join(piece for _, piece in layout(Renderer(date(1970, 1, 1)).lines(said), 40))
-    for row in shown.splitlines():
-        # A URL stays whole, and a sequence of emoji can be narrower than the sum of its parts.
-        assert text_width(row) <= 40 or "://" in row
 
 
 def test_a_url_stays_whole_and_what_follows_is_wrapped_under_the_text() -> None:

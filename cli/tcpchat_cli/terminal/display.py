@@ -26,6 +26,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History, InMemoryHistory
+from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
@@ -46,6 +47,7 @@ from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
 from tcpchat_cli.terminal.theme import load_theme
 from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.widths import ShownApart, apart, char_width
 from tcpchat_cli.terminal.window import Window
 from tcpchat_core.sanitize import replace_surrogates
 
@@ -80,7 +82,8 @@ class Display:
     def __init__(self, settings: Settings, *, coloured: bool) -> None:
         self._settings = settings
         self._coloured = coloured
-        # Asked where the cursor stands, a terminal answers late or not at all; we need not know.
+        # Asked where the cursor stands, a terminal answers late or not at all; to draw, we need not
+        # know. (What we ask ourselves, nobody waits for: see widths.py.)
         os.environ["PROMPT_TOOLKIT_NO_CPR"] = "1"
         self._output = create_output()
         self._window = Window(self._output)
@@ -186,13 +189,13 @@ class Display:
     def _layout(self, lines: Sequence[Line]) -> Fragments:
         encoding = self._output.encoding()
         shown = [in_encoding(line, encoding) for line in lines]
-        return layout(shown, self.columns, links=self._has_links(encoding))
+        return layout(shown, self.columns, links=self._has_links())
 
-    def _has_links(self, encoding: str) -> bool:
+    def _has_links(self) -> bool:
         """Whether addresses are links; in no encoding in which one is shown as another."""
         wanted = self._settings.links
         known = wanted == "on" or (wanted == "auto" and self._knows_links)
-        return known and codecs.lookup(encoding).name == "utf-8"
+        return known and self._is_utf8
 
     def _rows(self, fragments: Fragments) -> int:
         return row_count(fragments, max(MIN_COLUMNS, self._size.columns))
@@ -292,16 +295,28 @@ class Display:
         session.default_buffer.accept_handler = accept
         session.app.key_processor.before_key_press += lambda _: prompt.key_pressed()
         session.app.after_render += self._note_prompt
+        if self._settings.ask_widths and self._is_utf8:
+            session.app.after_render += self._ask_widths
         if hasattr(signal, "SIGCONT"):  # a shell has written something since we were suspended
             signal.signal(signal.SIGCONT, lambda *_: self._forget_shown())
         with self._window.watched(session.app, prompt.focused):
             await session.prompt_async(
                 lambda: self._encodable(prompt.message()),
                 bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
-                key_bindings=prompt.key_bindings,
+                key_bindings=merge_key_bindings(
+                    [prompt.key_bindings, char_width.answers(self.refresh)]
+                ),
                 completer=prompt.completer,
                 complete_while_typing=False,
             )
+
+    def _ask_widths(self, app: Application[str]) -> None:
+        """Ask once, as soon as the terminal is ours: it echoes nothing, and answers are keys."""
+        app.after_render -= self._ask_widths
+        app.renderer.erase()
+        self._output.write_raw(char_width.questions())
+        self._output.flush()
+        app.invalidate()
 
     def _arrange(self, session: PromptSession[str]) -> None:
         """Change how the prompt stands on the screen, before it is drawn."""
@@ -332,6 +347,7 @@ class Display:
             editing_mode=self._editing_mode(),
             erase_when_done=erase_when_done,
             enable_suspend=True,
+            input_processors=[ShownApart()],
             # An exception of our own: asyncio lets KeyboardInterrupt break its loop.
             interrupt_exception=Leave,
             eof_exception=Leave,
@@ -348,4 +364,10 @@ class Display:
 
     def _encodable(self, fragments: Fragments) -> FormattedText:
         encoding = self._output.encoding()
-        return FormattedText([(style, encodable(text, encoding)) for style, text in fragments])
+        return FormattedText(
+            [(style, apart(encodable(text, encoding))) for style, text in fragments]
+        )
+
+    @property
+    def _is_utf8(self) -> bool:
+        return codecs.lookup(self._output.encoding()).name == "utf-8"

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from tcpchat_cli.terminal.find import Look
-from tcpchat_cli.terminal.render import Fragments, Line, marker, text_width
+from tcpchat_cli.terminal.render import Fragments, Line, marker
 from tcpchat_cli.terminal.surface import Surface
+from tcpchat_cli.terminal.widths import text_width
 
 # How many lines are shown on each side of the one that is found: while one types, and at the end.
 _BESIDE: Final = 1

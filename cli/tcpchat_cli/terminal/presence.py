@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple, TypeAlias
 
-from tcpchat_cli.terminal.render import Fragments, Line, Renderer, nick_list, system
+from tcpchat_cli.terminal.render import (
+    MAX_NAME_CHARS,
+    Fragments,
+    Line,
+    Renderer,
+    nick_list,
+    system,
+)
 from tcpchat_core import notices
 from tcpchat_core.notices import AwaySet, Gone, Joined, Left, NameSet, Notice, Renamed
 
@@ -14,6 +21,9 @@ MAX_SINGLY: Final = 3
 
 # … and so many names stand in the one line for all.
 MAX_NAMES: Final = 3
+
+# … and of so many different things that happened, each with its room.
+MAX_GROUPS: Final = 12
 
 # Of more people in a room nobody needs to know who was there: as in `tcpchat_core.client`.
 MAX_MEMBERS: Final = 100_000
@@ -44,9 +54,9 @@ def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
     for change in changes:
         match change:
             case Joined(room, nick):
-                groups.setdefault(f"joined {room}", []).append(nick)
+                groups.setdefault(f"joined {room[:MAX_NAME_CHARS]}", []).append(nick)
             case Left(room, nick):
-                groups.setdefault(f"left {room}", []).append(nick)
+                groups.setdefault(f"left {room[:MAX_NAME_CHARS]}", []).append(nick)
             case Gone(nick):
                 groups.setdefault("gone", []).append(nick)
             case AwaySet(nick, why):
@@ -56,9 +66,12 @@ def told(changes: list[Notice], renderer: Renderer) -> list[Line]:
             case NameSet(nick):
                 groups.setdefault("with another real name", []).append(nick)
     text: Fragments = []
-    for what, nicks in groups.items():
+    shown = [*groups.items()][:MAX_GROUPS]
+    for what, nicks in shown:
         names = nick_list(tuple(nicks), len(nicks), MAX_NAMES)
         text += [("", f"{', ' if text else ''}{len(nicks)} {what} ("), *names, ("", ")")]
+    if more := len(changes) - sum(len(nicks) for _, nicks in shown):
+        text.append(("", f" and {more} more"))
     return [system(text)]
 
 

@@ -3,7 +3,8 @@
 Every line begins with the time, and what stands after it cannot be forged: a message has its
 nick and a colon, an action begins with `*`, what no program answers has its nick between two `-`,
 what is answered stands above the answer, in a line without a time of its own that begins with `>`,
-the program's own voice begins with `--`, and a long text is wrapped under its first line.
+the program's own voice begins with `--`, and a long text is wrapped under its first line. A name
+is one word, whatever it is.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple, TypeAlias, assert_never
+from unicodedata import combining
 
 import msgspec
-from wcwidth import wcswidth
+from wcwidth import iter_graphemes
 
 from tcpchat_cli.terminal.highlights import Highlights
 from tcpchat_cli.terminal.links import LINK_END, Link, link_start, terminal_links
 from tcpchat_cli.terminal.theme import nick_style
+from tcpchat_cli.terminal.widths import text_width
 from tcpchat_core import events, notices
 from tcpchat_core.dialects.plain import (
     NOBODYS_DOING,
@@ -36,6 +39,7 @@ from tcpchat_core.dialects.plain import (
 )
 from tcpchat_core.durations import shown_duration
 from tcpchat_core.notices import MAX_QUOTE_CHARS, Notice, Quote, Said
+from tcpchat_core.sanitize import sanitize
 
 # What prompt_toolkit prints: pieces of text, each after its style.
 Fragments: TypeAlias = list[tuple[str, str]]
@@ -50,7 +54,11 @@ MAX_NAME_CHARS: Final = 64
 MAX_LINES: Final = 600
 MAX_NICKS: Final = 50
 
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+# Stacked on one character, marks are drawn over the lines above. The script that needs most of them
+# on one has half as many (https://www.unicode.org/reports/tr39/#Optional_Detection has four).
+MAX_MARKS: Final = 8
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,20}://[!-~]*", re.IGNORECASE)
 _WORDS: Final = re.compile(r"\s+|\S+")
 
 
@@ -359,7 +367,7 @@ def _texts(texts: tuple[str, ...]) -> Iterator[Line]:
 
 def marker(text: str) -> Line:
     """A line that parts what is above from what is below."""
-    return Line([], [("class:marker", f"── {text} ──")])
+    return Line([], [("class:marker", f"── {_bounded(text)} ──")])
 
 
 def heading(title: str, topic: str, columns: int) -> Line:
@@ -584,11 +592,12 @@ def _when(at: int | None) -> datetime | None:
 
 
 def _nick(nick: str) -> tuple[str, str]:
-    return (nick_style(nick), _name(nick))
+    return (nick_style(nick), _name(nick) or "?")
 
 
 def _name(name: str) -> str:
-    return name[:MAX_NAME_CHARS]
+    """A name as it is shown; an empty one is left to who cannot show it."""
+    return "_".join(_bounded(name[:MAX_NAME_CHARS]).split())
 
 
 def _who(said: Said) -> Fragments:
@@ -608,7 +617,21 @@ def _plain(text: str) -> Fragments:
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + "…"
+    """So much of a text as anybody reads, without what a terminal obeys."""
+    if len(text) > MAX_TEXT_CHARS:
+        text = text[:MAX_TEXT_CHARS] + "…"
+    text = sanitize(text)
+    return text if text.isascii() else _few_marks(text)
+
+
+def _few_marks(text: str) -> str:
+    """The text with at most MAX_MARKS marks on one character."""
+    kept, marks = [], 0
+    for char in text:
+        marks = marks + 1 if combining(char) else 0
+        if marks <= MAX_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 # ── Laying out ───────────────────────────────────────────────────────────────────────────────
@@ -617,26 +640,31 @@ def _bounded(text: str) -> str:
 def layout(lines: Iterable[Line], columns: int, *, links: bool = False) -> Fragments:
     """The lines as text for a terminal of so many columns, each with its end.
 
-    A text is wrapped at its blanks under its own beginning. A URL is never broken by us, so that
-    the terminal still knows it for one. With `links`, the addresses are made links of the terminal;
-    that changes nothing of the text.
+    A text is wrapped at its blanks under its own beginning, and never to where a line begins. A URL
+    is never broken by us, so that the terminal still knows it for one. With `links`, the addresses
+    are made links of the terminal; that changes nothing of the text.
     """
     fragments: Fragments = []
     for line in lines:
-        text = "".join(text for _, text in line.body)
-        addresses = terminal_links(text) if links else []
-        column = sum(text_width(text) for _, text in line.head)
-        indent = columns // 8 if column > columns // 2 else column
-        fragments += line.head
-        for number, row in enumerate(_wrapped(text, column, indent, columns)):
+        head, body = ("".join(text for _, text in part) for part in (line.head, line.body))
+        addresses = [_behind(head, link) for link in terminal_links(body)] if links else []
+        indent = text_width(head)
+        if not 0 < indent <= columns // 2:
+            indent = columns // 8
+        for number, row in enumerate(_wrapped(head + body, indent, columns)):
             if number:
-                fragments.append((line.body[0][0], "\n" + " " * indent))
-            fragments += _with_links(line.body, row, addresses)
+                fragments.append(((line.body or line.head)[0][0], "\n" + " " * indent))
+            fragments += _with_links([*line.head, *line.body], row, addresses)
         fragments.append(("", "\n"))
     return fragments
 
 
-def _with_links(body: Fragments, row: tuple[int, int], links: list[Link]) -> Fragments:
+def _behind(head: str, link: Link) -> Link:
+    """The link where it is in a text that begins with a head."""
+    return link._replace(start=link.start + len(head), end=link.end + len(head))
+
+
+def _with_links(line: Fragments, row: tuple[int, int], links: list[Link]) -> Fragments:
     """What stands of a text in one row, with the links that reach into it."""
     start, end = row
     fragments: Fragments = []
@@ -644,18 +672,18 @@ def _with_links(body: Fragments, row: tuple[int, int], links: list[Link]) -> Fra
         first, last = max(start, link.start), min(end, link.end)
         if first < last:
             in_parts = (first, last) != (link.start, link.end)
-            fragments += _between(body, start, first)
+            fragments += _between(line, start, first)
             fragments.append((ESCAPE, link_start(link, in_parts=in_parts)))
-            fragments += _between(body, first, last)
+            fragments += _between(line, first, last)
             fragments.append((ESCAPE, LINK_END))
             start = last
-    return [*fragments, *_between(body, start, end)]
+    return [*fragments, *_between(line, start, end)]
 
 
-def _between(body: Fragments, start: int, end: int) -> Fragments:
+def _between(line: Fragments, start: int, end: int) -> Fragments:
     """What stands between two places of a text."""
     pieces: Fragments = []
-    for style, text in body:
+    for style, text in line:
         if piece := text[max(0, start) : max(0, end)]:
             pieces.append((style, piece))
         start -= len(text)
@@ -669,10 +697,10 @@ def row_count(fragments: Fragments, columns: int) -> int:
     return sum(max(1, -(-text_width(row) // columns)) for row in rows)
 
 
-def _wrapped(text: str, column: int, indent: int, columns: int) -> list[tuple[int, int]]:
-    """Where the rows of a text begin and end; the first one begins at `column`."""
+def _wrapped(text: str, indent: int, columns: int) -> list[tuple[int, int]]:
+    """Where the rows of a text begin and end, all but the first of them with an indent."""
     rows: list[tuple[int, int]] = []
-    start = end = 0
+    start = end = column = 0
     for found in _WORDS.finditer(text):
         word = found[0]
         width = text_width(word)
@@ -681,27 +709,25 @@ def _wrapped(text: str, column: int, indent: int, columns: int) -> list[tuple[in
             column += width
         elif word.isspace():
             column = columns + 1  # blanks at the end of a row are not carried over
-        elif width <= columns - indent or _URL.match(word):
+        elif width <= columns - indent or _URL.fullmatch(word):
             rows.append((start, end))
             start, end = found.span()
             column = indent + width
         else:
-            for place, char in enumerate(word, found.start()):
-                width = text_width(char)
+            for piece in _pieces(word, columns - indent):
+                width = text_width(piece)
                 if column + width > columns:
                     rows.append((start, end))
-                    start, column = place, indent
-                end = place + 1
+                    start, column = max(end, found.start()), indent
+                end = max(end, found.start()) + len(piece)
                 column += width
     return [*rows, (start, end)]
 
 
-def text_width(text: str) -> int:
-    """How many columns a text takes."""
-    if text.isascii():
-        return len(text)
-    width: int = wcswidth(text)
-    return width if width >= 0 else len(text)
+def _pieces(word: str, columns: int) -> Iterator[str]:
+    """What of a word is not broken: its characters as people see them, if they have the room."""
+    for grapheme in iter_graphemes(word):
+        yield from (grapheme,) if text_width(grapheme) <= columns else grapheme
 
 
 # What we ourselves write with characters that not every terminal has.

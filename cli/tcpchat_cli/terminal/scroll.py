@@ -18,13 +18,11 @@ from typing import Final
 
 from prompt_toolkit.utils import get_cwidth
 
-from tcpchat_cli.terminal.render import Fragments, Line, layout, text_width
+from tcpchat_cli.terminal.render import Fragments, Line, layout
+from tcpchat_cli.terminal.widths import apart
 
 # Characters that a terminal obeys, if ever one should come this far, are shown as unreadable.
 _CONTROLS: Final = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd")
-
-# What joins emoji, chooses their look or their skin; a row without them is drawn as it is counted.
-_JOINERS: Final = dict.fromkeys([0x200D, 0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)], "")
 
 
 class Rows:
@@ -226,5 +224,4 @@ def drawable(text: str) -> str:
     """The text with as many columns as its characters have one by one."""
     if text.isascii() and text.isprintable():
         return text
-    text = text.translate(_CONTROLS)
-    return text if text_width(text) == get_cwidth(text) else text.translate(_JOINERS)
+    return apart(text.translate(_CONTROLS))

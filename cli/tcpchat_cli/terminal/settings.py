@@ -159,6 +159,13 @@ class Settings(msgspec.Struct, kw_only=True):
             ' as ["firefox", "{}"]; the platform\'s if there is none'
         ),
     ] = ()
+    ask_widths: Annotated[
+        bool,
+        Meta(
+            description="whether the terminal is asked at the start how wide it shows what"
+            " terminals disagree about"
+        ),
+    ] = True
 
 
 FIELDS: Final = MappingProxyType({each.name: each for each in msgspec.structs.fields(Settings)})

@@ -180,7 +180,7 @@ def nick_style(nick: str) -> str:
     Python's own hash() differs from run to run; CRC-32 of the folded nick does not.
     """
     key = nick_key(nick) or nick[:_MAX_NICK_CHARS]
-    return f"class:nick.{zlib.crc32(key.encode()) % NICKS}"
+    return f"class:nick.{zlib.crc32(key.encode(errors='replace')) % NICKS}"
 
 
 # ── Themes in files ──────────────────────────────────────────────────────────────────────────

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tcpchat_cli.terminal.render import Fragments, text_width
+from tcpchat_cli.terminal.render import Fragments
 from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.widths import text_width
 
 
 class Status(NamedTuple):
