@@ -289,6 +289,9 @@ def test_what_cannot_be_kept_holds_as_long_as_the_program_runs() -> None:
     ):
         configuration.set("fold", "off")
     assert configuration.shown("fold") == "fold is off (from this run)"
+    with pytest.raises(BadSettings, match=r"^cannot write .* read-only"):
+        configuration.set("nick", "ada")  # which would hold from the next start on
+    assert configuration.shown("nick") == "nick is not set"
     path.chmod(0o644)
     assert configuration.set("fold", "off") == "fold is off"
     assert configuration.shown("fold") == "fold is off (from client.toml)"

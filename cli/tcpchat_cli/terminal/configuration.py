@@ -123,6 +123,8 @@ class Configuration:
         try:
             source = self._change_file(name, value)
         except BadSettings as error:
+            if settings.is_at_start(name):  # this run has started
+                raise
             self._sources[_THIS_RUN][name] = value
             self._take(name)
             shown = settings.show(value)
