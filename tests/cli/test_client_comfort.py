@@ -7,11 +7,12 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.cli.clients import bar, people
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, Terminal
@@ -22,28 +23,6 @@ def server() -> Iterator[Server]:
     """Without a limit of lines a second, so that a burst is one; who goes is gone at once."""
     with running_server("--flood-rate", "0", "--grace", "0") as started:
         yield started
-
-
-@contextmanager
-def people(
-    server: Server, *nicks: str, rows: int = 24, columns: int = 80
-) -> Iterator[list[Terminal]]:
-    """Clients that have come into the lobby, and seen each other come."""
-    opened: list[Terminal] = []
-    with ExitStack() as stack:
-        for nick in nicks:
-            argv = [CLIENT, server.address, "--nick", nick, "--room", "lobby"]
-            terminal = stack.enter_context(Terminal(argv, rows=rows, columns=columns))
-            terminal.wait_for("^lobby>")
-            for other in opened:
-                other.wait_for(f"{nick} joined")
-            opened.append(terminal)
-        yield opened
-
-
-def bar(terminal: Terminal) -> str:
-    """The row under the prompt's."""
-    return terminal.rows[terminal.screen.cursor.y + 1]
 
 
 def test_the_bar_shows_rooms_people_lag_and_the_connection(server: Server) -> None:

@@ -328,6 +328,32 @@ def test_what_was_read_on_one_device_is_not_new_on_another(server: Server, tmp_p
             waits_for_bar(phone, " 1:lobby 2:den │")
 
 
+def test_who_comes_back_with_a_client_started_anew_finds_where_it_stopped(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "bob").mkdir()
+    with come(server, "--claim", "b-1", "--room", "lobby", home=tmp_path / "bob") as bob:
+        bob.wait_for("^lobby>")
+        with come(server, "--claim", "a-1", "--room", "lobby") as desk:
+            desk.wait_for("^lobby>")
+            bob.wait_for("ada joined lobby")
+            for text in ("one", "two"):
+                bob.enter(text)
+                desk.wait_for(f"bob: {text}$")
+            desk.enter("/quit tea")
+            assert desk.wait_for_exit() == 0
+        bob.wait_for(r"ada is gone \(tea\)$")
+        bob.enter("three, ada")
+        bob.wait_for("bob: three, ada$")
+        with come(server, "--room", "lobby") as desk:
+            desk.wait_for("bob: three, ada$")
+            mark = "── new since you were here: 1 message, 1 for you ──"
+            assert mark in desk.rows, desk.text
+            at = desk.rows.index(mark)
+            assert desk.rows[at - 1].endswith("bob: two")
+            assert desk.rows[at + 1].endswith("bob: three, ada")
+
+
 # ── Unknown, or banned ───────────────────────────────────────────────────────────────────────────
 
 

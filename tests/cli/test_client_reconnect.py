@@ -63,6 +63,7 @@ def test_what_is_typed_without_a_connection_is_done_in_its_order() -> None:
         ada.wait_for("^… now in dev$")
         plug.put_back()
         bob.wait_for("ada: now in dev$")
+        bob.type("\x1b1")
         bob.wait_for("ada: still in the lobby$")
         ada.wait_for("connected$")
         assert not ada.shows("you are not in")

@@ -67,6 +67,7 @@ def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: S
         for typed in (b"caf\xe9", b"/msg bob \xe9\xff!", b"/ignore \xe9", b"/set \xe9", b"/\xe9"):
             ada.child.send(typed + b"\r")
         bob.wait_for("ada: caf\ufffd$")
+        bob.wait_for("1:lobby 2:@ada!1")
         bob.type("\x1b2")
         bob.wait_for(r"\[ada → you\] \ufffd\ufffd!$")
         bob.type("\x1b1")

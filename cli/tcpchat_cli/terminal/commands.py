@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
+from tcpchat_cli.terminal.keys import keys_text
 from tcpchat_core import COMMANDS, Request, events, parse_line
 from tcpchat_core.commands import help_line, rejected
 from tcpchat_core.notices import Rejected
@@ -36,10 +37,9 @@ class Local(NamedTuple):
 
 LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("older", "", "show what was said before (or press PageUp)", "/older"),
+    LocalCommand("view", "[VIEW]", "go to a view; or which there are, and what is new", "/view 2"),
     LocalCommand("query", "NICK", "go to what you say with somebody", "/query ada"),
-    LocalCommand(
-        "view", "[N|NAME]", "go to a view; or which there are, and what is new", "/view 2"
-    ),
+    LocalCommand("r", "[TEXT]", "answer who wrote to you last, or go there", "/r coming"),
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
     LocalCommand("goto", "N", "show what was said around that one of a list", "/goto 2"),
     LocalCommand("newer", "", "there, show what was said after (or press PageDown)", "/newer"),
@@ -48,7 +48,7 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
     LocalCommand("mentions", "", "list what has called you", "/mentions"),
-    LocalCommand("clear", "", "clear the screen", "/clear"),
+    LocalCommand("clear", "", "clear the view; PageUp brings it back", "/clear"),
     LocalCommand(
         "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"
     ),
@@ -62,12 +62,12 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 # What stands after these lets whoever knows it come in.
 _OF_SECRETS = {"claim", "login", "password", "secret"}
 
+# Those of the line that is being typed, then those of the table.
 KEYS = (
     "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
     "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
-    "Alt-1 … Alt-9, Ctrl-N and Ctrl-P go from room to room; Ctrl-D leaves",
-    "PageUp shows what was said before, page by page",
-    "in full screen, PageDown and Ctrl-End go down again, and F7 and F8 hide the panes",
+    "Ctrl-D leaves",
+    *keys_text(),
 )
 
 

@@ -28,10 +28,12 @@ class ChatCompleter(Completer):
         nicks: Callable[[], Iterable[str]],
         rooms: Callable[[], Iterable[str]],
         ignored: Callable[[], Iterable[str]],
+        views: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._nicks = nicks
         self._rooms = rooms
         self._ignored = ignored
+        self._views = views
 
     def get_completions(
         self,
@@ -91,6 +93,8 @@ class ChatCompleter(Completer):
             yield from (f"{nick} " for nick in self._nicks())
         elif called == "ROOM" and is_next:
             yield from self._rooms()
+        elif called == "VIEW" and is_next:
+            yield from self._views()
         elif is_next:
             # What is written small is to be typed so, as in on|off.
             yield from (each for each in called.split("|") if each.islower())

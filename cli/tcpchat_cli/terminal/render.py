@@ -68,7 +68,7 @@ _NO_TIME: Final = " " * len("00:00 ")
 # How much of what is answered is shown, whatever a server says.
 MAX_QUOTE: Final = MAX_NAME_CHARS + MAX_QUOTE_CHARS
 
-_TAKEN_BACK: Final = [("class:system", "(taken back)")]
+_TAKEN_BACK: Final = [("class:system strike", "(taken back)")]
 
 
 class Line(NamedTuple):

@@ -59,6 +59,7 @@ class View:
         self.mark: int | None = None  # how many of the last lines stand below the mark, if any
         self.oldest: int | None = None  # number of the oldest message of the room that was shown
         self.newest: int | None = None  # … and of the newest, for a place in the past
+        self.read = 0  # number of the last message of the room that was looked at
         self.draft = ""  # what is half typed
         self.is_mine = False  # whether one has said something there, or has opened it
         self.day: date | None = None  # of the last line
@@ -84,9 +85,18 @@ class View:
         """Lines at the end. What is no `news` begins nothing new, and can only follow it."""
         self.lines += lines
         self._places.update(line.place for line in lines if line.place)
+        if looking:
+            self._note_read(lines)
         if self.mark is not None or (news and not looking):
             self.mark = (self.mark or 0) + len(lines)
         self._trim(self._max_lines)
+
+    def mark_before(self, place: tuple[str, int]) -> None:
+        """Put the mark before a message, unless there is one, or the message is not there."""
+        if self.mark is None and place in self._places:
+            lines = [*self.lines]
+            at = next((at for at, line in enumerate(lines) if line.place == place), len(lines))
+            self.mark = len(lines) - at
 
     def put_mark(self) -> Line:
         """What comes next is new, although one seems to look; returns what is shown there."""
@@ -123,6 +133,7 @@ class View:
     def look(self) -> None:
         """One comes to look at it: nothing is unread."""
         self.missed, self.unread = self.unread, Unread()
+        self._note_read(self.lines)
 
     def leave(self) -> None:
         """One goes elsewhere."""
@@ -143,6 +154,11 @@ class View:
     def put_before(self, lines: Iterable[Line]) -> None:
         """Lines that came before this view was there."""
         self.add_older([*lines])
+
+    def _note_read(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if line.place and line.place[0] == self.name:
+                self.read = max(self.read, line.place[1])
 
     def _trim(self, most: int) -> None:
         while len(self.lines) > most:

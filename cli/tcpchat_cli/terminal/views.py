@@ -23,6 +23,9 @@ MAX_LINES_IN_ALL: Final = 10 * MAX_LINES
 # More than anybody talks to in a day. Each nick that writes opens one, and nicks cost nothing.
 MAX_DIRECT: Final = 100
 
+# Longer numbers are of no view, and are not even read.
+MAX_DIGITS: Final = 9
+
 # Those that one is in are as many at most (`tcpchat_core.client`); one was put out of the others.
 MAX_ROOMS: Final = 4_096
 
@@ -57,11 +60,16 @@ class Views:
         """The view of that number, from 1."""
         return next(islice(self, number - 1, number), None) if number > 0 else None
 
-    def find(self, meant: str) -> View | None:
-        """The view that a person means: by its number, its room, or who it is with."""
-        if meant.isdecimal():
-            return self.numbered(int(meant[:9]))
-        return self.room(meant) or self.direct(meant.removeprefix("@"))
+    def named(self, text: str) -> View | None:
+        """The view that somebody calls so: by number, by its title or name, or as these begin."""
+        if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
+            return self.numbered(int(text))
+        called = text.casefold()
+        there = [view for view in self if called in _calls(view)]
+        if not there:
+            there = [view for view in self if any(c.startswith(called) for c in _calls(view))]
+            there = there if len(there) == 1 else []
+        return there[0] if there else None
 
     def open_room(self, name: str) -> View:
         """The view of a room, made if it was not there."""
@@ -103,8 +111,9 @@ class Views:
         if former is not None and former is not view:
             view.put_before(former.lines)
             view.draft = view.draft or former.draft
-            view.unread.messages += former.unread.messages
-            view.unread.mentions += former.unread.mentions
+            if view is not self.current:
+                view.unread.messages += former.unread.messages
+                view.unread.mentions += former.unread.mentions
             self.close(former)
         self._all = {
             (("direct", _key(new)) if each is view else key): each
@@ -125,14 +134,15 @@ class Views:
         views: list[View] = [*self]
         if not views:
             return self.current
-        at = views.index(self.current) if self.current in views else 0
+        nowhere = -1 if by > 0 else 0  # so that the first is next, and the last before
+        at = views.index(self.current) if self.current in views else nowhere
         return views[(at + by) % len(views)]
 
     def next_unread(self) -> View | None:
         """Where something is unread: first where one was called, then in order from here."""
         views = [*self]
-        at = views.index(self.current) if self.current in views else 0
-        onwards = [view for view in views[at + 1 :] + views[:at] if view.unread]
+        at = views.index(self.current) if self.current in views else -1
+        onwards = [view for view in (*views[at + 1 :], *views[: at + 1]) if view.unread]
         return next((view for view in onwards if view.unread.mentions), next(iter(onwards), None))
 
     def add(self, view: View, lines: Sequence[Line], *, news: bool = True) -> None:
@@ -166,6 +176,10 @@ class Views:
         share = min(MAX_LINES, max(1, MAX_LINES_IN_ALL // max(1, len(self._all))))
         for view in self:
             view.bound(share)
+
+
+def _calls(view: View) -> tuple[str, ...]:
+    return (view.title.casefold(), view.name.casefold())
 
 
 def _key(nick: str) -> str:

@@ -1,0 +1,110 @@
+"""The keys of this client: what each does, as a table.
+
+A key is written as people write it: `Alt-1`, `Ctrl-N`, `PageUp`, `F5`. The keys with which the
+line is edited that is being typed are prompt_toolkit's (emacs or vi), and are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from prompt_toolkit.key_binding import KeyBindings
+
+
+class Action(NamedTuple):
+    """What a key can do: `name` is for settings, `keys` are those it has when nothing is set.
+
+    Where the order of the keys means something, the summary says so.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    summary: str
+
+    @property
+    def shown_keys(self) -> str:
+        """Its keys in a sentence, for example `Alt-1 … Alt-9`."""
+        if len(self.keys) > MAX_SHOWN_KEYS:
+            return f"{self.keys[0]} … {self.keys[-1]}"
+        return " or ".join(self.keys)
+
+
+# Of an action with more keys only the first and the last are written out.
+MAX_SHOWN_KEYS: Final = 3
+
+ACTIONS: Final = (
+    Action("view", tuple(f"Alt-{number}" for number in range(1, 10)), "go to the 1st … 9th view"),
+    Action("next-view", ("Ctrl-N",), "go to the next view"),
+    Action("previous-view", ("Ctrl-P",), "go to the view before"),
+    Action(
+        "next-unread", ("Alt-A",), "go to where something is unread, first where one was called"
+    ),
+    Action("older", ("PageUp",), "show what was said before, page by page"),
+    Action("newer", ("PageDown",), "go down again, in full screen and where one went by /goto"),
+    Action("oldest", ("Ctrl-Home",), "in full screen, go to the top"),
+    Action("newest", ("Ctrl-End",), "in full screen, go to the end"),
+    Action("hide-views", ("F7",), "in full screen, hide the views, or show them again"),
+    Action("hide-people", ("F8",), "in full screen, hide the people, or show them again"),
+    Action("redraw", ("Ctrl-L",), "clear the screen; the view keeps its lines"),
+)
+
+DEFAULT_KEYS: Final = {action.name: action.keys for action in ACTIONS}
+
+# What prompt_toolkit calls the keys that have names.
+_NAMED: Final = {
+    "pageup": "pageup",
+    "pagedown": "pagedown",
+    "home": "home",
+    "end": "end",
+    "insert": "insert",
+    "delete": "delete",
+    "up": "up",
+    "down": "down",
+    "left": "left",
+    "right": "right",
+    **{f"f{number}": f"f{number}" for number in range(1, 25)},
+}
+
+
+class BadKey(Exception):
+    """There is no such key. The text is one sentence for people."""
+
+
+def key_sequence(key: str) -> tuple[str, ...]:
+    """A key as prompt_toolkit is told it: Alt-A is Escape and then a. Raises BadKey."""
+    *held, last = key.lower().replace("--", "-minus").split("-")
+    last = last.replace("minus", "-")
+    match held:
+        case [] if last in _NAMED:
+            return (_NAMED[last],)
+        case ["ctrl"] if len(last) == 1 and ("a" <= last <= "z"):
+            return (f"c-{last}",)
+        case ["ctrl"] if last in _NAMED and not last.startswith("f"):
+            return (f"c-{_NAMED[last]}",)
+        case ["alt"] if last in _NAMED:
+            return ("escape", _NAMED[last])
+        case ["alt"] if len(last) == 1 and last.isascii() and last.isprintable():
+            return ("escape", last)
+    raise BadKey(f"there is no key {key!r}; keys are written as Alt-A, Ctrl-N, PageUp or F5")
+
+
+def key_bindings(
+    keys: Mapping[str, tuple[str, ...]], actions: Mapping[str, Callable[[int], None]]
+) -> KeyBindings:
+    """Bindings of the actions to their keys; each is told which of its keys it was, from 1.
+
+    Raises BadKey, and KeyError for an action that is not carried out.
+    """
+    bindings = KeyBindings()
+    for name, its in keys.items():
+        act = actions[name]
+        for number, key in enumerate(its, start=1):
+            bindings.add(*key_sequence(key))(lambda _, act=act, number=number: act(number))
+    return bindings
+
+
+def keys_text() -> Iterator[str]:
+    """A line for each action."""
+    for action in ACTIONS:
+        yield f"{action.shown_keys}: {action.summary}"
