@@ -27,11 +27,12 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [Send(person.conn, not_in_room("say", event.room, id))]
     if person.account is None and not tables.limits.guests:
         return [rejected(person, "no-right", ACCOUNTS_ONLY, "say", id)]
-    re = event.re
-    if (re is not None or event.back) and (re := _answered(room, person, event)) is None:
-        text = f"there is no such message in {room.name} that could be answered"
+    answered = None
+    if event.re is not None or event.back:  # which is seldom
+        answered = _answered(room, person, event)
         # A program that says it by a tag means well: what it cannot name it does not answer.
-        if event.tags is None or event.tags.keys().isdisjoint(REPLY_TAGS):
+        if answered is None and (event.tags is None or event.tags.keys().isdisjoint(REPLY_TAGS)):
+            text = f"there is no such message in {room.name} that could be answered"
             return [rejected(person, "no-such-message", text, "say", id)]
     if (room.rules is not None or tables.rules is not None) and (
         refused := rights.may_not_speak(tables, room, person, at)
@@ -39,11 +40,14 @@ def say(tables: Tables, person: Person, event: events.Say, at: int) -> list[Acti
         return [rejected(person, *refused, "say", id)]
     room.seq = seq = room.seq + 1
     emote, notice, tags = event.emote, event.notice, event.tags
-    name, nick, by_account = room.name, person.nick, person.account is not None
-    said = Said(name, nick, event.text, seq, at, emote, None, False, notice, tags, by_account, re)
-    room.keep(said, tables.limits)
-    if re is not None:
-        said = room.quoting(said)
+    by_account = person.account is not None
+    said = Said(
+        room.name, person.nick, event.text, seq, at, emote, None, False, notice, tags, by_account
+    )
+    if answered is None:
+        room.keep(said, tables.limits)
+    else:
+        said = room.keep_answer(msgspec.structs.replace(said, re=answered), tables.limits)
     receipt = Sent(at, id, room.name, None, seq)
     if id is not None:
         person.remember(id, receipt, tables.limits)

@@ -358,8 +358,7 @@ def _loaded(record: _Snapshot) -> Tables:
         room.born, room.standing = kept.born, kept.standing
         room.topic, room.topic_nick = kept.topic, kept.topic_nick
         room.topic_at = kept.topic_at
-        room.history.extend(kept.history)
-        room.history_chars = sum(map(kept_chars, kept.history))
+        room.restore(kept.history)
         room.members = {id: members[id] for id in kept.members}
     for row in record.people:
         people[row.seat].rooms = {key: tables.rooms[key] for key in row.rooms}

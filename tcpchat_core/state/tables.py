@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
@@ -392,6 +392,7 @@ class Room:
         "history",
         "history_chars",
         "key",
+        "last_answer",
         "members",
         "moderators",
         "name",
@@ -425,6 +426,7 @@ class Room:
         self.topic_at = 0
         self.history: deque[Said] = deque()
         self.history_chars = 0
+        self.last_answer = 0  # the number of the last one there that answers another, or did
         self._first_nicks: tuple[str, ...] | None = None
         self._by_key: list[tuple[str, int]] | None = None  # who is in, and by which id
 
@@ -509,8 +511,8 @@ class Room:
         return said if quote == said.quote else msgspec.structs.replace(said, quote=quote)
 
     def all_quoting(self, messages: tuple[Said, ...]) -> tuple[Said, ...]:
-        """The same of several; few answer another."""
-        if all(each.re is None for each in messages):
+        """The same of several, in order."""
+        if not messages or self.last_answer < messages[0].seq:
             return messages
         return tuple(map(self.quoting, messages))
 
@@ -565,6 +567,19 @@ class Room:
         while chars > limits.history_chars:
             chars -= kept_chars(history.popleft())
         self.history_chars = chars
+
+    def keep_answer(self, said: Said, limits: StateLimits) -> Said:
+        """The same of one that answers another; returns it as it is told."""
+        self.keep(said, limits)
+        self.last_answer = said.seq
+        return self.quoting(said)
+
+    def restore(self, history: Iterable[Said]) -> None:
+        """Have this history, which is all there was."""
+        self.history.extend(history)
+        self.history_chars = sum(map(kept_chars, self.history))
+        answers = [said.seq for said in self.history if said.re is not None]
+        self.last_answer = max(answers, default=0)
 
     def has_said(self, person: Person, said: Said) -> bool:
         """Whether a message is one of a member's own, by all that is known."""
