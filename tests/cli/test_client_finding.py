@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.cable import cable_to
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, Terminal
@@ -248,6 +249,52 @@ def test_pages_of_before_have_no_message_twice_and_tell_the_beginning(server: Se
         ada.wait_for("^@bob>")
         ada.type(PAGE_UP)
         ada.wait_for("!! what you say with bob is not kept: nothing older can be shown$")
+
+
+def test_who_has_lost_the_session_is_not_shown_again_what_was_said_before() -> None:
+    texts = [f"line {number}" for number in range(30)]
+    with (
+        running_server("--flood-rate", "0", "--grace", "0") as server,
+        Talker(server.address, "/nick eve\n/join lobby\n") as eve,
+        cable_to(server.address) as plug,
+    ):
+        eve.read_until("* You joined lobby")
+        argv = [CLIENT, plug.address, "--nick", "ada", "--room", "lobby"]
+        with Terminal(argv, rows=50) as ada:
+            ada.wait_for("^lobby>")
+            eve.send("".join(f"{text}\n" for text in texts))
+            ada.wait_for("eve: line 29$")
+            plug.pull()
+            ada.wait_for("reconnecting$")
+            eve.send("line 30\n")
+            plug.put_back()
+            ada.wait_for("eve: line 30$")
+            ada.wait_for("connected$")
+            ada.type(PAGE_UP)
+            ada.wait_for("-- lobby begins here: nothing was said before$")
+            assert numbers(ada.rows) == [*range(31)]
+
+
+def test_what_has_called_one_is_gone_to_by_its_number_and_an_answer_is_not_taken_for_it(
+    server: Server,
+) -> None:
+    with joined(server, "ada", rows=40) as ada, joined(server, "bob") as bob:
+        bob.enter("needle for ada?")
+        ada.wait_for("bob: needle for ada")
+        ada.enter("/reply a needle for you")
+        ada.wait_for("ada: a needle for you$")
+        ada.enter("/search needle")
+        ada.wait_for("2 found")
+        ada.enter("/mentions")
+        ada.wait_for("^1 .*bob: needle for ada")
+        ada.enter("/goto 2")
+        ada.wait_for("!! /goto takes a number of the last list, from 1 to 1$")
+        ada.enter("/goto 1")
+        ada.wait_for("── /older and /newer")
+        top = ada.rows.index("── lobby before ──")
+        shown = ada.rows[top:]
+        assert shown.count("── here it is ──") == 1
+        assert "bob: needle for ada" in shown[shown.index("── here it is ──") + 1]
 
 
 def test_addresses_are_listed_and_opened_by_the_program_that_is_set(

@@ -178,11 +178,12 @@ class Finding:
             return
         places, words = self._found
         lines = [] if page.more else [marker(f"{page.room} begins here")]
-        for line in self._said(page):
-            if line.place == (page.room, place.seq):
-                lines += [marker("here it is"), _with_words(line, words * (place in places))]
-            else:
-                lines.append(line)
+        self._renderer.day = _NO_DAY
+        for said in page.messages:
+            made = self._renderer.lines(said)
+            if said.seq == place.seq:
+                made = _pointed_at(made, said, words if place in places else "")
+            lines += made
         lines.append(marker(_WAYS))
         view = self._views.open_past(page.room)
         view.oldest, view.newest = page.messages[0].seq, page.messages[-1].seq
@@ -214,6 +215,17 @@ def _note_oldest(view: View, page: notices.HistoryPage) -> None:
     if page.messages and view.name == page.room:
         first = page.messages[0].seq
         view.oldest = min(first, view.oldest or first)
+
+
+def _pointed_at(lines: list[Line], said: notices.Said, words: str) -> list[Line]:
+    """The lines of the message that one has gone to; what it answers is another message."""
+    days = [line for line in lines if line.place is None]
+    its = [
+        _with_words(line, words) if line.place == (said.room, said.seq) else line
+        for line in lines
+        if line.place is not None
+    ]
+    return [*days, marker("here it is"), *its]
 
 
 def _with_words(line: Line, words: str) -> Line:

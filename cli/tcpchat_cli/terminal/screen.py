@@ -214,12 +214,17 @@ class Screen:
             case _:
                 return self._renderer.lines(notice)
 
-    def _entered_again(self, entered: notices.Entered) -> list[Line]:
-        """Back in a room after the session was lost: show only what is new, and what is missing."""
+    def _last_seen(self, room: str) -> int | None:
+        """The last number seen in a room before the session was lost; None where it counts anew."""
         epoch, seen = self._seen
         welcome = self._connection.protocol.welcome
-        last = seen.pop(entered.room, None)
-        if last is None or welcome is None or welcome.epoch != epoch:
+        return seen.get(room) if welcome is not None and welcome.epoch == epoch else None
+
+    def _entered_again(self, entered: notices.Entered) -> list[Line]:
+        """Back in a room after the session was lost: show only what is new, and what is missing."""
+        last = self._last_seen(entered.room)
+        self._seen[1].pop(entered.room, None)
+        if last is None:
             self._board.logs.begin(entered.room, entered.seq)
             return self._renderer.lines(entered)
         new = tuple(said for said in entered.history if said.seq > last)
@@ -252,7 +257,7 @@ class Screen:
                 self._board.is_joining = False
             case notices.Entered(room, seq=seq, topic=topic, history=history, again=again):
                 view.topic = topic
-                if not again:
+                if not again and self._last_seen(room) is None:
                     view.oldest = history[0].seq if history else seq + 1
                 if room == self._connection.current:
                     self._board.came_into(view)
