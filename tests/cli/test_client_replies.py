@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from tcpchat_cli.terminal.render import Renderer
-from tcpchat_cli.terminal.replies import MAX_HEARD, Heard
+from tcpchat_cli.terminal.replies import MAX_ANSWERABLE, Answerable
 
 from tcpchat_core import events, notices
 from tcpchat_core.notices import Notice, Quote, Said
 from tests.cli.conftest import Server, running_server
+from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, Terminal
 
 ROOMS = ("lobby", "dev")
@@ -31,11 +32,11 @@ def reply(back: int, room: str = "lobby") -> events.Say:
     return events.Say(room, "yes", back=back)
 
 
-def heard_of(*told: Notice) -> Heard:
-    heard = Heard()
+def answerable_of(*told: Notice) -> Answerable:
+    answerable = Answerable()
     for notice in told:
-        heard.note(notice, "ada")
-    return heard
+        answerable.note(notice, "ada")
+    return answerable
 
 
 # ── Which message it is ──────────────────────────────────────────────────────────────────────
@@ -57,7 +58,7 @@ def test_what_is_answered_is_counted_among_what_others_were_shown_to_say(
     numbered = [said(10 + at, nick, where) for at, (nick, where, _) in enumerate(told)]
     gone = [each for each, (_, _, is_gone) in zip(numbered, told, strict=True) if is_gone]
     before = tuple(said(1 + at, room=room) for at in range(older))
-    heard = heard_of(
+    answerable = answerable_of(
         *numbered,
         *(notices.Redacted(each.room, each.seq, "eve", 0) for each in gone),
         notices.HistoryPage(room, before),
@@ -67,46 +68,48 @@ def test_what_is_answered_is_counted_among_what_others_were_shown_to_say(
         for each in (*before, *numbered)
         if each.room == room and each.nick != "ada" and each not in gone
     ]
-    answer = heard.answering(reply(back, room))
+    answer = answerable.answering(reply(back, room))
     if back > len(others):
         assert answer is None
     else:
         assert answer == events.Say(room, "yes", re=others[-back])
-        quote = heard.quote(answer)
+        quote = answerable.quote(answer)
         assert quote is not None
         assert quote.text == f"{others[-back]}"
 
 
 def test_what_answers_nothing_is_said_as_it_is() -> None:
     say = events.Say("lobby", "yes")
-    assert heard_of().answering(say) is say
-    assert heard_of().quote(say) is None
+    assert answerable_of().answering(say) is say
+    assert answerable_of().quote(say) is None
 
 
 def test_a_room_that_one_comes_into_anew_has_numbers_of_its_own() -> None:
-    heard = heard_of(said(50), said(51, room="dev"), entered("lobby", said(3)))
-    assert heard.answering(reply(1)) == events.Say("lobby", "yes", re=3)
-    assert heard.answering(reply(2)) is None
-    heard.note(entered("lobby", again=True), "ada")
-    assert heard.answering(reply(1)) == events.Say("lobby", "yes", re=3)
-    heard.note(notices.Welcome("ada", "e2"), "ada")
-    assert heard.answering(reply(1)) is None
+    answerable = answerable_of(said(50), said(51, room="dev"), entered("lobby", said(3)))
+    assert answerable.answering(reply(1)) == events.Say("lobby", "yes", re=3)
+    assert answerable.answering(reply(2)) is None
+    answerable.note(entered("lobby", again=True), "ada")
+    assert answerable.answering(reply(1)) == events.Say("lobby", "yes", re=3)
+    answerable.note(notices.Welcome("ada", "e2"), "ada")
+    assert answerable.answering(reply(1)) is None
 
 
 def test_numbers_that_a_server_has_lost_name_nothing() -> None:
     state = notices.RoomState("lobby", ("ada",), 1, 9, common=5)
     other = notices.RoomState("dev", ("ada",), 1, 9)
     told = (said(4), said(5), said(6), said(7, room="dev"))
-    heard = heard_of(*told, notices.Resumed("ada", (state, other), "e2"))
-    assert heard.answering(reply(1)) == events.Say("lobby", "yes", re=5)
-    assert heard.answering(reply(1, "dev")) == events.Say("dev", "yes", re=7)
+    answerable = answerable_of(*told, notices.Resumed("ada", (state, other), "e2"))
+    assert answerable.answering(reply(1)) == events.Say("lobby", "yes", re=5)
+    assert answerable.answering(reply(1, "dev")) == events.Say("dev", "yes", re=7)
 
 
 def test_however_much_a_server_says_only_so_much_is_remembered() -> None:
-    heard = heard_of(*(said(seq, text="x" * 9_000) for seq in range(1, MAX_HEARD + 10)))
-    assert heard.answering(reply(MAX_HEARD)) == events.Say("lobby", "yes", re=10)
-    assert heard.answering(reply(MAX_HEARD + 1)) is None
-    quote = heard.quote(events.Say("lobby", "yes", re=10))
+    answerable = answerable_of(
+        *(said(seq, text="x" * 9_000) for seq in range(1, MAX_ANSWERABLE + 10))
+    )
+    assert answerable.answering(reply(MAX_ANSWERABLE)) == events.Say("lobby", "yes", re=10)
+    assert answerable.answering(reply(MAX_ANSWERABLE + 1)) is None
+    quote = answerable.quote(events.Say("lobby", "yes", re=10))
     assert quote is not None
     assert len(quote.text) <= notices.MAX_QUOTE_CHARS
 
@@ -170,6 +173,24 @@ def test_an_answer_on_the_screen() -> None:
         bob.enter("/redact")  # "tea at four?"
         for each in (ada, bob):
             each.wait_for(r"^ {6}> \(taken back\)$")
+
+
+def test_of_who_is_ignored_nothing_is_shown_above_an_answer() -> None:
+    with (
+        running_server("--flood-rate", "0", "--grace", "0") as server,
+        seen_by(server) as (ada, bob),
+        Talker(server.address, "/nick eve\n/join lobby\n") as eve,
+    ):
+        ada.wait_for("eve joined")
+        ada.enter("/ignore bob")
+        ada.wait_for("bob is ignored")
+        bob.enter("buy my book")
+        eve.read_until("[lobby] bob: buy my book")
+        eve.send("/reply no\n")
+        bob.wait_for("> bob: buy my book")
+        ada.wait_for("> an earlier message")
+        ada.wait_for("eve: no")
+        assert not any("book" in row for row in ada.rows)
 
 
 def test_to_one_person_nothing_is_answered_by_its_place() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from tcpchat_core import Notice, notices
 from tcpchat_core.names import nick_key
 
@@ -32,6 +34,14 @@ class Ignored:
     def has(self, nick: str) -> bool:
         """Whether somebody is ignored."""
         return bool(self._nicks) and _key(nick) in self._nicks
+
+    def without(self, notice: Notice) -> Notice:
+        """A notice of somebody else, without what somebody has said who is ignored."""
+        match notice:
+            case notices.Said(quote=notices.Quote(nick)) if self.has(nick):
+                return msgspec.structs.replace(notice, quote=None)
+            case _:
+                return notice
 
     def hides(self, notice: Notice) -> bool:
         """Whether it was said by somebody who is ignored."""

@@ -15,10 +15,10 @@ from tcpchat_core import events, notices
 from tcpchat_core.notices import Notice, Quote, Said, quoted
 
 # Of all rooms together: more than anybody counts back. The oldest go first.
-MAX_HEARD: Final = 4_000
+MAX_ANSWERABLE: Final = 4_000
 
 
-class Heard:
+class Answerable:
     """What others have said, by room and number. Tell it of each notice that is shown."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Heard:
         for said in messages:
             if said.nick != me and not said.redacted:
                 self._said[said.room, said.seq] = quoted(said.nick, said.text)
-        while len(self._said) > MAX_HEARD:
+        while len(self._said) > MAX_ANSWERABLE:
             del self._said[next(iter(self._said))]
 
     def _forget(self, places: Iterable[tuple[str, int]]) -> None:

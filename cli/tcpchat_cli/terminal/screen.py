@@ -146,7 +146,7 @@ class Screen:
                 views = views_of_change(notice, rooms, self._board.views)
                 self._board.collect(notice, views)
             elif not self._typed.ignored.hides(notice):
-                self._tell_of(notice)
+                self._tell_of(self._typed.ignored.without(notice))
         self._tell_abandoned()
         self._called.settled()
         self._board.flush()
@@ -159,7 +159,7 @@ class Screen:
         was_there = set(self._board.views) if isinstance(notice, notices.Entered) else set()
         view = view_of(notice, self._board.views, self._typed.unsent)
         read = view.read
-        self._typed.heard.note(notice, self._renderer.me)
+        self._typed.answerable.note(notice, self._renderer.me)
         is_news = self._note(notice, view)
         self._called.told(
             notice,
@@ -194,8 +194,8 @@ class Screen:
     def _lines(self, notice: Notice) -> list[Line]:
         match notice:
             case notices.Sent(id=id) if message := self._typed.unsent.pop(id):
-                heard = self._typed.heard
-                quote = heard.quote(message) if isinstance(message, events.Say) else None
+                answerable = self._typed.answerable
+                quote = answerable.quote(message) if isinstance(message, events.Say) else None
                 return self._renderer.own(message, notice, quote)
             case notices.Said(id=str(id)):
                 self._typed.unsent.pop(id)  # its receipt was lost with the connection

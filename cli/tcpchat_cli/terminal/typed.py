@@ -15,7 +15,7 @@ from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.finding import Desk, Finding
 from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.places import Places
-from tcpchat_cli.terminal.replies import Heard
+from tcpchat_cli.terminal.replies import Answerable
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.unsent import Message, Unsent
 from tcpchat_cli.terminal.view import View
@@ -36,7 +36,7 @@ class Typed:
     ) -> None:
         self.ignored = ignored
         self.unsent = Unsent(board.views)
-        self.heard = Heard()
+        self.answerable = Answerable()
         self.wrote: View | None = None  # what one says with who wrote to one alone last
         self.goodbye = ""  # why one leaves, if that was said
         self._places = Places()
@@ -123,7 +123,7 @@ class Typed:
         """Say it where one looks."""
         match self.to(say.text):
             case events.Say(room):
-                said = self.heard.answering(msgspec.structs.replace(say, room=room))
+                said = self.answerable.answering(msgspec.structs.replace(say, room=room))
                 if said is None:
                     self._board.refuse("there is no such message here that could be answered")
                 else:
