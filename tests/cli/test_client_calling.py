@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tcpchat_cli.terminal.settings import config_path
 
+from tests.cli.cable import cable_to
 from tests.cli.conftest import Server, has_to_be_here, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
@@ -190,6 +191,10 @@ def test_what_has_called_one_is_listed_also_from_before_one_came(server: Server)
             ada.wait_for(r"^1 \d{4}-\d\d-\d\d \d\d:\d\d \[lobby\] bob: ada, are you there\?$")
             ada.wait_for(r"^2 .* \[lobby\] \* bob waits for ADA$")
             ada.wait_for(r"^3 .* \[eve → you\] psst$")
+            ada.enter("/goto 2")
+            ada.wait_for("here it is")
+            ada.enter("/goto 3")
+            ada.wait_until(lambda: ada.prompt == "@eve>")
 
 
 @contextmanager
@@ -236,6 +241,34 @@ def test_a_program_is_run_for_what_is_said_and_not_for_what_was(
     assert not [each for each in (*tmp_path.iterdir(), *Path().iterdir()) if each.name == "x"]
 
 
+def test_what_was_missed_while_the_connection_was_lost_is_listed_and_runs_nothing(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    configure(f"on_mention = {json.dumps([sys.executable, '-c', HOOK, str(pipe), '{text}'])}\n")
+    with (
+        running_server() as server,
+        cable_to(server.address) as plug,
+        Terminal([CLIENT, plug.address, "--nick", "ada", "--room", "lobby"]) as ada,
+        Talker(server.address, "/nick bob\n/join lobby\n") as bob,
+    ):
+        ada.wait_for("in lobby with bob|bob joined")
+        plug.pull()
+        ada.wait_for("reconnecting")
+        bob.send("ada, missed\n/who\n")
+        bob.read_until("* 2 in lobby")
+        plug.put_back()
+        ada.wait_for("ada, missed$")
+        bob.send("ada, now\n")
+        told = pipe.read_text()
+        assert "ada, now" in told
+        assert "missed" not in told
+        ada.enter("/mentions")
+        ada.wait_for(r"^1 .* bob: ada, missed$")
+        ada.wait_for(r"^2 .* bob: ada, now$")
+
+
 def test_a_wrong_hook_is_told_of_before_one_comes_in() -> None:
     configure('on_mention = ["notify-send", "{user}"]\n')
     refused = subprocess.run(
@@ -253,7 +286,7 @@ def test_tmux_passes_a_notification_on_where_it_may(server: Server, tmp_path: Pa
     rules = tmp_path / "tmux.conf"
     rules.write_text(
         "set -g allow-passthrough on\nset -g focus-events on\nset -g status off\n"
-        "set -g set-titles on\nset -g set-titles-string '#T'\nset -g exit-empty on\n"
+        "set -g set-titles on\nset -g set-titles-string '#T'\nset -g destroy-unattached on\n"
         "set -g update-environment ''\n"
     )
     configure('notify = "osc777"\n')
