@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-from tcpchat_cli.terminal import settings, theme
+from tcpchat_cli.terminal import key_settings, keys, settings, theme
 
 from tests.docs.pages import code_blocks, read, sections
 
@@ -44,3 +45,16 @@ def test_the_theme_that_is_shown_can_be_read(
     path.write_text(shown, encoding="utf-8")
     assert theme.load_theme("mine").nicks[0] == "#b58900"
     assert theme.warning("mine") == ""
+
+
+def test_the_table_of_keys_is_that_of_the_client() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| (.*?) \| (.*?) \|$", sections(PAGE, 2)["Keys"], re.MULTILINE
+    )
+    assert rows == [(each.name, each.shown_keys, each.summary) for each in keys.ACTIONS]
+
+
+def test_the_keys_that_are_shown_can_be_set() -> None:
+    [shown] = code_blocks(sections(PAGE, 2)["Keys"], "toml")
+    table = tomllib.loads(shown)["keys"]
+    assert key_settings.keys_with(table).keys() > table.keys()

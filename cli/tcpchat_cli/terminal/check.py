@@ -30,12 +30,17 @@ def check(program: str, configuration: Configuration, problems: list[str]) -> in
 
 def as_file(configuration: Configuration) -> str:
     """The settings as a client.toml, with what gives each."""
-    lines = {
-        name: tomlkit.dumps({name: getattr(configuration.settings, name)}).rstrip()
-        for name in FIELDS
-    }
+    lines = {name: _line(name, getattr(configuration.settings, name)) for name in FIELDS}
     width = max(len(line) for line in lines.values() if len(line) <= _MAX_COLUMN)
     return "".join(
         f"{line:<{width}}  # {configuration.origin(name) or 'default'}\n"
         for name, line in lines.items()
     )
+
+
+def _line(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        table.update(value)
+        value = table
+    return tomlkit.dumps({name: value}).rstrip()

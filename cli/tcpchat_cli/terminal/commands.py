@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from tcpchat_cli.terminal.keys import keys_text
+from tcpchat_cli.terminal.keys import DEFAULT_KEYS, keys_text
 from tcpchat_core import COMMANDS, Request, events, parse_line
 from tcpchat_core.commands import help_line, rejected
 from tcpchat_core.notices import Rejected
@@ -62,13 +63,13 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 # What stands after these lets whoever knows it come in.
 _OF_SECRETS = {"claim", "login", "password", "secret"}
 
-# Those of the line that is being typed, then those of the table.
-KEYS = (
+# Those of the line that is being typed, then those of the table, as they are without settings.
+_TYPING_KEYS = (
     "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
     "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
     "Ctrl-D leaves",
-    *keys_text(),
 )
+KEYS = (*_TYPING_KEYS, *keys_text())
 
 
 def command_names() -> tuple[str, ...]:
@@ -108,8 +109,10 @@ def parse_typed(line: str) -> Request | Local | Rejected | None:
     return Local("help", request.command) if isinstance(request, events.Help) else request
 
 
-def help_text(word: str) -> tuple[str, ...] | Rejected:
-    """The lines of `/help`, or of `/help COMMAND`."""
+def help_text(
+    word: str, keys: Mapping[str, tuple[str, ...]] = DEFAULT_KEYS
+) -> tuple[str, ...] | Rejected:
+    """The lines of `/help`, with the keys of the actions; or of `/help COMMAND`."""
     name = word.removeprefix("/").lower()
     if name in _LOCAL:
         local = _LOCAL[name]
@@ -128,7 +131,8 @@ def help_text(word: str) -> tuple[str, ...] | Rejected:
         "what you type is said to the room; //text says a text that begins with a slash",
         *(help_line(each.usage, each.summary) for each in COMMANDS),
         *(help_line(each.usage, each.summary) for each in LOCAL_COMMANDS),
-        *KEYS,
+        *_TYPING_KEYS,
+        *keys_text(keys),
         "/help COMMAND gives an example, such as /help msg",
     )
 

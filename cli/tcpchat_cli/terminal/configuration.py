@@ -280,6 +280,14 @@ def _check_servers(value: Any) -> None:
         raise BadSettings(f"servers: {error}") from None
 
 
+def _check_keys(value: Any) -> None:
+    if value:
+        # Scripts read settings, too, and have no need of what takes long to load.
+        from tcpchat_cli.terminal.key_settings import keys_with  # noqa: PLC0415 # as above
+
+        keys_with(value)
+
+
 def check(name: str, value: object) -> None:
     """Look a value up, where that is needed. Raises BadSettings."""
     if name in CHECKS:
@@ -301,6 +309,7 @@ CHECKS: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
         "servers": _check_servers,
         "theme": load_theme,
         "log_folder": check_folder,
+        "keys": _check_keys,
         "highlight": check_words,
         **{name: partial(parse_hook, name) for name in HAPPENINGS},
     }

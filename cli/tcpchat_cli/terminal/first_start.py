@@ -37,6 +37,11 @@ _END: Final = f"""\
 servers = ["chat.example.org", "chat2.example.org:7667"]
 rooms = ["team"]
 tls = true
+
+Keys that do something else than they do without it; /help lists what there is:
+
+[keys]
+next-view = ["Ctrl-N", "Alt-Right"]
 """
 
 

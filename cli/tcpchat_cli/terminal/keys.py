@@ -104,7 +104,8 @@ def key_bindings(
     return bindings
 
 
-def keys_text() -> Iterator[str]:
-    """A line for each action."""
+def keys_text(keys: Mapping[str, tuple[str, ...]] = DEFAULT_KEYS) -> Iterator[str]:
+    """A line for each action that has keys."""
     for action in ACTIONS:
-        yield f"{action.shown_keys}: {action.summary}"
+        if keys[action.name]:
+            yield f"{action._replace(keys=keys[action.name]).shown_keys}: {action.summary}"

@@ -34,7 +34,8 @@ from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.ignored import Ignored
-from tcpchat_cli.terminal.keys import DEFAULT_KEYS, key_bindings
+from tcpchat_cli.terminal.key_settings import keys_with
+from tcpchat_cli.terminal.keys import key_bindings
 from tcpchat_cli.terminal.looking import Looking
 from tcpchat_cli.terminal.paste import Pasting
 from tcpchat_cli.terminal.presence import People
@@ -355,7 +356,7 @@ class Screen:
     def _key_bindings(self) -> KeyBindings:
         board, views = self._board, self._board.views
         bindings = key_bindings(
-            DEFAULT_KEYS,
+            keys_with(self._settings.keys),
             {
                 "view": lambda number: board.look_at(views.numbered(number)),
                 "next-view": lambda _: board.look_at(views.step(1)),

@@ -139,6 +139,10 @@ class Settings(msgspec.Struct, kw_only=True):
             le=31_536_000,  # a year
         ),
     ] = 300
+    keys: Annotated[
+        dict[str, str | tuple[str, ...]],
+        Meta(description="what keys do: a table of actions, each with its key or a list of keys"),
+    ] = msgspec.field(default_factory=dict)
     log: Annotated[
         bool, Meta(description="whether what is shown goes to files as well, one for each view")
     ] = False

@@ -14,6 +14,7 @@ from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.finding import Desk, Finding
 from tcpchat_cli.terminal.ignored import Ignored
+from tcpchat_cli.terminal.key_settings import keys_with
 from tcpchat_cli.terminal.places import Places
 from tcpchat_cli.terminal.replies import Answerable
 from tcpchat_cli.terminal.settings import BadSettings
@@ -153,7 +154,7 @@ class Typed:
     # ── The client's own commands ────────────────────────────────────────────────────────────
 
     def _help(self, word: str) -> None:
-        match help_text(word):
+        match help_text(word, keys_with(self._configuration.settings.keys)):
             case notices.Rejected(text=text):
                 self._board.refuse(text)
             case lines:
