@@ -173,7 +173,9 @@ def test_what_was_said_on_the_screen_is_found_while_one_types(server: Server) ->
         assert "eve: Café au lait" in ada.rows[y - 2]
         assert "eve: something else" in ada.rows[y - 1]
         assert ada.screen.buffer[y - 2][11].reverse
-        ada.type("\x15한")  # Ctrl-U
+        ada.type("\x15\x1b[200~caf\ré\x1b[201~")  # Ctrl-U, and a paste
+        ada.wait_until(lambda: ada.prompt == "find: caf é")
+        ada.type("\x15한")
         ada.wait_until(lambda: "한국어로" in ada.rows[ada.screen.cursor.y - 2], "the Korean line")
         ada.type("x")
         ada.wait_for("^── nothing here has that ──$")

@@ -23,6 +23,7 @@ import msgspec
 from prompt_toolkit.filters import Condition, emacs_mode, is_searching, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.bindings.search import start_reverse_incremental_search
+from prompt_toolkit.keys import Keys
 
 from tcpchat_cli.terminal import presence
 from tcpchat_cli.terminal.away import Away
@@ -371,8 +372,8 @@ class Screen:
                 "redraw": lambda _: self._display.clear(),
             },
         )
-        self._add_look(bindings)
         self._pasting.bind(bindings)
+        self._add_look(bindings)
         return bindings
 
     def _add_look(self, bindings: KeyBindings) -> None:
@@ -392,6 +393,9 @@ class Screen:
         for key in ("escape", "c-g", "c-c"):
             bindings.add(key, filter=looking)(lambda _: self._looking.stop())
         bindings.add("tab", filter=looking)(lambda _: None)
+        bindings.add(Keys.BracketedPaste, filter=looking)(
+            lambda event: event.current_buffer.insert_text(" ".join(event.data.split()))
+        )
 
     def _look_through(self) -> None:
         self._looking.start_or_go_on(self._board.current.lines)
