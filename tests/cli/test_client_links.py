@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tcpchat_cli.terminal.links import find_links, has_links
+from tcpchat_cli.terminal.links import find_links, has_links, terminal_links
 from tcpchat_cli.terminal.render import ESCAPE, Renderer, layout, row_count
 from tcpchat_cli.terminal.widths import text_width
 
@@ -60,6 +60,8 @@ def test_a_host_of_other_letters_is_not_shown_as_where_it_goes() -> None:
     (other,) = find_links("https://\u0430pple.com/a")
     assert plain.is_plain
     assert not other.is_plain
+    assert terminal_links("https://apple.com/ä https://\u0430pple.com/a") == [plain]
+    assert not terminal_links("https://apple.com/" + "ä" * 350)  # longer than terminals take
 
 
 PIECES = st.sampled_from(
