@@ -151,7 +151,8 @@ class Linear:
 
     async def question(self, text: str, *, secret: bool = False) -> str:
         """A person's answer, which is not shown if it is secret. Raises Leave."""
-        with _echo_off() if secret else contextlib.nullcontext():
+        quiet = _echo_off() if secret else contextlib.nullcontext()
+        with _interrupts(self.leave), quiet:
             self._send(sanitize(text))
             try:
                 return await self._line()
@@ -162,10 +163,11 @@ class Linear:
     async def prompt(self, prompt: Prompt) -> None:
         """Give on what is typed, line by line, until Leave is raised."""
         self._prompt = prompt
-        while True:
-            line = await self._line()
-            prompt.key_pressed()
-            prompt.entered(line)
+        with _interrupts(self.leave):
+            while True:
+                line = await self._line()
+                prompt.key_pressed()
+                prompt.entered(line)
 
     def leave(self) -> None:
         """End the prompt."""
@@ -179,8 +181,7 @@ class Linear:
         line = asyncio.ensure_future(self._input.line())
         leaving = asyncio.ensure_future(self._leaving.wait())
         try:
-            with _interrupts(self.leave):
-                await asyncio.wait({line, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({line, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if self._leaving.is_set() or (typed := line.result()) is None:
                 raise Leave
             return typed
