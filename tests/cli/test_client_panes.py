@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from tcpchat_cli.terminal.render import Fragments
 from tcpchat_cli.terminal.sides import people_rows, topic_row, view_rows
 from tcpchat_cli.terminal.view import View
 
+from tests.cli.cable import Plug, cable_to
 from tests.cli.conftest import Server, running_server
 from tests.cli.terminal import CLIENT, Terminal
 
@@ -26,7 +27,7 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def join(server: Server, nick: str, columns: int = 120, *options: str) -> Terminal:
+def join(server: Server | Plug, nick: str, columns: int = 120, *options: str) -> Terminal:
     """A client in the lobby that takes all of the screen."""
     argv = [CLIENT, server.address, "--nick", nick, "--room", "lobby", "--full-screen", *options]
     opened = Terminal(argv, columns=columns)
@@ -198,10 +199,22 @@ def test_whoever_leaves_gets_the_usual_screen_back(server: Server, keys: str) ->
         assert has_left(ada) == 0
 
 
-def test_what_ends_the_program_is_told_on_the_usual_screen(server: Server) -> None:
-    with join(server, "ada") as ada:
+def test_what_ends_the_program_is_told_on_the_usual_screen(server: Server, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("open sesame\n")
+    with cable_to(server.address) as plug, join(plug, "ada") as ada:
         server.process.kill()
         ada.wait_for("!! the connection to .* was lost")
+        with running_server("--password-file", str(secret)) as other:
+            plug.lead_to(other.address)
+            assert has_left(ada) == 1
+    told = b"tcpchat-client: this server has a password"
+    assert ada.output.rindex(told) > ada.output.rindex(b"\x1b[?1049l")
+
+
+def test_whoever_does_not_wait_for_a_lost_connection_leaves(server: Server) -> None:
+    with join(server, "ada") as ada:
+        server.process.kill()
         ada.wait_for("reconnecting$")
         ada.type("\x03")
         assert has_left(ada) == 0
@@ -230,12 +243,11 @@ def test_suspended_it_gives_the_usual_screen_and_draws_itself_when_it_comes_back
         assert has_left(shell) == 0
 
 
-def test_questions_are_asked_before_and_a_password_is_not_shown(tmp_path: object) -> None:
-    path = os.path.join(str(tmp_path), "password")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("open sesame\n")
+def test_questions_are_asked_before_and_a_password_is_not_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("open sesame\n")
     with (
-        running_server("--password-file", path) as server,
+        running_server("--password-file", str(secret)) as server,
         Terminal([CLIENT, server.address, "--full-screen"]) as ada,
     ):
         ada.wait_for("^Password:")
