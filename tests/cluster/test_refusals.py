@@ -228,7 +228,7 @@ def test_a_log_of_an_older_version_has_the_format_of_the_first_node_that_joins_i
     assert head.format == 1, "and nothing is changed by who only looks"
     taken.close()
     with Team(tmp_path, url, 1):
-        assert engine.call("HGET", META, "format") == b"2"
+        assert engine.call("HGET", META, "format") == f"{FORMAT}".encode()
 
 
 def test_an_engine_that_may_lose_what_it_has_is_refused_unless_that_is_meant(
