@@ -28,7 +28,7 @@ from tcpchat_cli.terminal.render import (
 )
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_cli.terminal.view import View
-from tcpchat_cli.terminal.widths import apart
+from tcpchat_cli.terminal.widths import apart, shortened, text_width
 from wcwidth import wcswidth, wcwidth
 
 from tcpchat_core import ClientProtocol, Notice, events, notices
@@ -234,3 +234,10 @@ def test_from_the_wire_every_notice_can_be_shown(kind: type[Notice]) -> None:
             Plain().encode(told)
 
     holds()
+
+
+@given(TEXT, st.integers(1, 60))
+def test_what_is_shortened_fits_and_says_so(text: str, columns: int) -> None:
+    short = shortened(text, columns)
+    assert text_width(short) <= columns
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]))

@@ -10,6 +10,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from tcpchat_cli.terminal.unsent import Message
+from tcpchat_cli.terminal.widths import shortened
 from tcpchat_core import events
 
 
@@ -40,12 +41,12 @@ class Paste:
         self.sent += 1
         return msgspec.structs.replace(self._to, text=self.lines[self.sent - 1])
 
-    @property
-    def progress(self) -> str:
-        """What stands above the prompt meanwhile."""
+    def progress(self, columns: int) -> str:
+        """What stands above the prompt meanwhile, in one row of so many columns."""
         if not self.agreed:
             to = self._to.room if isinstance(self._to, events.Say) else self._to.nick
-            return f"say these {len(self.lines)} lines to {to}? y/n"
+            asked, keys = f"say these {len(self.lines)} lines to ", "? y/n"
+            return asked + shortened(to, columns - len(asked + keys)) + keys
         return f"sending {self.sent}/{len(self.lines)} (Ctrl-C stops)"
 
 
@@ -68,9 +69,13 @@ class Pasting:
         self._paste: Paste | None = None
 
     @property
-    def progress(self) -> str:
+    def is_on(self) -> bool:
+        """Whether something is being pasted."""
+        return self._paste is not None
+
+    def progress(self, columns: int) -> str:
         """What stands above the prompt; "" where nothing is being pasted."""
-        return self._paste.progress if self._paste else ""
+        return self._paste.progress(columns) if self._paste else ""
 
     def bind(self, bindings: KeyBindings) -> None:
         """While the question is open, keys answer it and do nothing else."""

@@ -48,6 +48,7 @@ from tcpchat_cli.terminal.title import title_of
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_cli.terminal.typed import Typed
 from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.widths import shortened
 from tcpchat_core import Notice, events, notices
 
 # How many of those who spoke last are offered first by Tab, and how many names in all.
@@ -380,7 +381,7 @@ class Screen:
         """The keys of the look through what was said, and of places in the past."""
         finding = self._typed.finding
         looking = Condition(lambda: self._looking.is_on)
-        pasting = Condition(lambda: bool(self._pasting.progress))
+        pasting = Condition(lambda: self._pasting.is_on)
         may_look = ~pasting & ~is_searching & ~vi_navigation_mode
         past = Condition(lambda: self._board.current.kind == "past") & ~looking & ~is_searching
         bindings.add("escape", filter=past & emacs_mode)(lambda _: finding.leave())
@@ -408,11 +409,12 @@ class Screen:
         if self._looking.is_on:
             return self._looking.message()
         above = self._typed.unsent.shown(self._display.columns)
-        if progress := self._pasting.progress:
+        if progress := self._pasting.progress(self._display.columns):
             above.append(("class:prompt", f"{progress}\n"))
         is_joining = self._board.is_joining
         title = self._connection.current if is_joining else self._board.current.title
-        return [*above, ("class:room", title[:40]), ("class:prompt", "> ")]
+        title = shortened(title, self._display.columns // 3)  # the rest is for what is typed
+        return [*above, ("class:room", title), ("class:prompt", "> ")]
 
     def _toolbar(self) -> Fragments:
         connection, room = self._connection, self._board.room

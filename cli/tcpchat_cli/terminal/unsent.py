@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from tcpchat_cli.terminal.render import Fragments
 from tcpchat_cli.terminal.view import View
 from tcpchat_cli.terminal.views import Views
+from tcpchat_cli.terminal.widths import shortened
 from tcpchat_core import events, notices
 
 # How many are shown.
@@ -50,7 +51,9 @@ class Unsent:
         if hidden := len(here) - len(shown):
             rows.append(("class:unsent", f"… and {hidden} more\n"))
         width = columns - len("… ")
-        return rows + [("class:unsent", f"… {message.text[:width]}\n") for message in shown]
+        return rows + [
+            ("class:unsent", f"… {shortened(message.text, width)}\n") for message in shown
+        ]
 
     def _is_here(self, message: Message) -> bool:
         match message:

@@ -152,6 +152,15 @@ def text_width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(char_width, text))
 
 
+def shortened(text: str, columns: int) -> str:
+    """As much of a text as so many columns have room for, with … where something is left out."""
+    if text_width(text) <= columns:
+        return text
+    while text and text_width(text) >= columns:
+        text = text[:-1]
+    return f"{text}…"
+
+
 def _forget_widths() -> None:
     """Have prompt_toolkit count anew: it has no other way to be told."""
     prompt_toolkit.utils._CHAR_SIZES_CACHE.clear()  # noqa: SLF001 # see above
