@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmarks import browser
 from benchmarks.accounts import measure_accounts
+from benchmarks.client import measure_client
 from benchmarks.cluster import measure_cluster
 from benchmarks.core import measure_core
 from benchmarks.load import Measurement, measure
@@ -41,6 +42,13 @@ RESULTS = Path("results")
 CORE_COMMITS = 20_000
 # What is run when nothing is named: as fast as it goes, and at a pace that people talk at.
 DEFAULT_WORKLOADS = ["hall", "paced"]
+# What is measured otherwise than by workloads.
+TABLES = {
+    "accounts": measure_accounts,
+    "browser": browser.measure_browser,
+    "client": measure_client,
+    "cluster": measure_cluster,
+}
 
 
 def main() -> None:
@@ -129,7 +137,7 @@ def _one_of(what: str, names: list[str]) -> Callable[[str], str]:
 
 
 def _workload_names() -> list[str]:
-    return [*WORKLOADS, *FAMILIES, "accounts", "browser", "cluster", "core"]
+    return [*WORKLOADS, *FAMILIES, *TABLES, "core"]
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> Report:
@@ -178,18 +186,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report:
         core = measure_core(max(arguments.rounds, 3), CORE_COMMITS)
         show_core(console, core)
     tables = []
-    if "accounts" in arguments.workloads:
-        for table in measure_accounts(arguments.rounds, is_quick=arguments.quick):
-            show_table(console, table)
-            tables.append(table)
-    if "browser" in arguments.workloads:
-        for table in browser.measure_browser(arguments.rounds, is_quick=arguments.quick):
-            show_table(console, table)
-            tables.append(table)
-    if "cluster" in arguments.workloads:
-        for table in measure_cluster(arguments.rounds, is_quick=arguments.quick):
-            show_table(console, table)
-            tables.append(table)
+    for name, measured in TABLES.items():
+        if name in arguments.workloads:
+            for table in measured(arguments.rounds, is_quick=arguments.quick):
+                show_table(console, table)
+                tables.append(table)
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     return Report(now(), command, arguments.rounds, machine(versions), reports, core, tables)
 

@@ -187,6 +187,22 @@ def test_a_server_that_keeps_what_is_said_is_measured_beside_one_that_does_not(
     assert all(one.delivered and not (one.faults or one.trouble) for one in workload.systems)
 
 
+def test_the_client_is_measured_in_a_pseudo_terminal(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--quick", "client")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = {table.name: table.rows for table in report_in(tmp_path).tables}
+    assert list(tables) == [
+        "from a key to its echo",
+        "bytes to the terminal",
+        "a room in which much was said",
+    ]
+    for rows in tables.values():
+        for row in rows:
+            assert set(row.targets) <= set(row.figures)
+    for row in tables["bytes to the terminal"]:  # which are no matter of time
+        assert all(row.figures[name].median <= most for name, most in row.targets.items())
+
+
 def test_a_page_is_measured_in_a_real_browser(tmp_path: Path) -> None:
     if sentence := unavailable():
         if os.environ.get("CI"):
