@@ -102,6 +102,8 @@ class Display:
         # most, by which what stands there has become less since.
         self._spare_rows = 0
         self._has_switched = False
+        self._message: Callable[[], Fragments] = list  # what stands before what is typed
+        self._message_ends = 0  # how many lines of it were drawn above the last one
 
     @property
     def columns(self) -> int:
@@ -230,8 +232,12 @@ class Display:
 
     def refresh(self) -> None:
         """Draw the prompt again: what it shows has changed."""
-        if self._session is not None:
-            self._session.app.invalidate()
+        if self._session is None:
+            return
+        app = self._session.app
+        if app.is_running and _line_ends(self._message()) < self._message_ends:
+            app.renderer.erase()  # else it would keep its rows, and the bar stand away from it
+        app.invalidate()
 
     def clear(self) -> None:
         """Clear the screen, but for the prompt."""
@@ -299,9 +305,10 @@ class Display:
             session.app.after_render += self._ask_widths
         if hasattr(signal, "SIGCONT"):  # a shell has written something since we were suspended
             signal.signal(signal.SIGCONT, lambda *_: self._forget_shown())
+        self._message = prompt.message
         with self._window.watched(session.app, prompt.focused):
             await session.prompt_async(
-                lambda: self._encodable(prompt.message()),
+                self._drawn_message,
                 bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
                 key_bindings=merge_key_bindings(
                     [prompt.key_bindings, char_width.answers(self.refresh)]
@@ -309,6 +316,11 @@ class Display:
                 completer=prompt.completer,
                 complete_while_typing=False,
             )
+
+    def _drawn_message(self) -> FormattedText:
+        message = self._message()
+        self._message_ends = _line_ends(message)
+        return self._encodable(message)
 
     def _ask_widths(self, app: Application[str]) -> None:
         """Ask once, as soon as the terminal is ours: it echoes nothing, and answers are keys."""
@@ -371,3 +383,7 @@ class Display:
     @property
     def _is_utf8(self) -> bool:
         return codecs.lookup(self._output.encoding()).name == "utf-8"
+
+
+def _line_ends(fragments: Fragments) -> int:
+    return sum(text.count("\n") for _, text in fragments)
