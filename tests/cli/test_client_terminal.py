@@ -71,7 +71,7 @@ def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: S
         bob.type("\x1b2")
         bob.wait_for(r"\[ada → you\] \ufffd\ufffd!$")
         bob.type("\x1b1")
-        ada.wait_for("there is no setting \ufffd; there are theme")
+        ada.wait_for("there is no setting \ufffd; there are servers")
         ada.wait_for("there is no command /\ufffd")
         ada.enter("still here")
         bob.wait_for("ada: still here$")
@@ -165,7 +165,7 @@ def test_rooms_nicks_and_the_programs_own_voice_have_colours_of_their_own(server
     with join(server, "ada") as ada, join(server, "bob") as bob:
         ada.wait_for("bob joined")
         ada.enter("hello there")
-        bob.wait_for(r"ada: hello there")
+        bob.wait_until(lambda: bob.shows("ada: hello there") and bob.shows("^lobby>"))
         colours = {
             "room": bob.style("lobby>").fg,
             "nick": bob.style("ada: hello").fg,
