@@ -241,7 +241,7 @@ def test_a_cleared_view_is_empty_and_pageup_brings_it_back(server: Server) -> No
         ada.enter("/query bob")
         ada.wait_for("^@bob>")
         ada.type("\x1b[5~")
-        ada.wait_for("-- only what is said in rooms is kept: there is nothing older here$")
+        ada.wait_for("!! what you say with bob is not kept: nothing older can be shown$")
 
 
 def test_a_wall_of_text_goes_to_the_person_one_looks_at(server: Server) -> None:
