@@ -159,9 +159,13 @@ class Screen:
         """Put what is told into its view."""
         if isinstance(notice, notices.Left) and notice.own:
             self._left(notice)
-        was_there = set(self._board.views) if isinstance(notice, notices.Entered) else set()
+        was_there: set[View] = set()
+        read = 0  # up to where, before it is looked at: a view that opens is read
+        if isinstance(notice, notices.Entered):
+            was_there = set(self._board.views)
+            read = self._reader.read_up_to(notice.room)
         view = view_of(notice, self._board.views, self._typed.unsent)
-        read = view.read
+        read = max(read, view.read)
         self._typed.answerable.note(notice, self._renderer.me)
         is_news = self._note(notice, view)
         self._called.told(
@@ -330,7 +334,6 @@ class Screen:
     ) -> None:
         """Back in a room, which was read here up to a number: what was said since is new."""
         is_current = view is self._board.current
-        read = max(self._reader.read_up_to(entered.room), read)
         new = [each for each in entered.history if each.seq > read and not self._is_mine(each)]
         if not (read and new) or (is_current and was_there):
             return
