@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,8 @@ FONTS: Final = (
 
 DARK: Final = ("#e4e4e4", "#121212")
 LIGHT: Final = ("#1c1c1c", "#ffffff")
+
+QUIET: Final = ("--log-level", "warning")
 
 
 def svg(terminal: Terminal, text: str, ground: str) -> str:
@@ -105,11 +107,19 @@ def _colour(name: str, default: str) -> str:
     return default if name == "default" else f"#{NAMED.get(name, name)}"
 
 
-def _join(stack: ExitStack, address: str, nick: str) -> Terminal:
-    argv = [CLIENT, address, "--nick", nick, "--room", "lobby"]
-    terminal = stack.enter_context(Terminal(argv, columns=76, rows=24))
+def _join(
+    stack: ExitStack, address: str, nick: str, *options: str, columns: int = 76, rows: int = 24
+) -> Terminal:
+    argv = [CLIENT, address, "--nick", nick, "--room", "lobby", *options]
+    terminal = stack.enter_context(Terminal(argv, columns=columns, rows=rows))
     terminal.wait_for("^lobby>")
     return terminal
+
+
+def _drawn(terminal: Terminal, colours: tuple[str, str]) -> str:
+    """The screen, once the bar below has all that it shows."""
+    terminal.wait_for(r"\d ms │ connected")
+    return svg(terminal, *colours)
 
 
 def chat(address: str) -> str:
@@ -130,15 +140,12 @@ def chat(address: str) -> str:
         grace.enter("/me puts the kettle on and looks for the good cups, the ones with the roses")
         ada.wait_for("the roses")
         grace.enter("/msg ada they are behind the tea pot, aren't they?")
-        ada.wait_for("tea pot")
-        ada.enter("/msg grace second shelf, on the left")
-        ada.wait_for(r"→ grace\] second shelf")
+        ada.wait_for("@grace!1")
         min_su.enter("/nick 김민수")
         ada.wait_for("김민수")
         ada.type("on my way")
         ada.wait_until(lambda: ada.prompt.endswith("on my way"))
-        ada.wait_for("connected$")
-        return svg(ada, *DARK)
+        return _drawn(ada, DARK)
 
 
 def rooms(address: str) -> str:
@@ -160,19 +167,122 @@ def rooms(address: str) -> str:
         ada.enter("wonderful, I will write the notes")
         ada.wait_for("ada: wonderful")
         linus.enter("who took the big meeting room?")
-        ada.wait_for("meeting room")
+        ada.wait_for(r"1:lobby\+1")
         linus.enter("ada, was that you?")
-        ada.wait_for("was that you")
+        ada.wait_for("1:lobby!2")
         ada.type("\x1b1")
         ada.wait_for("^lobby>")
         ada.enter("it is free again in five minutes")
         ada.wait_for("ada: it is free")
         grace.enter("wheels are up on the index")
-        ada.wait_for("on the index")
+        ada.wait_for(r"2:release\+1")
         ada.enter("/rooms")
         ada.wait_for("release +2 people")
-        ada.wait_for("connected$")
-        return svg(ada, *LIGHT)
+        return _drawn(ada, LIGHT)
+
+
+def views(address: str) -> str:
+    """Going to a room where something is new, and where one was called."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada")
+        bob = _join(stack, address, "bob")
+        grace = _join(stack, address, "grace")
+        ada.wait_for("grace joined")
+        bob.enter("the review of the parser is at ten")
+        grace.wait_for("at ten")
+        grace.enter("I have read half of it")
+        ada.wait_for("half of it")
+        ada.enter("/join release")
+        ada.wait_for("^release>")
+        grace.enter("/join release")
+        ada.wait_for("grace joined release")
+        bob.enter("shall we take the small room?")
+        ada.wait_for(r"1:lobby\+1")
+        grace.enter("the wheels are up on the index")
+        ada.wait_for("on the index")
+        bob.enter("it has a screen now")
+        ada.wait_for(r"1:lobby\+2")
+        grace.type("\x1b1")
+        grace.wait_for("^lobby>")
+        grace.enter("/reply 2 the small one is fine")
+        ada.wait_for(r"1:lobby\+3")
+        bob.enter("ada, do you bring your notes?")
+        ada.wait_for("1:lobby!4")
+        bob.enter("/msg ada the key is at the desk")
+        ada.wait_for("@bob!1")
+        ada.type("\x1b1")
+        ada.wait_for("^lobby>")
+        ada.wait_for("your notes")
+        grace.type("\x1b2")
+        grace.wait_for("^release>")
+        grace.enter("and the notes are published")
+        ada.wait_for(r"2:release\+1")
+        ada.type("/reply yes, all")
+        ada.wait_until(lambda: ada.prompt.endswith("/reply yes, all"))
+        return _drawn(ada, DARK)
+
+
+def full(address: str) -> str:
+    """All of the screen: views at the left, people at the right."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada", "--full-screen", columns=110, rows=22)
+        ada.enter("/topic the parser: review at ten")
+        ada.wait_for("topic of lobby")
+        others = [_join(stack, address, nick) for nick in ("bob", "grace", "민수")]
+        ada.wait_for("민수 joined")
+        bob, grace, min_su = others
+        grace.enter("/away until three")
+        grace.wait_for("you are away")
+        ada.enter("/join release")
+        ada.wait_for("^release>")
+        bob.enter("good morning! I have read all of it")
+        ada.wait_for(r"lobby.*\+1")
+        ada.type("\x1b1")
+        ada.wait_for("all of it")
+        bob.enter("/join release")
+        bob.wait_for("^release>")
+        bob.enter("1.4 is tagged")
+        ada.wait_for(r"release.*\+1")
+        ada.enter("and does it hold?")
+        min_su.wait_for("does it hold")
+        min_su.enter("/reply it does, see https://example.org/reviews/41")
+        ada.wait_for("reviews/41")
+        min_su.enter("네, ada: 좋은 것 같아요 👍")
+        ada.wait_for("것 같아요")
+        grace.enter("/msg ada back at three")
+        ada.wait_for("@grace.*!1")
+        ada.type("thank you, I will")
+        ada.wait_until(lambda: ada.prompt.endswith("thank you, I will"))
+        return _drawn(ada, DARK)
+
+
+def finding(address: str) -> str:
+    """A search, and the place of one of the messages that it has found."""
+    with ExitStack() as stack:
+        ada = _join(stack, address, "ada")
+        ada.enter("/set theme light")
+        ada.wait_for("theme is light")
+        bob = _join(stack, address, "bob")
+        grace = _join(stack, address, "grace")
+        ada.wait_for("grace joined")
+        for who, text in (
+            (bob, "the backup ran for two hours tonight"),
+            (grace, "it should take ten minutes"),
+            (bob, "the disk of the archive is nearly full"),
+            (grace, "I will order another one"),
+            (bob, "thanks"),
+            (grace, "the new disk has come, and the backup is quick again"),
+            (bob, "eleven minutes. lovely"),
+        ):
+            who.enter(text)
+            ada.wait_for(text)
+        ada.enter("/clear")
+        ada.wait_until(lambda: not ada.shows("lovely"))
+        ada.enter("/search backup")
+        ada.wait_for("two hours")
+        ada.enter("/goto 2")
+        ada.wait_for("nearly full")
+        return _drawn(ada, LIGHT)
 
 
 def restart(address: str, kill: Callable[[], None], start: Callable[[], None]) -> str:
@@ -198,33 +308,40 @@ def restart(address: str, kill: Callable[[], None], start: Callable[[], None]) -
         ada.wait_for("lemon it is")
         ada.enter("/search cake")
         ada.wait_for("found, newest first")
-        ada.wait_for("connected$")
-        return svg(ada, *DARK)
+        return _drawn(ada, DARK)
+
+
+@contextmanager
+def _new_home() -> Iterator[Path]:
+    """A home without settings: neither anybody's own, nor those of another picture."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home
+        os.environ["XDG_DATA_HOME"] = str(Path(home) / "data")
+        yield Path(home)
 
 
 def main() -> None:
     """Write the pictures."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["HOME"] = home  # nobody's own settings are to be in the picture
-        os.environ["XDG_DATA_HOME"] = str(Path(home) / "data")
-        for draw in (chat, rooms):
-            with running_server("--flood-rate", "0") as server:
-                (folder / f"{draw.__name__}.svg").write_text(draw(server.address), encoding="utf-8")
-        with ExitStack() as stack:
-            arguments = ("--data", str(Path(home) / "kept"), "--log-level", "warning")
-            server = stack.enter_context(running_server(*arguments))
+    for draw in (chat, rooms, views, full, finding):
+        with _new_home(), running_server(*QUIET, "--flood-rate", "0") as server:
+            picture = draw(server.address)
+        (folder / f"{draw.__name__}.svg").write_text(picture, encoding="utf-8")
+    with ExitStack() as stack:
+        home = stack.enter_context(_new_home())
+        arguments = ("--data", str(home / "kept"), *QUIET)
+        server = stack.enter_context(running_server(*arguments))
 
-            def kill() -> None:
-                server.process.kill()
-                server.process.wait()
+        def kill() -> None:
+            server.process.kill()
+            server.process.wait()
 
-            def start() -> None:
-                port = server.address.rpartition(":")[2]
-                stack.enter_context(running_server("--port", port, *arguments))
+        def start() -> None:
+            port = server.address.rpartition(":")[2]
+            stack.enter_context(running_server("--port", port, *arguments))
 
-            picture = restart(server.address, kill, start)
-        (folder / "restart.svg").write_text(picture, encoding="utf-8")
+        picture = restart(server.address, kill, start)
+    (folder / "restart.svg").write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -75,9 +75,7 @@ def test_what_is_found_is_numbered_and_marked_and_one_can_go_there(server: Serve
         ada.wait_for("^── lobby before ──$")
         ada.wait_for("^── here it is ──$")
         ada.wait_until(lambda: ada.prompt == "lobby before>", "the prompt")
-        ada.wait_for(
-            "^── /older and /newer, or PageUp and PageDown, go on; /close or Esc goes back ──$"
-        )
+        ada.wait_for(r"^── /older, /newer \(PageUp, PageDown\) go on; /close \(Esc\) goes back ──$")
         top = ada.rows.index("── lobby before ──")
         here = ada.rows.index("── here it is ──")
         assert "eve: Teatime is no word of it, but tea is, and TEA" in ada.rows[here + 1]
@@ -292,7 +290,7 @@ def test_what_has_called_one_is_gone_to_by_its_number_and_an_answer_is_not_taken
         ada.enter("/goto 2")
         ada.wait_for("!! /goto takes a number of the last list, from 1 to 1$")
         ada.enter("/goto 1")
-        ada.wait_for("── /older and /newer")
+        ada.wait_for("── /older, /newer")
         top = ada.rows.index("── lobby before ──")
         shown = ada.rows[top:]
         assert shown.count("── here it is ──") == 1

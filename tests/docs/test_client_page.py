@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tcpchat_cli.terminal import key_settings, keys, settings, theme
 
-from tests.docs.pages import code_blocks, read, sections
+from tests.docs.pages import code_blocks, read, sections, table
 
 PAGE = read("docs/client.md")
 
@@ -58,3 +58,13 @@ def test_the_keys_that_are_shown_can_be_set() -> None:
     [shown] = code_blocks(sections(PAGE, 2)["Keys"], "toml")
     table = tomllib.loads(shown)["keys"]
     assert key_settings.keys_with(table).keys() > table.keys()
+
+
+def test_the_first_minute_has_every_key() -> None:
+    shown = {
+        key
+        for [cell, _] in table(sections(PAGE, 2)["The first minute"])
+        for key in re.split(", | … ", cell)
+    }
+    for action in keys.ACTIONS:
+        assert set(re.split(" or | … ", action.shown_keys)) <= shown

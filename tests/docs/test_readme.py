@@ -51,17 +51,20 @@ def test_the_pictures_can_be_drawn_again_and_show_the_same_conversation(tmp_path
     pictures = ROOT / "docs" / "images"
     command = [sys.executable, str(pictures / "render.py"), str(tmp_path)]
     subprocess.run(command, check=True, timeout=240)
-    for name in ("chat.svg", "rooms.svg", "restart.svg"):
+    for name in ("chat.svg", "rooms.svg", "restart.svg", "views.svg", "full.svg", "finding.svg"):
         drawn, shown = (_words(folder / name) for folder in (tmp_path, pictures))
         assert drawn == shown
     assert "(docs/images/chat.svg)" in README
     assert "(docs/images/restart.svg)" in README
+    for name in ("rooms.svg", "views.svg", "full.svg", "finding.svg"):
+        assert f"(images/{name})" in read("docs/client.md")
 
 
 def _words(picture: Path) -> list[str]:
-    """What a picture says, without the time, the lag and the port."""
+    """What a picture says, without the day, the time, the lag and the port."""
     texts = re.findall(r">([^<>]+)</text>", picture.read_text(encoding="utf-8"))
-    return re.sub(r"\d{4}-\d\d-\d\d|\d\d:\d\d|\d+ ms|:\d{5}", "", "".join(texts)).split()
+    varying = r"\d{4}-\d\d-\d\d|\w+day, \d+ \w+ \d{4}|\d\d:\d\d|\d+ ms|:\d{5}"
+    return re.sub(varying, "", "".join(texts)).split()
 
 
 # ── Links ────────────────────────────────────────────────────────────────────────────────────

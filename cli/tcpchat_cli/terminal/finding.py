@@ -32,7 +32,7 @@ PAGE: Final = 20
 _NO_DAY: Final = date.min
 
 # What one can do there, also where no keys are (`linear.py`).
-_WAYS: Final = "/older and /newer, or PageUp and PageDown, go on; /close or Esc goes back"
+_WAYS: Final = "/older, /newer (PageUp, PageDown) go on; /close (Esc) goes back"
 
 _T = TypeVar("_T")
 
