@@ -471,6 +471,31 @@ def test_a_profile_is_a_server_too(server: Server, own_home: Path) -> None:
     assert run("work", "tail", "lobby").stdout == "[lobby] ada: hello\n"
 
 
+def test_whose_nick_is_in_use_comes_as_a_guest_unless_it_was_given_by_the_flag(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TCPCHAT_NICK", "ada")
+    with started(server.address, "tail", "lobby", "-f") as mine:  # ada, who is there
+        assert run(server.address, "send", "lobby", "--nick", "bob", "begin").returncode == 0
+        assert next_line(mine) == "[lobby] bob: begin"
+        sent = run(server.address, "send", "lobby", "--json", typed="a\nb\n")
+        assert sent.returncode == exits.DONE
+        told = re.fullmatch(
+            "tcpchat-client: the nickname ada is taken; what is said comes from (guest.*)\n",
+            sent.stderr,
+        )
+        assert told, sent.stderr
+        assert [json.loads(line)["type"] for line in sent.stdout.splitlines()] == ["sent"] * 2
+        assert next_line(mine) == f"[lobby] {told[1]}: a"
+        read = run(server.address, "tail", "lobby", "--lines", "1")
+        assert (read.returncode, read.stderr) == (exits.DONE, "")
+        assert read.stdout == f"[lobby] {told[1]}: b\n"
+        for tool in (["send", "lobby", "not said"], ["tail", "lobby"]):
+            refused = run(server.address, *tool, "--nick", "ada")
+            assert (refused.returncode, refused.stdout) == (exits.FAILED, "")
+            assert re.fullmatch("tcpchat-client: the nickname ada is taken\n", refused.stderr)
+
+
 def test_a_server_that_is_called_as_a_tool_is_reached_with_its_port() -> None:
     done = subprocess.run(
         [CLIENT, "send:1"], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,

@@ -130,6 +130,17 @@ async def converse(connection: Connection, front: Front, nick: str, rooms: Seque
         await connection.close()
 
 
+async def come_as(connection: Connection, nick: str, *, needs_it: bool) -> bool:
+    """Take a nick, if one is given and one is a guest. False when it is needed and refused.
+
+    What client.toml or the environment give is often in use by the same person, who is there: then
+    one stays the guest that the server has made of one.
+    """
+    if not nick or connection.account:
+        return True
+    return await connection.ask(events.Nick(nick)) is not None or not needs_it
+
+
 async def hear_goodbye(connection: Connection, reading: asyncio.Task[None]) -> None:
     """Give the server a moment to say goodbye, and to give the receipts it owes.
 

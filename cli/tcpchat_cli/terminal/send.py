@@ -21,7 +21,7 @@ from typing import Protocol
 
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
-from tcpchat_cli.terminal.opening import RETRY_SECONDS
+from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as
 from tcpchat_cli.terminal.output import complain, write
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.stdin import Input
@@ -90,6 +90,7 @@ class Send:
         self._is_notice: bool = arguments.notice
         to: str = arguments.to
         self._room, self._nick = ("", to[1:]) if to.startswith("@") else (to, "")
+        self._needs_nick = bool(arguments.nick)
         text = " ".join(arguments.text)
         is_given = bool(arguments.text) and text != "-"
         if is_given and not text.strip():
@@ -106,7 +107,7 @@ class Send:
         """Come in, say all the lines, and wait for their receipts."""
         connection = self._connection
         self._talking = asyncio.current_task()
-        if nick and not connection.account and not await connection.ask(events.Nick(nick)):
+        if not await come_as(connection, nick, needs_it=self._needs_nick):
             return
         if self._room and not await connection.ask(events.Join(self._room)):
             return
@@ -144,6 +145,8 @@ class Send:
                     self._print(notice)
                 case notices.Said(room, seq=seq, at=at, id=str(id)):  # … as a session that goes on
                     self._print(notices.Sent(at, id, room, seq=seq))
+                case notices.Rejected(text=text, request="nick") if not self._needs_nick:
+                    complain(f"{text}; what is said comes from {self._connection.protocol.nick}")
                 case notices.Rejected(text=text, id=id):
                     self._refused = True
                     complain(f"line {id}: {text}" if id is not None else text)

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.feed import Feed
-from tcpchat_cli.terminal.opening import RETRY_SECONDS
+from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as
 from tcpchat_cli.terminal.output import complain, on_reader_gone, write
 from tcpchat_core import Notice, events, notices
 from tcpchat_core.dialects.jsonl import JSON
@@ -97,6 +97,7 @@ class Tail:
         self._connection = connection
         self._encode = JSON.encode if arguments.json else _line
         self._room: str = arguments.room
+        self._needs_nick = bool(arguments.nick)
         self._lines: int = arguments.lines
         self._since: int | None = arguments.since
         self._follow: bool = arguments.follow
@@ -118,7 +119,7 @@ class Tail:
         connection = self._connection
         self._talking = asyncio.current_task()
         on_reader_gone(self.stop)
-        if nick and not connection.account and not await connection.ask(events.Nick(nick)):
+        if not await come_as(connection, nick, needs_it=self._needs_nick):
             return
         if not await connection.ask(events.Join(self._room)):
             return
@@ -196,6 +197,8 @@ class Tail:
                     self._put_out(f"{by} put you out of {room}" if by else f"you left {room}")
                 case notices.Rejected(text=text, request="join") if self._is_in:
                     self._put_out(text)
+                case notices.Rejected(request="nick") if not self._needs_nick:
+                    pass  # it says nothing, so it does not matter who it is
                 case notices.Rejected(text=text):
                     self.status = exits.FAILED
                     complain(text)
