@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.application import Application
+from prompt_toolkit.application.current import set_app
+from prompt_toolkit.input import DummyInput
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import DummyOutput
 from tcpchat_cli.terminal.keys import (
     ACTIONS,
     DEFAULT_KEYS,
     BadKey,
+    bind_escape,
     key_bindings,
     key_sequence,
     keys_text,
@@ -50,3 +58,29 @@ def test_every_action_has_its_keys_and_no_two_have_the_same() -> None:
     assert len(bindings) == sum(len(action.keys) for action in ACTIONS)
     assert len({binding.keys for binding in bindings}) == len(bindings)
     assert [line.split(": ")[0] for line in keys_text()][:2] == ["Alt-1 … Alt-9", "Ctrl-N"]
+
+
+@pytest.mark.parametrize(
+    ("together", "done"),
+    [
+        ([[Keys.Escape]], ["esc"]),
+        ([[Keys.Escape], ["/"]], ["esc", "/"]),
+        ([[Keys.Escape, "/"]], ["alt-/"]),
+        ([[Keys.Escape, "/"], [Keys.Escape], ["/"]], ["alt-/", "esc", "/"]),
+    ],
+)
+def test_esc_takes_nothing_of_what_is_typed_next(
+    together: list[list[Keys | str]], done: list[str]
+) -> None:
+    did: list[str] = []
+    bindings = KeyBindings()
+    bindings.add("escape", "/")(lambda _: did.append("alt-/"))
+    bindings.add("/")(lambda _: did.append("/"))
+    bind_escape(bindings, lambda: did.append("esc"), when=True)
+    app = Application[None](key_bindings=bindings, input=DummyInput(), output=DummyOutput())
+    app.timeoutlen = None  # type: ignore[assignment] # it takes that, for ever; its type is inferred
+    with set_app(app):
+        for keys in together:
+            app.key_processor.feed_multiple([KeyPress(key) for key in keys])
+            app.key_processor.process_keys()
+    assert did == done

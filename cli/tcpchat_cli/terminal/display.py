@@ -31,6 +31,7 @@ from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
 
+from tcpchat_cli.terminal.keys import KEY_SECONDS
 from tcpchat_cli.terminal.links import has_links
 from tcpchat_cli.terminal.render import (
     Fragments,
@@ -299,6 +300,7 @@ class Display:
 
         self._arrange(session)
         session.default_buffer.accept_handler = accept
+        session.app.ttimeoutlen = KEY_SECONDS
         session.app.key_processor.before_key_press += lambda _: prompt.key_pressed()
         session.app.after_render += self._note_prompt
         if self._settings.ask_widths and self._is_utf8:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from prompt_toolkit.application import get_app
+from prompt_toolkit.filters import Condition, FilterOrBool
 from prompt_toolkit.key_binding import KeyBindings
 
 
@@ -102,6 +104,20 @@ def key_bindings(
         for number, key in enumerate(its, start=1):
             bindings.add(*key_sequence(key))(lambda _, act=act, number=number: act(number))
     return bindings
+
+
+# How long to wait for what a terminal sends behind the first byte of a key, in seconds: it comes
+# with it. Esc is that byte alone.
+KEY_SECONDS: Final = 0.1
+
+
+def bind_escape(bindings: KeyBindings, act: Callable[[], None], *, when: FilterOrBool) -> None:
+    """Esc does this, at once: a key that is pressed next is itself, and not the one with Alt.
+
+    What came together is a key with Alt, which Esc is the beginning of, and stays that.
+    """
+    is_alone = Condition(lambda: not get_app().key_processor.input_queue)
+    bindings.add("escape", filter=when, eager=is_alone)(lambda _: act())
 
 
 def keys_text(keys: Mapping[str, tuple[str, ...]] = DEFAULT_KEYS) -> Iterator[str]:

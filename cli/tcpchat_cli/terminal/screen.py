@@ -36,7 +36,7 @@ from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.key_settings import keys_with
-from tcpchat_cli.terminal.keys import key_bindings
+from tcpchat_cli.terminal.keys import bind_escape, key_bindings
 from tcpchat_cli.terminal.looking import Looking
 from tcpchat_cli.terminal.paste import Pasting
 from tcpchat_cli.terminal.presence import People
@@ -387,14 +387,15 @@ class Screen:
         pasting = Condition(lambda: self._pasting.is_on)
         may_look = ~pasting & ~is_searching & ~vi_navigation_mode
         past = Condition(lambda: self._board.current.kind == "past") & ~looking & ~is_searching
-        bindings.add("escape", filter=past & emacs_mode)(lambda _: finding.leave())
+        bind_escape(bindings, finding.leave, when=past & emacs_mode)
+        bind_escape(bindings, self._looking.stop, when=looking)
         bindings.add("c-r", filter=may_look)(lambda _: self._look_through())
         bindings.add("escape", "r", filter=~is_searching)(start_reverse_incremental_search)
         bindings.add("up", filter=looking)(lambda _: self._look_through())
         for key in ("c-s", "down"):
             bindings.add(key, filter=looking)(lambda _: self._looking.go_back())
         bindings.add("enter", filter=looking)(lambda _: self._looking.stop(show=True))
-        for key in ("escape", "c-g", "c-c"):
+        for key in ("c-g", "c-c"):
             bindings.add(key, filter=looking)(lambda _: self._looking.stop())
         bindings.add("tab", filter=looking)(lambda _: None)
         bindings.add(Keys.BracketedPaste, filter=looking)(
