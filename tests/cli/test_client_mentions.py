@@ -31,7 +31,7 @@ def test_what_calls_is_listed_with_its_number_and_its_place() -> None:
     mentions.note(said(2, "no"), lambda message: "ada" in message.text)
     mentions.note(Told("eve", "psst", 9, NOON + 3), everything)
     head, first, second = mentions.lines(Renderer())
-    assert "the last 2 that called you; /goto N goes there" in head.text
+    assert "2 messages called you, newest last; /goto N goes there" in head.text
     assert first.text.startswith("1 20")
     assert first.text.endswith(" [lobby] bob: tea, ada?")
     assert second.text.startswith("2 20")

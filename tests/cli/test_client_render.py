@@ -89,6 +89,18 @@ def test_where_there_is_little_room_the_bar_begins_with_the_current_one() -> Non
     assert bar == " 8:room-7 9:room-8 10:room… │ connected "
 
 
+def test_where_there_is_little_room_the_bar_still_tells_who_calls() -> None:
+    views = tuple(View(f"a-room-with-a-long-name-{number}", "room") for number in range(10))
+    for _ in range(3):
+        views[2].unread.add(mention=False)
+        views[8].unread.add(mention=True)
+    status = Status(views, views[7], 3, 12, "connected", trouble=False)
+    bar = "".join(text for _, text in toolbar(status, 50))
+    assert bar == " 8:a-room-with-a-long-name-7 9!3 3+3… │ connected "
+    bar = "".join(text for _, text in toolbar(status, 40))
+    assert bar == " 8:a-room-with-a-long… 9!3… │ connected "
+
+
 @pytest.mark.parametrize(
     ("notice", "text"),
     [

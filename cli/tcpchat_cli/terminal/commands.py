@@ -53,7 +53,7 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand(
         "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"
     ),
-    LocalCommand("unset", "NAME", "have a setting be as at first", "/unset theme"),
+    LocalCommand("unset", "NAME", "put a setting back to its default", "/unset theme"),
     LocalCommand("log", "", "show which file this is logged to; /set log on logs", "/log"),
 )
 

@@ -40,10 +40,10 @@ ACTIONS: Final = (
     Action("next-view", ("Ctrl-N",), "go to the next view"),
     Action("previous-view", ("Ctrl-P",), "go to the view before"),
     Action(
-        "next-unread", ("Alt-A",), "go to where something is unread, first where one was called"
+        "next-unread", ("Alt-A",), "go to where something is unread, first where you were called"
     ),
     Action("older", ("PageUp",), "show what was said before, page by page"),
-    Action("newer", ("PageDown",), "go down again, in full screen and where one went by /goto"),
+    Action("newer", ("PageDown",), "go down again, in full screen and after /goto"),
     Action("oldest", ("Ctrl-Home",), "in full screen, go to the top"),
     Action("newest", ("Ctrl-End",), "in full screen, go to the end"),
     Action("hide-views", ("F7",), "in full screen, hide the views, or show them again"),

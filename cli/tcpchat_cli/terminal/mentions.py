@@ -58,9 +58,9 @@ class Mentions:
         """The list, numbered from 1."""
         if not self._messages:
             return [renderer.system("nobody has called you yet")]
-        head = renderer.system(
-            f"the last {len(self._messages)} that called you; /goto N goes there"
-        )
+        count = len(self._messages)
+        messages = "1 message" if count == 1 else f"{count} messages"
+        head = renderer.system(f"{messages} called you, newest last; /goto N goes there")
         return [head, *renderer.numbered(self._messages)]
 
     def _is_new(self, message: Message) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tcpchat_cli.terminal.render import Fragments
 from tcpchat_cli.terminal.view import View
-from tcpchat_cli.terminal.widths import text_width
+from tcpchat_cli.terminal.widths import shortened, text_width
 
 
 class Status(NamedTuple):
@@ -35,39 +35,63 @@ def toolbar(status: Status, columns: int) -> Fragments:
         if _width(views) + _width(pieces) + 2 <= columns:
             break
     else:
-        views = _shortened(views, columns - _width(pieces) - 2)
+        views = _shortened(status, columns - _width(pieces) - 2)
     return [("", " "), *views, *pieces, ("", " ")]
 
 
 def _views(status: Status) -> Iterator[tuple[str, str]]:
     """Each view with its number, for example `2:dev+3`, and `!` before the count when called."""
     for number, view in enumerate(status.views, start=1):
-        unread = view.unread
-        count = ""
-        if unread:
-            count = f"!{unread.messages}" if unread.mentions else f"+{unread.messages}"
-        style = "class:bar.current" if view is status.current else ""
-        if unread.mentions:
-            style = "class:bar.mention"
-        yield (style, f"{number}:{view.title}{count}")
+        yield (_style(status, view), f"{number}:{view.title}{_count(view)}")
         if number < len(status.views):
             yield ("", " ")
 
 
-def _shortened(views: Fragments, columns: int) -> Fragments:
-    """As much of the views as there is place for, beginning with the current one."""
-    current = next((at for at, (style, _) in enumerate(views) if style == "class:bar.current"), 0)
-    kept: Fragments = []
+def _style(status: Status, view: View) -> str:
+    if view.unread.mentions:
+        return "class:bar.mention"
+    return "class:bar.current" if view is status.current else ""
+
+
+def _count(view: View) -> str:
+    unread = view.unread
+    if not unread:
+        return ""
+    return f"!{unread.messages}" if unread.mentions else f"+{unread.messages}"
+
+
+def _shortened(status: Status, columns: int) -> Fragments:
+    """As much of the views as there is place for: the current one; then, by their numbers alone,
+    those where one was called, and those where something is unread; then those behind.
+    """
+    numbered = [*enumerate(status.views, start=1)]
+    others = [(number, view) for number, view in numbered if view is not status.current]
+    start = next((number for number, view in numbered if view is status.current), 0)
+    calling = [each for each in others if each[1].unread.mentions]
+    unread = [each for each in others if each[1].unread and not each[1].unread.mentions]
+    behind = [each for each in others if not each[1].unread and each[0] > start]
+    pieces = [
+        *((_style(status, view), f"{number}{_count(view)}") for number, view in calling + unread),
+        *(("", f"{number}:{view.title}") for number, view in behind),
+    ]
     left = columns - 1  # for the …
-    for style, text in views[current:]:
-        if text_width(text) > left:
-            cut = text
-            while text_width(cut) > left:
-                cut = cut[:-1]
-            return [*kept, (style, cut), ("", "…")]
-        kept.append((style, text))
-        left -= text_width(text)
-    return [*kept, ("", "…")]
+    if start:
+        first = pieces[0] if calling else ("", "")
+        text = f"{start}:{status.current.title}{_count(status.current)}"
+        text = shortened(text, max(left - text_width(first[1]) - 1, 1))
+        pieces.insert(0, (_style(status, status.current), text))
+    kept: Fragments = []
+    for style, text in pieces:
+        blank = " " if kept else ""
+        cut = text
+        while cut and text_width(blank + cut) > left:
+            cut = cut[:-1] if ":" in text else ""  # half a number is another one
+        if cut:
+            kept += [("", blank), (style, cut)] if blank else [(style, cut)]
+            left -= text_width(blank + cut)
+        if cut != text:
+            break
+    return kept if kept and kept[-1][1].endswith("…") else [*kept, ("", "…")]
 
 
 def _width(pieces: Fragments) -> int:
