@@ -53,6 +53,8 @@ def test_several_servers_keep_their_order(text: str, shown: str) -> None:
         ("  ", "'' is no address; write HOST or HOST:PORT"),
         ("a,:1", "':1' is no address; write HOST or HOST:PORT"),
         ("a:1,b:x", "'x' is no port; a port is a number from 1 to 65535"),
+        ("a\x1b[2J", r"'a\x1b[2J' is no address: it has a character that cannot be shown"),
+        ("b,\udcff:1", r"'\udcff:1' is no address: it has a character that cannot be shown"),
         ("a,::1", "'::1' is no address; put an IPv6 address in brackets: [::1]"),
     ],
 )

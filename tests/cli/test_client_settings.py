@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from platformdirs import user_state_path
+from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.configuration import Configuration, load, words_of
 from tcpchat_cli.terminal.settings import (
     CHANGEABLE,
@@ -15,7 +18,9 @@ from tcpchat_cli.terminal.settings import (
     BadSettings,
     Settings,
     config_path,
+    last_servers,
     parse,
+    remember_servers,
     show,
 )
 
@@ -329,3 +334,12 @@ def test_alone_the_client_asks_for_the_server_and_offers_the_last_one(server: Se
         second.wait_until(lambda: second.prompt.startswith("Server ["))
         second.enter("")
         second.wait_for(r"^Nickname \[guest-\d\]:")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_a_pipe_in_the_place_of_the_last_server_holds_up_nobody() -> None:
+    path = user_state_path("tcpchat", appauthor=False) / "last-server"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    remember_servers((Address("example.org"),))
+    assert last_servers() == (Address(),)

@@ -289,3 +289,18 @@ def test_killed_at_any_line_it_leaves_the_old_file_or_the_new(tmp_path: Path) ->
     )
     assert done.stderr == ""
     assert int(done.stdout) > 30  # lines that it died before
+
+
+def test_a_number_that_nobody_reads_is_told_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "client.toml"
+    put(path, f"away = {'9' * 5_000}")
+    with pytest.raises(BadSettings, match="has a number with too many digits"):
+        read_tables(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_nobody_waits_for_the_other_end_of_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "client.toml"
+    os.mkfifo(path)
+    with pytest.raises(BadSettings, match=r"client\.toml is a pipe: put a file in its place$"):
+        read_tables(path)

@@ -36,6 +36,8 @@ def show_servers(servers: tuple[Address, ...]) -> str:
 
 def parse_address(text: str) -> Address:
     """The address that `text` gives. Raises BadAddress."""
+    if not text.isprintable():  # no name has such characters, and a terminal would obey them
+        raise BadAddress(f"{text!r} is no address: it has a character that cannot be shown")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):

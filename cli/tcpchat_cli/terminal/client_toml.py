@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from tcpchat_cli.terminal.opener import at_once
 from tcpchat_cli.terminal.settings import BadSettings
 
 # A file with every setting and a page about each has less; what never ends would take all memory.
@@ -82,12 +83,14 @@ def write_new(path: Path, text: str) -> bool:
 def _read(path: Path) -> tuple[str, _Stamp]:
     """The text, with its line ends as they are; and which file that was."""
     try:
-        with path.open("rb") as file:
-            stamp = _stamp(os.fstat(file.fileno()))
-            data = file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", opener=at_once) as file:
+            status = os.fstat(file.fileno())
+            data = file.read(MAX_FILE_BYTES + 1) or b""  # None: a terminal has nothing to give yet
+        if stat.S_ISFIFO(status.st_mode):
+            raise BadSettings(f"{path} is a pipe: put a file in its place")
         if len(data) > MAX_FILE_BYTES:
             raise BadSettings(f"{path} has more than {MAX_FILE_BYTES:,} bytes")
-        return data.decode(), stamp
+        return data.decode(), _stamp(status)
     except (FileNotFoundError, NotADirectoryError):
         return "", None
     except OSError as error:
@@ -101,6 +104,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix(_BOM))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadSettings(f"{path} is not TOML: {error}") from None
+    except ValueError:  # Python reads no longer ones
+        raise BadSettings(f"{path} has a number with too many digits") from None
 
 
 def _stamp(status: os.stat_result) -> _Stamp:

@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.opener import at_once
 from tcpchat_cli.terminal.settings import BadSettings, config_path
 
 # What stands behind a token that was given over TLS.
@@ -116,9 +117,9 @@ def _read(path: Path) -> tuple[str, bool]:
     Raises BadSettings.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=at_once) as file:
             status = os.fstat(file.fileno())
-            data = file.read(_MAX_TOKEN_CHARS + len(_FOR_TLS) + len(os.linesep) + 2)
+            data = file.read(_MAX_TOKEN_CHARS + len(_FOR_TLS) + len(os.linesep) + 2) or b""
     except (FileNotFoundError, NotADirectoryError):
         return "", False
     except OSError as error:

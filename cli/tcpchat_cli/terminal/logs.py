@@ -24,6 +24,7 @@ from platformdirs import user_log_path
 
 from tcpchat_cli.arguments import DEFAULT_PORT
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.opener import at_once
 from tcpchat_cli.terminal.render import Line
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.view import View
@@ -152,8 +153,7 @@ def _append(path: Path, data: bytes) -> None:
     for folder in reversed(path.parents):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = at_once(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):  # a pipe would have us wait

@@ -22,6 +22,7 @@ from msgspec import inspect as types
 from platformdirs import user_config_path, user_state_path
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
+from tcpchat_cli.terminal.opener import at_once
 
 # The settings that the environment may give as well.
 ENVIRONMENT: Final = MappingProxyType(
@@ -325,7 +326,7 @@ def _last_server_path() -> Path:
 def last_servers() -> tuple[Address, ...]:
     """What was named the last time, to be offered again; the default when nothing was."""
     try:
-        with _last_server_path().open(encoding="utf-8") as file:
+        with open(_last_server_path(), encoding="utf-8", opener=at_once) as file:
             return parse_servers(file.read(_MAX_SERVERS_CHARS))
     except (OSError, UnicodeDecodeError, BadAddress):
         return (Address(),)
@@ -336,4 +337,5 @@ def remember_servers(servers: tuple[Address, ...]) -> None:
     path = _last_server_path()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{show_servers(servers)}\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=at_once) as file:
+            file.write(f"{show_servers(servers)}\n")
