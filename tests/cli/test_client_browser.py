@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tcpchat_cli.terminal.browser import CannotOpen, command_for, start
 
+from tests.cli.loops import in_loop
+
 ADDRESS = "https://example.org/a?b=c&d=$(e);f"
 
 
@@ -66,11 +68,11 @@ def test_a_program_that_fails_is_told_and_nobody_waits_for_one_that_runs(tmp_pat
         start(["sh", "-c", f'echo "$1" > {seen}; exit 3', "sh", ADDRESS], told.set_result)
         return await told
 
-    assert asyncio.run(run()) == "sh ended with status 3"
+    assert in_loop(run()) == "sh ended with status 3"
     assert seen.read_text() == f"{ADDRESS}\n"
 
     async def run_none() -> None:
         start([str(tmp_path / "none"), ADDRESS], pytest.fail)
 
     with pytest.raises(CannotOpen, match=r"cannot run .*none: no such file"):
-        asyncio.run(run_none())
+        in_loop(run_none())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from tcpchat_cli.terminal.settings import BadSettings, Settings
 
 from tcpchat_core import Notice
 from tcpchat_core.notices import Entered, Redacted, Resumed, RoomState, Said, Told, Welcome
+from tests.cli.loops import in_loop
 
 NOON = 1_800_000_000_000
 
@@ -120,10 +119,6 @@ class Ran:
 
         in_loop(hear())
         return set(self._file.read_text().splitlines()) if self._file.exists() else set()
-
-
-def in_loop(talk: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(talk)
 
 
 def test_programs_are_run_for_what_is_said_now(tmp_path: Path) -> None:

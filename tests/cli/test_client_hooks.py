@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tcpchat_cli.terminal.settings import BadSettings
 
 from tcpchat_core.notices import Said, Told
 from tcpchat_core.sanitize import is_safe
+from tests.cli.loops import in_loop
 
 # A program that records how it was called: its arguments, its environment, and its stdin.
 RECORDER = """
@@ -38,10 +38,6 @@ def recorder(file: Path, *arguments: str) -> tuple[str, ...]:
 
 def records(file: Path) -> list[Any]:
     return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def in_loop(talk: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(talk)
 
 
 def said(text: str = "ada?", nick: str = "bob", at: int = 1_800_000_000_000) -> Said:

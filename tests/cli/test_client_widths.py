@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import tcpchat_cli.terminal.cells  # noqa: F401 # which has prompt_toolkit count as we do
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth

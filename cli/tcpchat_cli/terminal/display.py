@@ -31,6 +31,7 @@ from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import DynamicStyle
 
+from tcpchat_cli.terminal.cells import ShownApart, answers
 from tcpchat_cli.terminal.keys import KEY_SECONDS
 from tcpchat_cli.terminal.links import has_links
 from tcpchat_cli.terminal.render import (
@@ -48,7 +49,7 @@ from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
 from tcpchat_cli.terminal.theme import load_theme
 from tcpchat_cli.terminal.view import View
-from tcpchat_cli.terminal.widths import ShownApart, apart, char_width
+from tcpchat_cli.terminal.widths import apart, char_width
 from tcpchat_cli.terminal.window import Window
 from tcpchat_core.sanitize import replace_surrogates
 
@@ -312,9 +313,7 @@ class Display:
             await session.prompt_async(
                 self._drawn_message,
                 bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
-                key_bindings=merge_key_bindings(
-                    [prompt.key_bindings, char_width.answers(self.refresh)]
-                ),
+                key_bindings=merge_key_bindings([prompt.key_bindings, answers(self.refresh)]),
                 completer=prompt.completer,
                 complete_while_typing=False,
             )

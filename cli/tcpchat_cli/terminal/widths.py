@@ -12,28 +12,17 @@ Rule 2: As long as the terminal has not answered, a character takes as many colu
 
 Rule 3: An answer may come at any time, or never. Nobody waits for it.
 
-Rule 4: What prompt_toolkit draws, cell by cell, it has to count as the terminal does. So there
-        the parts of a sequence are shown apart, which is the same everywhere, and without the
-        colours of skins.
+Rule 4: Where each cell has to be counted, the parts of a sequence are shown apart, which is the
+        same everywhere, and without the colours of skins.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
-from itertools import accumulate
 from typing import Final, NamedTuple
 from unicodedata import east_asian_width
 
-import prompt_toolkit.layout.screen
-import prompt_toolkit.utils
-from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.formatted_text.utils import fragment_list_to_text
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.keys import Keys
-from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
-from prompt_toolkit.layout.utils import explode_text_fragments
 from wcwidth import wcswidth, wcwidth
 
 _APART: Final = "\u200b"  # of no width, and nothing is one picture with it
@@ -128,19 +117,7 @@ class Widths:
             return False
         self._columns[name] = columns
         self._known.clear()
-        _forget_widths()
         return True
-
-    def answers(self, known_anew: Callable[[], None]) -> KeyBindings:
-        """What takes the answers, as prompt_toolkit reads them among the keys."""
-        bindings = KeyBindings()
-
-        def answered(event: KeyPressEvent) -> None:
-            if self.answered(event.data):
-                known_anew()
-
-        bindings.add(Keys.CPRResponse, save_before=lambda _: False)(answered)
-        return bindings
 
 
 # A process has one terminal.
@@ -161,27 +138,16 @@ def shortened(text: str, columns: int) -> str:
     return f"{text}…"
 
 
-def _forget_widths() -> None:
-    """Have prompt_toolkit count anew: it has no other way to be told."""
-    prompt_toolkit.utils._CHAR_SIZES_CACHE.clear()  # noqa: SLF001 # see above
-    prompt_toolkit.layout.screen._CHAR_CACHE.clear()  # noqa: SLF001 # the same
-
-
-# It is imported there, and has a cache where ours has one.
-prompt_toolkit.utils.wcwidth = char_width  # type: ignore[attr-defined,assignment] # see above
-_forget_widths()
-
-
 # ── Apart ────────────────────────────────────────────────────────────────────────────────────
 
 
 def apart(text: str) -> str:
     """The text with the parts of its sequences shown apart."""
-    return text if text.isascii() else "".join(_parts(text))
+    return text if text.isascii() else "".join(parts_of(text))
 
 
-def _parts(text: str) -> list[str]:
-    """What each character of the text is to be shown as."""
+def parts_of(text: str) -> list[str]:
+    """What each character of the text is to be shown as, to be apart."""
     parts = [*text]
     for found in _JOINING.finditer(text):
         at = found.start()
@@ -195,29 +161,3 @@ def _parts(text: str) -> list[str]:
 def _is_wider(char: str) -> bool:
     """Whether a character is wider as an emoji."""
     return wcwidth(char) == 1 and bool(wcswidth(char + _AS_EMOJI) == 2)
-
-
-class ShownApart(Processor):
-    """Shows what is being typed with the parts of its sequences apart."""
-
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        """The line as it is shown, and where its characters are."""
-        fragments = transformation_input.fragments
-        text = fragment_list_to_text(fragments)
-        if text.isascii() or not _JOINING.search(text):
-            return Transformation(fragments)
-        parts = _parts(text)
-        starts = [*accumulate(map(len, parts), initial=0)]
-        exploded = explode_text_fragments(fragments)
-        shown: StyleAndTextTuples = [
-            (style[0], part) for style, part in zip(exploded, parts, strict=True)
-        ]
-
-        def display(at: int) -> int:
-            return starts[at] if at < len(starts) else starts[-1] + at - len(parts)
-
-        def source(at: int) -> int:
-            inside = [place for place, start in enumerate(starts) if start <= at]
-            return inside[-1] if at <= starts[-1] else len(parts) + at - starts[-1]
-
-        return Transformation(shown, display, source)
