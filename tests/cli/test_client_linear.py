@@ -74,15 +74,22 @@ def test_what_is_new_elsewhere_is_told_in_sentences_and_shown_when_one_goes_ther
         bob.enter("three, ada")
         ada.wait_for(r"^\* you are mentioned in lobby$")
         bob.enter("/msg ada psst")
-        ada.wait_for(r"^\* bob has written to you; /query bob shows it$")
+        ada.wait_for(r"^\* bob writes to you: /view 3$")
+        bob.enter("/msg ada hello?")
+        bob.enter("/msg ada well")
+        bob.enter("four, ada")  # behind all that
+        ada.wait_until(
+            lambda: lines(ada).count("* you are mentioned in lobby") == 2, "what came last"
+        )
+        assert lines(ada).count("* bob writes to you: /view 3") == 1
         ada.enter("/view")
-        ada.wait_for(r"^\* 1 lobby: 3 messages, 1 for you$")
-        ada.wait_for(r"^\* 3 @bob: 1 message, 1 for you$")
+        ada.wait_for(r"^\* 1 lobby: 4 messages, 2 for you$")
+        ada.wait_for(r"^\* 3 @bob: 3 messages, 3 for you$")
         ada.enter("/view lobby")
-        ada.wait_for(r"^\* now in lobby: 3 messages, 1 for you$")
+        ada.wait_for(r"^\* now in lobby: 4 messages, 2 for you$")
         ada.wait_for(r"^bob \(mention\): three, ada$")
         ada.enter("/query bob")
-        ada.wait_for(r"^\* now with bob: 1 message, 1 for you$")
+        ada.wait_for(r"^\* now with bob: 3 messages, 3 for you$")
         ada.wait_for(r"^bob to you: psst$")
         ada.enter("/view 2")
         ada.wait_for(r"^\* now in dev: nothing new$")

@@ -92,6 +92,10 @@ def test_who_writes_to_one_alone_has_a_view_and_is_answered_by_r(server: Server)
         waits_for_bar(ada, "1:lobby+1 2:dev")
         bob.enter("/msg ada psst")
         waits_for_bar(ada, "1:lobby+1 2:dev 3:@bob!1")
+        ada.wait_for("-- bob writes to you: Alt-3 or /view 3$")
+        bob.enter("/msg ada once more")
+        waits_for_bar(ada, "1:lobby+1 2:dev 3:@bob!2")
+        assert ada.text.count("writes to you") == 1
         bob.wait_until(lambda: bob.prompt == "lobby>", "where bob was: /msg leads nowhere")
         ada.enter("/r yes?")
         bob.wait_until(lambda: "2:@ada!1" in bar(bob), "the answer")
@@ -116,6 +120,11 @@ def test_who_writes_to_one_alone_has_a_view_and_is_answered_by_r(server: Server)
         waits_for_bar(ada, "1:lobby 2:dev")
         ada.enter("/close")
         ada.wait_for("!! you are in lobby: /out leaves it$")
+        bob.enter("/msg ada again")  # where one has been meanwhile
+        told = "-- bob writes to you: Alt-3 or /view 3"
+        ada.wait_until(
+            lambda: any(row.endswith(told) for row in below(ada, "── lobby ──")), "told again"
+        )
         ada.enter("/query not a nick")
         ada.wait_for("!! a nickname cannot contain spaces$")
 

@@ -115,6 +115,11 @@ class Display:
         """
         return max(MIN_COLUMNS, self._output.get_size().columns - 1)
 
+    @property
+    def has_keys(self) -> bool:
+        """Keys are read one by one."""
+        return True
+
     # ── Showing ──────────────────────────────────────────────────────────────────────────────
 
     def show(self, lines: Sequence[Line]) -> None:

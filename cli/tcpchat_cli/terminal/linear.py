@@ -60,6 +60,11 @@ class Linear:
         return COLUMNS
 
     @property
+    def has_keys(self) -> bool:
+        """The terminal gives on whole lines."""
+        return False
+
+    @property
     def text(self) -> str:
         """Nobody but the terminal knows what is being typed."""
         return ""
@@ -110,8 +115,9 @@ class Linear:
         told: list[str] = []
         for view in views:
             mentions = view.unread.mentions
-            if view is views.current or not view.unread or self._mentions.get(view) == mentions:
-                continue
+            is_told = self._mentions.get(view) == mentions
+            if view is views.current or view.kind == "direct" or not view.unread or is_told:
+                continue  # who writes to one alone is told on all displays
             told.append(_news(view, is_for_me=mentions > self._mentions.get(view, 0)))
             self._mentions[view] = mentions
         self._write(told)
@@ -238,8 +244,6 @@ def _in_brackets(notes: Sequence[str]) -> str:
 
 def _news(view: View, *, is_for_me: bool) -> str:
     """What is new in a view that one does not look at."""
-    if view.kind == "direct":
-        return f"* {view.name} has written to you; /query {view.name} shows it"
     what = "you are mentioned" if is_for_me else "something new"
     return f"* {what} in {view.name}"
 

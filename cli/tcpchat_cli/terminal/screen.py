@@ -251,6 +251,7 @@ class Screen:
             case notices.Told(nick, to=""):
                 self._spoke(nick)
                 self._typed.wrote = view
+                self._tell_who_writes(view)
                 self._count(view, for_me=True)
                 return True
             case notices.Sent(id=id) | notices.Said(id=id):
@@ -281,6 +282,13 @@ class Screen:
             view.unread.add(mention=for_me, seq=seq)
         if self._away.said(_now(), for_me=for_me, here=is_current):
             self._board.put_mark(view)
+
+    def _tell_who_writes(self, view: View) -> None:
+        """Tell where one looks that somebody writes to one alone: once, until one looks there."""
+        if view is not self._board.current and not view.unread:
+            way = self._typed.hints.to_view(self._board.views.number(view))
+            told = self._renderer.system(f"{view.name} writes to you: {way}")
+            self._board.put(self._board.current, [told])
 
     def _spoke(self, nick: str) -> None:
         if nick in self._speakers:

@@ -56,6 +56,10 @@ class Surface(Protocol):
         """How wide a line may be."""
 
     @property
+    def has_keys(self) -> bool:
+        """Whether keys do anything but type."""
+
+    @property
     def text(self) -> str:
         """What is being typed, and was not entered yet."""
 

@@ -13,6 +13,7 @@ from tcpchat_cli.terminal.commands import Local, help_text, parse_typed
 from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.finding import Desk, Finding
+from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.key_settings import keys_with
 from tcpchat_cli.terminal.places import Places
@@ -39,6 +40,7 @@ class Typed:
         self.unsent = Unsent(board.views)
         self.answerable = Answerable()
         self.wrote: View | None = None  # what one says with who wrote to one alone last
+        self.hints = Hints(configuration.settings, has_keys=board.display.has_keys)
         self.goodbye = ""  # why one leaves, if that was said
         self._places = Places()
         self.finding = Finding(

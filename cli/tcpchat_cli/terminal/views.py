@@ -60,6 +60,10 @@ class Views:
         """The view of that number, from 1."""
         return next(islice(self, number - 1, number), None) if number > 0 else None
 
+    def number(self, view: View) -> int:
+        """The number of a view that is there."""
+        return [*self].index(view) + 1
+
     def named(self, text: str) -> View | None:
         """The view that somebody calls so: by number, by its title or name, or as these begin."""
         if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
