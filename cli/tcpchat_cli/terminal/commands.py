@@ -37,19 +37,19 @@ class Local(NamedTuple):
 
 
 LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
-    LocalCommand("older", "", "show what was said before (or press PageUp)", "/older"),
+    LocalCommand("older", "", "show what was said before", "/older"),
     LocalCommand("view", "[VIEW]", "go to a view; or which there are, and what is new", "/view 2"),
     LocalCommand("query", "NICK", "go to what you say with somebody", "/query ada"),
     LocalCommand("r", "[TEXT]", "answer who wrote to you last, or go there", "/r coming"),
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
     LocalCommand("goto", "N", "show what was said around that one of a list", "/goto 2"),
-    LocalCommand("newer", "", "there, show what was said after (or press PageDown)", "/newer"),
+    LocalCommand("newer", "", "there, show what was said after", "/newer"),
     LocalCommand("links", "", "list the addresses that were said here", "/links"),
     LocalCommand("open", "[N]", "open the newest address, or that one of /links", "/open 2"),
     LocalCommand("ignore", "[NICK]", "show nothing of somebody; who is ignored", "/ignore troll"),
     LocalCommand("unignore", "NICK", "show somebody again", "/unignore troll"),
     LocalCommand("mentions", "", "list what has called you", "/mentions"),
-    LocalCommand("clear", "", "clear the view; PageUp brings it back", "/clear"),
+    LocalCommand("clear", "", "clear the view; /older brings it back", "/clear"),
     LocalCommand(
         "set", "[NAME [VALUE]]", "show or change a setting; it is kept", "/set theme light"
     ),
@@ -63,11 +63,13 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 # What stands after these lets whoever knows it come in.
 _OF_SECRETS = {"claim", "login", "password", "secret"}
 
+_LEAVES = "Ctrl-D leaves"
+
 # Those of the line that is being typed, then those of the table, as they are without settings.
 _TYPING_KEYS = (
     "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
     "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
-    "Ctrl-D leaves",
+    _LEAVES,
 )
 KEYS = (*_TYPING_KEYS, *keys_text())
 
@@ -110,9 +112,11 @@ def parse_typed(line: str) -> Request | Local | Rejected | None:
 
 
 def help_text(
-    word: str, keys: Mapping[str, tuple[str, ...]] = DEFAULT_KEYS
+    word: str, keys: Mapping[str, tuple[str, ...]] | None = DEFAULT_KEYS
 ) -> tuple[str, ...] | Rejected:
-    """The lines of `/help`, with the keys of the actions; or of `/help COMMAND`."""
+    """The lines of `/help`, with the keys of the actions (None: there are none here); or of
+    `/help COMMAND`.
+    """
     name = word.removeprefix("/").lower()
     if name in _LOCAL:
         local = _LOCAL[name]
@@ -131,8 +135,7 @@ def help_text(
         "what you type is said to the room; //text says a text that begins with a slash",
         *(help_line(each.usage, each.summary) for each in COMMANDS),
         *(help_line(each.usage, each.summary) for each in LOCAL_COMMANDS),
-        *_TYPING_KEYS,
-        *keys_text(keys),
+        *((*_TYPING_KEYS, *keys_text(keys)) if keys is not None else (_LEAVES,)),
         "/help COMMAND gives an example, such as /help msg",
     )
 

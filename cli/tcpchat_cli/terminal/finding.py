@@ -16,6 +16,7 @@ from datetime import date
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from tcpchat_cli.terminal.find import marked, word_spans
+from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.places import NoPlace, Place, Places
 from tcpchat_cli.terminal.render import Line, Renderer, marker
 from tcpchat_cli.terminal.view import View
@@ -30,9 +31,6 @@ PAGE: Final = 20
 
 # A line that is neither before nor after any: each page in the past tells its days.
 _NO_DAY: Final = date.min
-
-# What one can do there, also where no keys are (`linear.py`).
-_WAYS: Final = "/older, /newer (PageUp, PageDown) go on; /close (Esc) goes back"
 
 _T = TypeVar("_T")
 
@@ -52,10 +50,13 @@ class Desk(NamedTuple):
 class Finding:
     """What is asked for of what was said, and where one is in it."""
 
-    def __init__(self, views: Views, renderer: Renderer, places: Places, desk: Desk) -> None:
+    def __init__(
+        self, views: Views, renderer: Renderer, places: Places, hints: Hints, desk: Desk
+    ) -> None:
         self._views = views
         self._renderer = renderer
         self._places = places
+        self._hints = hints
         self._desk = desk
         self._pages: deque[OnPage | None] = deque()  # None: it is shown as /history is
         self._searches: deque[str] = deque()  # their words
@@ -147,7 +148,7 @@ class Finding:
         view.newest = page.messages[-1].seq
         above = marker(f"{len(page.messages)} said after that in {page.room}")
         below = marker(
-            "PageDown shows what was said after that"
+            f"{self._hints.way('newer', '/newer')} shows what was said after that"
             if page.more
             else "that was all that was said up to now"
         )
@@ -184,7 +185,7 @@ class Finding:
             if said.seq == place.seq:
                 made = _pointed_at(made, said, words if place in places else "")
             lines += made
-        lines.append(marker(_WAYS))
+        lines.append(marker(_ways(self._hints)))
         view = self._views.open_past(page.room)
         view.oldest, view.newest = page.messages[0].seq, page.messages[-1].seq
         self._desk.look_at(view)
@@ -209,6 +210,14 @@ class Finding:
     def _said(self, page: notices.HistoryPage) -> list[Line]:
         self._renderer.day = _NO_DAY
         return [line for said in page.messages for line in self._renderer.lines(said)]
+
+
+def _ways(hints: Hints) -> str:
+    """What one can do in the past."""
+    keys = [each for action in ("older", "newer") for each in hints.keys(action)[:1]]
+    by_key = f" ({', '.join(keys)})" if keys else ""
+    back = " (Esc)" if hints.has_keys else ""
+    return f"/older, /newer{by_key} go on; /close{back} goes back"
 
 
 def _note_oldest(view: View, page: notices.HistoryPage) -> None:

@@ -32,6 +32,7 @@ from prompt_toolkit.layout import (
 )
 
 from tcpchat_cli.terminal.display import Display
+from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.render import Fragments, Line, encodable, in_encoding
 from tcpchat_cli.terminal.scroll import Scroll
 from tcpchat_cli.terminal.settings import Settings
@@ -49,8 +50,6 @@ MIDDLE_COLUMNS: Final = 60
 # Rows for so many columns and rows.
 Draw: TypeAlias = Callable[[int, int], list[Fragments]]
 
-_MORE_BELOW: Final = "PageDown goes on, Ctrl-End goes to the end"
-
 
 class Panes(Display):
     """One terminal, and all of it."""
@@ -60,6 +59,7 @@ class Panes(Display):
         self._prompt: Prompt | None = None  # while the screen is full
         self._scrolls: WeakKeyDictionary[View, Scroll] = WeakKeyDictionary()
         self._hidden: set[Pane] = set()
+        self._hints = Hints(settings, has_keys=self.has_keys)
         self._told = ""  # instead of the topic, until one does something
         self._drawn_at = 0.0  # on the loop's clock
         self._drawing: asyncio.TimerHandle | None = None
@@ -215,8 +215,16 @@ class Panes(Display):
             return []
         view = self._prompt.views.current
         scroll = self._scroll_of(view)
-        told = self._told or ("" if scroll.is_at_end else _MORE_BELOW)
+        told = self._told or ("" if scroll.is_at_end else self._more_below())
         return self._in_encoding([topic_row(view, told, columns)])
+
+    def _more_below(self) -> str:
+        """That what one sees is not the end, and how one gets there."""
+        does = {"newer": "goes on", "newest": "goes to the end"}
+        ways = [
+            f"{keys[0]} {what}" for name, what in does.items() if (keys := self._hints.keys(name))
+        ]
+        return ", ".join(ways) or "there is more below"
 
     def _scroll_of(self, view: View) -> Scroll:
         if view not in self._scrolls:

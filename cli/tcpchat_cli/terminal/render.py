@@ -10,7 +10,7 @@ is one word, whatever it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple, TypeAlias, assert_never
 from unicodedata import combining
@@ -94,13 +94,15 @@ class Renderer:
     """Makes lines of notices.
 
     `me` is the own nick, `timestamps` whether lines begin with their time, `day` that of the line
-    before the next, and `highlights` what calls me besides my nick.
+    before the next, `highlights` what calls me besides my nick, and `way` how one does what an
+    action does, by a key or by the command that is given; "" where there is no way.
     """
 
     def __init__(self, today: date | None = None) -> None:
         self.me = ""
         self.timestamps = True
         self.highlights = Highlights()
+        self.way: Callable[[str, str], str] = lambda _action, _command: ""
         self.day = today or datetime.now().date()
 
     def lines(self, notice: Notice) -> list[Line]:
@@ -130,7 +132,7 @@ class Renderer:
         if not page.messages:
             return [self.system(f"{room} begins here: nothing was said before")]
         above = f"{len(page.messages)} said before in {room}"
-        below = "PageUp shows what was said before that"
+        below = f"{self.way('older', '/older')} shows what was said before that"
         lines = [marker(above if page.more else f"{room} begins here")]
         for said in page.messages[-MAX_LINES:]:
             lines += [self._timed(line) for line in self._said(said)]
@@ -292,7 +294,8 @@ class Renderer:
         for said in messages[-MAX_LINES:]:
             yield from self._said(said)
         yield from self._new_day(None)
-        more = "; PageUp shows what was said before" if page.more else ""
+        way = self.way("older", "/older")
+        more = f"; {way} shows what was said before" if page.more and way else ""
         yield system([("", f"that was the history{more}")])
 
     def _found(self, found: notices.SearchResults) -> Iterator[Line]:

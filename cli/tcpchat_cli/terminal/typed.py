@@ -40,13 +40,14 @@ class Typed:
         self.unsent = Unsent(board.views)
         self.answerable = Answerable()
         self.wrote: View | None = None  # what one says with who wrote to one alone last
-        self.hints = Hints(configuration.settings, has_keys=board.display.has_keys)
         self.goodbye = ""  # why one leaves, if that was said
         self._places = Places()
+        self.hints = Hints(configuration.settings, has_keys=board.display.has_keys)
         self.finding = Finding(
             board.views,
             board.renderer,
             self._places,
+            self.hints,
             Desk(self.send, board.put_past, board.put_older, board.look_again, board.refuse),
         )
         self._addresses = Addresses()
@@ -156,7 +157,8 @@ class Typed:
     # ── The client's own commands ────────────────────────────────────────────────────────────
 
     def _help(self, word: str) -> None:
-        match help_text(word, keys_with(self._configuration.settings.keys)):
+        keys = keys_with(self._configuration.settings.keys) if self.hints.has_keys else None
+        match help_text(word, keys):
             case notices.Rejected(text=text):
                 self._board.refuse(text)
             case lines:
@@ -233,6 +235,7 @@ class Typed:
         self._called.apply_settings()
         renderer = self._board.renderer
         renderer.highlights = self._called.highlights
+        renderer.way = self.hints.way
         renderer.timestamps = self._configuration.settings.timestamps
 
     def _set(self, name: str = "", value: str = "") -> None:
