@@ -198,6 +198,15 @@ def test_a_terminal_is_given_links_where_it_has_some_or_where_one_says_so(server
         assert b"\x1b]8" not in eve.output
 
 
+def test_there_are_no_links_in_full_screen_which_draws_parts_of_them(server: Server) -> None:
+    argv = [CLIENT, server.address, "--room", "lobby", "--nick", "ada", "--full-screen"]
+    with Terminal(argv, env={"TERM": "xterm-kitty"}) as ada:
+        ada.wait_for("^lobby>")
+        ada.enter("see https://example.org/a there")
+        ada.wait_for("ada: see https://example.org/a there")
+        assert b"\x1b]8" not in ada.output
+
+
 def unstyled(terminal: Terminal) -> bytes:
     """All that a terminal was given, without colours."""
     return re.sub(rb"\x1b\[[0-9;]*m", b"", terminal.output)

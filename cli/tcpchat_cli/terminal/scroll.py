@@ -7,7 +7,11 @@ Rule 2: No row is wider than its pane, counted as prompt_toolkit draws it: chara
         What a terminal may draw as one character of several is taken apart (a family of emoji
         becomes its people), or all that is beside it would stand in the wrong column.
 
-Rule 3: What one looks at stays where it is while more comes below, or what is above is dropped.
+Rule 3: No links (OSC 8): prompt_toolkit draws the cells that differ from those before, and writes
+        what begins or ends a link only with the cell that it stands before. Where an address takes
+        the place of another, or a menu covers its end, what one sees would not be where one goes.
+
+Rule 4: What one looks at stays where it is while more comes below, or what is above is dropped.
 """
 
 from __future__ import annotations
