@@ -6,6 +6,9 @@ Rule 1: Answers keep the order of their questions. So what a page or a search wa
 Rule 2: A place in the past is a view of its own, beside that of its room. What is said meanwhile
         goes to the room's, as it does while one looks at another room; and what lies between the
         two is told when one goes back.
+
+Rule 3: Who is ignored is shown nowhere. Pages go on from all that was answered, also from what is
+        not shown of it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,11 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from tcpchat_cli.terminal.find import marked, word_spans
 from tcpchat_cli.terminal.hints import Hints
+from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.places import NoPlace, Place, Places
 from tcpchat_cli.terminal.render import Line, Renderer, marker
 from tcpchat_cli.terminal.view import View
@@ -51,11 +57,19 @@ class Finding:
     """What is asked for of what was said, and where one is in it."""
 
     def __init__(
-        self, views: Views, renderer: Renderer, places: Places, hints: Hints, desk: Desk
+        self,
+        views: Views,
+        renderer: Renderer,
+        places: Places,
+        *,
+        ignored: Ignored,
+        hints: Hints,
+        desk: Desk,
     ) -> None:
         self._views = views
         self._renderer = renderer
         self._places = places
+        self._ignored = ignored
         self._hints = hints
         self._desk = desk
         self._pages: deque[OnPage | None] = deque()  # None: it is shown as /history is
@@ -83,7 +97,7 @@ class Finding:
             return []
         if (view := self._views.room(notice.room)) is not None:
             _note_oldest(view, notice)
-        return self._renderer.lines(notice)
+        return self._page(notice, self._renderer.lines)
 
     def refused(self, rejected: notices.Rejected) -> None:
         """A question has no other answer."""
@@ -100,6 +114,8 @@ class Finding:
             self._pages[-1] = then
 
     def _results(self, results: notices.SearchResults, words: str) -> list[Line]:
+        messages = self._ignored.shown(results.messages)
+        results = msgspec.structs.replace(results, messages=messages)
         places = [Place("room", said.room, said.seq) for said in results.messages]
         if places:
             self._places.listed(places)
@@ -125,7 +141,7 @@ class Finding:
     def _turned_back(self, view: View, page: notices.HistoryPage) -> None:
         self._turning = None
         _note_oldest(view, page)
-        self._desk.show_older(view, self._renderer.older(page))
+        self._desk.show_older(view, self._page(page, self._renderer.older))
 
     def turn_on(self) -> None:
         """Ask for the page after the newest message of a place in the past."""
@@ -146,7 +162,8 @@ class Finding:
                 self.leave()
             return
         view.newest = page.messages[-1].seq
-        above = marker(f"{len(page.messages)} said after that in {page.room}")
+        count = len(self._ignored.shown(page.messages))
+        above = marker(f"{count} said after that in {page.room}")
         below = marker(
             f"{self._hints.way('newer', '/newer')} shows what was said after that"
             if page.more
@@ -180,7 +197,7 @@ class Finding:
         places, words = self._found
         lines = [] if page.more else [marker(f"{page.room} begins here")]
         self._renderer.day = _NO_DAY
-        for said in page.messages:
+        for said in self._ignored.shown(page.messages):
             made = self._renderer.lines(said)
             if said.seq == place.seq:
                 made = _pointed_at(made, said, words if place in places else "")
@@ -209,7 +226,18 @@ class Finding:
 
     def _said(self, page: notices.HistoryPage) -> list[Line]:
         self._renderer.day = _NO_DAY
-        return [line for said in page.messages for line in self._renderer.lines(said)]
+        messages = self._ignored.shown(page.messages)
+        return [line for said in messages for line in self._renderer.lines(said)]
+
+    def _page(
+        self, page: notices.HistoryPage, made: Callable[[notices.HistoryPage], list[Line]]
+    ) -> list[Line]:
+        """What is shown of a page."""
+        messages = self._ignored.shown(page.messages)
+        if page.messages and not messages:
+            older = f"; {self._hints.way('older', '/older')} goes on" if page.more else ""
+            return [marker(f"only people whom you ignore said something there{older}")]
+        return made(msgspec.structs.replace(page, messages=messages))
 
 
 def _ways(hints: Hints) -> str:

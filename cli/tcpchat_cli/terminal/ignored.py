@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -34,6 +34,11 @@ class Ignored:
     def has(self, nick: str) -> bool:
         """Whether somebody is ignored."""
         return bool(self._nicks) and _key(nick) in self._nicks
+
+    def shown(self, messages: Iterable[notices.Said]) -> tuple[notices.Said, ...]:
+        """Messages of before, without those that are hidden, and without what is hidden in them."""
+        shown = (self.without(said) for said in messages if not self.hides(said))
+        return tuple(said for said in shown if isinstance(said, notices.Said))
 
     def without(self, notice: Notice) -> Notice:
         """A notice of somebody else, without what somebody has said who is ignored."""

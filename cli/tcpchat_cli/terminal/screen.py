@@ -233,12 +233,18 @@ class Screen:
         self._seen[1].pop(entered.room, None)
         if last is None:
             self._board.logs.begin(entered.room, entered.seq)
-            return self._renderer.lines(entered)
+            return self._renderer.lines(self._shown(entered, entered.history))
         new = tuple(said for said in entered.history if said.seq > last)
-        lines = self._renderer.lines(msgspec.structs.replace(entered, history=new))
+        lines = self._renderer.lines(self._shown(entered, new))
         if new and new[0].seq > last + 1:
             return [*self._renderer.lines(notices.Gap(entered.room, new[0].seq)), *lines]
         return lines
+
+    def _shown(
+        self, entered: notices.Entered, history: tuple[notices.Said, ...]
+    ) -> notices.Entered:
+        shown = self._typed.ignored.shown(history)
+        return msgspec.structs.replace(entered, history=shown)
 
     def _note(self, notice: Notice, view: View) -> bool:
         """Remember what a notice means for us. Returns whether it is new to who looks elsewhere."""
@@ -342,7 +348,8 @@ class Screen:
     ) -> None:
         """Back in a room, which was read here up to a number: what was said since is new."""
         is_current = view is self._board.current
-        new = [each for each in entered.history if each.seq > read and not self._is_mine(each)]
+        history = self._typed.ignored.shown(entered.history)
+        new = [each for each in history if each.seq > read and not self._is_mine(each)]
         if not (read and new) or (is_current and was_there):
             return
         unread = view.missed if is_current else view.unread

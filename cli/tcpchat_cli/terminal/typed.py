@@ -47,8 +47,9 @@ class Typed:
             board.views,
             board.renderer,
             self._places,
-            self.hints,
-            Desk(self.send, board.put_past, board.put_older, board.look_again, board.refuse),
+            ignored=ignored,
+            hints=self.hints,
+            desk=Desk(self.send, board.put_past, board.put_older, board.look_again, board.refuse),
         )
         self._addresses = Addresses()
         self._called = called
