@@ -71,7 +71,7 @@ def test_bytes_that_are_no_utf8_can_be_typed_and_are_shown_as_replaced(server: S
         bob.type("\x1b2")
         bob.wait_for(r"\[ada → you\] \ufffd\ufffd!$")
         bob.type("\x1b1")
-        ada.wait_for("there is no setting \ufffd; there are servers")
+        ada.wait_for("there is no setting \ufffd; /set lists them$")
         ada.wait_for("there is no command /\ufffd")
         ada.enter("still here")
         bob.wait_for("ada: still here$")

@@ -238,20 +238,22 @@ def find(name: str) -> str:
         return meant
     if meant in FIELDS:
         raise BadSettings(f"{name} is a table: write it in {config_path()}")
-    raise BadSettings(f"there is no setting {name}; {_hint(name, CHANGEABLE)}")
+    raise BadSettings(f"there is no setting {name}; {_hint(name, CHANGEABLE, '/set lists them')}")
 
 
 def find_key(key: str, value: object) -> str:
     """The setting that a key of the file is. Raises BadSettings."""
     name = OTHER_NAMES.get(key, key) if key not in FIELDS or isinstance(value, str) else key
     if name not in FIELDS:
-        raise BadSettings(f"there is no key {key!r}; {_hint(key, tuple(FIELDS))}")
+        hint = _hint(key, tuple(FIELDS), f"there are {', '.join(FIELDS)}")
+        raise BadSettings(f"there is no key {key!r}; {hint}")
     return name
 
 
-def _hint(name: str, names: tuple[str, ...]) -> str:
+def _hint(name: str, names: tuple[str, ...], otherwise: str) -> str:
+    """The one of the names that may be meant by a name that is none."""
     near = difflib.get_close_matches(name.lower()[:24], names, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 # ── What it is set to ────────────────────────────────────────────────────────────────────────
