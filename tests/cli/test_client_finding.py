@@ -111,6 +111,11 @@ def test_from_a_place_one_pages_on_and_back_and_what_lies_between_is_told(server
         ada.wait_for("bob: meanwhile$")
         ada.wait_until(lambda: ada.prompt == "lobby>", "the prompt")
         assert "before" not in ada.rows[ada.screen.cursor.y + 1]
+        ada.enter("/goto 1")
+        ada.wait_until(lambda: ada.prompt == "lobby before>", "the prompt")
+        ada.type("\x1b1")  # Alt-1: as any other way to the room
+        ada.wait_for("^── 54 messages between this and what follows ──$")
+        ada.wait_until(lambda: ada.prompt == "lobby>", "the prompt")
 
 
 def test_ones_next_message_and_the_last_page_lead_back_to_now(server: Server) -> None:

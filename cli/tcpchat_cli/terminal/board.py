@@ -28,7 +28,7 @@ class Follows(NamedTuple):
     """What is called when something has become of what is shown."""
 
     shown: Callable[[], None]  # lines were, or another view
-    leaves: Callable[[], None]  # one goes to another view now
+    leaves: Callable[[View], None]  # one goes from the current view to this one now
     looks: Callable[[], None]  # one has gone there
 
 
@@ -158,7 +158,7 @@ class Board:
             self._be_in(view)
             self.display.refresh()
             return
-        self._follows.leaves()
+        self._follows.leaves(view)
         self.current.draft = self.display.text
         self._show(view)
         self.display.text, view.draft = view.draft, ""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from datetime import date
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -208,8 +209,19 @@ class Finding:
         self._desk.look_at(view)
         self._desk.put(view, lines)
 
+    def leaves_for(self, view: View) -> None:
+        """One goes to a view: if from a place in the past to its room, tell what lies between."""
+        past = self._views.current
+        if past.kind != "past" or view is not self._views.room(past.name):
+            return
+        between = (view.oldest or 0) - (past.newest or 0) - 1
+        messages = "1 message" if between == 1 else f"{between} messages"
+        told = marker(f"{messages} between this and what follows")
+        if between > 0 and told not in islice(reversed(past.lines), 1):
+            self._desk.put(past, [told])
+
     def leave(self) -> None:
-        """Back from a place in the past to its room, and tell what lies between."""
+        """Back from a place in the past to its room."""
         past = self._views.current
         if past.kind != "past":
             return
@@ -217,10 +229,6 @@ class Finding:
         if room is None:
             self._desk.refuse(f"you are not in {past.name} any more: /close ends this view")
             return
-        between = (room.oldest or 0) - (past.newest or 0) - 1
-        if between > 0:
-            messages = "1 message" if between == 1 else f"{between} messages"
-            self._desk.put(past, [marker(f"{messages} between this and what follows")])
         self._desk.look_at(room)
         self._views.close(past)
 

@@ -80,7 +80,7 @@ class Screen:
             connection,
             display,
             self._settings,
-            Follows(self._show_title, self._looking.stop, self._looks_elsewhere),
+            Follows(self._show_title, self._leaves_for, self._looks_elsewhere),
         )
         self._renderer = self._board.renderer
         ignored = Ignored()
@@ -311,6 +311,11 @@ class Screen:
     def _looks(self) -> bool:
         """Whether the person looks at the terminal."""
         return self._called.attention.looks(self._away.idle(_now()), self._settings.away)
+
+    def _leaves_for(self, view: View) -> None:
+        """Another view is about to become the current one."""
+        self._looking.stop()
+        self._typed.finding.leaves_for(view)
 
     def _looks_elsewhere(self) -> None:
         """Another view has become the current one."""
