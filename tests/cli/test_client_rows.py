@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal import presence
+from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.render import (
     MAX_LINES,
     MAX_MARKS,
@@ -26,14 +27,15 @@ from tcpchat_cli.terminal.render import (
     layout,
     row_count,
 )
+from tcpchat_cli.terminal.sides import people_rows, topic_row, view_rows
 from tcpchat_cli.terminal.toolbar import Status, toolbar
-from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.view import Kind, View
 from tcpchat_cli.terminal.widths import apart, shortened, text_width
 from wcwidth import wcswidth, wcwidth
 
 from tcpchat_core import ClientProtocol, Notice, events, notices
 from tcpchat_core.dialects.plain import Plain
-from tcpchat_core.notices import Said
+from tcpchat_core.notices import Quote, Said
 from tcpchat_core.sanitize import is_safe
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
@@ -120,6 +122,12 @@ def rendered(notice: Notice, *, me: str = "me", timestamps: bool = True) -> list
     return renderer.lines(notice)
 
 
+def most_marks(text: str) -> int:
+    """How many marks stand on one character at most."""
+    runs = "".join("m" if unicodedata.combining(char) else " " for char in text).split()
+    return max(map(len, runs), default=0)
+
+
 def rows_of(lines: list[Line], columns: int) -> list[str]:
     """The rows that are printed, without their ends."""
     text = "".join(piece for _, piece in layout(lines, columns))
@@ -161,10 +169,22 @@ def test_what_is_shown_is_bounded(notice: Notice) -> None:
     assert len(lines) <= MAX_LINES + 10
     for line in lines:
         assert len(line.text) <= 3 * MAX_TEXT_CHARS + MAX_NICKS * 70
-        marks = 0
-        for char in line.text:
-            marks = marks + 1 if unicodedata.combining(char) else 0
-            assert marks <= MAX_MARKS
+        assert most_marks(line.text) <= MAX_MARKS
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_what_others_have_named_has_few_marks_wherever_it_stands(kind: Kind) -> None:
+    name = "a" + "\u0301" * 60
+    said = Said("lobby", "bob", "yes", 2, 0, re=1, quote=Quote(name, name))
+    view = View(name, kind)
+    view.topic = name
+    people = People(nicks=(name,), total=1)
+    rows = [topic_row(view, "", 80), *view_rows([view], view, 80, 1), *people_rows(people, 80, 1)]
+    shown = ["".join(text for _, text in row) for row in rows]
+    shown += [line.text for line in rendered(said) if line.text.strip().startswith(">")]
+    assert len(shown) == 4
+    assert {most_marks(text) for text in shown} == {MAX_MARKS}
+    assert " " not in View("a 2:b", "room").title  # in the bar it is one name
 
 
 @given(ANY_NOTICE, COLUMNS)

@@ -128,7 +128,7 @@ class Renderer:
 
     def older(self, page: notices.HistoryPage) -> list[Line]:
         """What was said before what was shown, with a mark above and below."""
-        room = _name(page.room)
+        room = shown_name(page.room)
         if not page.messages:
             return [self.system(f"{room} begins here: nothing was said before")]
         above = f"{len(page.messages)} said before in {room}"
@@ -154,7 +154,7 @@ class Renderer:
     def error(self, text: str) -> Line:
         """A line that tells what went wrong."""
         return self._timed(
-            Line([_time(None), ("class:error", "!! ")], [("class:error", _bounded(text))])
+            Line([_time(None), ("class:error", "!! ")], [("class:error", bounded(text))])
         )
 
     def mentions_me(self, text: str) -> bool:
@@ -175,10 +175,10 @@ class Renderer:
             case notices.Told():
                 yield from self._told(notice)
             case notices.Joined(room, nick, at=at):
-                yield system([_nick(nick), ("", f" joined {_name(room)}")], at)
+                yield system([_nick(nick), ("", f" joined {shown_name(room)}")], at)
             case notices.Left(room, nick, own, by="", reason=reason):
                 who = ("", "you") if own else _nick(nick)
-                yield system([who, ("", f" left {_name(room)}"), *_why(reason)])
+                yield system([who, ("", f" left {shown_name(room)}"), *_why(reason)])
             case notices.Gone(nick, reason):
                 yield system([_nick(nick), ("", f" is gone ({reason})" if reason else " is gone")])
             case notices.Renamed(old, new, own):
@@ -193,7 +193,7 @@ class Renderer:
             case notices.Rejected(text=text):
                 yield self.error(text)
             case notices.Welcome(nick, server=server, motd=motd):
-                name = _name(server) or "tcpchat"
+                name = shown_name(server) or "tcpchat"
                 yield system([("", f"welcome to {name}; you are "), _nick(nick)])
                 yield from _texts(motd)
             case notices.RoomList():
@@ -249,7 +249,7 @@ class Renderer:
         yield from self._new_day(said.at)
         who = _who(said)
         called = said.nick != self.me and self.mentions_me(said.text)
-        body = [("class:mention" if called else "", _bounded(said.text))]
+        body = [("class:mention" if called else "", bounded(said.text))]
         if said.redacted:
             body = _TAKEN_BACK
         if said.re is not None:
@@ -261,14 +261,17 @@ class Renderer:
             yield from self._told_to(told.to, told.text, told.at, told.notice)
             return
         yield from self._new_day(told.at)
-        who = _between_dashes(_name(told.nick), told.notice)
+        who = _between_dashes(shown_name(told.nick), told.notice)
         head = [_time(told.at), ("class:told", f"[{who} → you] ")]
-        yield Line(head, [("class:mention", _bounded(told.text))], when=_when(told.at))
+        yield Line(head, [("class:mention", bounded(told.text))], when=_when(told.at))
 
     def _told_to(self, nick: str, text: str, at: int, notice: bool) -> Iterator[Line]:
         """What one has said to one person."""
         yield from self._new_day(at)
-        head = [_time(at), ("class:told", f"[{_between_dashes('you', notice)} → {_name(nick)}] ")]
+        head = [
+            _time(at),
+            ("class:told", f"[{_between_dashes('you', notice)} → {shown_name(nick)}] "),
+        ]
         yield Line(head, _plain(text), when=_when(at))
 
     def _entered(self, entered: notices.Entered) -> Iterator[Line]:
@@ -277,7 +280,7 @@ class Renderer:
         others = tuple(nick for nick in entered.members if nick != self.me)
         who = nick_list(others, entered.count - 1) if others else [("", "nobody else")]
         verb = "talk in" if entered.again else "are in"
-        room = _name(entered.room)
+        room = shown_name(entered.room)
         yield from self._new_day(entered.at)
         yield system([("", f"you {verb} {room} with "), *who], entered.at)
         if (mode := mode_text(entered)) != OPEN:
@@ -288,9 +291,9 @@ class Renderer:
     def _history(self, page: notices.HistoryPage) -> Iterator[Line]:
         room, messages = page.room, page.messages
         if not messages:
-            yield system([("", f"nothing was said in {_name(room)} yet")])
+            yield system([("", f"nothing was said in {shown_name(room)} yet")])
             return
-        yield system([("", f"the last {len(messages)} said in {_name(room)}:")])
+        yield system([("", f"the last {len(messages)} said in {shown_name(room)}:")])
         for said in messages[-MAX_LINES:]:
             yield from self._said(said)
         yield from self._new_day(None)
@@ -319,9 +322,10 @@ class Renderer:
 
 def _answered(quote: Quote | None, place: tuple[str, int]) -> Line:
     """What a message answers. It has the place of that one: with it, it is taken back."""
-    text = "an earlier message" if quote is None else f"{_name(quote.nick)}: {quote.text}"
+    text = "an earlier message" if quote is None else f"{shown_name(quote.nick)}: {quote.text}"
     if len(text) > MAX_QUOTE:
         text = f"{text[:MAX_QUOTE]}…"
+    text = bounded(text)
     return Line([("class:time", _NO_TIME), ("class:quote", "> ")], [("class:quote", text)], place)
 
 
@@ -331,11 +335,11 @@ def _listed(message: Said | notices.Told, number: str, called: bool) -> Line:
         ("class:marker", f"{number} "),
         ("class:time", f"{_local_time(message.at)} "),
     ]
-    body = [("class:mention" if called else "", _bounded(message.text))]
+    body = [("class:mention" if called else "", bounded(message.text))]
     if isinstance(message, notices.Told):
-        who = _between_dashes(_name(message.nick), message.notice)
+        who = _between_dashes(shown_name(message.nick), message.notice)
         return Line([*head, ("class:told", f"[{who} → you] ")], body)
-    place = ("class:room", f"[{_name(message.room)}] ")
+    place = ("class:room", f"[{shown_name(message.room)}] ")
     return Line([*head, place, *_who(message)], body, (message.room, message.seq))
 
 
@@ -343,7 +347,7 @@ def system(text: Fragments, at: int | None = None) -> Line:
     """A line in the program's own voice."""
     return Line(
         [_time(at), ("class:system", "-- ")],
-        [(style or "class:system", _bounded(piece)) for style, piece in text],
+        [(style or "class:system", bounded(piece)) for style, piece in text],
         when=_when(at),
     )
 
@@ -370,7 +374,7 @@ def _texts(texts: tuple[str, ...]) -> Iterator[Line]:
 
 def marker(text: str) -> Line:
     """A line that parts what is above from what is below."""
-    return Line([], [("class:marker", f"── {_bounded(text)} ──")])
+    return Line([], [("class:marker", f"── {bounded(text)} ──")])
 
 
 def heading(title: str, topic: str, columns: int) -> Line:
@@ -398,7 +402,7 @@ def _of_server(
         case notices.Resumed():
             return system([("", "the connection is back")])
         case notices.Gap(room):
-            place = f"in {_name(room)}" if room else "to you alone"
+            place = f"in {shown_name(room)}" if room else "to you alone"
             hint = "; /history shows what there still is" if room else ""
             return marker(f"some of what was said {place} is lost{hint}")
         case notices.Closing(reason):
@@ -406,7 +410,7 @@ def _of_server(
 
 
 def _topic(topic: notices.TopicSet) -> Line:
-    room = _name(topic.room)
+    room = shown_name(topic.room)
     who = [("", " (set by "), _nick(topic.nick), ("", ")")] if topic.nick else []
     if not topic.topic:
         return system([("", f"{room} has no topic")], topic.at)
@@ -424,7 +428,7 @@ def _of_itself(notice: notices.AwaySet | notices.NameSet) -> Line:
 
 
 def _members(members: notices.Members) -> Iterator[Line]:
-    room, many = _name(members.room), len(members.nicks)
+    room, many = shown_name(members.room), len(members.nicks)
     yield system([("", f"{many} in {room}: "), *nick_list(members.nicks, many)])
     if owners := members.owners:
         yield system([("", f"{room} belongs to "), *nick_list(owners, len(owners))])
@@ -458,12 +462,12 @@ def _moderation(notice: _Moderation) -> Iterator[Line]:
             yield _put_out(notice)
         case notices.Restricted(room, nick, what, until, by, at, reason, own):
             who = ("", "you are") if own else _nick(nick)
-            kept = f"{' ' if own else ' is '}{restrained(what, _name(room))} for"
+            kept = f"{' ' if own else ' is '}{restrained(what, shown_name(room))} for"
             lasts = f"{kept} {shown_duration(until - at)}, by "
             yield system([who, ("", lasts), _nick(by), *_why(reason)], at)
         case notices.Lifted(room, nick, what, by, own):
             who = ("", "you are") if own else _nick(nick)
-            kept = restrained(what, _name(room))
+            kept = restrained(what, shown_name(room))
             ended = f"{' ' if own else ' is '}not {kept} any more, says "
             yield system([who, ("", ended), _nick(by)])
         case notices.Expelled(nick, _, at, reason, until):
@@ -472,24 +476,24 @@ def _moderation(notice: _Moderation) -> Iterator[Line]:
             yield system([_nick(nick), ("", f" {how} this server{lasts}"), *_why(reason)], at)
         case notices.RoleSet(room, nick, role, by):
             does = {"owner": "owns", "moderator": "moderates"}.get(role)
-            what = f"{does} {_name(room)} now" if does else _moderates_no_more(room)
+            what = f"{does} {shown_name(room)} now" if does else _moderates_no_more(room)
             yield system([_nick(nick), ("", f" {what}, says "), _nick(by)])
         case notices.ModeSet(room, by):
             says = [("", " now, says "), _nick(by)] if by else [("", f" now{NOBODYS_DOING}")]
-            yield system([("", f"{_name(room)} is {mode_text(notice)}"), *says])
+            yield system([("", f"{shown_name(room)} is {mode_text(notice)}"), *says])
         case notices.Redacted(room, _, by, at, nick):
             whose = [("", " that "), _nick(nick), ("", " had said")] if nick not in ("", by) else []
             yield system(
-                [_nick(by), ("", " took back something"), *whose, ("", f" in {_name(room)}")], at
+                [_nick(by), ("", " took back something"), *whose, ("", f" in {shown_name(room)}")],
+                at,
             )
         case notices.Invited(room, by, until, at, nick, code):
             lasts = shown_duration(until - at)
             if code:
-                yield system(
-                    [("", f"/join {_name(room)} {_name(code)} lets people in for {lasts}")], at
-                )
+                way = f"/join {shown_name(room)} {shown_name(code)}"
+                yield system([("", f"{way} lets people in for {lasts}")], at)
             else:
-                may = f" may /join {_name(room)} for {lasts}, says "
+                may = f" may /join {shown_name(room)} for {lasts}, says "
                 yield system([_nick(nick), ("", may), _nick(by)], at)
         case notices.RestrictionList():
             yield from _restrictions(notice)
@@ -503,7 +507,7 @@ def _moderation(notice: _Moderation) -> Iterator[Line]:
 
 
 def _moderates_no_more(room: str) -> str:
-    return f"does not moderate {_name(room)} any more"
+    return f"does not moderate {shown_name(room)} any more"
 
 
 def _account(
@@ -525,7 +529,7 @@ def _account(
         case notices.PasswordSet(account, is_set):
             yield system([_nick(account), ("", f" has {'a new' if is_set else 'no'} password now")])
         case notices.Offered(account, until, at, code):
-            claim = f"/claim {_name(code)} on another device makes it one of "
+            claim = f"/claim {shown_name(code)} on another device makes it one of "
             yield system([("", claim), _nick(account), ("", f", for {shown_duration(until - at)}")])
         case notices.Revoked(number):
             yield system([("", f"device {number} is none of yours any more")])
@@ -545,7 +549,7 @@ def _put_out(left: notices.Left) -> Line:
     who = ("", "you were") if left.own else _nick(left.nick)
     how = "banned from" if left.until else "put out of"
     lasts = f" for {shown_duration(left.until - left.at)}," if left.until else ""
-    done = f"{' ' if left.own else ' was '}{how} {_name(left.room)}{lasts} by "
+    done = f"{' ' if left.own else ' was '}{how} {shown_name(left.room)}{lasts} by "
     return system([who, ("", done), _nick(left.by), *_why(left.reason)], left.at)
 
 
@@ -554,7 +558,7 @@ def _why(reason: str) -> Fragments:
 
 
 def _restrictions(listed: notices.RestrictionList) -> Iterator[Line]:
-    room = _name(listed.room)
+    room = shown_name(listed.room)
     if not listed.restrictions:
         there = "in it" if room else "on it"
         yield system([("", f"nobody is banned from {where(room)}, or muted {there}")])
@@ -570,10 +574,10 @@ def _room_list(rooms: notices.RoomList) -> Iterator[Line]:
         yield system([("", "there are no rooms yet; join one to make it")])
         return
     shown = rooms.rooms[:MAX_LINES]
-    width = max(text_width(_name(info.room)) for info in shown)
+    width = max(text_width(shown_name(info.room)) for info in shown)
     for info in shown:
         people = "1 person" if info.members == 1 else f"{info.members} people"
-        room = _name(info.room)
+        room = shown_name(info.room)
         room += " " * (width - text_width(room))
         about = f"  {people:<10}  {info.topic}".rstrip()
         yield system([("class:room", room), ("", about)])
@@ -595,12 +599,12 @@ def _when(at: int | None) -> datetime | None:
 
 
 def _nick(nick: str) -> tuple[str, str]:
-    return (nick_style(nick), _name(nick) or "?")
+    return (nick_style(nick), shown_name(nick) or "?")
 
 
-def _name(name: str) -> str:
+def shown_name(name: str) -> str:
     """A name as it is shown; an empty one is left to who cannot show it."""
-    return "_".join(_bounded(name[:MAX_NAME_CHARS]).split())
+    return "_".join(bounded(name[:MAX_NAME_CHARS]).split())
 
 
 def _who(said: Said) -> Fragments:
@@ -616,10 +620,10 @@ def _between_dashes(who: str, notice: bool) -> str:
 
 
 def _plain(text: str) -> Fragments:
-    return [("", _bounded(text))]
+    return [("", bounded(text))]
 
 
-def _bounded(text: str) -> str:
+def bounded(text: str) -> str:
     """So much of a text as anybody reads, without what a terminal obeys."""
     if len(text) > MAX_TEXT_CHARS:
         text = text[:MAX_TEXT_CHARS] + "…"

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from tcpchat_cli.terminal.presence import People
-from tcpchat_cli.terminal.render import MAX_NAME_CHARS, Fragments
+from tcpchat_cli.terminal.render import Fragments, bounded, shown_name
 from tcpchat_cli.terminal.scroll import cut
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_cli.terminal.view import View
@@ -60,12 +60,12 @@ def _ordered(people: People, rows: int) -> Iterator[str]:
 def _person(nick: str, people: People) -> Fragments:
     mark = "@" if nick in people.moderators else " "
     style = "class:system" if nick in people.away else nick_style(nick)
-    return [("class:room", mark), (style, nick[:MAX_NAME_CHARS])]
+    return [("class:room", mark), (style, shown_name(nick))]
 
 
 def topic_row(view: View, told: str, columns: int) -> Fragments:
     """What the view is called, and its topic; or what is told instead."""
     if told:
         return cut([("class:bar.current", view.title), ("", f"  {told}")], columns)
-    topic = f"  {view.topic}" if view.topic else ""
+    topic = f"  {bounded(view.topic)}" if view.topic else ""
     return cut([("class:bar.current", view.title), ("", topic)], columns)

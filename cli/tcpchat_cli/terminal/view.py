@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final, Literal, TypeAlias
 
-from tcpchat_cli.terminal.render import MAX_NAME_CHARS, Line, marker, taken_back
+from tcpchat_cli.terminal.render import Line, marker, shown_name, taken_back
 
 # A day of a busy room, of which one scrolls back some hundreds. A line takes about a kilobyte.
 MAX_LINES: Final = 4_000
@@ -70,7 +70,7 @@ class View:
     @property
     def title(self) -> str:
         """What it is called among the others: `dev`, `@bob`, or `dev before`."""
-        name = self.name[:MAX_NAME_CHARS]
+        name = shown_name(self.name)
         return {"direct": f"@{name}", "past": f"{name} before"}.get(self.kind, name)
 
     @property
