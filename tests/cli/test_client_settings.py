@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -341,5 +342,23 @@ def test_a_pipe_in_the_place_of_the_last_server_holds_up_nobody() -> None:
     path = user_state_path("tcpchat", appauthor=False) / "last-server"
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
-    remember_servers((Address("example.org"),))
     assert last_servers() == (Address(),)
+    remember_servers((Address("example.org"),))
+    assert last_servers() == (Address("example.org"),)
+
+
+def test_on_a_full_disk_the_last_server_stays_the_one_that_was_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, new = (Address("kept.example.org"),), (Address("new.example.org"),)
+    remember_servers(kept)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    remember_servers(new)
+    assert last_servers() == kept
+    monkeypatch.undo()
+    remember_servers(new)
+    assert last_servers() == new

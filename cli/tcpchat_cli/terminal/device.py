@@ -21,7 +21,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tcpchat_cli.terminal.address import Address
-from tcpchat_cli.terminal.opener import at_once
+from tcpchat_cli.terminal.opener import at_once, write_whole
 from tcpchat_cli.terminal.settings import BadSettings, config_path
 
 # What stands behind a token that was given over TLS.
@@ -79,7 +79,7 @@ class Device:
             raise BadSettings("what this server gave as a token cannot be kept")
         for path in self._paths:
             try:
-                _write(path, f"{token} {_FOR_TLS}\n" if self._is_tls else f"{token}\n")
+                write_whole(path, f"{token} {_FOR_TLS}\n" if self._is_tls else f"{token}\n")
             except OSError as error:
                 raise BadSettings(
                     f"this device will be unknown the next time: {_cannot(path, error)}"
@@ -137,18 +137,3 @@ def _read(path: Path) -> tuple[str, bool]:
 
 def _cannot(path: Path, error: OSError) -> str:
     return f"cannot write {path}: {os.strerror(error.errno or 0).lower()}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a text into a file, all or nothing, that only its owner can read. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, made = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # of mode 0600
-    try:
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        Path(made).replace(path)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise

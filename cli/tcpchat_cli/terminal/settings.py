@@ -22,7 +22,7 @@ from msgspec import inspect as types
 from platformdirs import user_config_path, user_state_path
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
-from tcpchat_cli.terminal.opener import at_once
+from tcpchat_cli.terminal.opener import at_once, write_whole
 
 # The settings that the environment may give as well.
 ENVIRONMENT: Final = MappingProxyType(
@@ -336,8 +336,5 @@ def last_servers() -> tuple[Address, ...]:
 
 def remember_servers(servers: tuple[Address, ...]) -> None:
     """Offer these servers the next time. Where nothing can be kept, nothing is kept."""
-    path = _last_server_path()
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w", encoding="utf-8", opener=at_once) as file:
-            file.write(f"{show_servers(servers)}\n")
+        write_whole(_last_server_path(), f"{show_servers(servers)}\n")
