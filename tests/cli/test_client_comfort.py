@@ -180,11 +180,19 @@ def test_somebody_is_ignored_and_shown_again(server: Server) -> None:
         assert not ada.shows("troll: first")
 
 
+def test_help_has_room_on_one_screen(server: Server) -> None:
+    with people(server, "ada", rows=24) as (ada,):
+        ada.enter("/clear")
+        ada.enter("/help")
+        ada.wait_for("-- more: /help msg, /help talking, /help keys, /help all$")
+        assert ada.shows("-- what you type is said where you look")
+        assert ada.shows("-- people     /who /whois ")
+
+
 def test_help_explains_with_examples_and_settings_change(server: Server) -> None:
     with people(server, "ada", rows=48) as (ada,):
-        ada.enter("/help")
+        ada.enter("/help people")
         ada.wait_for(r"/ignore \[NICK\]")
-        ada.wait_for("Tab completes")
         ada.enter("/help msg")
         ada.wait_for("for example: /msg ada psst")
         ada.enter("/ignroe x")

@@ -43,7 +43,7 @@ def test_a_display_without_keys_names_none(server: Server) -> None:
         ada.enter("/newer")
         ada.wait_for(r"^\* /newer shows what was said after that$")
         ada.enter("/help")
-        ada.wait_for("/help COMMAND gives an example")
+        ada.wait_for("more: /help msg")
         for key in ("PageUp", "PageDown", "Tab", "Alt-", "Ctrl-R", "Esc"):
             assert key not in "\n".join(ada.scrollback)
         assert "Ctrl-D leaves" in "\n".join(ada.scrollback)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tcpchat_cli.terminal.keys import DEFAULT_KEYS, keys_text
+from tcpchat_cli.terminal.keys import keys_text
 from tcpchat_core import COMMANDS, Request, events, parse_line
-from tcpchat_core.commands import help_line, rejected
+from tcpchat_core.commands import rejected
 from tcpchat_core.notices import Rejected
 
 # How alike two words must be for the one to be offered in place of the other (0 to 1).
@@ -63,15 +63,13 @@ _SHARED = {name: command for command in COMMANDS for name in command.names}
 # What stands after these lets whoever knows it come in.
 _OF_SECRETS = {"claim", "login", "password", "secret"}
 
-_LEAVES = "Ctrl-D leaves"
-
 # Those of the line that is being typed, then those of the table, as they are without settings.
-_TYPING_KEYS = (
+TYPING_KEYS = (
     "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
     "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
-    _LEAVES,
+    "Ctrl-D leaves",
 )
-KEYS = (*_TYPING_KEYS, *keys_text())
+KEYS = (*TYPING_KEYS, *keys_text())
 
 
 def command_names() -> tuple[str, ...]:
@@ -106,18 +104,13 @@ def parse_typed(line: str) -> Request | Local | Rejected | None:
     if name in _LOCAL:
         return Local(name, rest.strip())
     if name not in _SHARED:
-        return _unknown(word)
+        return unknown(word)
     request = parse_line(line)
     return Local("help", request.command) if isinstance(request, events.Help) else request
 
 
-def help_text(
-    word: str, keys: Mapping[str, tuple[str, ...]] | None = DEFAULT_KEYS
-) -> tuple[str, ...] | Rejected:
-    """The lines of `/help`, with the keys of the actions (None: there are none here); or of
-    `/help COMMAND`.
-    """
-    name = word.removeprefix("/").lower()
+def explained(name: str) -> tuple[str, ...]:
+    """The lines that explain a command, with an example; none where there is no such command."""
     if name in _LOCAL:
         local = _LOCAL[name]
         return (f"{local.usage}: {local.summary}", f"for example: {local.example}")
@@ -129,18 +122,18 @@ def help_text(
             f"for example: {shared.example}",
             *((f"the same: {also}",) if also else ()),
         )
-    if word:
-        return _unknown(word.removeprefix("/"))
-    return (
-        "what you type is said to the room; //text says a text that begins with a slash",
-        *(help_line(each.usage, each.summary) for each in COMMANDS),
-        *(help_line(each.usage, each.summary) for each in LOCAL_COMMANDS),
-        *((*_TYPING_KEYS, *keys_text(keys)) if keys is not None else (_LEAVES,)),
-        "/help COMMAND gives an example, such as /help msg",
-    )
+    return ()
 
 
-def _unknown(word: str) -> Rejected:
+def usages(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """How each of these commands is written, and what it does."""
+    for name in names:
+        command = _LOCAL.get(name) or _SHARED[name]
+        yield command.usage, command.summary
+
+
+def unknown(word: str) -> Rejected:
+    """What is said of a command that there is not: the nearest one that there is."""
     names = (*_SHARED, *_LOCAL)
     near = difflib.get_close_matches(word.lower()[:24], names, n=1, cutoff=_LIKENESS)
     hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"

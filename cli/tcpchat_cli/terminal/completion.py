@@ -10,6 +10,7 @@ from prompt_toolkit.document import Document
 from tcpchat_cli.terminal.commands import arguments_of, command_names
 from tcpchat_cli.terminal.configuration import words_of
 from tcpchat_cli.terminal.settings import CHANGEABLE
+from tcpchat_cli.terminal.topics import help_words
 
 _SEARCHES = {"search", "find"}
 
@@ -66,7 +67,7 @@ class ChatCompleter(Completer):
         elif command == "unignore":
             yield from self._ignored() if len(earlier) == 1 else ()
         elif command in {"help", "?"}:
-            yield from sorted(command_names()) if len(earlier) == 1 else ()
+            yield from sorted({*command_names(), *help_words()}) if len(earlier) == 1 else ()
         elif command == "set":
             if len(earlier) == 1:
                 yield from (f"{name} " for name in CHANGEABLE)

@@ -9,7 +9,7 @@ import msgspec
 from tcpchat_cli.terminal.addresses import Addresses
 from tcpchat_cli.terminal.board import Board
 from tcpchat_cli.terminal.called import Called
-from tcpchat_cli.terminal.commands import Local, help_text, parse_typed
+from tcpchat_cli.terminal.commands import Local, parse_typed
 from tcpchat_cli.terminal.configuration import Configuration
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.finding import Desk, Finding
@@ -19,6 +19,7 @@ from tcpchat_cli.terminal.key_settings import keys_with
 from tcpchat_cli.terminal.places import Places
 from tcpchat_cli.terminal.replies import Answerable
 from tcpchat_cli.terminal.settings import BadSettings
+from tcpchat_cli.terminal.topics import help_text
 from tcpchat_cli.terminal.unsent import Message, Unsent
 from tcpchat_cli.terminal.view import View
 from tcpchat_core import events, notices

@@ -1,0 +1,37 @@
+"""What /help of tcpchat-client shows."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+from tcpchat_cli.terminal.commands import command_names
+from tcpchat_cli.terminal.keys import DEFAULT_KEYS
+from tcpchat_cli.terminal.topics import TOPICS, help_text, help_words
+
+from tcpchat_core import COMMANDS
+from tcpchat_core.notices import Rejected
+
+
+def test_every_command_is_in_one_topic() -> None:
+    in_topics = [*chain.from_iterable(topic.commands for topic in TOPICS)]
+    assert sorted(in_topics) == sorted(command_names())
+
+
+def test_a_topic_is_called_as_no_command_is() -> None:
+    names = {*command_names(), *chain.from_iterable(command.names for command in COMMANDS)}
+    assert not names & {*help_words()}
+
+
+@pytest.mark.parametrize("word", [*command_names(), *help_words()])
+def test_each_word_is_explained(word: str) -> None:
+    lines = help_text(word)
+    assert not isinstance(lines, Rejected)
+    assert lines == help_text(f"/{word.upper()}")
+
+
+def test_keys_that_were_set_stand_in_the_overview() -> None:
+    lines = help_text("", {**DEFAULT_KEYS, "next-unread": ("F2",), "older": ()})
+    assert not isinstance(lines, Rejected)
+    assert [line for line in lines if line.startswith("F2: ")]
+    assert not [line for line in lines if line.startswith("PageUp")]
