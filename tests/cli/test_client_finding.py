@@ -84,6 +84,17 @@ def test_what_is_found_is_numbered_and_marked_and_one_can_go_there(server: Serve
         assert numbers(ada.rows[top:]) == [35, 36, 37, 38, 39, 41, 42, 43, 44, 45]
 
 
+@pytest.mark.parametrize("elsewhere", ["/join dev", "/query bob"])
+def test_a_search_is_for_all_rooms_wherever_one_looks(server: Server, elsewhere: str) -> None:
+    with joined(server, "ada") as ada:
+        ada.enter("a needle")
+        ada.wait_for("ada: a needle$")
+        ada.enter(elsewhere)
+        ada.wait_until(lambda: ada.prompt in {"dev>", "@bob>"}, "another view")
+        ada.enter("/search needle")
+        ada.wait_for(r"^1 .* \[lobby\] ada: a needle$")
+
+
 def test_from_a_place_one_pages_on_and_back_and_what_lies_between_is_told(server: Server) -> None:
     texts = [f"line {number}" for number in range(100)]
     texts[20] = "needle"

@@ -64,6 +64,11 @@ _MAY_BE_CLAIMED: Final = "if the code is refused from now on, it is used up: ask
 State: TypeAlias = Literal["connected", "reconnecting", "catching up"]
 
 
+def is_for_here(request: Request) -> bool:
+    """Whether it names no room and is for the current one. A search is for all of one's rooms."""
+    return getattr(request, "room", None) == "" and not isinstance(request, events.Search)
+
+
 class ConnectionFailed(Exception):
     """The connection could not be made, or was lost. The text is one sentence for people."""
 
@@ -348,7 +353,7 @@ class Connection:
         return pending.request if pending else None
 
     def _send(self, request: Request) -> PendingRequest | None:
-        if self.current and getattr(request, "room", None) == "":
+        if self.current and is_for_here(request):
             request = msgspec.structs.replace(request, room=self.current)
         return self._request(request)
 

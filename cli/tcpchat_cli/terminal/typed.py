@@ -11,7 +11,7 @@ from tcpchat_cli.terminal.board import Board
 from tcpchat_cli.terminal.called import Called
 from tcpchat_cli.terminal.commands import Local, parse_typed
 from tcpchat_cli.terminal.configuration import Configuration
-from tcpchat_cli.terminal.connection import Connection
+from tcpchat_cli.terminal.connection import Connection, is_for_here
 from tcpchat_cli.terminal.finding import Desk, Finding
 from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.ignored import Ignored
@@ -143,7 +143,7 @@ class Typed:
 
     def _needs_room(self, request: events.Request) -> bool:
         """Whether it is for the current room, and there is none."""
-        is_open = getattr(request, "room", None) == "" and not getattr(request, "server", False)
+        is_open = is_for_here(request) and not getattr(request, "server", False)
         return is_open and self._board.current.kind == "direct" and not self._board.is_joining
 
     def page_up(self) -> None:
