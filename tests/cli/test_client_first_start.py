@@ -21,6 +21,7 @@ QUESTION = r"^Keep this for the next time, in "
 
 def answer(terminal: Terminal, server: str, nick: str, room: str) -> None:
     """Answer the three questions."""
+    terminal.wait_for("-- three questions, and you are in; Enter takes what stands in brackets$")
     for prompt, text in (("Server [", server), ("Nickname [", nick), ("Room [", room)):
         terminal.wait_until(lambda prompt=prompt: terminal.prompt.startswith(prompt), prompt)  # type: ignore[misc] # mypy infers no type for a default
         terminal.enter(text)
@@ -37,6 +38,7 @@ def test_what_was_answered_is_kept_and_asked_for_no_more(server: Server) -> None
         first.enter("")
         first.wait_for(f"^..:.. -- kept in {config_path()}; /set changes it$")
         first.wait_until(lambda: first.prompt == "dev>", "the prompt")
+        assert first.shows("-- type to say something here; /help shows what else there is")
         first.enter("/set nick")
         first.wait_for(r"-- nick is ada \(from client.toml\)$")
     text = config_path().read_text()

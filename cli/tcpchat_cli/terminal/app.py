@@ -206,6 +206,8 @@ async def _talk(
         await opening.converse(connection, lines, settings.nick, settings.rooms)
         return 1 if lines.failed else 0
     display = _display(configuration, coloured=coloured)
+    if is_first:
+        display.show([Renderer().system(first_start.QUESTIONS)])
     try:
         servers = opening.addresses(settings) or await _choose_servers(display)
         connection = opening.connection_to(servers, tls, claim)

@@ -25,6 +25,10 @@ from tcpchat_core.names import GUEST_PREFIX
 
 _COLUMNS: Final = 88
 
+# Above the first question, and once one is in.
+QUESTIONS: Final = "three questions, and you are in; Enter takes what stands in brackets"
+HOW_TO: Final = "type to say something here; /help shows what else there is; Ctrl-D leaves"
+
 _HEAD: Final = """\
 What holds for tcpchat-client, in TOML. What begins with # is a comment: take that away from a key
 to set it. /set NAME VALUE does so, too, and leaves all else here as it is.
@@ -56,8 +60,19 @@ async def offer_to_keep(
     connection: Connection,
     servers: tuple[Address, ...],
     ask: Ask,
+) -> tuple[str, ...]:
+    """Ask whether to keep what was answered; if so, make the file. What to tell then."""
+    told = await _kept(configuration, connection, servers, ask)
+    return (*((told,) if told else ()), HOW_TO)
+
+
+async def _kept(
+    configuration: Configuration,
+    connection: Connection,
+    servers: tuple[Address, ...],
+    ask: Ask,
 ) -> str:
-    """Ask whether to keep what was answered; if so, make the file. What to tell of that, or ""."""
+    """What to tell of the file, or ""."""
     path = configuration.path
     answer = await ask(f"Keep this for the next time, in {path}? [Y/n]: ")
     if answer is None or answer.strip().lower() not in {"", "y", "yes"}:

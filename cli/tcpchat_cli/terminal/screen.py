@@ -67,7 +67,7 @@ class Screen:
         connection: Connection,
         display: Surface,
         configuration: Configuration,
-        came_in: Callable[[], Awaitable[str]] | None = None,
+        came_in: Callable[[], Awaitable[Sequence[str]]] | None = None,
     ) -> None:
         self._connection = connection
         self._display = display
@@ -108,8 +108,8 @@ class Screen:
         try:
             ask = self._display.question
             if await enter(self._connection, ask, self._board.tell, nick, rooms):
-                if self._came_in and (told := await self._came_in()):
-                    self._board.tell(told)
+                if self._came_in:
+                    self._board.tell(*await self._came_in())
                 await self._display.prompt(
                     Prompt(
                         message=self._message,
