@@ -30,6 +30,13 @@ def test_each_word_is_explained(word: str) -> None:
     assert lines == help_text(f"/{word.upper()}")
 
 
+def test_no_key_is_offered_where_none_does_anything() -> None:
+    for word in ("", "keys", "all"):
+        lines = help_text(word, None)
+        assert not isinstance(lines, Rejected)
+        assert not [line for line in lines if "Alt-" in line or "Tab" in line]
+
+
 def test_keys_that_were_set_stand_in_the_overview() -> None:
     lines = help_text("", {**DEFAULT_KEYS, "next-unread": ("F2",), "older": ()})
     assert not isinstance(lines, Rejected)

@@ -96,7 +96,8 @@ class Typed:
                 self._say(say)
             case request if self._needs_room(request):
                 who = self._board.current.name
-                self._board.refuse(f"that is for a room; here you talk to {who}")
+                way_out = ", and /close ends that" if isinstance(request, events.Out) else ""
+                self._board.refuse(f"that is for a room; here you talk to {who}{way_out}")
             case events.Join(room) as join:
                 self.send(join)
                 self._board.is_joining = self._connection.current == room
