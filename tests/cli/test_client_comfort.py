@@ -189,6 +189,13 @@ def test_help_has_room_on_one_screen(server: Server) -> None:
         assert ada.shows("-- people     /who /whois ")
 
 
+def test_a_command_behind_esc_is_a_command(server: Server) -> None:
+    with people(server, "ada", rows=24) as (ada,):
+        ada.enter("\x1b/msg nobody a secret")
+        ada.wait_for("!! there is nobody called nobody$")
+        assert not ada.shows("ada: ")
+
+
 def test_help_explains_with_examples_and_settings_change(server: Server) -> None:
     with people(server, "ada", rows=48) as (ada,):
         ada.enter("/help people")

@@ -30,6 +30,7 @@ _TAKEN: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
         ("c-h",): "is Backspace",
         ("c-r",): "looks through the screen",
         ("escape", "r"): "looks through what was typed",
+        ("escape", "/"): "is the slash of a command",
     }
 )
 

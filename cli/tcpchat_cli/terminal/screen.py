@@ -408,6 +408,10 @@ class Screen:
         may_look = ~pasting & ~is_searching & ~vi_navigation_mode
         past = Condition(lambda: self._board.current.kind == "past") & ~looking & ~is_searching
         bind_escape(bindings, finding.leave, when=past & emacs_mode)
+        # Who presses Esc and then types a command does not mean Alt-/, which would complete.
+        bindings.add("escape", "/", filter=emacs_mode & ~is_searching & ~looking)(
+            lambda event: event.current_buffer.insert_text("/")
+        )
         bind_escape(bindings, self._looking.stop, when=looking)
         bindings.add("c-r", filter=may_look)(lambda _: self._look_through())
         bindings.add("escape", "r", filter=~is_searching)(start_reverse_incremental_search)
