@@ -67,6 +67,15 @@ def test_who_does_not_want_a_file_gets_none(own_home: Path, server: Server, keys
     assert settings_in(own_home) == []
 
 
+def test_who_mistypes_a_server_is_asked_again(server: Server) -> None:
+    with Terminal([CLIENT], columns=200) as first:
+        first.wait_for("^Server ")
+        first.enter("127.0.0.1:1")
+        first.wait_for("!! cannot connect to 127.0.0.1:1: ")
+        answer(first, server.address, "ada", "dev")
+        first.wait_for(QUESTION)
+
+
 @pytest.mark.parametrize("questions", [0, 1, 2])
 def test_who_leaves_at_a_question_leaves_no_file(
     own_home: Path, server: Server, questions: int

@@ -15,7 +15,7 @@ from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, print_text
 from tcpchat_cli.terminal import first_start, opening, reference, scripts
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.configuration import Configuration, load
-from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded
+from tcpchat_cli.terminal.connection import Connection, ConnectionFailed, PasswordNeeded, Refused
 from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.jsonlines import JsonLines
 from tcpchat_cli.terminal.linear import Linear
@@ -209,9 +209,7 @@ async def _talk(
     if is_first:
         display.show([Renderer().system(first_start.QUESTIONS)])
     try:
-        servers = opening.addresses(settings) or await _choose_servers(display)
-        connection = opening.connection_to(servers, tls, claim)
-        await _open(display, connection)
+        servers, connection = await _reach(display, opening.addresses(settings), tls, claim)
         await _make_claim(connection, claim)
     except Leave:
         return 0
@@ -234,6 +232,30 @@ async def _make_claim(connection: Connection, claim: events.Claim | None) -> Non
         connection.quit()
         await connection.close()
         raise
+
+
+async def _reach(
+    display: Surface,
+    given: tuple[Address, ...],
+    tls: ssl.SSLContext | None,
+    claim: events.Claim | None,
+) -> tuple[tuple[Address, ...], Connection]:
+    """Connect to the servers that were given; or else to those that a person names, who is asked
+    again where there is no connection to be had. Raises as Connection.open does, and Leave.
+    """
+    while True:
+        servers = given or await _choose_servers(display)
+        connection = opening.connection_to(servers, tls, claim)
+        try:
+            await _open(display, connection)
+        except Refused:
+            raise
+        except ConnectionFailed as error:
+            if given:
+                raise
+            display.show([Renderer().error(str(error))])
+        else:
+            return servers, connection
 
 
 async def _open(display: Surface, connection: Connection) -> None:
