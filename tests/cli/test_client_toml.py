@@ -304,3 +304,34 @@ def test_nobody_waits_for_the_other_end_of_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(BadSettings, match=r"client\.toml is a pipe: put a file in its place$"):
         read_tables(path)
+
+
+# Killed where the new file is whole and has not taken the old one's place.
+KILLED = """
+import os, sys
+from pathlib import Path
+from tcpchat_cli.terminal.client_toml import change_file
+os.replace = lambda *_: os.kill(os.getpid(), 9)
+change_file(Path(sys.argv[1]), lambda table: table.update(theme="dark"), "theme")
+"""
+
+
+def test_what_a_killed_client_has_left_is_removed_by_the_next_change_once_it_is_old(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "settings"
+    folder.mkdir()
+    path = folder / "client.toml"
+    path.write_text("fold = true\n")
+    mine = folder / ".client-20260101.toml"
+    mine.write_text("kept = true\n")
+    os.utime(mine, (0, 0))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert killed.returncode == -9
+    (left,) = set(folder.iterdir()) - {path, mine}
+    change_file(path, lambda table: table.update(fold=False), "fold")
+    assert left.exists()  # another client may be writing it now
+    os.utime(left, (0, 0))
+    change_file(path, lambda table: table.update(fold=True), "fold")
+    assert {*folder.iterdir()} == {path, mine}
+    assert path.read_text() == "fold = true\n"

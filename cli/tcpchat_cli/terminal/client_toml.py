@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
@@ -32,6 +33,12 @@ MAX_FILE_BYTES: Final = 1_048_576
 
 # How often a change begins anew because the file was written meanwhile.
 _MAX_TRIES: Final = 5
+
+# How a new file is called until it takes the old one's place, as nobody calls a file of theirs.
+# That takes moments: one that is an hour old was left by a client that was killed.
+_PREFIX: Final = ".client.toml."
+_SUFFIX: Final = ".new"
+_LEFT_SECONDS: Final = 3_600
 
 # A value has fewer lines, or is not looked for when all else has failed.
 _MAX_VALUE_LINES: Final = 50
@@ -199,7 +206,8 @@ def _replace(path: Path, text: str, stamp: _Stamp) -> bool:
     Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, made = tempfile.mkstemp(prefix=".client-", suffix=".toml", dir=path.parent)
+    _remove_left(path.parent)
+    descriptor, made = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
             if stamp is not None:
@@ -214,6 +222,16 @@ def _replace(path: Path, text: str, stamp: _Stamp) -> bool:
         Path(made).unlink(missing_ok=True)
     _bring_to_disk(path.parent)
     return True
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what was left by those that were killed while they wrote."""
+    for each in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with contextlib.suppress(OSError):  # another's, or gone meanwhile
+            status = each.lstat()
+            is_old = time.time() - status.st_mtime > _LEFT_SECONDS
+            if is_old and stat.S_ISREG(status.st_mode):
+                each.unlink()
 
 
 def _bring_to_disk(folder: Path) -> None:
