@@ -418,3 +418,39 @@ def test_who_is_ignored_is_left_out_of_pages_and_of_what_is_found(server: Server
         ada.enter("/unignore troll")
         ada.enter("/search needle")
         ada.wait_for("troll: needle of a troll 24$")
+
+
+@pytest.mark.parametrize("options", [(), ("--full-screen",)])
+def test_what_was_taken_back_is_neither_found_nor_opened_any_more(
+    server: Server, options: tuple[str, ...]
+) -> None:
+    argv = [CLIENT, server.address, "--nick", "ada", "--room", "lobby", *options]
+    with (
+        Talker(server.address, "/nick eve\n/join lobby\n") as eve,
+        Terminal(argv, env={"DISPLAY": "", "WAYLAND_DISPLAY": ""}) as ada,
+    ):
+        ada.wait_for("lobby> *")
+        eve.send("my key is at https://secret.example\n")
+        ada.wait_for("eve: my key is")
+        ada.enter("/links")
+        ada.wait_for(r"1 \d\d:\d\d eve: https://secret.example")
+        ada.enter("/open 1")
+        ada.wait_for("!! there is no display here; the address is")
+        ada.type(CTRL_R + "my key")
+        ada.wait_for("find: my key")
+        ada.type(ENTER)
+        ada.wait_for("found")
+        ada.type(CTRL_R + "key")
+        ada.wait_for("find: key")
+        ada.wait_until(lambda: sum("my key" in row for row in ada.rows) > 1, "what is found")
+        eve.send("/redact\n")
+        ada.wait_for("── nothing here has that ──")
+        assert not ada.shows("my key|secret")
+        ada.type(ESC)
+        ada.wait_for("lobby> *$")
+        ada.enter("/open 1")
+        ada.wait_for("!! what had that address was taken back")
+        ada.enter("/links")
+        ada.wait_for("-- there is no address here")
+        assert not ada.shows("my key|secret")
+        assert ada.style("(taken back)").strikethrough

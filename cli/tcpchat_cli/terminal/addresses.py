@@ -47,6 +47,14 @@ class Addresses:
         head = renderer.system("addresses, newest first; /open N opens one")
         return [head, *(_row(each, f"{at:>{width}}") for at, each in enumerate(found, start=1))]
 
+    def take_back(self, place: tuple[str, int]) -> None:
+        """What was in a message cannot be opened any more; the others have the same numbers."""
+        view, listed = self._listed
+        self._listed = (
+            view,
+            [each._replace(target="") if each.line.place == place else each for each in listed],
+        )
+
     def open(
         self,
         view: View,
@@ -69,13 +77,15 @@ class Addresses:
             return renderer.error(
                 f"/open takes a number from 1 to {len(listed)}; /links shows them"
             )
-        target = listed[number - 1 if typed else 0].target
+        target, _, line = listed[number - 1 if typed else 0]
+        if not target:
+            return renderer.error("what had that address was taken back")
         try:
             command = command_for(target, wanted, os.environ)
-            start(command, lambda why: failed(_told(renderer.error(f"{why}: {target}"))))
+            start(command, lambda why: failed(_told(renderer.error(f"{why}: {target}"), line)))
         except CannotOpen as error:
-            return _told(renderer.error(f"{error}; the address is {target}"))
-        return _told(renderer.system(f"opening {target}"))
+            return _told(renderer.error(f"{error}; the address is {target}"), line)
+        return _told(renderer.system(f"opening {target}"), line)
 
 
 def _newest(lines: Iterable[Line]) -> Iterator[Address]:
@@ -98,10 +108,12 @@ def _is_told_again(line: Line) -> bool:
     return "class:marker" in styles or _OURS in styles
 
 
-def _told(line: Line) -> Line:
-    return line._replace(body=[(_OURS, text) for _, text in line.body])
+def _told(line: Line, found_in: Line) -> Line:
+    """A line that tells an address, which is taken back with the message that has it."""
+    return line._replace(body=[(_OURS, text) for _, text in line.body], place=found_in.place)
 
 
 def _row(address: Address, number: str) -> Line:
     """One of the list: its number, who has said it when, and the address alone."""
-    return Line([("class:marker", f"{number} "), *address.line.head], [(_OURS, address.text)])
+    line = address.line
+    return Line([("class:marker", f"{number} "), *line.head], [(_OURS, address.text)], line.place)

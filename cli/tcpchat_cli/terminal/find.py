@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
-from tcpchat_cli.terminal.render import Fragments, Line
+from tcpchat_cli.terminal.render import Fragments, Line, taken_back
 
 # From where to before where a text is marked.
 Span: TypeAlias = tuple[int, int]
@@ -173,6 +173,13 @@ class Look:
             return None
         line = self.lines[at]
         return Hit(at, self._skipped + 1, marked_where(line, self._typed))
+
+    def take_back(self, place: tuple[str, int]) -> None:
+        """The text of a message is not to be found any more."""
+        for at, line in enumerate(self.lines):
+            if line.place == place:
+                self.lines[at] = taken_back(line)
+                self._keys.pop(at, None)
 
     def around(self, hit: Hit, count: int) -> list[Line]:
         """The line with so many of its neighbours on each side."""

@@ -53,6 +53,11 @@ class Looking:
             self._has_older = True
             self._display.refresh()
 
+    def take_back(self, place: tuple[str, int]) -> None:
+        """The text of a message is not to be found any more."""
+        if self._look is not None:
+            self._look.take_back(place)
+
     def stop(self, *, show: bool = False) -> None:
         """End it; with `show`, what was found stays on the screen, with what was said around it."""
         if self._look is None:

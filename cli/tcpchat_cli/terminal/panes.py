@@ -99,7 +99,8 @@ class Panes(Display):
         self.refresh()
 
     def take_back(self, place: tuple[str, int]) -> None:  # noqa: ARG002 # the views know it
-        """Draw what is left of it."""
+        """Draw what is left of it; what was found may have been that."""
+        self._told = ""
         self.refresh()
 
     def clear(self) -> None:

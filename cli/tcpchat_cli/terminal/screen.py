@@ -144,7 +144,7 @@ class Screen:
                 self._was_read(room, seq)
             rooms = self._whereabouts.follow(notice)
             if isinstance(notice, notices.Redacted):
-                self._board.take_back((notice.room, notice.seq))
+                self._take_back((notice.room, notice.seq))
             if presence.is_change(notice):
                 views = views_of_change(notice, rooms, self._board.views)
                 self._board.collect(notice, views)
@@ -179,6 +179,12 @@ class Screen:
         self._board.put(view, lines, news=is_news)
         if isinstance(notice, notices.Entered):
             self._mark_new(view, notice, read, was_there=view in was_there)
+
+    def _take_back(self, place: tuple[str, int]) -> None:
+        """The text of a message is nowhere any more."""
+        self._looking.take_back(place)
+        self._typed.addresses.take_back(place)
+        self._board.take_back(place)
 
     def lost(self, sentence: str) -> None:
         """Say once that the connection is being replaced; the bar goes on telling it."""

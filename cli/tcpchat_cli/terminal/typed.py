@@ -52,7 +52,7 @@ class Typed:
             hints=self.hints,
             desk=Desk(self.send, board.put_past, board.put_older, board.look_again, board.refuse),
         )
-        self._addresses = Addresses()
+        self.addresses = Addresses()
         self._called = called
         self._connection = connection
         self._board = board
@@ -214,11 +214,11 @@ class Typed:
 
     def _links(self) -> None:
         view = self._board.current
-        self._board.put_and_show(view, self._addresses.show(view, self._board.renderer))
+        self._board.put_and_show(view, self.addresses.show(view, self._board.renderer))
 
     def _open(self, typed: str) -> None:
         board, view = self._board, self._board.current
-        told = self._addresses.open(
+        told = self.addresses.open(
             view,
             typed,
             self._configuration.settings.open,
