@@ -27,5 +27,10 @@ def people(
 
 
 def bar(terminal: Terminal) -> str:
-    """The row under the prompt's."""
-    return terminal.rows[terminal.screen.cursor.y + 1]
+    """The row under the cursor's, which is the prompt's once all is drawn; "" below the screen."""
+    return "".join(terminal.rows[terminal.screen.cursor.y + 1 :][:1])
+
+
+def waits_for_bar(terminal: Terminal, start: str) -> None:
+    """Wait until the bar under the prompt begins so."""
+    terminal.wait_until(lambda: bar(terminal).startswith(f" {start} "), f"the bar {start}")

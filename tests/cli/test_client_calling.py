@@ -46,17 +46,24 @@ def configure(text: str) -> None:
 
 
 @contextmanager
-def ada_and_bob(
-    server: Server, env: Mapping[str, str] | None = None, columns: int = 160
+def ada_and(
+    server: Server, nick: str, env: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Terminal, Talker]]:
-    """Ada in the lobby with the client, and bob with nc."""
+    """Ada in the lobby with the client, and another one with nc."""
     with ExitStack() as stack:
         argv = [CLIENT, server.address, "--nick", "ada", "--room", "lobby"]
-        ada = stack.enter_context(Terminal(argv, env=env, columns=columns))
+        ada = stack.enter_context(Terminal(argv, env=env, columns=160))
         ada.wait_for("^lobby>")
-        bob = stack.enter_context(Talker(server.address, "/nick bob\n/join lobby\n"))
-        ada.wait_for("bob joined")
-        yield ada, bob
+        other = stack.enter_context(Talker(server.address, f"/nick {nick}\n/join lobby\n"))
+        ada.wait_for(f"{nick} joined")
+        yield ada, other
+
+
+def looks_away(terminal: Terminal) -> None:
+    """The window loses the focus, and the client knows: it has seen what is typed behind that."""
+    terminal.type(f"{OUT}.")
+    terminal.wait_until(lambda: terminal.prompt == "lobby> .", "a key behind the report")
+    terminal.type("\x15")  # Ctrl-U
 
 
 def rung(terminal: Terminal) -> int:
@@ -65,13 +72,13 @@ def rung(terminal: Terminal) -> int:
 
 
 def test_a_mention_is_bold_and_rings_unless_one_looks_or_it_is_off(server: Server) -> None:
-    with ada_and_bob(server) as (ada, bob):
+    with ada_and(server, "bob") as (ada, bob):
         bob.send("talking of adam\nAda: you look\n")
         ada.wait_for("you look$")
         assert not ada.style("talking of adam").bold
         assert ada.style("Ada: you").bold
         assert rung(ada) == 0
-        ada.type(OUT)
+        looks_away(ada)
         bob.send("ada?\n")
         ada.wait_until(lambda: rung(ada) == 1, "the bell")
         bob.send("ada? ada!\n")
@@ -85,7 +92,7 @@ def test_a_mention_is_bold_and_rings_unless_one_looks_or_it_is_off(server: Serve
 
 
 def test_a_highlight_calls_once_it_is_set(server: Server) -> None:
-    with ada_and_bob(server) as (ada, bob):
+    with ada_and(server, "bob") as (ada, bob):
         bob.send("deploy one\n")
         ada.wait_for("deploy one$")
         ada.enter("/set highlight deploy, on call")
@@ -121,15 +128,15 @@ def test_a_notification_is_what_the_terminal_understands(
     server: Server, settings: str, env: dict[str, str], sent: bytes
 ) -> None:
     configure(settings)
-    with ada_and_bob(server, env) as (ada, bob):
-        ada.type(OUT)
+    with ada_and(server, "bob", env) as (ada, bob):
+        looks_away(ada)
         bob.send("ada, tea?\n")
         ada.wait_until(lambda: sent in ada.output, f"{sent!r}")
         assert rung(ada) == 0
 
 
 def test_the_focus_is_never_typed_and_not_asked_for_any_more_at_the_end(server: Server) -> None:
-    with ada_and_bob(server) as (ada, bob):
+    with ada_and(server, "bob") as (ada, bob):
         assert ada.output.count(REPORT) == 1
         ada.type(f"ha{OUT}l{IN}{OUT}f")
         ada.wait_until(lambda: ada.prompt == "lobby> half")
@@ -143,10 +150,10 @@ def test_the_focus_is_never_typed_and_not_asked_for_any_more_at_the_end(server: 
 
 
 def test_the_title_says_what_is_new_and_is_given_back(server: Server) -> None:
-    with ada_and_bob(server) as (ada, bob):
+    with ada_and(server, "bob") as (ada, bob):
         assert ada.output.count(KEEP_TITLE) == 1
         ada.wait_until(lambda: ada.screen.title == "tcpchat: lobby")
-        ada.type(OUT)
+        looks_away(ada)
         bob.send("tea\nada?\n/msg ada psst\n")
         ada.wait_until(lambda: ada.screen.title == "tcpchat: lobby (3, 2 for you)")
         ada.type(IN)
@@ -183,7 +190,7 @@ def test_what_has_called_one_is_listed_also_from_before_one_came(server: Server)
     with Talker(server.address, "/nick bob\n/join lobby\n") as early:
         early.send("ada, are you there?\n/me waits for ADA\ntea\n/who\n")
         early.read_until("* 1 in lobby")
-        with ada_and_bob_named(server, "eve") as (ada, eve):
+        with ada_and(server, "eve") as (ada, eve):
             eve.send("/msg ada psst\n")
             ada.wait_for("@eve!1")
             ada.enter("/mentions")
@@ -195,18 +202,6 @@ def test_what_has_called_one_is_listed_also_from_before_one_came(server: Server)
             ada.wait_for("here it is")
             ada.enter("/goto 3")
             ada.wait_until(lambda: ada.prompt == "@eve>")
-
-
-@contextmanager
-def ada_and_bob_named(server: Server, nick: str) -> Iterator[tuple[Terminal, Talker]]:
-    """Ada as above, and another."""
-    with ExitStack() as stack:
-        argv = [CLIENT, server.address, "--nick", "ada", "--room", "lobby"]
-        ada = stack.enter_context(Terminal(argv, columns=100))
-        ada.wait_for("^lobby>")
-        other = stack.enter_context(Talker(server.address, f"/nick {nick}\n/join lobby\n"))
-        ada.wait_for(f"{nick} joined")
-        yield ada, other
 
 
 # Says how it was called, to whoever opens the pipe.
@@ -229,7 +224,7 @@ def test_a_program_is_run_for_what_is_said_and_not_for_what_was(
     with Talker(server.address, "/nick eve\n/join lobby\n") as eve:
         eve.send("ada, before\n/who\n")
         eve.read_until("* 1 in lobby")
-        with ada_and_bob(server) as (ada, bob):
+        with ada_and(server, "bob") as (ada, bob):
             ada.wait_for("ada, before$")
             bob.send(f"ada {hostile}\n/msg ada psst\n")
             told = pipe.read_text()
@@ -295,7 +290,7 @@ def test_tmux_passes_a_notification_on_where_it_may(server: Server, tmp_path: Pa
     with Terminal(argv) as ada, Talker(server.address, "/nick bob\n/join lobby\n") as bob:
         ada.wait_for("^lobby>")
         ada.wait_until(lambda: ada.screen.title == "tcpchat: lobby", "the title, by way of tmux")
-        ada.type(OUT)
+        looks_away(ada)
         bob.send("tea\n")
         ada.wait_until(lambda: ada.screen.title == "tcpchat: lobby (1)", "that nobody looks")
         bob.send("ada?\n")

@@ -24,6 +24,7 @@ from tcpchat_core.server.access import code_hash
 from tcpchat_net.logs.records import encode_batch
 from tcpchat_net.logs.store import Batch, Store
 from tests.cli.cable import cable_to, host_and_port
+from tests.cli.clients import waits_for_bar
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS, Terminal
@@ -284,12 +285,6 @@ def test_what_one_says_on_another_device_is_shown_as_ones_own(server: Server) ->
 
 
 def test_what_was_read_on_one_device_is_not_new_on_another(server: Server, tmp_path: Path) -> None:
-    def bar(terminal: Terminal) -> str:
-        return terminal.rows[terminal.screen.cursor.y + 1]
-
-    def waits_for_bar(terminal: Terminal, start: str) -> None:
-        terminal.wait_until(lambda: bar(terminal).startswith(start), start)
-
     with (
         cable_to(server.address) as plug,
         come(server, "--claim", "a-1", "--room", "lobby") as desk,
@@ -306,26 +301,26 @@ def test_what_was_read_on_one_device_is_not_new_on_another(server: Server, tmp_p
             phone.wait_for("^lobby>")
             eve.enter("one")
             for each in (desk, phone):
-                waits_for_bar(each, " 1:lobby 2:den+1 ")
+                waits_for_bar(each, "1:lobby 2:den+1")
             phone.type("\x1b2")
             phone.wait_for("── new since you were here: 1 message ──$")
-            waits_for_bar(desk, " 1:lobby 2:den │")
+            waits_for_bar(desk, "1:lobby 2:den │")
             phone.type("\x1b1")
             phone.wait_for("^lobby>")
             plug.pull()
             phone.wait_for("reconnecting, and what you type is kept$")
             eve.enter("two")
-            waits_for_bar(desk, " 1:lobby 2:den+1 ")
+            waits_for_bar(desk, "1:lobby 2:den+1")
             desk.type("\x1b2")
             desk.wait_for("^den>")
             desk.enter("/devices")  # answered after the server knows what was read
             desk.wait_for("-- the devices of ada:$")
             plug.put_back()
             phone.wait_for("the connection is back$")
-            waits_for_bar(phone, " 1:lobby 2:den │")
+            waits_for_bar(phone, "1:lobby 2:den │")
             eve.enter("three")  # desk is still looking: within five seconds it is told
-            waits_for_bar(phone, " 1:lobby 2:den+1 ")
-            waits_for_bar(phone, " 1:lobby 2:den │")
+            waits_for_bar(phone, "1:lobby 2:den+1")
+            waits_for_bar(phone, "1:lobby 2:den │")
 
 
 def test_who_comes_back_with_a_client_started_anew_finds_where_it_stopped(

@@ -35,8 +35,8 @@ def join(server: Server, nick: str, *options: str) -> Terminal:
 
 
 def lines(terminal: Terminal) -> list[str]:
-    """All that was ever written, line by line; nothing of it is there for a terminal to obey."""
-    text = terminal.output.decode()
+    """All whole lines that were ever written; nothing of them is there for a terminal to obey."""
+    text = terminal.output[: terminal.output.rfind(b"\n") + 1].decode()
     assert set(re.findall(r"[\x00-\x1f\x7f-\x9f]", text.replace("\r\n", "\n"))) <= {"\n", "\a"}
     return text.replace("\a", "").split("\r\n")
 

@@ -129,6 +129,7 @@ def test_one_pages_up_to_what_the_server_has_and_down_again(server: Server) -> N
             ada.wait_until(lambda: "Ctrl-End" in ada.rows[0])
             ada.type("\x1b[5~\x1b[5~")
             ada.wait_for("^lobby  .*lobby begins here")
+            ada.wait_until(lambda: ada.prompt == "lobby>", "all that is drawn")
             # What comes does not move what one looks at.
             before = middle(ada)
             bob.enter("meanwhile")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.clients import bar, people
+from tests.cli.clients import bar, people, waits_for_bar
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
 from tests.cli.terminal import Terminal
@@ -19,10 +19,6 @@ def server() -> Iterator[Server]:
     """Without a limit of lines a second; who goes is gone at once."""
     with running_server("--flood-rate", "0", "--grace", "0") as started:
         yield started
-
-
-def waits_for_bar(terminal: Terminal, start: str) -> None:
-    terminal.wait_until(lambda: bar(terminal).startswith(f" {start} "), f"the bar {start}")
 
 
 def below(terminal: Terminal, row: str) -> list[str]:
