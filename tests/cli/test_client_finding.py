@@ -454,3 +454,33 @@ def test_what_was_taken_back_is_neither_found_nor_opened_any_more(
         ada.wait_for("-- there is no address here")
         assert not ada.shows("my key|secret")
         assert ada.style("(taken back)").strikethrough
+
+
+@pytest.mark.parametrize("options", [(), ("--full-screen",)])
+def test_what_was_taken_back_while_the_session_was_lost_goes_as_soon_as_that_is_known(
+    options: tuple[str, ...],
+) -> None:
+    with (
+        running_server("--flood-rate", "0", "--grace", "0") as server,
+        Talker(server.address, "/nick eve\n/join lobby\n") as eve,
+        cable_to(server.address) as plug,
+    ):
+        eve.read_until("* You joined lobby")
+        argv = [CLIENT, plug.address, "--nick", "ada", "--room", "lobby", *options]
+        with Terminal(argv) as ada:
+            ada.wait_for("lobby> *")
+            eve.send("ada: my secret\n")
+            ada.wait_for("eve: ada: my secret")
+            plug.pull()
+            ada.wait_for("reconnecting")
+            eve.send("/redact\nnothing\n")
+            plug.put_back()
+            ada.wait_for("eve: nothing")
+            assert not ada.shows("secret")
+            assert ada.style("(taken back)").strikethrough
+            ada.enter("/mentions")
+            ada.wait_for("nobody has called you yet")
+            ada.enter("/reply yes")
+            ada.wait_for("> eve: nothing")
+            ada.enter("/reply 2 yes")
+            ada.wait_for("there is no such message here that could be answered")

@@ -16,10 +16,11 @@ from tcpchat_cli.terminal.highlights import Highlights
 from tcpchat_cli.terminal.hooks import HAPPENINGS, Hooks
 from tcpchat_cli.terminal.mentions import Mentions, Message
 from tcpchat_cli.terminal.notify import Attention, Bell, Call
+from tcpchat_cli.terminal.redactions import taken_back_by
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.view import Unread
 from tcpchat_core.names import is_same_nick
-from tcpchat_core.notices import Notice, Redacted, Resumed, Said, Told, Welcome
+from tcpchat_core.notices import Notice, Resumed, Said, Told, Welcome
 
 
 class Called:
@@ -81,8 +82,8 @@ class Called:
             case Resumed(rooms=rooms):
                 self._again = {state.room: state.seq for state in rooms}
                 self._is_again = True
-            case Redacted(room, seq):
-                self.mentions.take_back((room, seq))
+        for place in taken_back_by(notice):
+            self.mentions.take_back(place)
         new = self.mentions.note(notice, lambda message: self.calls(me, message))
         match notice:
             case Said(nick=nick) if not is_same_nick(nick, me):

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from tcpchat_cli.terminal.redactions import taken_back_by
 from tcpchat_core import events, notices
 from tcpchat_core.notices import Notice, Quote, Said, quoted
 
@@ -26,6 +27,7 @@ class Answerable:
 
     def note(self, notice: Notice, me: str) -> None:
         """Remember what a notice tells; `me` is one's own nick, whose words are no one else's."""
+        self._forget(taken_back_by(notice))
         match notice:
             case Said():
                 self._hear([notice], me)
@@ -35,8 +37,6 @@ class Answerable:
                 self._hear(history, me)
             case notices.HistoryPage(messages=messages):
                 self._hear(messages, me)
-            case notices.Redacted(room, seq):
-                self._forget([(room, seq)])
             case notices.Welcome():
                 self._said.clear()
             case notices.Resumed(rooms=rooms):

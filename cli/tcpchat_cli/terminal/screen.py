@@ -41,6 +41,7 @@ from tcpchat_cli.terminal.looking import Looking
 from tcpchat_cli.terminal.paste import Pasting
 from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.reading import Reader
+from tcpchat_cli.terminal.redactions import taken_back_by
 from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.routing import view_of, views_of_change
 from tcpchat_cli.terminal.surface import Leave, Prompt, Surface, Way
@@ -143,8 +144,8 @@ class Screen:
             for room, seq in self._reader.follow(notice):
                 self._was_read(room, seq)
             rooms = self._whereabouts.follow(notice)
-            if isinstance(notice, notices.Redacted):
-                self._take_back((notice.room, notice.seq))
+            for place in taken_back_by(notice):
+                self._take_back(place)
             if presence.is_change(notice):
                 views = views_of_change(notice, rooms, self._board.views)
                 self._board.collect(notice, views)
