@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from tcpchat_cli.terminal.failures import reason
+
 # Where the address goes in the command that is set.
 PLACE: Final = "{}"
 
@@ -59,8 +61,8 @@ def start(command: Sequence[str], failed: Callable[[str], None]) -> None:
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise CannotOpen(f"cannot run {command[0]}: {why.lower()}") from None
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise CannotOpen(f"cannot run {command[0]}: {why}") from None
     loop = asyncio.get_running_loop()
 
     def wait() -> None:

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.opener import at_once
 from tcpchat_cli.terminal.settings import BadSettings
 
@@ -70,8 +71,7 @@ def change_file(path: Path, edit: Callable[[Table], None], key: str = "") -> Non
             if new == text or _replace(real, new, stamp):
                 return
     except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        raise BadSettings(f"cannot write {path}: {why}") from None
+        raise BadSettings(f"cannot write {path}: {reason(error)}") from None
     raise BadSettings(f"cannot write {path}: another program keeps writing it")
 
 
@@ -80,8 +80,7 @@ def write_new(path: Path, text: str) -> bool:
     try:
         return _replace(path, text, None)
     except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        raise BadSettings(f"cannot write {path}: {why}") from None
+        raise BadSettings(f"cannot write {path}: {reason(error)}") from None
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +100,7 @@ def _read(path: Path) -> tuple[str, _Stamp]:
     except (FileNotFoundError, NotADirectoryError):
         return "", None
     except OSError as error:
-        raise BadSettings(f"cannot read {path}: {os.strerror(error.errno or 0).lower()}") from None
+        raise BadSettings(f"cannot read {path}: {reason(error)}") from None
     except UnicodeDecodeError:
         raise BadSettings(f"{path} is not UTF-8 text") from None
 

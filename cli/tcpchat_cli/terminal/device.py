@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.opener import at_once, write_whole
 from tcpchat_cli.terminal.settings import BadSettings, config_path
 
@@ -123,7 +124,7 @@ def _read(path: Path) -> tuple[str, bool]:
     except (FileNotFoundError, NotADirectoryError):
         return "", False
     except OSError as error:
-        raise BadSettings(f"cannot read {path}: {os.strerror(error.errno or 0).lower()}") from None
+        raise BadSettings(f"cannot read {path}: {reason(error)}") from None
     if os.name == "posix" and (status.st_mode & 0o077 or status.st_uid != os.geteuid()):
         raise BadSettings(
             f"{path} is not for you alone: whoever could read it can come as you;"
@@ -136,4 +137,4 @@ def _read(path: Path) -> tuple[str, bool]:
 
 
 def _cannot(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {os.strerror(error.errno or 0).lower()}"
+    return f"cannot write {path}: {reason(error)}"

@@ -26,6 +26,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.render import MAX_NAME_CHARS, MAX_TEXT_CHARS
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core.notices import Said, Told
@@ -128,8 +129,7 @@ class Hooks:
                 start_new_session=True,  # so that it can be killed with all that it started
             )
         except OSError as error:
-            why = os.strerror(error.errno or 0).lower()
-            self._complain(happening, f"cannot run {hook[0]}: {why}")
+            self._complain(happening, f"cannot run {hook[0]}: {reason(error)}")
             return
         self._processes.add(process)
         if self._is_closed:  # while it was being started

@@ -24,6 +24,7 @@ from platformdirs import user_log_path
 
 from tcpchat_cli.arguments import DEFAULT_PORT
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.opener import at_once
 from tcpchat_cli.terminal.render import Line
 from tcpchat_cli.terminal.settings import BadSettings, Settings
@@ -82,8 +83,9 @@ class Logs:
             except OSError as error:
                 if not self._has_failed:
                     self._has_failed = True
-                    why = (error.strerror or str(error)).lower()
-                    self._tell(f"cannot write {path}: {why}; until that works, nothing is logged")
+                    self._tell(
+                        f"cannot write {path}: {reason(error)}; until that works, nothing is logged"
+                    )
                 return
             self._has_failed = False
 

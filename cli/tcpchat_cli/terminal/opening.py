@@ -21,6 +21,7 @@ from tcpchat_cli.terminal.connection import (
     Listener,
 )
 from tcpchat_cli.terminal.device import Device
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
 from tcpchat_core import events
 
@@ -91,8 +92,9 @@ def tls_context(arguments: argparse.Namespace, settings: Settings) -> ssl.SSLCon
     try:
         context = ssl.create_default_context(cafile=os.path.expanduser(settings.ca) or None)
     except OSError as error:  # ssl.SSLError among them
-        why = (error.strerror or str(error)).lower()
-        raise BadSettings(f"cannot use the certificates in {settings.ca}: {why}") from None
+        raise BadSettings(
+            f"cannot use the certificates in {settings.ca}: {reason(error)}"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if arguments.insecure:
         context.check_hostname = False

@@ -24,6 +24,7 @@ from tcpchat_cli.terminal import exits, opening, send, tail
 from tcpchat_cli.terminal.address import Address, BadAddress
 from tcpchat_cli.terminal.configuration import load
 from tcpchat_cli.terminal.connection import Connection, ConnectionFailed
+from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.output import complain
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core import TcpchatError
@@ -123,7 +124,7 @@ def run(argv: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.DONE
     except OSError as error:
-        complain(f"cannot write to stdout: {(error.strerror or str(error)).lower()}")
+        complain(f"cannot write to stdout: {reason(error)}")
         return exits.FAILED
 
 
