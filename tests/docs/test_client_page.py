@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tcpchat_cli import terminal
 from tcpchat_cli.terminal import key_settings, keys, settings, theme
 
 from tests.docs.pages import code_blocks, read, sections, table
@@ -68,3 +69,9 @@ def test_the_first_minute_has_every_key() -> None:
     }
     for action in keys.ACTIONS:
         assert set(re.split(" or | … ", action.shown_keys)) <= shown
+
+
+def test_the_map_of_the_client_names_every_module_and_no_other() -> None:
+    [folder] = terminal.__path__
+    modules = {path.stem for path in Path(folder).glob("[!_]*.py")}
+    assert set(re.findall(r"`(\w+)`", terminal.__doc__ or "")) == modules

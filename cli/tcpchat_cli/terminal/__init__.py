@@ -1,7 +1,27 @@
-"""The parts of tcpchat-client.
+"""The parts of tcpchat-client, by what they are for.
 
-`app` reads the command line and chooses between the two ways to talk: `screen` on a terminal,
-`lines` in a pipe, which `stdin` reads. `opening` makes the `connection` for both, and `entrance`
-finds a nickname and a room. What is shown is made in `render` (with the colours of `theme`).
-Nothing here knows gevent.
+To begin and to end: `app` reads the command line; `configuration` says what holds of it and of
+`settings` (with `client_toml`, `check` and `first_start`); `opening` makes the `connection` (to an
+`address`, as a `device`), `entrance` finds a nickname and rooms, `exits` has the exit statuses.
+
+To talk without a screen: `lines` and `jsonlines` in a pipe, which `stdin` reads and `output`
+writes; `scripts` are the tools `send` and `tail` (`feed` decides what that prints).
+
+To talk on a terminal: `screen` joins the parts to the connection. What is told is put by `routing`
+into a `view` of the `views`, by the `board`; comings and goings by `presence` and `folding`. What
+is typed is done by `typed`: `commands`, `topics` (of help), `completion`, `paste`, `unsent`,
+`replies`, `ignored`; searches and the past by `finding` with `find`, `looking` and `places`;
+`addresses` by `links` and `browser`. How far one has read says `reading`, whether one is there
+`away`.
+
+To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
+
+To be seen: `render` makes lines of notices, with the colours of `theme` and the columns of
+`widths`. They are shown on a `surface`: `display` above a prompt (with `cells`), `panes` in full
+screen (with `scroll` and `sides`), `linear` line after line. `toolbar`, `title` and `hints` stand
+around them; `keys` and `key_settings` are what is pressed, `window` and `focus` what is around the
+screen.
+
+To keep: `logs` what was shown, `opener` small files. `failures` words why something went wrong, and
+`reference` is the page of the manual. Nothing here knows gevent.
 """
