@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -13,9 +13,9 @@ from tcpchat_cli.terminal.replies import MAX_ANSWERABLE, Answerable
 
 from tcpchat_core import events, notices
 from tcpchat_core.notices import Notice, Quote, Said
+from tests.cli.clients import people
 from tests.cli.conftest import Server, running_server
 from tests.cli.serving import Talker
-from tests.cli.terminal import CLIENT, Terminal
 
 ROOMS = ("lobby", "dev")
 
@@ -136,26 +136,15 @@ def test_a_quote_is_short_whatever_a_server_says() -> None:
     assert len(shown(answer)[0]) < 150
 
 
-@contextmanager
-def ada_and_bob() -> Iterator[tuple[Terminal, Terminal]]:
-    """Two clients in the lobby, of a server that takes lines as fast as they come."""
-    with running_server("--flood-rate", "0", "--grace", "0") as server, seen_by(server) as both:
-        yield both
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Without a limit of lines a second; who goes is gone at once."""
+    with running_server("--flood-rate", "0", "--grace", "0") as started:
+        yield started
 
 
-@contextmanager
-def seen_by(server: Server) -> Iterator[tuple[Terminal, Terminal]]:
-    argv = [CLIENT, server.address, "--room", "lobby", "--nick"]
-    with Terminal([*argv, "ada"]) as ada:
-        ada.wait_for("^lobby>")
-        with Terminal([*argv, "bob"]) as bob:
-            bob.wait_for("^lobby>")
-            ada.wait_for("bob joined")
-            yield ada, bob
-
-
-def test_an_answer_on_the_screen() -> None:
-    with ada_and_bob() as (ada, bob):
+def test_an_answer_on_the_screen(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, bob):
         bob.enter("tea at four?")
         bob.enter("or coffee?")
         ada.wait_for("bob: or coffee")
@@ -175,10 +164,9 @@ def test_an_answer_on_the_screen() -> None:
             each.wait_for(r"^ {6}> \(taken back\)$")
 
 
-def test_of_who_is_ignored_nothing_is_shown_above_an_answer() -> None:
+def test_of_who_is_ignored_nothing_is_shown_above_an_answer(server: Server) -> None:
     with (
-        running_server("--flood-rate", "0", "--grace", "0") as server,
-        seen_by(server) as (ada, bob),
+        people(server, "ada", "bob") as (ada, bob),
         Talker(server.address, "/nick eve\n/join lobby\n") as eve,
     ):
         ada.wait_for("eve joined")
@@ -193,8 +181,8 @@ def test_of_who_is_ignored_nothing_is_shown_above_an_answer() -> None:
         assert not any("book" in row for row in ada.rows)
 
 
-def test_to_one_person_nothing_is_answered_by_its_place() -> None:
-    with ada_and_bob() as (ada, bob):
+def test_to_one_person_nothing_is_answered_by_its_place(server: Server) -> None:
+    with people(server, "ada", "bob") as (ada, bob):
         bob.enter("/msg ada psst")
         ada.wait_for("2:@bob")
         ada.enter("/query bob")
