@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -66,11 +67,16 @@ def print_text(program: str, text: str) -> None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.flush()
     except OSError as error:
-        # Python is not to flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         if isinstance(error, BrokenPipeError):  # whoever reads has seen enough
             raise SystemExit(1) from None
         die(program, f"cannot write to stdout: {error.strerror}")
+
+
+def discard_stdout() -> None:
+    """Nobody takes what we write any more. Python would complain once more when it flushes."""
+    with contextlib.suppress(OSError, AttributeError):  # there is none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def die(program: str, sentence: str) -> NoReturn:

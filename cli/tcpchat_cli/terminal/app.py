@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, print_text
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, discard_stdout, print_text
 from tcpchat_cli.terminal import first_start, opening, reference, scripts
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
 from tcpchat_cli.terminal.configuration import Configuration, load
@@ -20,6 +20,7 @@ from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.jsonlines import JsonLines
 from tcpchat_cli.terminal.linear import Linear
 from tcpchat_cli.terminal.lines import Lines
+from tcpchat_cli.terminal.output import complain
 from tcpchat_cli.terminal.panes import Panes
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.screen import Screen
@@ -56,16 +57,15 @@ def run(argv: Sequence[str]) -> int:
     except ConnectionFailed as error:
         near = configuration.near_profile(arguments.server or "")
         hint = f"; did you mean the profile {near}?" if near else ""
-        print(f"tcpchat-client: {error}{hint}", file=sys.stderr)
+        complain(f"{error}{hint}")
         return 1
     except (BadAddress, BadSettings, TcpchatError) as error:
-        print(f"tcpchat-client: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     except asyncio.CancelledError:  # SIGTERM or SIGHUP; the connection and the terminal are closed
         return 0
     except BrokenPipeError:
-        # Whoever read our stdout has gone. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return 1
 
 

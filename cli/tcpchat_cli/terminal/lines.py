@@ -15,6 +15,7 @@ from colorama import Fore, Style, just_fix_windows_console
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.opening import hear_goodbye
+from tcpchat_cli.terminal.output import complain
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices, parse_line
 from tcpchat_core.dialects.plain import PLAIN
@@ -44,7 +45,7 @@ class Lines:
             match notice:
                 case notices.Rejected(text=why):
                     self.failed = True
-                    print(f"tcpchat-client: {why}", file=sys.stderr)
+                    complain(why)
                 case notices.Ponged():
                     pass  # to the connection's own questions
                 case notices.Welcome() | notices.Resumed() | notices.Closing():
@@ -56,9 +57,6 @@ class Lines:
     def lost(self, sentence: str) -> None:
         """No connection is replaced here."""
 
-    def _say(self, sentence: str) -> None:
-        print(f"tcpchat-client: {sentence}", file=sys.stderr)
-
     def _abandoned(self) -> str:
         """What was said in a session that is over, and has no receipt."""
         abandoned = self._connection.protocol.abandoned
@@ -69,7 +67,7 @@ class Lines:
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and send what stdin gives, to its end."""
         self._input.start()
-        if not await enter(self._connection, None, self._say, nick, rooms):
+        if not await enter(self._connection, None, complain, nick, rooms):
             return
         while (line := await self._input.line()) is not None:
             match parse_line(line):
@@ -84,7 +82,6 @@ class Lines:
                 case request:
                     await self._connection.flush()
                     self._connection.send(request)
-
         await self._connection.settle()
 
     async def finish(self, reading: asyncio.Task[None]) -> None:

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from tcpchat_cli.arguments import DEFAULT_PORT, Parser
+from tcpchat_cli.arguments import DEFAULT_PORT, Parser, discard_stdout
 from tcpchat_cli.terminal import exits, opening, send, tail
 from tcpchat_cli.terminal.address import Address, BadAddress
 from tcpchat_cli.terminal.configuration import load
@@ -119,9 +117,7 @@ def run(argv: Sequence[str]) -> int:
     except asyncio.CancelledError:  # by a signal other than that of Ctrl-C
         return front.status
     except BrokenPipeError:
-        # Whoever reads has seen enough. Python would complain once more when it flushes.
-        with contextlib.suppress(OSError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return exits.DONE
     except OSError as error:
         complain(f"cannot write to stdout: {reason(error)}")
