@@ -26,7 +26,7 @@ from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.places import NoPlace, Place, Places
 from tcpchat_cli.terminal.render import Line, Renderer, marker
-from tcpchat_cli.terminal.view import View
+from tcpchat_cli.terminal.view import View, message_count
 from tcpchat_cli.terminal.views import Views
 from tcpchat_core import events, notices
 
@@ -215,8 +215,7 @@ class Finding:
         if past.kind != "past" or view is not self._views.room(past.name):
             return
         between = (view.oldest or 0) - (past.newest or 0) - 1
-        messages = "1 message" if between == 1 else f"{between} messages"
-        told = marker(f"{messages} between this and what follows")
+        told = marker(f"{message_count(between)} between this and what follows")
         if between > 0 and told not in islice(reversed(past.lines), 1):
             self._desk.put(past, [told])
 

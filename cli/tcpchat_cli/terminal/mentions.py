@@ -14,6 +14,7 @@ import msgspec
 
 from tcpchat_cli.terminal.places import Place
 from tcpchat_cli.terminal.render import MAX_TEXT_CHARS, Line, Renderer
+from tcpchat_cli.terminal.view import message_count
 from tcpchat_core.notices import Entered, Notice, Said, Told
 
 # More than anybody goes back to; a page on a large screen shows a third of it.
@@ -58,9 +59,8 @@ class Mentions:
         """The list, numbered from 1."""
         if not self._messages:
             return [renderer.system("nobody has called you yet")]
-        count = len(self._messages)
-        messages = "1 message" if count == 1 else f"{count} messages"
-        head = renderer.system(f"{messages} called you, newest last; /goto N goes there")
+        called = f"{message_count(len(self._messages))} called you"
+        head = renderer.system(f"{called}, newest last; /goto N goes there")
         return [head, *renderer.numbered(self._messages)]
 
     def _is_new(self, message: Message) -> bool:

@@ -23,6 +23,11 @@ MAX_LINES: Final = 4_000
 Kind: TypeAlias = Literal["room", "direct", "past", "home"]
 
 
+def message_count(count: int) -> str:
+    """So many messages, in words."""
+    return "1 message" if count == 1 else f"{count} messages"
+
+
 class Unread:
     """How much was said since one last looked."""
 
@@ -42,7 +47,7 @@ class Unread:
 
     def summary(self) -> str:
         """For example "3 messages, 1 for you"."""
-        messages = "1 message" if self.messages == 1 else f"{self.messages} messages"
+        messages = message_count(self.messages)
         return f"{messages}, {self.mentions} for you" if self.mentions else messages
 
 
