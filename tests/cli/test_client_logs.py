@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.address import Address
+from tcpchat_cli.terminal.configuration import check
 from tcpchat_cli.terminal.logs import Logs, log_line, safe_name
 from tcpchat_cli.terminal.render import Line, Renderer
 from tcpchat_cli.terminal.settings import BadSettings, Settings
@@ -165,8 +166,6 @@ def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path, make: object
 
 @pytest.mark.parametrize("folder", ["logs", "./logs", "~nobody-has-this-name/logs", "a\0b"])
 def test_a_folder_that_is_none_is_refused(folder: str) -> None:
-    from tcpchat_cli.terminal.configuration import check
-
     with pytest.raises(BadSettings, match="log_folder cannot be "):
         check("log_folder", folder)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import Server
+from tests.cli.hostile import hostile
 from tests.cli.terminal import CLIENT, Terminal
-from tests.cli.test_client_hostile import hostile
 
 ROOM = "a-room-with-a-very-long-name"
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.cli.cable import host_and_port
 from tests.cli.conftest import Server
+from tests.cli.hostile import hostile
 from tests.cli.terminal import CLIENT, Terminal
-from tests.cli.test_client_hostile import hostile
 
 # To move the cursor and to hide it meanwhile takes some thirty bytes; a row of the screen, with its
 # colours, is more than a hundred.
