@@ -167,6 +167,16 @@ def test_what_was_cleared_is_there_for_who_goes_up() -> None:
     assert len(scroll.visible(lines, 10, 5)) == 3
 
 
+def test_what_was_cleared_does_not_come_back_when_its_last_line_is_taken_back() -> None:
+    lines = [Line([("", "bob: ")], [("", f"{seq}")], ("lobby", seq)) for seq in range(9)]
+    scroll = Scroll()
+    scroll.clear(lines)
+    lines[-1] = taken_back(lines[-1])
+    assert scroll.visible(lines, 20, 5) == []
+    quote = Line([("", "> ")], [("", "bob: 8")], ("lobby", 8))
+    assert scroll.visible([*lines, quote], 20, 5) == line_rows(quote, 20)
+
+
 def test_only_what_is_visible_is_laid_out_and_only_once() -> None:
     laid_out: list[Line] = []
 

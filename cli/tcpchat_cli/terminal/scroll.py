@@ -22,7 +22,7 @@ from typing import Final
 
 from prompt_toolkit.utils import get_cwidth
 
-from tcpchat_cli.terminal.render import Fragments, Line, layout
+from tcpchat_cli.terminal.render import Fragments, Line, layout, taken_back
 from tcpchat_cli.terminal.widths import apart
 
 # Characters that a terminal obeys, if ever one should come this far, are shown as unreadable.
@@ -119,6 +119,13 @@ class Scroll:
         self._top = None
         self._cleared = lines[-1] if lines else None
 
+    def _is_cleared(self, line: Line) -> bool:
+        """Whether nothing is shown from this line upwards; its text may have been taken back."""
+        cleared = self._cleared
+        return cleared is not None and (
+            line is cleared or (line.place is not None and line == taken_back(cleared))
+        )
+
     # ── Counting rows ────────────────────────────────────────────────────────────────────────
 
     def _look_at(self, lines: Sequence[Line], at: int, row: int) -> None:
@@ -144,7 +151,7 @@ class Scroll:
         _, height = self._size
         left = height
         for at in range(len(lines) - 1, -1, -1):
-            if lines[at] is self._cleared:
+            if self._is_cleared(lines[at]):
                 return at + 1, 0
             left -= len(self._rows.of(lines[at]))
             if left <= 0:
@@ -173,7 +180,7 @@ class Scroll:
         groups: list[list[Fragments]] = []
         count = 0
         for line in reversed(lines):
-            if count >= height or line is self._cleared:
+            if count >= height or self._is_cleared(line):
                 break
             groups.append(self._rows.of(line))
             count += len(groups[-1])
