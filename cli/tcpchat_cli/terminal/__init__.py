@@ -8,11 +8,11 @@ To talk without a screen: `lines` and `jsonlines` in a pipe, which `stdin` reads
 writes; `scripts` are the tools `send` and `tail` (`feed` decides what that prints).
 
 To talk on a terminal: `screen` joins the parts to the connection. What is told is put by `routing`
-into a `view` of the `views`, by the `board`; comings and goings by `presence` and `folding`. What
-is typed is done by `typed`: `commands`, `topics` (of help), `completion`, `paste`, `unsent`,
-`replies`, `ignored`; searches and the past by `finding` with `find`, `looking` and `places`;
-`addresses` by `links` and `browser`. How far one has read says `reading`, whether one is there
-`away`.
+into a `view` of the `views`, by the `board`; comings and goings by `presence` and `folding`, what
+was taken back by `redactions`. What is typed is done by `typed`: `commands`, `topics` (of
+help), `completion`, `paste`, `unsent`, `replies`, `ignored`; searches and the past by `finding` with
+`find`, `looking` and `places`; `addresses` by `links` and `browser`. How far one has read says
+`reading`, whether one is there `away`.
 
 To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
 
