@@ -270,6 +270,8 @@ KILLED_ANYWHERE = """
     found, status, last = set(), -1, 0
     while status != 0:
         last += 1
+        for left in path.parent.glob(".*"):  # each would take the next one some lines more
+            left.unlink()
         path.write_bytes(old)
         if (child := os.fork()) == 0:
             change(last)
