@@ -10,8 +10,8 @@ writes; `scripts` are the tools `send` and `tail` (`feed` decides what that prin
 To talk on a terminal: `screen` joins the parts to the connection. What is told is put by `routing`
 into a `view` of the `views`, by the `board`; comings and goings by `presence` and `folding`, what
 was taken back by `redactions`. What is typed is done by `typed`: `commands`, `topics` (of
-help), `completion`, `paste`, `unsent`, `replies`, `ignored`; searches and the past by `finding` with
-`find`, `looking` and `places`; `addresses` by `links` and `browser`. How far one has read says
+help), `completion`, `paste`, `unsent`, `replies`, `ignored`; searches and the past by `finding`
+with `find`, `looking` and `places`; `addresses` by `links` and `browser`. How far one has read says
 `reading`, whether one is there `away`.
 
 To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
@@ -22,6 +22,6 @@ screen (with `scroll` and `sides`), `linear` line after line. `toolbar`, `title`
 around them; `keys` and `key_settings` are what is pressed, `window` and `focus` what is around the
 screen.
 
-To keep: `logs` what was shown, `opener` small files. `failures` words why something went wrong, and
-`reference` is the page of the manual. Nothing here knows gevent.
+To keep: `logs` what was shown, and `kept_files` small files. `failures` words why something went
+wrong, and `reference` is the page of the manual. Nothing here knows gevent.
 """

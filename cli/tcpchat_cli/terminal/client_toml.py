@@ -5,8 +5,8 @@ Rule 1: What is changed is one key. All other lines, comments and their order st
 
 Rule 2: A file that is no TOML is never written to.
 
-Rule 3: At any moment there is the old file or the new one: the new one is written beside, brought
-        to the disk, and takes the old one's place. A link stays a link to the file.
+Rule 3: At any moment there is the old file or the new one (`kept_files`). A link stays a link to
+        the file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
-import time
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
@@ -26,7 +24,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from tcpchat_cli.terminal.failures import reason
-from tcpchat_cli.terminal.opener import at_once
+from tcpchat_cli.terminal.kept_files import at_once, write_whole
 from tcpchat_cli.terminal.settings import BadSettings
 
 # A file with every setting and a page about each has less; what never ends would take all memory.
@@ -34,12 +32,6 @@ MAX_FILE_BYTES: Final = 1_048_576
 
 # How often a change begins anew because the file was written meanwhile.
 _MAX_TRIES: Final = 5
-
-# How a new file is called until it takes the old one's place, as nobody calls a file of theirs.
-# That takes moments: one that is an hour old was left by a client that was killed.
-_PREFIX: Final = ".client.toml."
-_SUFFIX: Final = ".new"
-_LEFT_SECONDS: Final = 3_600
 
 # A value has fewer lines, or is not looked for when all else has failed.
 _MAX_VALUE_LINES: Final = 50
@@ -200,45 +192,6 @@ def _check_writable(path: Path) -> None:
 
 
 def _replace(path: Path, text: str, stamp: _Stamp) -> bool:
-    """Put a text in a file's place, all or nothing; False where it is no longer that file.
-
-    Raises OSError.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left(path.parent)
-    descriptor, made = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            if stamp is not None:
-                os.chmod(made, stat.S_IMODE(path.stat().st_mode))
-            file.write(text.encode())
-            file.flush()
-            os.fsync(descriptor)
-        if _stamp_of(path) != stamp:
-            return False
-        os.replace(made, path)
-    finally:
-        Path(made).unlink(missing_ok=True)
-    _bring_to_disk(path.parent)
-    return True
-
-
-def _remove_left(folder: Path) -> None:
-    """Remove what was left by those that were killed while they wrote."""
-    for each in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with contextlib.suppress(OSError):  # another's, or gone meanwhile
-            status = each.lstat()
-            is_old = time.time() - status.st_mtime > _LEFT_SECONDS
-            if is_old and stat.S_ISREG(status.st_mode):
-                each.unlink()
-
-
-def _bring_to_disk(folder: Path) -> None:
-    """A name is on the disk when its folder is. On Windows there is no such thing."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Put a text in a file's place; False where it is no longer that file. Raises OSError."""
+    mode = None if stamp is None else stat.S_IMODE(path.stat().st_mode)
+    return write_whole(path, text, mode=mode, is_due=lambda: _stamp_of(path) == stamp)

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.failures import reason
-from tcpchat_cli.terminal.opener import at_once, write_whole
+from tcpchat_cli.terminal.kept_files import at_once, write_whole
 from tcpchat_cli.terminal.settings import BadSettings, config_path
 
 # What stands behind a token that was given over TLS.

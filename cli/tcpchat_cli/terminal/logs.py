@@ -25,7 +25,7 @@ from platformdirs import user_log_path
 from tcpchat_cli.arguments import DEFAULT_PORT
 from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.failures import reason
-from tcpchat_cli.terminal.opener import at_once
+from tcpchat_cli.terminal.kept_files import at_once
 from tcpchat_cli.terminal.render import Line
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.view import View

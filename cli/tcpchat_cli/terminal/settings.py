@@ -22,7 +22,7 @@ from msgspec import inspect as types
 from platformdirs import user_config_path, user_state_path
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers, show_servers
-from tcpchat_cli.terminal.opener import at_once, write_whole
+from tcpchat_cli.terminal.kept_files import at_once, write_whole
 
 # The settings that the environment may give as well.
 ENVIRONMENT: Final = MappingProxyType(
