@@ -59,11 +59,13 @@ def test_a_bot_answers_people_who_say_its_commands_in_any_way(chat: Chat) -> Non
     with limnoria(chat):
         bob.read_until("* helper joined lobby")
         bob.send("!echo čaj at four\n")
-        bob.read_until("[lobby] helper: čaj at four")
-        program.told(type="said", nick="helper", text="čaj at four")
+        # It says which message it answers, by the tag +draft/reply.
+        bob.read_until('[lobby] helper (to bob "!echo čaj at four"): čaj at four')
+        said = program.told(type="said", nick="helper", text="čaj at four")
+        assert said["quote"] == {"nick": "bob", "text": "!echo čaj at four"}
         program.ask(type="say", room="lobby", text="helper: echo and cake", id="1")
         program.told(type="said", nick="helper", text="and cake")
-        bob.read_until("[lobby] helper: and cake")
+        bob.read_until('[lobby] helper (to program "helper: echo and cake"): and cake')
         program.ask(type="tell", nick="helper", text="echo psst", id="2")
         assert program.told(type="told", nick="helper")["text"] == "psst"
 
@@ -74,8 +76,8 @@ def test_a_bot_does_not_do_what_was_said_before_it_came(chat: Chat) -> None:
     with limnoria(chat):
         bob.read_until("* helper joined lobby")
         bob.send("!echo now\n")
-        heard = bob.read_until("[lobby] helper:")
-    assert heard[-1] == "[lobby] helper: now"
+        heard = bob.read_until("[lobby] helper (")
+    assert heard[-1] == '[lobby] helper (to bob "!echo now"): now'
 
 
 def test_a_bot_that_is_put_out_comes_again_unless_it_is_banned(chat: Chat) -> None:
@@ -106,4 +108,4 @@ def test_a_bot_comes_again_when_the_server_does(chat: Chat) -> None:
         if "helper" not in heard[-1]:
             bob.read_until("* helper joined lobby")
         bob.send("!echo again\n")
-        bob.read_until("[lobby] helper: again")
+        bob.read_until('[lobby] helper (to bob "!echo again"): again')
