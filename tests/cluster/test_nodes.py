@@ -53,6 +53,33 @@ def test_people_on_two_nodes_are_in_one_chat(program: str, tmp_path: Path) -> No
                 assert cy.read_line().endswith("[lobby] ada: tea at four")
 
 
+def test_an_answer_is_shown_alike_on_all_nodes_also_when_what_it_answers_is_taken_back(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with Team(tmp_path, engine.url("team")) as team:
+        one, two = team.nodes
+        with one.peer("ada", ROOM) as ada, two.peer("bob", ROOM) as bob:
+            ada.read_until("* bob joined lobby")
+            ada.send("tea at four?\n")
+            bob.read_until("[lobby] ada: tea at four?")
+            bob.send("/reply yes\n")
+            ada.read_until('[lobby] bob (to ada "tea at four?"): yes')
+            ada.send("/redact\n/reply good\n")
+            bob.read_until('[lobby] ada (to bob "yes"): good')
+            two.kill()
+            two.start()
+            with two.peer("cy") as cy:
+                cy.send("/join lobby\n")
+                assert cy.read_until("* You joined lobby")[-4:-1] == [
+                    "[lobby] * ada (taken back)",
+                    "[lobby] bob (to an earlier message): yes",
+                    '[lobby] ada (to bob "yes"): good',
+                ]
+        team.stop()
+        for node in team.nodes:
+            assert "tea at four" not in str(node.exported(ROOM))
+
+
 def test_a_session_that_is_lost_on_one_node_goes_on_at_another(
     engine: Engine, tmp_path: Path
 ) -> None:
