@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class Prometheus:
         self._port = 0
 
     def __enter__(self) -> Self:
-        self.until(self._listens)
+        self.until(self._is_ready)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -83,9 +84,19 @@ class Prometheus:
         self._process.wait()
         self._log.close()
 
-    def _listens(self) -> bool:
+    def _is_ready(self) -> bool:
+        """It listens before it has read what it keeps, and answers 503 until then."""
         self._port = port_of(self._process.pid) or 0
-        return bool(self._port)
+        if not self._port:
+            return False
+        try:
+            urllib.request.urlopen(
+                f"http://127.0.0.1:{self._port}/-/ready", timeout=LIMIT_S
+            ).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        return True
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Look until it holds; what does not come fails."""
