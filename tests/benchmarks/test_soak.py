@@ -17,12 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.report import Machine
+from benchmarks.report import Machine, markdown
 from benchmarks.soak.checker import PATIENCE_S, Checker, Stream, number_of, text
 from benchmarks.soak.load import Load
 from benchmarks.soak.parade import parade
 from benchmarks.soak.people import IrcUser, Person, Program, Typist
-from benchmarks.soak.report import DELAY_FIGURES, JUDGED_S, Run, draw, grown, load, verdict
+from benchmarks.soak.report import (
+    DELAY_FIGURES,
+    JUDGED_S,
+    Run,
+    draw,
+    grown,
+    load,
+    summarize,
+    verdict,
+)
 from benchmarks.soak.samples import Begun, Delays, Ended, Line, Sample, Started, Violated, Writer
 from benchmarks.soak.server import Server
 from benchmarks.soak.verdict import growth, warmed
@@ -557,6 +566,7 @@ def test_a_delay_has_grown_when_it_did_so_by_itself_and_compared_to_a_write(
         run.samples.append(msgspec.structs.replace(one, told=told, disk=disk))
     is_grown = told_grows and disk_shrinks
     assert grown(run) == (sorted(DELAY_FIGURES) if is_grown else [])
+    assert ("MISSED" in markdown(summarize(run))) == is_grown
 
 
 def test_a_violation_fails_the_run_and_is_told(tmp_path: Path) -> None:
