@@ -57,7 +57,7 @@ def test_views_are_at_the_left_and_people_at_the_right(server: Server) -> None:
         ada.wait_for(r"^1 lobby +│.*│@ada")
         ada.wait_for(r"│ bob$")
         bob.enter("/join dev")
-        bob.wait_for("^dev>")
+        bob.wait_for("you are in dev")  # the prompt names it before that
         ada.enter("for bob")
         bob.wait_for(r"^1 lobby !1 +│")
         bob.wait_for(r"^2 dev +│")
