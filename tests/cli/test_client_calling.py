@@ -118,7 +118,7 @@ def test_a_highlight_calls_once_it_is_set(server: Server) -> None:
         ),
         (
             'notify = "osc9"',
-            {"TMUX": "/tmp/tmux-0/default,1,0"},
+            {"TMUX": "/run/tmux/default,1,0"},
             b"\x1bPtmux;\x1b\x1b]9;tcpchat: bob in lobby\a\x1b\\",
         ),
         ('notify = "osc9"', {"STY": "1.pts-0"}, b"\x1bP\x1b]9;tcpchat: bob in lobby\a\x1b\\"),

@@ -35,7 +35,7 @@ ANYTHING = st.text(max_size=400) | st.text(
 )
 PLACES: dict[str, dict[str, str]] = {
     "bare": {},
-    "tmux": {"TMUX": "/tmp/tmux-0/default,1,0"},
+    "tmux": {"TMUX": "/run/tmux/default,1,0"},
     "screen": {"STY": "1.pts-0"},
 }
 

@@ -59,7 +59,7 @@ def _late(source: socket.socket, target: socket.socket) -> None:
         data = b"-"
         while data:
             due, data = under_way.get()
-            time.sleep(max(0.0, due - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))  # so far away is the server
             with contextlib.suppress(OSError):
                 target.sendall(data) if data else target.shutdown(socket.SHUT_WR)
 

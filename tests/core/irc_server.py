@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tcpchat_core import ChatState, ServerProtocol
-from tests.core.harness import NO_FLOOD_LIMIT, MemoryServer
+from tcpchat_core import ChatState, ServerProtocol, events
+from tests.core.harness import HELLO, NO_FLOOD_LIMIT, MemoryServer
+
+ADA, BOB, IAN, UMA, PIA = 1, 2, 3, 4, 5
 
 
 class IrcServer(MemoryServer):
@@ -23,6 +25,29 @@ class IrcServer(MemoryServer):
         self.connect(conn)
         asked = (f"CAP REQ :{' '.join(capabilities)}", "CAP END") if capabilities else ()
         return self.say(conn, *asked, f"NICK {nick}", f"USER {nick} 0 * :{nick}")
+
+
+def room_of_all(protocol: ServerProtocol | None = None) -> IrcServer:
+    """ada and bob write JSON; by IRC ian takes tags, and uma only times; pia reads with nc."""
+    memory = IrcServer(protocol)
+    for conn, called in ((ADA, "ada"), (BOB, "bob")):
+        memory.connect(conn)
+        memory.send(conn, HELLO)
+        memory.ask(conn, events.Nick(called), events.Join("hall"))
+    memory.register(IAN, "ian", "message-tags")
+    memory.register(UMA, "uma", "server-time")
+    for conn in (IAN, UMA):
+        memory.say(conn, "JOIN #hall")
+    memory.connect(PIA)
+    memory.send(PIA, b"/nick pia\n/join hall\n")
+    read_all(memory)
+    return memory
+
+
+def read_all(memory: IrcServer) -> None:
+    """What the people of that room were told is looked at no more."""
+    for conn in (ADA, BOB, IAN, UMA, PIA):
+        memory.read(conn)
 
 
 def numerics(lines: list[str]) -> list[str]:

@@ -17,39 +17,22 @@ from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.jsonl import encode_request
 from tcpchat_core.dialects.plain import PLAIN, said_text
 from tcpchat_core.notices import MAX_QUOTE_CHARS, Quote, Said, quoted
-from tests.core.harness import HELLO, NO_FLOOD_LIMIT, Talk, joins, name, nick
-from tests.core.irc_server import IrcServer
+from tests.core import irc_server
+from tests.core.harness import NO_FLOOD_LIMIT, Talk, joins, name, nick
+from tests.core.irc_server import ADA, BOB, IAN, PIA, UMA, IrcServer, read_all
 from tests.core.strategies import NASTY_TEXT
 
-ADA, BOB, IAN, UMA, PIA, EVE = 1, 2, 3, 4, 5, 6
+EVE = 6
 
 SECRET = "my password is hunter2"
 
 
 def room_of_all(*, keeps: int = 200) -> IrcServer:
-    """ada and bob write JSON; by IRC ian takes tags, and uma only times; pia reads with nc. There
-    is an archive, too.
-    """
+    """The room of everybody, and an archive."""
     state = ChatState(limits=StateLimits(history_messages=keeps))
     kept: list[Archived] = []
-    memory = IrcServer(ServerProtocol(state, limits=NO_FLOOD_LIMIT, archive=kept.append))
-    for conn, called in ((ADA, "ada"), (BOB, "bob")):
-        memory.connect(conn)
-        memory.send(conn, HELLO)
-        memory.ask(conn, events.Nick(called), events.Join("hall"))
-    memory.register(IAN, "ian", "message-tags")
-    memory.register(UMA, "uma", "server-time")
-    for conn in (IAN, UMA):
-        memory.say(conn, "JOIN #hall")
-    memory.connect(PIA)
-    memory.send(PIA, b"/nick pia\n/join hall\n")
-    read_all(memory)
-    return memory
-
-
-def read_all(memory: IrcServer) -> None:
-    for conn in (ADA, BOB, IAN, UMA, PIA):
-        memory.read(conn)
+    protocol = ServerProtocol(state, limits=NO_FLOOD_LIMIT, archive=kept.append)
+    return irc_server.room_of_all(protocol)
 
 
 def says(memory: IrcServer, conn: int, text: str, **how: object) -> int:

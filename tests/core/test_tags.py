@@ -17,33 +17,13 @@ from tcpchat_core.dialects.irc.parse import parse
 from tcpchat_core.dialects.jsonl import JSON, decode_request
 from tcpchat_core.notices import Said, Told
 from tcpchat_core.sanitize import sanitize
-from tests.core.harness import HELLO, Talk, joins, name, nick, restored, say
-from tests.core.irc_server import IrcServer
+from tests.core.harness import Talk, joins, name, nick, restored, say
+from tests.core.irc_server import ADA, BOB, IAN, PIA, UMA, IrcServer, room_of_all
 from tests.core.strategies import NASTY_TEXT
-
-ADA, BOB, IAN, UMA, PIA = 1, 2, 3, 4, 5
 
 NAMES = st.from_regex("([A-Za-z0-9.-]{1,9}/)?[A-Za-z0-9-]{1,9}", fullmatch=True)
 VALUES = NASTY_TEXT | st.text(st.sampled_from("\\;: \\snr@+=a"), max_size=9)
 TAGS = st.dictionaries(NAMES, VALUES, max_size=6)
-
-
-def room_of_all() -> IrcServer:
-    """ada and bob write JSON; by IRC ian takes tags, and uma only times; pia reads with nc."""
-    memory = IrcServer()
-    for conn, called in ((ADA, "ada"), (BOB, "bob")):
-        memory.connect(conn)
-        memory.send(conn, HELLO)
-        memory.ask(conn, events.Nick(called), events.Join("hall"))
-    memory.register(IAN, "ian", "message-tags")
-    memory.register(UMA, "uma", "server-time")
-    for conn in (IAN, UMA):
-        memory.say(conn, "JOIN #hall")
-    memory.connect(PIA)
-    memory.send(PIA, b"/nick pia\n/join hall\n")
-    for conn in (ADA, BOB, IAN, UMA, PIA):
-        memory.read(conn)
-    return memory
 
 
 def by_irc(memory: IrcServer, conn: int = IAN) -> list[tuple[str, dict[str, str]]]:
