@@ -96,13 +96,14 @@ function draw(...parts) {
   if (!isScheduled) {
     isScheduled = true;
     // A hidden page has no frames; its title still tells what is unread.
-    if (document.hidden) setTimeout(drawNow, 250);
-    else requestAnimationFrame(drawNow);
+    setTimeout(drawNow, 250);
+    requestAnimationFrame(drawNow);
   }
   for (const part of parts) due.add(part);
 }
 
 function drawNow() {
+  if (!isScheduled) return;
   isScheduled = false;
   const parts = new Set(due);
   due.clear();

@@ -506,6 +506,15 @@ def test_a_line_stands_where_a_day_begins(serve: Serve, people: People) -> None:
         assert yesterday != today
 
 
+def test_a_page_that_gets_no_frames_shows_what_comes(serve: Serve, people: People) -> None:
+    # As when its window is behind others, or when what draws for the browser hangs.
+    site = serve("--in-memory")
+    pia = people.comes(site, "pia", script="window.requestAnimationFrame = () => 0;")
+    with Program(site.address, "ada", "lobby") as ada:
+        ada.say("lobby", "hello", "and once more")
+        shows(pia, "and once more")
+
+
 def test_many_who_come_and_go_are_told_in_one_row(serve: Serve, people: People) -> None:
     site = serve("--in-memory")
     pia = people.comes(site, "pia")
