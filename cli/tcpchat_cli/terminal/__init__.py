@@ -18,9 +18,9 @@ To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
 
 To be seen: `render` makes lines of notices, with the colours of `theme` and the columns of
 `widths`. They are shown on a `surface`: `display` above a prompt (with `cells`), `panes` in full
-screen (with `scroll` and `sides`), `linear` line after line. `toolbar`, `title` and `hints` stand
-around them; `keys` and `key_settings` are what is pressed, `window` and `focus` what is around the
-screen.
+screen (with `scroll`, `sides` and `pacing`), `linear` line after line. `toolbar`, `title` and
+`hints` stand around them; `keys` and `key_settings` are what is pressed, `window` and `focus` what
+is around the screen.
 
 To keep: `logs` what was shown, and `kept_files` small files. `failures` words why something went
 wrong, and `reference` is the page of the manual. Nothing here knows gevent.

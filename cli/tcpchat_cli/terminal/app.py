@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import ssl
@@ -51,6 +52,9 @@ def run(argv: Sequence[str]) -> int:
             print_text("tcpchat-client", "".join(f"{each}\n" for each in configuration.profiles))
             return 0
         tls = opening.tls_context(arguments, configuration.settings)
+        # What is loaded stays: to look through all of it for garbage, again and again, takes longer
+        # than a key may wait.
+        gc.freeze()
         return asyncio.run(
             _talk(configuration, tls, _claim(arguments), json=arguments.json, is_first=is_first)
         )

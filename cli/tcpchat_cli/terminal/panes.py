@@ -1,7 +1,7 @@
 """The full screen: views at the left, people at the right, what is said in the middle.
 
 Rule 1: Only what is visible is laid out (`scroll`), and what comes in crowds is drawn some times a
-        second. A key is answered at once.
+        second (`pacing`). A key is answered at once.
 
 Rule 2: A narrow terminal shows the middle only, and the mouse is the terminal's, so that text can
         be selected. With the panes at the sides hidden, it can be over several rows.
@@ -12,12 +12,12 @@ Rule 3: Questions before one comes in are asked on the usual screen, as `display
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.filters import Condition, Never
 from prompt_toolkit.layout import (
     ConditionalContainer,
@@ -33,15 +33,13 @@ from prompt_toolkit.layout import (
 
 from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.hints import Hints
+from tcpchat_cli.terminal.pacing import Pacing
 from tcpchat_cli.terminal.render import Fragments, Line, encodable, in_encoding
 from tcpchat_cli.terminal.scroll import Scroll
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.sides import people_rows, topic_row, view_rows
 from tcpchat_cli.terminal.surface import Pane, Prompt, Way
 from tcpchat_cli.terminal.view import View
-
-# What has come is drawn at most so often; more often nobody reads it.
-DRAW_SECONDS: Final = 0.1
 
 # The panes at the sides, with the line beside each; and what they leave to the middle at least.
 SIDE_COLUMNS: Final = 19
@@ -61,15 +59,14 @@ class Panes(Display):
         self._hidden: set[Pane] = set()
         self._hints = Hints(settings, has_keys=self.has_keys)
         self._told = ""  # instead of the topic, until one does something
-        self._drawn_at = 0.0  # on the loop's clock
-        self._drawing: asyncio.TimerHandle | None = None
+        self._pacing = Pacing(super().refresh)
 
     # ── Showing ──────────────────────────────────────────────────────────────────────────────
 
     def show(self, lines: Sequence[Line]) -> None:
         """Draw what is new; print it, as long as the screen is not full and there is no view."""
         if self._prompt is not None:
-            self._draw_soon()
+            self._pacing.soon()
         elif not self._has_switched:
             super().show(lines)
 
@@ -113,7 +110,7 @@ class Panes(Display):
     def refresh(self) -> None:
         """Draw all that has changed."""
         if self._prompt is not None:
-            self._draw_soon()
+            self._pacing.soon()
         else:
             super().refresh()
 
@@ -142,17 +139,9 @@ class Panes(Display):
         self._hidden ^= {pane}
         self.refresh()
 
-    def _draw_soon(self) -> None:
-        """Draw at once, or when it is time again."""
-        loop = asyncio.get_running_loop()
-        if self._drawing is None:
-            at = max(loop.time(), self._drawn_at + DRAW_SECONDS)
-            self._drawing = loop.call_at(at, self._draw)
-
-    def _draw(self) -> None:
-        self._drawing = None
-        self._drawn_at = asyncio.get_running_loop().time()
-        super().refresh()
+    def _note_prompt(self, app: Application[str]) -> None:
+        super()._note_prompt(app)
+        self._pacing.drawn()
 
     # ── The layout ───────────────────────────────────────────────────────────────────────────
 
@@ -163,8 +152,7 @@ class Panes(Display):
             await super().prompt(prompt)
         finally:
             self._prompt = None
-            if self._drawing is not None:
-                self._drawing.cancel()
+            self._pacing.stop()
 
     def _arrange(self, session: PromptSession[str]) -> None:
         """Put the prompt, its bar and its menus below the panes."""
