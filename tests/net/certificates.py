@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import ssl
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,36 @@ class Files(NamedTuple):
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         self.cert.write_bytes(chain)
         self.key.write_bytes(issued.private_key_pem.bytes())
+
+
+class OneAtATime(ssl.SSLSocket):
+    """What one thread may read while another writes, as the threads of websockets' client do.
+
+    OpenSSL does not allow that: now and then, what is written while the server's tickets come is
+    never sent. So nobody waits inside of it, and only one is there at a time.
+    """
+
+    _lock = threading.Lock()
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """As a socket's."""
+        while True:
+            with self._lock:
+                timeout = self.gettimeout()
+                self.settimeout(0)
+                try:
+                    return super().recv(buflen, flags)
+                except ssl.SSLWantReadError:
+                    descriptor = self.fileno()
+                finally:
+                    self.settimeout(timeout)
+            if not select.select([descriptor], [], [], timeout)[0]:
+                raise TimeoutError("nothing came in time")
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As a socket's; `sendall` calls it."""
+        with self._lock:
+            return super().send(data, flags)
 
 
 class Authority:
@@ -46,6 +78,7 @@ class Authority:
     def client(self, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         """What a client uses that trusts this authority alone; one version of TLS, or any."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.sslsocket_class = OneAtATime
         self._ca.configure_trust(context)
         if version is not None:
             context.minimum_version = context.maximum_version = version

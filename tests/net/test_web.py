@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect as connect_in_loop
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
@@ -26,7 +26,6 @@ from tcpchat_net import ChatServer
 from tcpchat_net.fanout import Fanout
 from tcpchat_net.tls import server_context
 from tcpchat_net.web import load_site
-from tests.cli.loops import in_loop
 from tests.core.browser import CLOSE, TEXT, ask, sentence, status, told_frames, upgrade
 from tests.net.certificates import Authority, Files
 from tests.net.serving import LIMIT_S, NO_FLOOD_CONTROL, Peer, serving
@@ -84,12 +83,14 @@ class Page:
 
 
 @contextmanager
-def page(address: tuple[Any, ...], **options: Any) -> Iterator[Page]:
+def page(
+    address: tuple[Any, ...], *, scheme: str = "ws", host: str = "", **options: Any
+) -> Iterator[Page]:
     """A page of the server's, with its WebSocket."""
-    where = f"{address[0]}:{address[1]}"
+    where = f"{host or address[0]}:{address[1]}"
     with connect(
-        f"ws://{where}/ws",
-        origin=Origin(f"http://{where}"),
+        f"{scheme}://{where}/ws",
+        origin=Origin(f"{scheme.replace('ws', 'http')}://{where}"),
         subprotocols=[Subprotocol("tcpchat.jsonl")],
         **options,
     ) as socket:
@@ -306,32 +307,23 @@ def test_a_browser_talks_over_tls_and_is_not_offered_http_2(
     context.set_alpn_protocols(["h2", "http/1.1"])
     secure = load_site(is_encrypted=True, folder=folder)
     tls = server_context(str(files.cert), str(files.key))
-
-    # The other client of websockets reads in one thread and writes in another, which OpenSSL does
-    # not allow: now and then, what is written while the server's tickets come is never sent.
-    async def talk(port: int) -> None:
-        url = f"wss://localhost:{port}/ws"
-        async with connect_in_loop(
-            url,
-            origin=Origin(f"https://localhost:{port}"),
-            subprotocols=[Subprotocol("tcpchat.jsonl")],
-            ssl=context,
-        ) as browser:
-            tls_object = browser.transport.get_extra_info("ssl_object")
-            assert tls_object.selected_alpn_protocol() == "http/1.1"
-            await browser.send(encode_request(events.Hello()).decode().rstrip("\n"))
-            async for told in browser:
-                assert isinstance(told, str)
-                if isinstance(decode_notice(told.encode()), notices.Welcome):
-                    break
-            else:
-                raise AssertionError("the server hung up and did not say welcome")
-        with pytest.raises(InvalidStatus) as refused:
-            await connect_in_loop(url, origin=Origin("http://localhost"), ssl=context)
-        assert refused.value.response.status_code == 403
-
     with serving_web(secure, tls=tls) as server:
-        in_loop(talk(server.address[1]))
+        with page(server.address, scheme="wss", host="localhost", ssl=context) as browser:
+            sock = browser.socket.socket
+            assert isinstance(sock, ssl.SSLSocket)
+            assert sock.selected_alpn_protocol() == "http/1.1"
+            browser.ask(events.Hello())
+            browser.until(notices.Welcome)
+        with (
+            pytest.raises(InvalidStatus) as refused,
+            connect(
+                f"wss://localhost:{server.address[1]}/ws",
+                origin=Origin("http://localhost"),
+                ssl=context,
+            ),
+        ):
+            pass
+        assert refused.value.response.status_code == 403
 
 
 # ── Who may not come in ──────────────────────────────────────────────────────────────────────────
