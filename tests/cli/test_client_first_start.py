@@ -67,6 +67,21 @@ def test_who_does_not_want_a_file_gets_none(own_home: Path, server: Server, keys
     assert settings_in(own_home) == []
 
 
+def test_what_is_no_answer_is_for_the_room_and_waits_in_the_prompt(
+    own_home: Path, server: Server
+) -> None:
+    with Terminal([CLIENT], columns=200) as first:
+        answer(first, server.address, "ada", "dev")
+        first.wait_for(QUESTION)
+        first.enter("hello, is anybody here?")
+        first.wait_for("!! that is neither y nor n, and nobody was told it$")
+        first.enter("n")
+        first.wait_until(lambda: first.prompt == "dev> hello, is anybody here?", "what was typed")
+        first.enter("")
+        first.wait_for("ada: hello, is anybody here[?]$")
+    assert settings_in(own_home) == []
+
+
 def test_who_mistypes_a_server_is_asked_again(server: Server) -> None:
     with Terminal([CLIENT], columns=200) as first:
         first.wait_for("^Server ")

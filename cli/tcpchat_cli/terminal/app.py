@@ -218,9 +218,7 @@ async def _talk(
     except Leave:
         return 0
     remember_servers(servers)
-    came_in = partial(
-        first_start.offer_to_keep, configuration, connection, servers, display.question
-    )
+    came_in = partial(first_start.offer_to_keep, configuration, connection, servers, display)
     screen = Screen(connection, display, configuration, came_in if is_first else None)
     await opening.converse(connection, screen, settings.nick, settings.rooms)
     return 0

@@ -96,6 +96,7 @@ class Display:
         self._theme = load_theme(settings.theme).style
         self._style = DynamicStyle(lambda: self._theme)
         self._session: PromptSession[str] | None = None  # whose prompt is on the screen
+        self._begun = ""  # what the prompt begins with
         # The lines that stand above the prompt, one below the other, without any other between.
         self._shown: deque[Line] = deque(maxlen=MAX_SHOWN)
         self._size = self._output.get_size()  # of the terminal, when they were shown
@@ -287,6 +288,7 @@ class Display:
 
     @text.setter
     def text(self, text: str) -> None:
+        self._begun = text
         if self._session is not None:
             self._session.default_buffer.document = Document(text)
 
@@ -317,6 +319,7 @@ class Display:
         with self._window.watched(session.app, prompt.focused):
             await session.prompt_async(
                 self._drawn_message,
+                default=self._begun,
                 bottom_toolbar=lambda: self._encodable(prompt.toolbar()),
                 key_bindings=merge_key_bindings([prompt.key_bindings, answers(self.refresh)]),
                 completer=prompt.completer,

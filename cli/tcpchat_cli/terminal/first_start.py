@@ -19,14 +19,16 @@ from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.client_toml import write_new
 from tcpchat_cli.terminal.configuration import PROFILES, Configuration
 from tcpchat_cli.terminal.connection import Connection
-from tcpchat_cli.terminal.entrance import Ask
+from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.settings import CHANGEABLE, ENVIRONMENT, BadSettings, config_path
+from tcpchat_cli.terminal.surface import Surface
 from tcpchat_core.names import GUEST_PREFIX
 
 _COLUMNS: Final = 88
 
-# Above the first question, and once one is in.
+# Above the first question, below an answer to the last that is none, and once one is in.
 QUESTIONS: Final = "three questions, and you are in; Enter takes what stands in brackets"
+UNCLEAR: Final = "that is neither y nor n, and nobody was told it"
 HOW_TO: Final = "type to say something here; /help shows what else there is; Ctrl-D leaves"
 
 _HEAD: Final = """\
@@ -59,24 +61,35 @@ async def offer_to_keep(
     configuration: Configuration,
     connection: Connection,
     servers: tuple[Address, ...],
-    ask: Ask,
+    display: Surface,
 ) -> tuple[str, ...]:
     """Ask whether to keep what was answered; if so, make the file. What to tell then."""
-    told = await _kept(configuration, connection, servers, ask)
-    return (*((told,) if told else ()), HOW_TO)
+    if not await _is_wanted(display, f"Keep this for the next time, in {configuration.path}?"):
+        return (HOW_TO,)
+    return (_keep(configuration, connection, servers), HOW_TO)
 
 
-async def _kept(
-    configuration: Configuration,
-    connection: Connection,
-    servers: tuple[Address, ...],
-    ask: Ask,
+async def _is_wanted(display: Surface, question: str) -> bool:
+    """A person's yes or no; Enter is yes.
+
+    Who thinks to be in already types what is for the room: that waits in the prompt to be said.
+    """
+    while True:
+        answer = await display.question(f"{question} [Y/n]: ")
+        word = answer.strip().lower()
+        if word in {"", "y", "yes"}:
+            return True
+        if word in {"n", "no"}:
+            return False
+        display.show([Renderer().error(UNCLEAR)])
+        display.text = answer
+
+
+def _keep(
+    configuration: Configuration, connection: Connection, servers: tuple[Address, ...]
 ) -> str:
-    """What to tell of the file, or ""."""
+    """What to tell of the file."""
     path = configuration.path
-    answer = await ask(f"Keep this for the next time, in {path}? [Y/n]: ")
-    if answer is None or answer.strip().lower() not in {"", "y", "yes"}:
-        return ""
     nick = connection.protocol.nick
     is_own = not connection.account and not nick.startswith(GUEST_PREFIX)
     answers: dict[str, object] = {

@@ -61,7 +61,7 @@ class Surface(Protocol):
 
     @property
     def text(self) -> str:
-        """What is being typed, and was not entered yet."""
+        """What is being typed, and was not entered yet. Set before `prompt`, it begins with it."""
 
     @text.setter
     def text(self, text: str) -> None: ...
