@@ -9,8 +9,9 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tcpchat_cli.terminal.layout import ESCAPE, layout, row_count
 from tcpchat_cli.terminal.links import find_links, has_links, terminal_links
-from tcpchat_cli.terminal.render import ESCAPE, Renderer, layout, row_count
+from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.widths import text_width
 
 from tcpchat_core.notices import Said

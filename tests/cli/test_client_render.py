@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tcpchat_cli.terminal.layout import in_encoding, layout
 from tcpchat_cli.terminal.reading import READ_SECONDS, Reading
-from tcpchat_cli.terminal.render import Renderer, in_encoding, layout
+from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.theme import NICKS, nick_style
 from tcpchat_cli.terminal.toolbar import Status, toolbar
 from tcpchat_cli.terminal.view import View

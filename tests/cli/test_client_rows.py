@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tcpchat_cli.terminal import presence
+from tcpchat_cli.terminal.layout import layout, row_count
 from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.render import (
     MAX_LINES,
@@ -24,8 +25,6 @@ from tcpchat_cli.terminal.render import (
     MAX_TEXT_CHARS,
     Line,
     Renderer,
-    layout,
-    row_count,
 )
 from tcpchat_cli.terminal.sides import people_rows, topic_row, view_rows
 from tcpchat_cli.terminal.toolbar import Status, toolbar

@@ -16,11 +16,11 @@ with `find`, `looking` and `places`; `addresses` by `links` and `browser`. How f
 
 To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
 
-To be seen: `render` makes lines of notices, with the colours of `theme` and the columns of
-`widths`. They are shown on a `surface`: `display` above a prompt (with `cells`), `panes` in full
-screen (with `scroll`, `sides` and `pacing`), `linear` line after line. `toolbar`, `title` and
-`hints` stand around them; `keys` and `key_settings` are what is pressed, `window` and `focus` what
-is around the screen.
+To be seen: `render` makes lines of notices, with the colours of `theme`; `layout` makes rows of
+them, by the columns of `widths`. They are shown on a `surface`: `display` above a prompt (with
+`cells`), `panes` in full screen (with `scroll`, `sides` and `pacing`), `linear` line after line.
+`toolbar`, `title` and `hints` stand around them; `keys` and `key_settings` are what is pressed,
+`window` and `focus` what is around the screen.
 
 To keep: `logs` what was shown, and `kept_files` small files. `failures` words why something went
 wrong, and `reference` is the page of the manual. Nothing here knows gevent.

@@ -33,18 +33,9 @@ from prompt_toolkit.styles import DynamicStyle
 
 from tcpchat_cli.terminal.cells import ShownApart, answers
 from tcpchat_cli.terminal.keys import KEY_SECONDS
+from tcpchat_cli.terminal.layout import encodable, in_encoding, layout, row_count
 from tcpchat_cli.terminal.links import has_links
-from tcpchat_cli.terminal.render import (
-    Fragments,
-    Line,
-    encodable,
-    heading,
-    in_encoding,
-    layout,
-    marker,
-    row_count,
-    taken_back,
-)
+from tcpchat_cli.terminal.render import Fragments, Line, heading, marker, taken_back
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
 from tcpchat_cli.terminal.theme import load_theme

@@ -22,7 +22,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from tcpchat_cli.terminal.render import Fragments, Line, encodable
+from tcpchat_cli.terminal.layout import encodable
+from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way

@@ -33,8 +33,9 @@ from prompt_toolkit.layout import (
 
 from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.hints import Hints
+from tcpchat_cli.terminal.layout import encodable, in_encoding
 from tcpchat_cli.terminal.pacing import Pacing
-from tcpchat_cli.terminal.render import Fragments, Line, encodable, in_encoding
+from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.scroll import Scroll
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.sides import people_rows, topic_row, view_rows

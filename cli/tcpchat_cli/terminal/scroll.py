@@ -22,7 +22,8 @@ from typing import Final
 
 from prompt_toolkit.utils import get_cwidth
 
-from tcpchat_cli.terminal.render import Fragments, Line, layout, taken_back
+from tcpchat_cli.terminal.layout import layout
+from tcpchat_cli.terminal.render import Fragments, Line, taken_back
 from tcpchat_cli.terminal.widths import apart
 
 # Characters that a terminal obeys, if ever one should come this far, are shown as unreadable.
