@@ -183,7 +183,10 @@ def test_a_host_that_no_name_service_takes() -> None:
 
 
 def test_signals_while_the_server_lets_us_wait() -> None:
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+    for number, status, how in (
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 1, "ended by SIGTERM"),
+    ):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             address = "{}:{}".format(*silent.getsockname())
             client = subprocess.Popen(
@@ -193,5 +196,6 @@ def test_signals_while_the_server_lets_us_wait() -> None:
             with connection:
                 assert connection.recv(65_536) == b'{"type":"hello"}\n'
                 client.send_signal(number)
-                assert client.communicate(timeout=LIMIT_SECONDS)[1] == ""
+                complaint = client.communicate(timeout=LIMIT_SECONDS)[1]
+            assert complaint == f"tcpchat-client: {how}; nothing was said\n"
             assert client.returncode == status

@@ -227,13 +227,14 @@ def test_without_a_retry_it_is_told_which_lines_may_not_have_been_said(tmp_path:
                 assert sender.returncode == exits.LOST
         receipts = 300 + len(told.splitlines())
         found = re.fullmatch(
-            r"tcpchat-client: the connection to \S+ was lost.*; (\d+) lines? without a receipt,"
-            r" from line (\d+) on, may have been said or not;"
+            r"tcpchat-client: the connection to \S+ was lost.*; (\d+) lines have their receipts;"
+            r" (\d+) lines? without a receipt, from line (\d+) on, may have been said or not;"
             r" what comes after line (\d+) was not said\n",
             complaint,
         )
         assert found, complaint
-        count, at, last = map(int, found.groups())
+        received, count, at, last = map(int, found.groups())
+        assert received == receipts
         assert at == receipts + 1
         assert last == receipts + count
         with serve(tmp_path, port.number) as second:
@@ -264,15 +265,17 @@ def test_where_the_session_is_over_it_is_told_which_lines_may_not_have_been_said
         assert sender.wait(LIMIT_SECONDS) == exits.LOST
         feeding.join()
         found = re.fullmatch(
-            r"tcpchat-client: the session is over; \d+ lines? without a receipt, from line (\d+)"
-            r" on, may have been said or not; what comes after line (\d+) was not said",
+            r"tcpchat-client: the session is over; (\d+) lines have their receipts;"
+            r" \d+ lines? without a receipt, from line (\d+) on, may have been said or not;"
+            r" what comes after line (\d+) was not said",
             complaint,
         )
         assert found, complaint
-        assert int(found[1]) == receipts + 1
+        assert int(found[1]) == receipts
+        assert int(found[2]) == receipts + 1
         kept = texts(server.address)
         assert kept == [str(number) for number in range(1, len(kept) + 1)]
-        assert receipts <= len(kept) <= int(found[2]) < count
+        assert receipts <= len(kept) <= int(found[3]) < count
 
 
 def feed(stdin: IO[str], lines: Iterable[object]) -> None:
@@ -304,7 +307,9 @@ def test_what_comes_in_is_not_kept_in_memory() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_lines_as_their_end_does(server: Server, number: int) -> None:
+def test_a_signal_when_all_that_was_read_is_received(
+    server: Server, number: signal.Signals
+) -> None:
     with started(server.address, "send", "lobby", "--json") as sender:
         assert sender.stdin is not None
         sender.stdin.write("said\n")
@@ -312,6 +317,11 @@ def test_a_signal_ends_the_lines_as_their_end_does(server: Server, number: int) 
         assert next_notice(sender)["type"] == "sent"
         sender.send_signal(number)
         assert sender.wait(LIMIT_SECONDS) == exits.DONE
+        assert sender.stderr is not None
+        assert sender.stderr.read() == (
+            f"tcpchat-client: ended by {number.name}; 1 line has its receipt;"
+            " what comes after line 1 was not said\n"
+        )
     assert texts(server.address) == ["said"]
 
 
@@ -325,7 +335,10 @@ def test_ctrl_c_says_how_far_it_came(server: Server) -> None:
         assert sender.wait(LIMIT_SECONDS) == exits.INTERRUPTED
         assert sender.stderr is not None
         complaint = sender.stderr.read()
-    assert complaint == "tcpchat-client: interrupted; what comes after line 1 was not said\n"
+    assert complaint == (
+        "tcpchat-client: interrupted; 1 line has its receipt;"
+        " what comes after line 1 was not said\n"
+    )
 
 
 # ── tail ─────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,8 @@
 
 To begin and to end: `app` reads the command line; `configuration` says what holds of it and of
 `settings` (with `client_toml`, `check` and `first_start`); `opening` makes the `connection` (to an
-`address`, as a `device`), `entrance` finds a nickname and rooms, `exits` has the exit statuses.
+`address`, as a `device`), `overdue` says when it is left, `entrance` finds a nickname and rooms,
+`exits` has the exit statuses.
 
 To talk without a screen: `lines` and `jsonlines` in a pipe, which `stdin` reads and `output`
 writes; `scripts` are the tools `send` and `tail` (`feed` decides what that prints).

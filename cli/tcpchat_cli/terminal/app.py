@@ -10,6 +10,7 @@ import os
 import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from tcpchat_cli.arguments import DEFAULT_PORT, Parser, Print, discard_stdout, print_text
@@ -29,6 +30,7 @@ from tcpchat_cli.terminal.scripts import TOOLS
 from tcpchat_cli.terminal.settings import (
     ENVIRONMENT,
     BadSettings,
+    Settings,
     config_path,
     last_servers,
     remember_servers,
@@ -66,8 +68,6 @@ def run(argv: Sequence[str]) -> int:
     except (BadAddress, BadSettings, TcpchatError) as error:
         complain(str(error))
         return 1
-    except asyncio.CancelledError:  # SIGTERM or SIGHUP; the connection and the terminal are closed
-        return 0
     except BrokenPipeError:
         discard_stdout()
         return 1
@@ -194,21 +194,44 @@ async def _talk(
     is_first: bool,
 ) -> int:
     """Choose how to talk, and talk."""
-    settings = configuration.settings
-    if task := asyncio.current_task():
-        opening.on_signals(task.cancel)
     coloured = not os.environ.get("NO_COLOR")
-    if json or sys.stdin is None or not sys.stdin.isatty():
-        servers = opening.addresses(settings) or (Address(),)
-        connection = opening.connection_to(servers, tls, claim)
-        await connection.open()
-        await _make_claim(connection, claim)
-        on_terminal = sys.stdout is not None and sys.stdout.isatty()
-        lines = (
-            JsonLines(connection) if json else Lines(connection, coloured=coloured and on_terminal)
-        )
-        await opening.converse(connection, lines, settings.nick, settings.rooms)
-        return 1 if lines.failed else 0
+    if not json and sys.stdin is not None and sys.stdin.isatty():
+        talk = _talk_on_screen(configuration, tls, claim, coloured=coloured, is_first=is_first)
+        with suppress(opening.Stopped):  # who closes the terminal has left
+            await opening.until_stopped(talk)
+        return 0
+    servers = opening.addresses(configuration.settings) or (Address(),)
+    connection = opening.connection_to(servers, tls, claim)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    lines = JsonLines(connection) if json else Lines(connection, coloured=coloured and on_terminal)
+    talk = _talk_in_lines(configuration.settings, connection, claim, lines)
+    try:
+        await opening.until_stopped(talk)
+    except opening.Stopped as by:
+        lines.stopped(str(by))
+    except asyncio.CancelledError:
+        lines.stopped("interrupted")
+        raise
+    return 1 if lines.failed else 0
+
+
+async def _talk_in_lines(
+    settings: Settings, connection: Connection, claim: events.Claim | None, lines: Lines | JsonLines
+) -> None:
+    await connection.open()
+    await _make_claim(connection, claim)
+    await opening.converse(connection, lines, settings.nick, settings.rooms)
+
+
+async def _talk_on_screen(
+    configuration: Configuration,
+    tls: ssl.SSLContext | None,
+    claim: events.Claim | None,
+    *,
+    coloured: bool,
+    is_first: bool,
+) -> None:
+    settings = configuration.settings
     display = _display(configuration, coloured=coloured)
     if is_first:
         display.show([Renderer().system(first_start.QUESTIONS)])
@@ -216,12 +239,11 @@ async def _talk(
         servers, connection = await _reach(display, opening.addresses(settings), tls, claim)
         await _make_claim(connection, claim)
     except Leave:
-        return 0
+        return
     remember_servers(servers)
     came_in = partial(first_start.offer_to_keep, configuration, connection, servers, display)
     screen = Screen(connection, display, configuration, came_in if is_first else None)
     await opening.converse(connection, screen, settings.nick, settings.rooms)
-    return 0
 
 
 async def _make_claim(connection: Connection, claim: events.Claim | None) -> None:

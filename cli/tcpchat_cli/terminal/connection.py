@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import random
 import re
@@ -27,6 +28,7 @@ import msgspec
 
 from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.device import Device, computer_name
+from tcpchat_cli.terminal.overdue import Overdue
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_core import (
     ClientProtocol,
@@ -73,6 +75,10 @@ class ConnectionFailed(Exception):
     """The connection could not be made, or was lost. The text is one sentence for people."""
 
 
+class NoAnswer(ConnectionFailed):
+    """The server is there, and does nothing of what it is asked: it is left."""
+
+
 class Refused(ConnectionFailed):
     """The server is there and does not want us, or we do not trust it: no other is tried."""
 
@@ -91,6 +97,10 @@ class Listener(Protocol):
     @property
     def patience(self) -> float:
         """For how many seconds to try to replace a lost connection; below 0 not at all."""
+
+    @property
+    def answers_within(self) -> float:
+        """For how many seconds to wait for an answer from a server that is there; inf for ever."""
 
     def told(self, batch: list[Notice]) -> None:
         """The notices of one read, in order; the next read waits for it."""
@@ -126,7 +136,11 @@ class Connection:
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
         self._pings = itertools.count(1)
-        self._waiting: dict[PendingRequest, asyncio.Future[Notice]] = {}  # in `ask`
+        self._waiting: dict[PendingRequest, asyncio.Future[Notice]] = {}
+        self._asking = 0  # how many wait in `ask`
+        self._overdue = Overdue(math.inf)
+        self._silent_at = math.inf  # when the network is taken to be gone
+        self._limit: asyncio.Timeout | None = None  # of the read of `run` that is waited for
         self._listener: Listener | None = None
         self._news = asyncio.Event()  # something was told
         self._first: list[Notice] = []  # what came with the welcome
@@ -238,6 +252,7 @@ class Connection:
     async def run(self, listener: Listener) -> None:
         """Read until the end. Returns after `quit`; else raises ConnectionFailed or RemoteError."""
         self._listener = listener
+        self._overdue = Overdue(listener.answers_within)
         self._reconnect = Reconnect(listener.patience * 1_000)
         self._reconnect.session_opened(now=_now_ms())
         pinging = asyncio.create_task(self._ping_for_ever())
@@ -247,8 +262,9 @@ class Connection:
                 try:
                     while True:
                         listener.told(batch)
-                        async with asyncio.timeout(SILENT_SECONDS):
-                            batch = await self._receive()
+                        batch = await self._receive_in_time()
+                except NoAnswer:
+                    raise
                 except TimeoutError:
                     silent = f"{self.address} says nothing any more"
                     await self._replace(ConnectionFailed(silent))
@@ -267,6 +283,32 @@ class Connection:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._writer.wait_closed()
 
+    async def _receive_in_time(self) -> list[Notice]:
+        """The same, where there is not silence: raises TimeoutError then, and NoAnswer."""
+        self._silent_at = _now() + SILENT_SECONDS
+        try:
+            async with asyncio.timeout(None) as self._limit:
+                self._reckon()
+                return await self._receive()
+        except TimeoutError:
+            if self._overdue.due >= self._silent_at:
+                raise
+            raise NoAnswer(
+                f"{self.address} is there, but has answered no request for"
+                f" {self._overdue.limit:g} seconds"
+            ) from None
+        finally:
+            self._limit = None
+            self._reckon()
+
+    def _reckon(self, *, answered: bool = False) -> None:
+        """What the server owes, or whether we listen to it, may have changed."""
+        is_owed = bool(self._asking or self.protocol.unacknowledged)
+        counts = is_owed and self._limit is not None
+        self._overdue.update(counts=counts, answered=answered, now=_now())
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(min(self._silent_at, self._overdue.due))
+
     async def _receive(self) -> list[Notice]:
         """What one read gives. Raises ConnectionFailed when there is nothing more to come."""
         lost = f"the connection to {self.address} was lost"
@@ -282,7 +324,9 @@ class Connection:
                     kind = Refused if retry is None else ConnectionFailed
                     who = self.where or "the server"
                     raise kind(f"{who} closed the connection: {reason}")
+        owed = len(self.protocol.unacknowledged)
         told, reply = self._requests.receive_data(data)
+        answered = len(self.protocol.unacknowledged) < owed
         self._write(reply)
         batch = [each for heard in told for each in self._about_device(heard)]
         for notice, pending in batch:
@@ -290,6 +334,8 @@ class Connection:
             future = self._waiting.get(pending) if pending else None
             if future is not None and not future.done():
                 future.set_result(notice)
+                answered = True
+        self._reckon(answered=answered)
         self._news.set()
         return [heard.notice for heard in batch]
 
@@ -378,6 +424,7 @@ class Connection:
             case _:
                 pass
         self._write(data)
+        self._reckon()
         return pending
 
     def _refuse(self, request: Request, error: LocalError) -> None:
@@ -392,9 +439,13 @@ class Connection:
         if pending is None:
             return None
         self._waiting[pending] = asyncio.get_running_loop().create_future()
+        self._asking += 1
+        self._reckon()
         try:
             answer = await self._waiting[pending]
         finally:
+            self._asking -= 1
+            self._reckon()
             del self._waiting[pending]
             self._requests.cancel(pending)
         return None if isinstance(answer, Rejected) else answer
@@ -515,8 +566,12 @@ def _made(claim: events.Claim) -> events.Claim:
     return msgspec.structs.replace(claim, name=name, device=secrets.token_hex(32))
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _now_ms() -> float:
-    return asyncio.get_running_loop().time() * 1_000
+    return _now() * 1_000
 
 
 def _why(error: Exception) -> str:

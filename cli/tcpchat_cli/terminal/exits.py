@@ -24,8 +24,9 @@ MEANINGS: Final = MappingProxyType(
         " environment. Nothing was sent.",
         UNREACHABLE: "`send` and `tail`: there is no connection, or the server lets nobody in."
         " Nothing was said.",
-        LOST: "`send` and `tail`: the connection was lost and could not be replaced, or the program"
-        " was ended before all was said. What has no receipt may have been said or not.",
+        LOST: "`send` and `tail`: the connection was lost and could not be replaced, the server"
+        " answered nothing more, or the program was ended before all was said or printed. What has"
+        " no receipt may have been said or not.",
         INTERRUPTED: "Ctrl-C.",
     }
 )

@@ -23,8 +23,9 @@ import msgspec
 
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.entrance import enter
-from tcpchat_cli.terminal.opening import hear_goodbye
+from tcpchat_cli.terminal.opening import hear_goodbye, undone
 from tcpchat_cli.terminal.output import complain, write
+from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, Request, events, notices, parse_line
 from tcpchat_core.dialects.jsonl import JSON, decode_request, is_good_id
@@ -45,6 +46,7 @@ class JsonLines:
 
     # A program ends with its connection, so that it can be started again.
     patience = -1.0
+    answers_within: float = ANSWER_SECONDS
 
     def __init__(self, connection: Connection) -> None:
         self.failed = False
@@ -108,6 +110,12 @@ class JsonLines:
     async def finish(self, reading: asyncio.Task[None]) -> None:
         """Wait for the server's goodbye. Raises ConnectionFailed when receipts are missing."""
         await hear_goodbye(self._connection, reading)
+
+    def stopped(self, sentence: str) -> None:
+        """A signal has ended it: say what is not done, and count it as failed."""
+        if what := undone(self._connection, self._input, len(self._asked)):
+            self.failed = True
+            complain(f"{sentence}; {what}")
 
     # ── Being told ───────────────────────────────────────────────────────────────────────────
 

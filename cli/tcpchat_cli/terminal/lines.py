@@ -14,8 +14,9 @@ from colorama import Fore, Style, just_fix_windows_console
 
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.entrance import enter
-from tcpchat_cli.terminal.opening import hear_goodbye
+from tcpchat_cli.terminal.opening import hear_goodbye, undone
 from tcpchat_cli.terminal.output import complain
+from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices, parse_line
 from tcpchat_core.dialects.plain import PLAIN
@@ -25,6 +26,7 @@ class Lines:
     """One conversation in lines. `failed` tells whether the server refused anything."""
 
     patience = -1.0  # a script ends when the connection is lost, so that it can be started again
+    answers_within: float = ANSWER_SECONDS
 
     def __init__(self, connection: Connection, *, coloured: bool) -> None:
         self.failed = False
@@ -87,6 +89,12 @@ class Lines:
     async def finish(self, reading: asyncio.Task[None]) -> None:
         """Wait for the server's goodbye. Raises ConnectionFailed when receipts are missing."""
         await hear_goodbye(self._connection, reading)
+
+    def stopped(self, sentence: str) -> None:
+        """A signal has ended it: say what is not done, and count it as failed."""
+        if what := undone(self._connection, self._input):
+            self.failed = True
+            complain(f"{sentence}; {what}")
 
     def _text(self, notice: Notice) -> str:
         return self._for_people(PLAIN.encode(notice).decode())

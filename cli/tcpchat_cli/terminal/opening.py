@@ -10,8 +10,8 @@ import contextlib
 import os
 import signal
 import ssl
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Final, Protocol, TypeVar
 
 from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
 from tcpchat_cli.terminal.connection import (
@@ -23,11 +23,14 @@ from tcpchat_cli.terminal.connection import (
 from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.failures import reason
 from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
+from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import events
 
 # For how long a tool for scripts tries to replace a lost connection: enough for a server that is
 # started again, and for most changes of the network. A session waits for a minute.
 RETRY_SECONDS: Final = 30
+
+_Result = TypeVar("_Result")
 
 
 class Front(Listener, Protocol):
@@ -143,6 +146,21 @@ async def come_as(connection: Connection, nick: str, *, needs_it: bool) -> bool:
     return await connection.ask(events.Nick(nick)) is not None or not needs_it
 
 
+def undone(connection: Connection, lines: Input, requests: int = 0) -> str:
+    """What is not done of a conversation in lines that is ended, "" for nothing; so many requests
+    have no answer.
+    """
+    if not lines.has_started:
+        return "nothing was said"
+    said = len(connection.protocol.unacknowledged)
+    parts = (
+        (said, f"{counted(said, 'message')} without a receipt may have been said or not"),
+        (requests, f"{counted(requests, 'request')} without an answer"),
+        (lines.left, f"{counted(lines.left, 'line')} not done"),
+    )
+    return "; ".join(text for count, text in parts if count)
+
+
 async def hear_goodbye(connection: Connection, reading: asyncio.Task[None]) -> None:
     """Give the server a moment to say goodbye, and to give the receipts it owes.
 
@@ -150,13 +168,37 @@ async def hear_goodbye(connection: Connection, reading: asyncio.Task[None]) -> N
     """
     await asyncio.wait({reading}, timeout=GOODBYE_SECONDS)
     if count := len(connection.protocol.unacknowledged):
-        lines = "1 line" if count == 1 else f"{count} lines"
-        raise ConnectionFailed(f"the server gave no receipt for {lines}")
+        raise ConnectionFailed(f"the server gave no receipt for {counted(count, 'line')}")
 
 
-def on_signals(act: Callable[[], object]) -> None:
-    """Have SIGTERM and SIGHUP end the conversation in good order, by what `act` does."""
+class Stopped(Exception):
+    """A signal told us to end, and everything is closed. The text says so, for people."""
+
+
+async def until_stopped(work: Coroutine[object, object, _Result]) -> _Result:
+    """Do it until SIGTERM or SIGHUP comes: then it is cancelled, and Stopped raised.
+
+    Ctrl-C cancels whatever runs: that is asyncio's.
+    """
+    task = asyncio.ensure_future(work)
+    came: list[str] = []
+
+    def stop(name: str) -> None:
+        came.append(name)
+        task.cancel()
+
     for name in ("SIGTERM", "SIGHUP"):
         # Windows has neither the second signal nor handlers in the loop.
         with contextlib.suppress(AttributeError, NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), act)
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop, name)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if came:
+            raise Stopped(f"ended by {came[0]}") from None
+        raise
+
+
+def counted(count: int, thing: str) -> str:
+    """How many, in words for people."""
+    return f"1 {thing}" if count == 1 else f"{count:,} {thing}s"

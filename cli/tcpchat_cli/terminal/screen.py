@@ -62,6 +62,7 @@ class Screen:
 
     # A person who has enough of waiting for a lost connection leaves.
     patience = math.inf
+    answers_within = math.inf  # a person sees what has no receipt yet, and decides
 
     def __init__(
         self,

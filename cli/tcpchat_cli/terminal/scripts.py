@@ -3,8 +3,9 @@
 The first word of tcpchat-client's command line chooses the tool, as it does for tcpchat-server. A
 server that is called like a tool is written with its port (`send:7667`).
 
-What goes wrong is one sentence on stderr, and one of the numbers of `exits`. A tool that was told
-to end by SIGTERM or SIGHUP decides for itself what that comes to; Ctrl-C is always the same.
+What goes wrong is one sentence on stderr, and one of the numbers of `exits`. A tool that is told to
+end by a signal says how far it came. What SIGTERM and SIGHUP come to, it decides for itself; the
+status of Ctrl-C is always the same.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ PROGRAM: Final = "tcpchat-client"
 class Front(opening.Front, Protocol):
     """A tool at work."""
 
-    def stop(self) -> None:
-        """A signal came: end."""
+    def stopped(self, sentence: str) -> None:
+        """A signal has ended it: say so where it matters, and how far it came."""
 
     def ended(self, sentence: str) -> None:
         """It was ended before its time: say so, and what that means."""
@@ -114,8 +115,6 @@ def run(argv: Sequence[str]) -> int:
         return exits.USAGE
     try:
         return asyncio.run(_work(connection, front, settings.nick))
-    except asyncio.CancelledError:  # by a signal other than that of Ctrl-C
-        return front.status
     except BrokenPipeError:
         discard_stdout()
         return exits.DONE
@@ -125,19 +124,24 @@ def run(argv: Sequence[str]) -> int:
 
 
 async def _work(connection: Connection, front: Front, nick: str) -> int:
-    connecting = asyncio.ensure_future(connection.open())
-    opening.on_signals(connecting.cancel)
     try:
-        await connecting
-        opening.on_signals(front.stop)
+        return await opening.until_stopped(_open_and_talk(connection, front, nick))
+    except opening.Stopped as by:
+        front.stopped(str(by))
+        return front.status
+    except asyncio.CancelledError:
+        front.stopped("interrupted")
+        raise
+
+
+async def _open_and_talk(connection: Connection, front: Front, nick: str) -> int:
+    try:
+        await connection.open()
+    except (ConnectionFailed, TcpchatError) as error:
+        complain(str(error))
+        return exits.UNREACHABLE
+    try:
         await opening.converse(connection, front, nick, ())
     except (ConnectionFailed, TcpchatError) as error:
-        if not connecting.done() or connecting.exception():
-            complain(str(error))
-            return exits.UNREACHABLE
         front.ended(str(error))
-    except asyncio.CancelledError:
-        front.stop()
-        front.ended("interrupted")
-        raise
     return front.status

@@ -21,8 +21,9 @@ from typing import Protocol
 
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
-from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as
+from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as, counted
 from tcpchat_cli.terminal.output import complain, write
+from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_cli.terminal.settings import BadSettings
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices
@@ -55,7 +56,6 @@ class _Source(Protocol):
 
     async def line(self) -> str | None: ...
     def start(self) -> None: ...
-    def stop(self) -> None: ...
     @property
     def left(self) -> int: ...
 
@@ -65,16 +65,12 @@ class _Given:
 
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()[::-1]
-        self._stopped = False
 
     def start(self) -> None:
         """There is nothing to be read."""
 
     async def line(self) -> str | None:
-        return self._lines.pop() if self._lines and not self._stopped else None
-
-    def stop(self) -> None:
-        self._stopped = True
+        return self._lines.pop() if self._lines else None
 
     @property
     def left(self) -> int:
@@ -97,34 +93,37 @@ class Send:
             raise BadSettings("there is nothing to say: the text is empty")
         self._source: _Source = _Given(text) if is_given else Input()
         self.patience: float = RETRY_SECONDS if arguments.retry is None else arguments.retry
-        self._number = 0  # of the last line that was taken
-        self._refused = self._lost = self._stopped = False
-        self._talking: asyncio.Task[None] | None = None
+        self.answers_within: float = ANSWER_SECONDS
+        self._taken = self._sent = 0  # the numbers of the last line that was taken, and sent
+        self._received = 0  # how many have their receipt
+        self._is_in = False
+        self._has_all = False  # whether there are no more lines to be taken
+        self._refused = self._lost = False
 
     # ── Talking ──────────────────────────────────────────────────────────────────────────────
 
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:  # noqa: ARG002 # see describe
         """Come in, say all the lines, and wait for their receipts."""
         connection = self._connection
-        self._talking = asyncio.current_task()
         if not await come_as(connection, nick, needs_it=self._needs_nick):
             return
         if self._room and not await connection.ask(events.Join(self._room)):
             return
+        self._is_in = True
         self._source.start()
         while (line := await self._source.line()) is not None:
-            self._number += 1
-            if not line.strip():
-                continue
-            await connection.flush()
-            if connection.protocol.abandoned:
-                break
-            connection.send(self._request(line, str(self._number)))
+            self._taken += 1
+            if line.strip():
+                await connection.flush()
+                if connection.protocol.abandoned:
+                    break
+                connection.send(self._request(line, str(self._taken)))
+            self._sent = self._taken
+        else:
+            self._has_all = True
         await connection.settle()
         if connection.protocol.abandoned:
             self.ended("the session is over")
-        elif self._stopped and self._source.left:
-            self.ended("ended by a signal")
 
     def _request(self, line: str, id: str) -> events.Say | events.Tell:
         if self._nick:
@@ -142,9 +141,9 @@ class Send:
         for notice in batch:
             match notice:
                 case notices.Sent():
-                    self._print(notice)
+                    self._receipt(notice)
                 case notices.Said(room, seq=seq, at=at, id=str(id)):  # … as a session that goes on
-                    self._print(notices.Sent(at, id, room, seq=seq))
+                    self._receipt(notices.Sent(at, id, room, seq=seq))
                 case notices.Rejected(text=text, request="nick") if not self._needs_nick:
                     complain(f"{text}; what is said comes from {self._connection.protocol.nick}")
                 case notices.Rejected(text=text, id=id):
@@ -155,6 +154,10 @@ class Send:
                     complain("the connection is back")
                 case _:
                     pass
+
+    def _receipt(self, sent: notices.Sent) -> None:
+        self._received += 1
+        self._print(sent)
 
     def _print(self, notice: Notice) -> None:
         if self._json:
@@ -169,35 +172,50 @@ class Send:
 
     # ── The end ──────────────────────────────────────────────────────────────────────────────
 
-    def stop(self) -> None:
-        """Take no more lines; those that were sent still get their receipts. Twice: at once."""
-        if self._stopped and self._talking is not None:
-            self._talking.cancel()
-        self._stopped = True
-        self._source.stop()
+    def stopped(self, sentence: str) -> None:
+        """Told to end: say how far we came. All went well where all that was read is received."""
+        is_all_sent = self._is_in and self._taken == self._sent and not self._source.left
+        self._lost = self._lost or not is_all_sent or bool(self._open_ids())
+        complain(f"{sentence}; {self._what_is_known()}")
 
     def ended(self, sentence: str) -> None:
-        """Say how far we came."""
+        """The connection or the session is gone for good: say how far we came."""
         self._lost = True
-        complain(f"{sentence}; {self._open_lines()}")
+        complain(f"{sentence}; {self._what_is_known()}")
 
     @property
     def status(self) -> int:
         """The exit status."""
-        if self._lost or (self._stopped and self._source.left):
+        if self._lost:
             return exits.LOST
         return exits.FAILED if self._refused else exits.DONE
 
-    def _open_lines(self) -> str:
-        """What is known of the lines when not all were said."""
+    def _open_ids(self) -> list[str | None]:
+        """The numbers of the lines that were sent and have no receipt."""
         protocol = self._connection.protocol
-        ids = [said.id for said in protocol.abandoned] + [*protocol.unacknowledged]
-        if not ids and not self._number:
+        return [*(said.id for said in protocol.abandoned), *protocol.unacknowledged]
+
+    def _what_is_known(self) -> str:
+        """What is known of the lines when not all were said."""
+        ids = self._open_ids()
+        if not ids and not self._sent:
             return "nothing was said"
-        if not ids:
-            return f"what comes after line {self._number} was not said"
-        lines = "1 line" if len(ids) == 1 else f"{len(ids)} lines"
-        return (
-            f"{lines} without a receipt, from line {ids[0]} on, may have been said or not;"
-            f" what comes after line {ids[-1]} was not said"
-        )
+        known = [_received(self._received)]
+        if ids:
+            known.append(
+                f"{counted(len(ids), 'line')} without a receipt, from line {ids[0]} on, may have"
+                " been said or not"
+            )
+        if not self._has_all:
+            known.append(f"what comes after line {ids[-1] if ids else self._sent} was not said")
+        return "; ".join(known)
+
+
+def _received(count: int) -> str:
+    match count:
+        case 0:
+            return "no line has a receipt"
+        case 1:
+            return "1 line has its receipt"
+        case _:
+            return f"{count:,} lines have their receipts"

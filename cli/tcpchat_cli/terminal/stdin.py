@@ -29,34 +29,34 @@ class Input:
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._places = threading.Semaphore(MAX_WAITING_LINES)
         self._ended = False
-        self._read_lines = self._given = 0
+        self.has_started = False
+        self._read_lines = self._given = self._done = 0
 
     def start(self) -> None:
         """Begin to read."""
+        self.has_started = True
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(loop,), daemon=True).start()
 
     async def line(self) -> str | None:
-        """The next line without its end; None when there is none any more."""
+        """The next line without its end; None when there is none any more. The one before is done
+        with.
+        """
+        self._done = self._given
         if self._ended:
             return None
         line = await self._lines.get()
-        if self._ended or line is None:
+        if line is None:
             self._ended = True
             return None
         self._places.release()
         self._given += 1
         return line
 
-    def stop(self) -> None:
-        """Give no more lines, also to who waits for one."""
-        self._ended = True
-        self._lines.put_nowait(None)
-
     @property
     def left(self) -> int:
-        """How many lines were read and not given."""
-        return self._read_lines - self._given
+        """How many lines were read and are not done with."""
+        return self._read_lines - self._done
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         # RuntimeError: the loop is closed, so nobody waits for lines any more.

@@ -21,6 +21,7 @@ from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.feed import Feed
 from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as
 from tcpchat_cli.terminal.output import complain, on_reader_gone, write
+from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_core import Notice, events, notices
 from tcpchat_core.dialects.jsonl import JSON
 from tcpchat_core.dialects.plain import PLAIN
@@ -108,17 +109,33 @@ class Tail:
         self._at = 0  # when the last message was said that we know of, by the server's clock
         self._epoch = ""  # of the numbers
         self._news = asyncio.Event()
-        self._is_in = self._stopped = False
+        self.answers_within: float = ANSWER_SECONDS
+        self._is_in = self._is_unread = self._is_done = False
         self._talking: asyncio.Task[None] | None = None
         self.status = exits.DONE
 
     # ── Talking ──────────────────────────────────────────────────────────────────────────────
 
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:  # noqa: ARG002 # see describe
+        """Print all of it. Raises BrokenPipeError when nobody reads it any more."""
+        self._talking = asyncio.current_task()
+        on_reader_gone(self._reader_gone)
+        try:
+            await self._come_and_print(nick)
+        except asyncio.CancelledError:
+            if self._is_unread:
+                raise BrokenPipeError from None
+            raise
+        self._is_done = True
+
+    def _reader_gone(self) -> None:
+        self._is_unread = True
+        if self._talking is not None:
+            self._talking.cancel()
+
+    async def _come_and_print(self, nick: str) -> None:
         """Come in, and ask for all that is to be printed and does not come by itself."""
         connection = self._connection
-        self._talking = asyncio.current_task()
-        on_reader_gone(self.stop)
         if not await come_as(connection, nick, needs_it=self._needs_nick):
             return
         if not await connection.ask(events.Join(self._room)):
@@ -245,17 +262,15 @@ class Tail:
 
     # ── The end ──────────────────────────────────────────────────────────────────────────────
 
-    def stop(self) -> None:
-        """End at once."""
-        self._stopped = True
-        if self._talking is not None:
-            self._talking.cancel()
+    def stopped(self, sentence: str) -> None:
+        """Told to end, which is how one ends to follow; else something is missing."""
+        if not self._follow and not self._is_done:
+            self.ended(f"{sentence}; not all was printed")
 
     def ended(self, sentence: str) -> None:
-        """The connection is gone for good, unless we are to end in any case."""
-        if not self._stopped:
-            self.status = exits.LOST
-            complain(sentence)
+        """It was ended before its time."""
+        self.status = exits.LOST
+        complain(sentence)
 
 
 _Printed: TypeAlias = Said | Gap | notices.Redacted
