@@ -176,6 +176,52 @@ def test_what_is_wrong_is_one_sentence_and_a_status(
     assert re.fullmatch("tcpchat-client[^\n]*\n", done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["send", "chat.example.org:7667", "lobby", "x"], "chat.example.org:7667 is no room"),
+        (["send", "[::1]", "lobby", "x"], "[::1] is no room"),
+        (["send", "127.0.0.1:7667"], "127.0.0.1:7667 is no room"),
+        (["tail", "127.0.0.1:7667"], "127.0.0.1:7667 is no room"),
+        (["tail", "127.0.0.1:7667", "lobby"], "unrecognized arguments: lobby"),
+        (["tail", "chat.example.org", "lobby"], "unrecognized arguments: lobby"),
+    ],
+)
+def test_who_forgets_that_the_server_is_a_flag_is_told_so(
+    arguments: list[str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [CLIENT, *arguments], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout) == (exits.USAGE, "")
+    assert sentence in done.stderr
+    assert "the server is given by --server" in done.stderr
+    assert re.fullmatch("tcpchat-client[^\n]*\n", done.stderr)
+
+
+def test_who_is_sent_to_the_usual_server_and_meets_nobody_is_told_how_to_name_one() -> None:
+    with Port() as port:
+        program = (
+            "import sys\n"
+            "from tcpchat_cli.terminal.address import Address\n"
+            f"Address.__new__.__defaults__ = ('127.0.0.1', {port.number})\n"
+            "from tcpchat_cli.client import main\n"
+            "sys.exit(main())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, "send", "chat.example.org", "lobby", "x"],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (exits.UNREACHABLE, "")
+    assert done.stderr == (
+        f"tcpchat-client: cannot connect to 127.0.0.1:{port.number}: connection refused;"
+        " no server was given: --server HOST[:PORT] does so\n"
+    )
+
+
 def test_where_nobody_listens_is_no_connection(own_home: Path) -> None:
     with Port() as port:
         for tool in TOOLS:

@@ -13,7 +13,12 @@ import ssl
 from collections.abc import Coroutine, Sequence
 from typing import Final, Protocol, TypeVar
 
-from tcpchat_cli.terminal.address import Address, BadAddress, parse_servers
+from tcpchat_cli.terminal.address import (
+    Address,
+    BadAddress,
+    parse_address,
+    parse_servers,
+)
 from tcpchat_cli.terminal.connection import (
     GOODBYE_SECONDS,
     Connection,
@@ -79,6 +84,19 @@ def given(arguments: argparse.Namespace) -> dict[str, object]:
     values = {name: getattr(arguments, name, None) for name in _FLAGS}
     values["rooms"] = parse("rooms", getattr(arguments, "room", None) or "")
     return {name: value for name, value in values.items() if value or value is False}
+
+
+def room_given(word: str) -> str:
+    """The room that the command line of a tool names. Raises BadSettings for a server there.
+
+    tcpchat-client itself takes the server first, so that is easily forgotten. No room has a colon
+    in its name.
+    """
+    if ":" in word:
+        with contextlib.suppress(BadAddress):
+            parse_address(word)
+            raise BadSettings(f"{word} is no room; the server is given by --server {word}")
+    return word
 
 
 def addresses(settings: Settings) -> tuple[Address, ...]:

@@ -100,7 +100,12 @@ def _seconds(text: str) -> int:
 def run(argv: Sequence[str]) -> int:
     """Do what a command line says, whose first word is the name of a tool. Returns the status."""
     name, *words = argv
-    arguments = tool_parser(name).parse_intermixed_args(words)
+    parser = tool_parser(name)
+    arguments, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        is_word_too_many = not arguments.server and not unknown[0].startswith("-")
+        hint = "; the server is given by --server" if is_word_too_many else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     # What asyncio remarks about sockets that die is not for the reader; we tell it ourselves.
     logging.getLogger("asyncio").addHandler(logging.NullHandler())
     try:
@@ -114,7 +119,8 @@ def run(argv: Sequence[str]) -> int:
         complain(str(error))
         return exits.USAGE
     try:
-        return asyncio.run(_work(connection, front, settings.nick))
+        hint = "" if settings.servers else "; no server was given: --server HOST[:PORT] does so"
+        return asyncio.run(_work(connection, front, settings.nick, hint))
     except BrokenPipeError:
         discard_stdout()
         return exits.DONE
@@ -123,9 +129,10 @@ def run(argv: Sequence[str]) -> int:
         return exits.FAILED
 
 
-async def _work(connection: Connection, front: Front, nick: str) -> int:
+async def _work(connection: Connection, front: Front, nick: str, hint: str) -> int:
+    """Returns the exit status. `hint` is for who meets nobody where the connection goes."""
     try:
-        return await opening.until_stopped(_open_and_talk(connection, front, nick))
+        return await opening.until_stopped(_open_and_talk(connection, front, nick, hint))
     except opening.Stopped as by:
         front.stopped(str(by))
         return front.status
@@ -134,11 +141,11 @@ async def _work(connection: Connection, front: Front, nick: str) -> int:
         raise
 
 
-async def _open_and_talk(connection: Connection, front: Front, nick: str) -> int:
+async def _open_and_talk(connection: Connection, front: Front, nick: str, hint: str) -> int:
     try:
         await connection.open()
     except (ConnectionFailed, TcpchatError) as error:
-        complain(str(error))
+        complain(f"{error}{hint}")
         return exits.UNREACHABLE
     try:
         await opening.converse(connection, front, nick, ())

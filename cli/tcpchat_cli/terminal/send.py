@@ -21,7 +21,7 @@ from typing import Protocol
 
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
-from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as, counted
+from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as, counted, room_given
 from tcpchat_cli.terminal.output import complain, write
 from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_cli.terminal.settings import BadSettings
@@ -85,7 +85,8 @@ class Send:
         self._json: bool = arguments.json
         self._is_notice: bool = arguments.notice
         to: str = arguments.to
-        self._room, self._nick = ("", to[1:]) if to.startswith("@") else (to, "")
+        is_person = to.startswith("@")
+        self._room, self._nick = ("", to[1:]) if is_person else (room_given(to), "")
         self._needs_nick = bool(arguments.nick)
         text = " ".join(arguments.text)
         is_given = bool(arguments.text) and text != "-"

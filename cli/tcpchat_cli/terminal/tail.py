@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.connection import GOODBYE_SECONDS, Connection
 from tcpchat_cli.terminal.feed import Feed
-from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as
+from tcpchat_cli.terminal.opening import RETRY_SECONDS, come_as, room_given
 from tcpchat_cli.terminal.output import complain, on_reader_gone, write
 from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_core import Notice, events, notices
@@ -97,7 +97,7 @@ class Tail:
     def __init__(self, connection: Connection, arguments: argparse.Namespace) -> None:
         self._connection = connection
         self._encode = JSON.encode if arguments.json else _line
-        self._room: str = arguments.room
+        self._room = room_given(arguments.room)
         self._needs_nick = bool(arguments.nick)
         self._lines: int = arguments.lines
         self._since: int | None = arguments.since
