@@ -82,3 +82,31 @@ def test_keys_that_were_set_do_on_a_terminal_what_the_others_did(server: Server)
         ada.wait_until(lambda: ada.prompt == "dev>")
         ada.enter("/help keys")
         ada.wait_for("^..:.. -- F2 or Alt-Right: go to the next view$")
+
+
+def test_the_keys_that_find_something_can_be_set_and_the_old_ones_do_it_no_more(
+    server: Server,
+) -> None:
+    write("[keys]\nlook = 'F2'\nlook-newer = 'F3'\nfind-typed = 'Ctrl-R'\n")
+    with Terminal([CLIENT, server.address, "--nick", "ada", "--room", "lobby"]) as ada:
+        ada.wait_for("^lobby>")
+        for text in ("first", "tea one", "between", "tea two", "last"):
+            ada.enter(text)
+            ada.wait_for(f"ada: {text}$")
+        ada.type("\x1bOQ")  # F2
+        ada.wait_until(lambda: ada.prompt == "find:")
+        ada.type("tea")
+        ada.wait_until(lambda: found(ada).endswith("tea two"))
+        ada.type("\x1bOQ")
+        ada.wait_until(lambda: found(ada).endswith("tea one"))
+        ada.type("\x1bOR")  # F3
+        ada.wait_until(lambda: found(ada).endswith("tea two"))
+        ada.type("\x07")  # Ctrl-G
+        ada.wait_until(lambda: ada.prompt == "lobby>")
+        ada.type("\x12one")  # Ctrl-R
+        ada.wait_until(lambda: "reverse" in ada.prompt and "one" in ada.prompt)
+
+
+def found(terminal: Terminal) -> str:
+    """What a look has found: it stands above the line after it, which is above the prompt."""
+    return terminal.rows[terminal.screen.cursor.y - 2]

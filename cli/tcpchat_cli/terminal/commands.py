@@ -65,8 +65,7 @@ _OF_SECRETS = {"claim", "login", "password", "secret"}
 
 # Those of the line that is being typed, then those of the table, as they are without settings.
 TYPING_KEYS = (
-    "Tab completes commands, nicks and rooms; Up and Alt-R find what you typed before",
-    "Ctrl-R finds what was said on the screen, as you type; again goes on, Enter and Esc end",
+    "Tab completes commands, nicks and rooms; Up finds what you typed before",
     "Ctrl-D leaves",
 )
 KEYS = (*TYPING_KEYS, *keys_text())

@@ -18,8 +18,7 @@ from tcpchat_cli.terminal.settings import BadSettings
 # By the name of an action, its key or its keys.
 Given: TypeAlias = Mapping[str, str | tuple[str, ...]]
 
-# What has to stay so that a line can be typed at all, and the program be left; and what looks for
-# something by more than one key.
+# What has to stay so that a line can be typed at all, and the program be left.
 _TAKEN: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
     {
         ("c-c",): "leaves",
@@ -28,8 +27,6 @@ _TAKEN: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
         ("c-j",): "is Enter",
         ("c-i",): "is Tab",
         ("c-h",): "is Backspace",
-        ("c-r",): "looks through the screen",
-        ("escape", "r"): "looks through what was typed",
         ("escape", "/"): "is the slash of a command",
     }
 )

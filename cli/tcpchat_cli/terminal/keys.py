@@ -7,6 +7,7 @@ line is edited that is being typed are prompt_toolkit's (emacs or vi), and are n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from prompt_toolkit.application import get_app
@@ -48,8 +49,17 @@ ACTIONS: Final = (
     Action("newest", ("Ctrl-End",), "in full screen, go to the end"),
     Action("hide-views", ("F7",), "in full screen, hide the views, or show them again"),
     Action("hide-people", ("F8",), "in full screen, hide the people, or show them again"),
+    Action(
+        "look",
+        ("Ctrl-R",),
+        "find what was said on the screen, as you type; again goes on, Enter and Esc end",
+    ),
+    Action("look-newer", ("Ctrl-S",), "there, go back to the newer one"),
+    Action("find-typed", ("Alt-R",), "find what you typed before"),
     Action("redraw", ("Ctrl-L",), "clear the screen; the view keeps its lines"),
 )
+
+NO_FILTERS: Final[Mapping[str, FilterOrBool]] = MappingProxyType({})
 
 DEFAULT_KEYS: Final = {action.name: action.keys for action in ACTIONS}
 
@@ -92,9 +102,13 @@ def key_sequence(key: str) -> tuple[str, ...]:
 
 
 def key_bindings(
-    keys: Mapping[str, tuple[str, ...]], actions: Mapping[str, Callable[[int], None]]
+    keys: Mapping[str, tuple[str, ...]],
+    actions: Mapping[str, Callable[[int], None]],
+    when: Mapping[str, FilterOrBool] = NO_FILTERS,
 ) -> KeyBindings:
     """Bindings of the actions to their keys; each is told which of its keys it was, from 1.
+
+    Where `when` has a filter for an action, its keys are what they are without it at other times.
 
     Raises BadKey, and KeyError for an action that is not carried out.
     """
@@ -102,7 +116,9 @@ def key_bindings(
     for name, its in keys.items():
         act = actions[name]
         for number, key in enumerate(its, start=1):
-            bindings.add(*key_sequence(key))(lambda _, act=act, number=number: act(number))
+            bindings.add(*key_sequence(key), filter=when.get(name, True))(
+                lambda _, act=act, number=number: act(number)
+            )
     return bindings
 
 

@@ -20,10 +20,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
-from prompt_toolkit.filters import Condition, emacs_mode, is_searching, vi_navigation_mode
+from prompt_toolkit.filters import (
+    Condition,
+    control_is_searchable,
+    emacs_mode,
+    is_searching,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings
-from prompt_toolkit.key_binding.bindings.search import start_reverse_incremental_search
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.search import SearchDirection, start_search
 
 from tcpchat_cli.terminal import presence
 from tcpchat_cli.terminal.away import Away
@@ -388,6 +394,8 @@ class Screen:
 
     def _key_bindings(self) -> KeyBindings:
         board, views = self._board, self._board.views
+        looking = Condition(lambda: self._looking.is_on)
+        pasting = Condition(lambda: self._pasting.is_on)
         bindings = key_bindings(
             keys_with(self._settings.keys),
             {
@@ -401,19 +409,27 @@ class Screen:
                 "newest": lambda _: self._scroll("end"),
                 "hide-views": lambda _: self._display.toggle("views"),
                 "hide-people": lambda _: self._display.toggle("people"),
+                "look": lambda _: self._look_through(),
+                "look-newer": lambda _: self._looking.go_back(),
+                "find-typed": lambda _: start_search(direction=SearchDirection.BACKWARD),
                 "redraw": lambda _: self._display.clear(),
+            },
+            {
+                "look": ~pasting & ~is_searching & ~vi_navigation_mode,
+                "look-newer": looking,
+                "find-typed": control_is_searchable & ~is_searching,
             },
         )
         self._pasting.bind(bindings)
-        self._add_look(bindings)
+        self._add_look(bindings, looking)
         return bindings
 
-    def _add_look(self, bindings: KeyBindings) -> None:
-        """The keys of the look through what was said, and of places in the past."""
+    def _add_look(self, bindings: KeyBindings, looking: Condition) -> None:
+        """What other keys do while one looks through what was said, or is at a place in the past.
+
+        They are those of any list, and mean something else at other times, so they cannot be set.
+        """
         finding = self._typed.finding
-        looking = Condition(lambda: self._looking.is_on)
-        pasting = Condition(lambda: self._pasting.is_on)
-        may_look = ~pasting & ~is_searching & ~vi_navigation_mode
         past = Condition(lambda: self._board.current.kind == "past") & ~looking & ~is_searching
         bind_escape(bindings, finding.leave, when=past & emacs_mode)
         # Who presses Esc and then types a command does not mean Alt-/, which would complete.
@@ -421,11 +437,8 @@ class Screen:
             lambda event: event.current_buffer.insert_text("/")
         )
         bind_escape(bindings, self._looking.stop, when=looking)
-        bindings.add("c-r", filter=may_look)(lambda _: self._look_through())
-        bindings.add("escape", "r", filter=~is_searching)(start_reverse_incremental_search)
         bindings.add("up", filter=looking)(lambda _: self._look_through())
-        for key in ("c-s", "down"):
-            bindings.add(key, filter=looking)(lambda _: self._looking.go_back())
+        bindings.add("down", filter=looking)(lambda _: self._looking.go_back())
         bindings.add("enter", filter=looking)(lambda _: self._looking.stop(show=True))
         for key in ("c-g", "c-c"):
             bindings.add(key, filter=looking)(lambda _: self._looking.stop())
