@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from tcpchat_core import events
 from tcpchat_core.durations import parse_duration
@@ -18,7 +19,35 @@ from tcpchat_core.notices import Reason, Rejected
 from tcpchat_core.sanitize import sanitize
 
 # How alike two words must be for the one to be offered in place of the other (0 to 1).
-_LIKENESS = 0.5
+LIKENESS: Final = 0.6
+
+# What people know from irssi, WeeChat and other clients of IRC by a name that is none here: the
+# commands that do it, of which the first is offered that whoever asks has. Where it has none of
+# them, a word that only looks alike would be no help.
+ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "window": ("view",),
+        "buffer": ("view",),
+        "query": ("query", "msg"),
+        "wc": ("close", "out"),
+        "lastlog": ("search",),
+        "grep": ("search",),
+        "scrollback": ("older", "history"),
+        "action": ("me",),
+        "describe": ("me",),
+        "privmsg": ("msg",),
+        "op": ("mod",),
+        "deop": ("unmod",),
+        "kickban": ("ban",),
+        "realname": ("name",),
+        "hilight": ("set",),
+        "highlight": ("set",),
+        "url": ("links",),
+        "bye": ("quit",),
+        "signoff": ("quit",),
+        "disconnect": ("quit",),
+    }
+)
 
 # How much of a line of `/help` a usage takes, so that there is room for the rest in a terminal. The
 # few that are longer take what they need.
@@ -573,12 +602,28 @@ def rejected(reason: Reason, text: str, command: Command | None = None) -> Rejec
     return Rejected(reason, text, command.names[0] if command else "")
 
 
-def unknown_command(word: str) -> Rejected:
-    """The `Rejected` for a command that there is not, naming the nearest one there is."""
+def unknown_command(word: str, names: Collection[str] = _BY_NAME.keys()) -> Rejected:
+    """The `Rejected` for a command that there is not, naming the one of `names` that is meant."""
     shown = sanitize(word[:24])
-    near = difflib.get_close_matches(word.lower()[:24], _BY_NAME, n=1, cutoff=_LIKENESS)
-    hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
+    near = _meant(word.lower()[:24], names)
+    hint = f"did you mean /{near}?" if near else "/help lists the commands"
     return rejected("unknown-command", f"there is no command /{shown}; {hint}")
+
+
+def _meant(word: str, names: Collection[str]) -> str | None:
+    """Which of the names somebody means by a word that is none of them: what the word is called
+    here; or the first name that it begins; or what a word that it begins is called here; or the
+    name that is most like it.
+    """
+    if not word:
+        return None
+    elsewhere = [other for other in ELSEWHERE if other.startswith(word)]
+    if word not in elsewhere and (begun := [name for name in names if name.startswith(word)]):
+        return begun[0]
+    if elsewhere:
+        other = word if word in elsewhere else elsewhere[0]
+        return next((name for name in ELSEWHERE[other] if name in names), None)
+    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=LIKENESS)), None)
 
 
 def help_line(usage: str, summary: str) -> str:

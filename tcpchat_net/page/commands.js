@@ -1,7 +1,16 @@
 // What is typed, and how names and texts are read: as tcpchat_core/commands.py and the terminal's
 // client do. Pure; no DOM.
 
-import { ALIKE_SEVERAL, COLOURS, COMMANDS, GAPS, GAP_0, STAND } from "./tables.js";
+import {
+  ALIKE_SEVERAL,
+  COLOURS,
+  COMMANDS,
+  ELSEWHERE,
+  GAPS,
+  GAP_0,
+  LIKENESS,
+  STAND,
+} from "./tables.js";
 import { sanitize } from "./protocol.js";
 
 export { COMMANDS };
@@ -283,7 +292,7 @@ const rejected = (reason, text, request = "") => ({ type: "rejected", reason, te
 
 function unknownCommand(word) {
   const shown = sanitize([...word].slice(0, 24).join(""));
-  const near = nearest([...word.toLowerCase()].slice(0, 24).join(""), [...BY_NAME.keys()]);
+  const near = meant([...word.toLowerCase()].slice(0, 24).join(""), [...BY_NAME.keys()]);
   const hint = near === null ? "/help lists the commands" : `did you mean /${near}?`;
   return rejected("unknown-command", `there is no command /${shown}; ${hint}`);
 }
@@ -298,8 +307,18 @@ export function helpLines(word) {
   return also.length > 0 ? [...lines, `the same: ${also.join(", ")}`] : lines;
 }
 
-// How alike two words must be for the one to be offered in place of the other (0 to 1).
-const LIKENESS = 0.5;
+/** Which of the names is meant by a word that is none: the rule is that of tcpchat_core.commands. */
+function meant(word, names) {
+  if (word === "") return null;
+  const elsewhere = [...ELSEWHERE.keys()].filter((each) => each.startsWith(word));
+  const begun = names.filter((each) => each.startsWith(word));
+  if (!elsewhere.includes(word) && begun.length > 0) return begun[0];
+  if (elsewhere.length > 0) {
+    const other = elsewhere.includes(word) ? word : elsewhere[0];
+    return ELSEWHERE.get(other).find((each) => names.includes(each)) ?? null;
+  }
+  return nearest(word, names);
+}
 
 /** The word that is most like the one given, as Python's difflib measures it. */
 function nearest(word, candidates) {

@@ -146,6 +146,11 @@ export const COMMANDS = [
   {"names":["help","?"],"usage":"/help [COMMAND]","summary":"show all commands, or explain one","example":"/help msg"},
 ];
 
+// How alike two words must be for the one to be offered in place of the other (0 to 1); and what is
+// called otherwise elsewhere, with the commands that do it here.
+export const LIKENESS = 0.6;
+export const ELSEWHERE = new Map([["window",["view"]],["buffer",["view"]],["query",["query","msg"]],["wc",["close","out"]],["lastlog",["search"]],["grep",["search"]],["scrollback",["older","history"]],["action",["me"]],["describe",["me"]],["privmsg",["msg"]],["op",["mod"]],["deop",["unmod"]],["kickban",["ban"]],["realname",["name"]],["hilight",["set"]],["highlight",["set"]],["url",["links"]],["bye",["quit"]],["signoff",["quit"]],["disconnect",["quit"]]]);
+
 // How many colours nicks have.
 export const COLOURS = 12;
 

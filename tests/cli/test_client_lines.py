@@ -101,7 +101,7 @@ def test_a_refused_line_is_told_and_the_others_are_said(server: Server) -> None:
     )
     assert told.returncode == 1
     assert told.stderr.splitlines() == [
-        "tcpchat-client: there is no command /bogus; did you mean /out?",
+        "tcpchat-client: there is no command /bogus; /help lists the commands",
         "tcpchat-client: a line has at most 32,768 bytes",
     ]
     assert [line for line in told.stdout.splitlines() if line.startswith("[")] == [

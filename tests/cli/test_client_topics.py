@@ -10,6 +10,7 @@ from tcpchat_cli.terminal.keys import DEFAULT_KEYS
 from tcpchat_cli.terminal.topics import TOPICS, help_text, help_words
 
 from tcpchat_core import COMMANDS
+from tcpchat_core.commands import ELSEWHERE
 from tcpchat_core.notices import Rejected
 
 
@@ -42,3 +43,29 @@ def test_keys_that_were_set_stand_in_the_overview() -> None:
     assert not isinstance(lines, Rejected)
     assert [line for line in lines if line.startswith("F2: ")]
     assert not [line for line in lines if line.startswith("PageUp")]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("win", "view"),
+        ("buffer", "view"),
+        ("wc", "close"),
+        ("quer", "query"),
+        ("scrollback", "older"),
+        ("hilight", "set"),
+        ("qui", "quit"),
+        ("ignroe", "ignore"),
+    ],
+)
+def test_what_there_is_not_is_answered_with_what_is_meant_here(word: str, meant: str) -> None:
+    told = help_text(word)
+    assert isinstance(told, Rejected)
+    assert told.text == f"there is no command /{word}; did you mean /{meant}?"
+
+
+def test_what_is_called_otherwise_elsewhere_is_no_command_here_and_what_it_is_here_is_one() -> None:
+    names = {*command_names(), *(name for command in COMMANDS for name in command.names)}
+    for others in ELSEWHERE.values():
+        assert set(others) <= names
+    assert set(ELSEWHERE) & names == {"query"}  # which the server has not

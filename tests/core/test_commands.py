@@ -198,6 +198,14 @@ def test_arguments_that_make_no_sense_are_answered_with_the_usage(line: str, com
         ("/nik ada", "there is no command /nik; did you mean /nick?"),
         ("/HISTROY", "there is no command /HISTROY; did you mean /history?"),
         ("/quti", "there is no command /quti; did you mean /quit?"),
+        ("/joinn", "there is no command /joinn; did you mean /join?"),
+        ("/q", "there is no command /q; did you mean /quit?"),  # the first that it begins
+        ("/hi", "there is no command /hi; did you mean /history?"),  # before /highlight of others
+        ("/op ada", "there is no command /op; did you mean /mod?"),  # as it is called elsewhere
+        ("/QUERY ada", "there is no command /QUERY; did you mean /msg?"),
+        ("/quer ada", "there is no command /quer; did you mean /msg?"),  # what it begins there
+        ("/win 2", "there is no command /win; /help lists the commands"),  # and not /own
+        ("/bogus", "there is no command /bogus; /help lists the commands"),
         ("/zzz", "there is no command /zzz; /help lists the commands"),
         ("/", "there is no command /; /help lists the commands"),
         ("/ join", "there is no command /; /help lists the commands"),
@@ -205,7 +213,7 @@ def test_arguments_that_make_no_sense_are_answered_with_the_usage(line: str, com
         (f"/{'x' * 99}", f"there is no command /{'x' * 24}; /help lists the commands"),
     ],
 )
-def test_an_unknown_command_is_answered_with_the_nearest_one(line: str, hint: str) -> None:
+def test_an_unknown_command_is_answered_with_the_one_that_is_meant(line: str, hint: str) -> None:
     assert parse_line(line) == Rejected("unknown-command", hint)
 
 

@@ -595,7 +595,7 @@ _TYPED: Final = (
     "/me", "/topic", "/topic tea at four", "/history", "/history 50", "/history 0", "/history x",
     "/history 1_0", "/history 1234567", "/search tea", "/search", "/search tea from ada since 2026-01-31",
     "/find in in lobby", "/search tea IN lobby in den", "/search tea since 2026-02-30", "/search in",
-    "/search x since 20260131", "/help", "/help msg", "/help a b", "/jion lobby", "/mgs", "/zzz", "/qut",
+    "/search x since 20260131", "/help", "/help msg", "/help a b", "/jion lobby", "/mgs", "/zzz", "/qut", "/q", "/hi", "/op a", "/QUERY a", "/quer", "/win", "/bogus", "/buf",
     "/hlep", "/__proto__", "/constructor", "/toString x", "/?", "/serach tea", "/romos", "/nicks", "/topci",
     "/" + "x" * 40, "/\x1b[2J", "/me\twaves", "/msg\tada x",
     "/kick bob", "/kick", "/kick bob  be  quiet", "/mute bob", "/mute bob 10m", "/mute bob 90S  be quiet",

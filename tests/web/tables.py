@@ -19,7 +19,7 @@ import msgspec
 from tcpchat_cli.terminal.theme import NICKS
 
 from tcpchat_core import events, names, notices
-from tcpchat_core.commands import COMMANDS
+from tcpchat_core.commands import COMMANDS, ELSEWHERE, LIKENESS
 
 PAGE: Final = Path(__file__).parents[2] / "tcpchat_net" / "page"
 
@@ -147,6 +147,11 @@ def tables() -> str:
 // What a person can type.
 export const COMMANDS = [
 {rows}];
+
+// How alike two words must be for the one to be offered in place of the other (0 to 1); and what is
+// called otherwise elsewhere, with the commands that do it here.
+export const LIKENESS = {LIKENESS};
+export const ELSEWHERE = new Map({_js([*ELSEWHERE.items()])});
 
 // How many colours nicks have.
 export const COLOURS = {NICKS};

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tcpchat_cli.terminal.keys import keys_text
 from tcpchat_core import COMMANDS, Request, events, parse_line
-from tcpchat_core.commands import rejected
+from tcpchat_core.commands import unknown_command
 from tcpchat_core.notices import Rejected
-
-# How alike two words must be for the one to be offered in place of the other (0 to 1).
-_LIKENESS = 0.5
 
 
 class LocalCommand(NamedTuple):
@@ -132,8 +128,5 @@ def usages(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def unknown(word: str) -> Rejected:
-    """What is said of a command that there is not: the nearest one that there is."""
-    names = (*_SHARED, *_LOCAL)
-    near = difflib.get_close_matches(word.lower()[:24], names, n=1, cutoff=_LIKENESS)
-    hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
-    return rejected("unknown-command", f"there is no command /{word[:24]}; {hint}")
+    """What is said of a command that there is not: the one that is meant."""
+    return unknown_command(word, (*_SHARED, *_LOCAL))
