@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
@@ -580,3 +582,44 @@ def test_a_tool_loads_nothing_that_only_a_terminal_needs(server: Server, tool: s
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "tcpchat_cli.terminal.connection" in loaded
     assert not {each for each in loaded if each.partition(".")[0] in {"prompt_toolkit", "shtab"}}
+
+
+# ── Whoever reads what they print ────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (["tail", "lobby", "-f", "--server"], exits.DONE, ""),
+        (["tail", "lobby", "--server"], exits.LOST, "not all was printed"),
+        (["--room", "lobby", "--json"], exits.FAILED, "not all that was told was printed"),
+        (["--room", "lobby"], exits.FAILED, "not all that was told was printed"),
+    ],
+)
+def test_a_signal_is_heard_while_nobody_takes_what_is_printed(
+    server: Server, arguments: list[str], status: int, complaint: str, number: signal.Signals
+) -> None:
+    lines = "\n".join(f"{number} {'x' * 1_900}" for number in range(10))
+    assert run(server.address, "send", "lobby", typed=lines).returncode == exits.DONE
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)  # a fifth of what there is to print
+    with subprocess.Popen(
+        [CLIENT, *arguments, server.address],
+        stdin=subprocess.PIPE,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as client:
+        os.close(writer)
+        while b"xxx" not in os.read(reader, 4_096):
+            pass
+        client.send_signal(number)
+        assert client.wait(LIMIT_SECONDS) == (
+            exits.INTERRUPTED if number == signal.SIGINT else status
+        )
+        how = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+        told = f"tcpchat-client: {how}; {complaint}\n" if complaint else ""
+        assert client.stderr is not None
+        assert client.stderr.read() == told
+    os.close(reader)

@@ -52,6 +52,7 @@ class JsonLines:
         self.failed = False
         self._connection = connection
         self._input = Input()
+        self._is_printed = True
         self._asked: list[tuple[asyncio.Future[Notice], str | None]] = []
 
     # ── Asking ───────────────────────────────────────────────────────────────────────────────
@@ -113,7 +114,10 @@ class JsonLines:
 
     def stopped(self, sentence: str) -> None:
         """A signal has ended it: say what is not done, and count it as failed."""
-        if what := undone(self._connection, self._input, len(self._asked)):
+        asked = len(self._asked)
+        if what := undone(
+            self._connection, self._input, is_printed=self._is_printed, requests=asked
+        ):
             self.failed = True
             complain(f"{sentence}; {what}")
 
@@ -132,7 +136,9 @@ class JsonLines:
                 self.failed = True
                 complain(notice.text)
             data += _line(notice, ids.get(id(notice)))
+        self._is_printed = False
         write(data)
+        self._is_printed = True
 
     def lost(self, sentence: str) -> None:
         """The connection is not replaced."""

@@ -15,7 +15,7 @@ from colorama import Fore, Style, just_fix_windows_console
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.entrance import enter
 from tcpchat_cli.terminal.opening import hear_goodbye, undone
-from tcpchat_cli.terminal.output import complain
+from tcpchat_cli.terminal.output import complain, write
 from tcpchat_cli.terminal.overdue import ANSWER_SECONDS
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import Notice, events, notices, parse_line
@@ -32,6 +32,7 @@ class Lines:
         self.failed = False
         self._connection = connection
         self._input = Input()
+        self._is_printed = True
         self._coloured = coloured
         if coloured:
             just_fix_windows_console()
@@ -92,7 +93,7 @@ class Lines:
 
     def stopped(self, sentence: str) -> None:
         """A signal has ended it: say what is not done, and count it as failed."""
-        if what := undone(self._connection, self._input):
+        if what := undone(self._connection, self._input, is_printed=self._is_printed):
             self.failed = True
             complain(f"{sentence}; {what}")
 
@@ -105,9 +106,15 @@ class Lines:
         return "".join(_coloured(line) for line in text.splitlines(keepends=True))
 
     def _write(self, text: str) -> None:
-        if sys.stdout is not None:
+        if sys.stdout is None:
+            return
+        self._is_printed = False
+        if self._coloured:  # on a terminal, which may be one of Windows that knows no colours
             sys.stdout.write(text)
             sys.stdout.flush()
+        else:
+            write(text.encode(sys.stdout.encoding, "replace"))
+        self._is_printed = True
 
 
 def _coloured(line: str) -> str:

@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 from collections.abc import Coroutine, Sequence
+from types import FrameType
 from typing import Final, Protocol, TypeVar
 
 from tcpchat_cli.terminal.address import (
@@ -27,6 +28,7 @@ from tcpchat_cli.terminal.connection import (
 )
 from tcpchat_cli.terminal.device import Device
 from tcpchat_cli.terminal.failures import reason
+from tcpchat_cli.terminal.output import end_waiting
 from tcpchat_cli.terminal.settings import BadSettings, Settings, parse
 from tcpchat_cli.terminal.stdin import Input
 from tcpchat_core import events
@@ -164,9 +166,11 @@ async def come_as(connection: Connection, nick: str, *, needs_it: bool) -> bool:
     return await connection.ask(events.Nick(nick)) is not None or not needs_it
 
 
-def undone(connection: Connection, lines: Input, requests: int = 0) -> str:
-    """What is not done of a conversation in lines that is ended, "" for nothing; so many requests
-    have no answer.
+def undone(
+    connection: Connection, lines: Input, *, is_printed: bool = True, requests: int = 0
+) -> str:
+    """What is not done of a conversation in lines that is ended, "" for nothing; whether all that
+    was told is printed, and how many requests have no answer.
     """
     if not lines.has_started:
         return "nothing was said"
@@ -175,8 +179,9 @@ def undone(connection: Connection, lines: Input, requests: int = 0) -> str:
         (said, f"{counted(said, 'message')} without a receipt may have been said or not"),
         (requests, f"{counted(requests, 'request')} without an answer"),
         (lines.left, f"{counted(lines.left, 'line')} not done"),
+        (not is_printed, "not all that was told was printed"),
     )
-    return "; ".join(text for count, text in parts if count)
+    return "; ".join(text for is_so, text in parts if is_so)
 
 
 async def hear_goodbye(connection: Connection, reading: asyncio.Task[None]) -> None:
@@ -201,20 +206,36 @@ async def until_stopped(work: Coroutine[object, object, _Result]) -> _Result:
     task = asyncio.ensure_future(work)
     came: list[str] = []
 
-    def stop(name: str) -> None:
-        came.append(name)
-        task.cancel()
+    def heard(number: int, _frame: object) -> None:  # wherever the program just is
+        came.append(signal.Signals(number).name)
+        end_waiting()
 
+    loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGHUP"):
         # Windows has neither the second signal nor handlers in the loop.
         with contextlib.suppress(AttributeError, NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop, name)
+            loop.add_signal_handler(getattr(signal, name), task.cancel)
+            signal.signal(getattr(signal, name), heard)  # the loop hears of it all the same
+    _hear_interrupts()
     try:
         return await task
     except asyncio.CancelledError:
         if came:
             raise Stopped(f"ended by {came[0]}") from None
         raise
+
+
+def _hear_interrupts() -> None:
+    """Have Ctrl-C end a wait for who reads our output, besides what asyncio does."""
+    cancel = signal.getsignal(signal.SIGINT)
+    if not callable(cancel):  # nobody is interrupted who was started to ignore that
+        return
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        end_waiting()
+        cancel(number, frame)
+
+    signal.signal(signal.SIGINT, heard)
 
 
 def counted(count: int, thing: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import stat
@@ -22,17 +23,42 @@ def complain(sentence: str) -> None:
 def write(data: bytes) -> None:
     """Write to stdout, all of it, and wait until it is taken.
 
-    Raises BrokenPipeError when nobody reads any more, or another OSError. Without a stdout nothing
-    is written.
+    Raises BrokenPipeError when nobody reads any more, or another OSError; and CancelledError when a
+    signal comes while nobody takes it (see `end_waiting`). Without a stdout nothing is written.
     """
     if sys.stdout is None:
         return
     rest = memoryview(data)
     while rest:
-        try:
-            rest = rest[os.write(STDOUT, rest) :]
-        except BlockingIOError:  # it is another program's, too, which wants it so
-            select.select([], [STDOUT], [])
+        if _CAN_WAIT:
+            _wait_for_room()
+        # BlockingIOError: it is another program's, too, which wants it so.
+        with contextlib.suppress(BlockingIOError):
+            rest = rest[os.write(STDOUT, rest[:_PIECE_BYTES]) :]
+
+
+# Windows waits for sockets only; there a write is as long as its reader takes.
+_CAN_WAIT: Final = hasattr(select, "PIPE_BUF")
+
+# What a pipe that has any room takes without making us wait.
+_PIECE_BYTES: Final = getattr(select, "PIPE_BUF", 65_536)
+
+# A signal is heard at once while we wait, and after so long when it came just before.
+_LOOK_SECONDS: Final = 0.1
+
+_is_ending = False
+
+
+def end_waiting() -> None:
+    """A signal came: nobody waits any more until a reader takes what is written."""
+    global _is_ending  # noqa: PLW0603 # as there is one stdout for a process
+    _is_ending = True
+
+
+def _wait_for_room() -> None:
+    while not select.select([], [STDOUT], [], _LOOK_SECONDS)[1]:
+        if _is_ending:
+            raise asyncio.CancelledError
 
 
 def on_reader_gone(act: Callable[[], object]) -> None:
