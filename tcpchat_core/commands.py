@@ -34,17 +34,14 @@ ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "grep": ("search",),
         "scrollback": ("older", "history"),
         "action": ("me",),
-        "describe": ("me",),
         "privmsg": ("msg",),
         "op": ("mod",),
         "deop": ("unmod",),
         "kickban": ("ban",),
-        "realname": ("name",),
         "hilight": ("set",),
         "highlight": ("set",),
         "url": ("links",),
         "bye": ("quit",),
-        "signoff": ("quit",),
         "disconnect": ("quit",),
     }
 )

@@ -1,16 +1,7 @@
 // What is typed, and how names and texts are read: as tcpchat_core/commands.py and the terminal's
 // client do. Pure; no DOM.
 
-import {
-  ALIKE_SEVERAL,
-  COLOURS,
-  COMMANDS,
-  ELSEWHERE,
-  GAPS,
-  GAP_0,
-  LIKENESS,
-  STAND,
-} from "./tables.js";
+import { COLOURS, COMMANDS, ELSEWHERE, GAPS, GAP_0, LIKENESS, SEVERAL, STAND } from "./tables.js";
 import { sanitize } from "./protocol.js";
 
 export { COMMANDS };
@@ -292,8 +283,8 @@ const rejected = (reason, text, request = "") => ({ type: "rejected", reason, te
 
 function unknownCommand(word) {
   const shown = sanitize([...word].slice(0, 24).join(""));
-  const near = meant([...word.toLowerCase()].slice(0, 24).join(""), [...BY_NAME.keys()]);
-  const hint = near === null ? "/help lists the commands" : `did you mean /${near}?`;
+  const near = meant([...word.toLowerCase()].slice(0, 24).join(""));
+  const hint = near ? `did you mean /${near}?` : "/help lists the commands";
   return rejected("unknown-command", `there is no command /${shown}; ${hint}`);
 }
 
@@ -307,17 +298,14 @@ export function helpLines(word) {
   return also.length > 0 ? [...lines, `the same: ${also.join(", ")}`] : lines;
 }
 
-/** Which of the names is meant by a word that is none: the rule is that of tcpchat_core.commands. */
-function meant(word, names) {
-  if (word === "") return null;
-  const elsewhere = [...ELSEWHERE.keys()].filter((each) => each.startsWith(word));
-  const begun = names.filter((each) => each.startsWith(word));
-  if (!elsewhere.includes(word) && begun.length > 0) return begun[0];
-  if (elsewhere.length > 0) {
-    const other = elsewhere.includes(word) ? word : elsewhere[0];
-    return ELSEWHERE.get(other).find((each) => names.includes(each)) ?? null;
-  }
-  return nearest(word, names);
+/** Which command is meant by a word that is none. */
+function meant(word) {
+  const names = [...BY_NAME.keys()];
+  const begun = (all) => [...all].find((each) => each.startsWith(word));
+  if (word === "") return "";
+  if (!ELSEWHERE.has(word) && begun(names)) return begun(names);
+  const other = ELSEWHERE.has(word) ? word : begun(ELSEWHERE.keys());
+  return other ? ELSEWHERE.get(other) : nearest(word, names);
 }
 
 /** The word that is most like the one given, as Python's difflib measures it. */
@@ -326,12 +314,12 @@ function nearest(word, candidates) {
     .map((each) => [likeness(each, word), each])
     .filter(([ratio]) => ratio >= LIKENESS)
     .sort(([one, first], [other, second]) => other - one || (first < second ? 1 : -1));
-  return best.length > 0 ? best[0][1] : null;
+  return best[0]?.[1];
 }
 
 function likeness(one, other) {
   const [a, b] = [[...one], [...other]];
-  return a.length + b.length === 0 ? 1 : (2 * matching(a, b)) / (a.length + b.length);
+  return (2 * matching(a, b)) / (a.length + b.length);
 }
 
 /** How many characters the two have in common, block by block, the longest first. */
@@ -415,7 +403,7 @@ function byUsage(usage, given, word, { nicks, rooms }) {
 
 // ── Names
 
-const LOOKALIKES = new Map(ALIKE_SEVERAL);
+const LOOKALIKES = new Map(SEVERAL.split(" ").map(([each, ...stands]) => [each, stands.join("")]));
 const stands = [...STAND];
 let code = 0;
 for (const [place, gap] of [...GAPS].entries()) {

@@ -75,8 +75,9 @@ def _tagged(union: Any) -> list[list[Any]]:
 _GAP_0: Final = 0x1F
 
 
-def _lookalikes() -> tuple[str, str, list[list[str]]]:
-    """Characters that names can have, one by one what each counts as, and those that are several.
+def _lookalikes() -> tuple[str, str, list[str]]:
+    """Characters that names can have, one by one what each counts as, and each that counts as
+    several with these behind it.
 
     Only what a name can hold in the form that the server shows is looked up. What counts as itself
     need not be said. Of the others it is told how far each is behind the one before, as a
@@ -89,7 +90,7 @@ def _lookalikes() -> tuple[str, str, list[list[str]]]:
         if chr(code) in parts and chr(code) != stands
     }
     single = {char: stands for char, stands in kept.items() if len(stands) == 1}
-    several = [[char, stands] for char, stands in kept.items() if len(stands) > 1]
+    several = [char + stands for char, stands in kept.items() if len(stands) > 1]
     codes = [0, *map(ord, single)]
     gaps = [chr(_GAP_0 + code - before) for before, code in pairwise(codes)]
     return "".join(gaps), "".join(single.values()), several
@@ -112,13 +113,9 @@ def _js(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _map(name: str, pairs: list[list[Any]]) -> str:
-    rows = "".join(f"  [{_js(key)}, {_shape(value)}],\n" for key, value in pairs)
+def _table(name: str, pairs: list[list[Any]]) -> str:
+    rows = "".join(f"[{_js(key)},new Map({_js(fields)})],\n" for key, fields in pairs)
     return f"export const {name} = new Map([\n{rows}]);\n"
-
-
-def _shape(fields: list[list[Any]]) -> str:
-    return f"new Map({_js(fields)})" if fields else "new Map()"
 
 
 def tables() -> str:
@@ -133,35 +130,34 @@ def tables() -> str:
         }
         for command in COMMANDS
     ]
+    rows = "".join(f"{_js(command)},\n" for command in commands)
     alike, stand, several = _lookalikes()
-    rows = "".join(f"  {_js(command)},\n" for command in commands)
+    here = {name for command in COMMANDS for name in command.names}
+    # What each is called here, "" where it is nothing.
+    elsewhere = {
+        other: next((name for name in all_names if name in here), "")
+        for other, all_names in ELSEWHERE.items()
+    }
+    # What a reader would have to know of these stands here: with the page, comments are sent, too.
+    # Of notices (by type), what stands in them, and requests: each field's kind, and its default if
+    # it has one. GAPS, STAND, SEVERAL: characters of names that count as another, how far each is
+    # behind the one before, from GAP_0 on; one by one as which; and where that is several.
     return f"""\
-// Written by `python -m tests.web.tables` from tcpchat_core; a test holds it to that.
+// Written by `python -m tests.web.tables`, which explains it; a test holds it to that.
 
-// By type: each field's kind, and its default if it has one.
-{_map("NOTICES", _tagged(notices.Notice))}
-// What stands in notices, in the same way.
-{_map("STRUCTS", structs)}
-// What can be asked, in the same way.
-{_map("REQUESTS", _tagged(events.Request))}
-// What a person can type.
+{_table("NOTICES", _tagged(notices.Notice))}
+{_table("STRUCTS", structs)}
+{_table("REQUESTS", _tagged(events.Request))}
 export const COMMANDS = [
 {rows}];
 
-// How alike two words must be for the one to be offered in place of the other (0 to 1); and what is
-// called otherwise elsewhere, with the commands that do it here.
 export const LIKENESS = {LIKENESS};
-export const ELSEWHERE = new Map({_js([*ELSEWHERE.items()])});
-
-// How many colours nicks have.
+export const ELSEWHERE = new Map({_js([*elsewhere.items()])});
 export const COLOURS = {NICKS};
-
-// Characters of names that count as another: how far each is behind the one before, from GAP_0 on;
-// one by one as which; and where that is several.
 export const GAP_0 = {_GAP_0};
 export const GAPS = {_js(alike)};
 export const STAND = {_js(stand)};
-export const ALIKE_SEVERAL = {_js(several)};
+export const SEVERAL = {_js(" ".join(several))};
 """
 
 
