@@ -16,7 +16,8 @@ import pytest
 from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.overdue import Overdue
 
-from tests.cli.hostile import answer, hostile, said
+from tcpchat_core import notices
+from tests.cli.hostile import answer, hostile, line, said
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS
 
 # tcpchat-client as it is, but for how long it waits.
@@ -154,3 +155,69 @@ def test_one_signal_ends_the_wait_for_an_answer_and_what_is_known_is_said(
     how = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
     assert complaint == f"tcpchat-client: {how}; {known}\n"
     assert client.returncode == (exits.INTERRUPTED if number == signal.SIGINT else status)
+
+
+# … but for how long the network may be silent.
+CUT_OFF = """
+import sys
+from tcpchat_cli.terminal import connection
+connection.SILENT_SECONDS = 0.5
+from tcpchat_cli.client import main
+sys.exit(main())
+"""
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """A server that takes next to nothing of what is said first, and says nothing any more; who
+    comes again is let in, as somebody new. Its address.
+    """
+    limits = notices.Limits(8_192, 2_000, 8_000, 32, 32, 200, 20, unacknowledged=1_000)
+
+    def answered(request: bytes) -> bytes:
+        if b'"hello"' in request:
+            return line("welcome", nick="ada", epoch="1", limits=limits)
+        return answer(request)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+
+        def talk(connection: socket.socket, last: bytes) -> None:
+            with connection.makefile("rb") as lines, contextlib.suppress(OSError):
+                for request in lines:
+                    if last in request:
+                        break
+                    connection.sendall(answered(request))
+
+        def serve() -> None:
+            with listener.accept()[0] as first, contextlib.suppress(OSError):
+                talk(first, b'"say"')
+                while True:  # until nobody listens any more
+                    with listener.accept()[0] as another:
+                        talk(another, b'"quit"')
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield "{}:{}".format(*listener.getsockname())
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(LIMIT_SECONDS)
+
+
+def test_what_the_network_did_not_take_holds_up_nobody_who_has_come_again() -> None:
+    with silent() as address:
+        done = subprocess.run(
+            [sys.executable, "-c", CUT_OFF, "send", "--server", address, "lobby"],
+            input=f"{'안' * 2_000}\n" * 1_000,  # more than any kernel takes in
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    print(done)
+    lost, *_, ended = done.stderr.splitlines()
+    assert lost == f"tcpchat-client: {address} says nothing any more; reconnecting"
+    assert ended.startswith("tcpchat-client: the session is over; no line has a receipt; ")
+    assert done.returncode == exits.LOST

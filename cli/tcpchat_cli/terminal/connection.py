@@ -362,7 +362,8 @@ class Connection:
         error = lost
         while True:
             self._requests.connection_lost()
-            self._writer.close()
+            # What it did not take is nobody's any more, and nobody is to wait for it (see `flush`).
+            self._writer.transport.abort()
             wait_ms = self._reconnect.connection_lost(
                 self._closing,
                 now=_now_ms(),
