@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tcpchat_cli.terminal.called import Called
 from tcpchat_cli.terminal.notify import VIEW_SECONDS
+from tcpchat_cli.terminal.numbering import Numbering
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 
@@ -37,6 +38,7 @@ class Person:
             settings,
             {},
             ignores=lambda nick: nick == "troll",
+            numbering=Numbering(),
             send=self.sent.append,
             tell=self.told.append,
         )
@@ -148,7 +150,14 @@ def test_a_session_that_begins_anew_has_numbers_of_its_own(tmp_path: Path) -> No
 
 def test_settings_that_make_no_sense_change_nothing() -> None:
     settings = Settings(highlight=("deploy",))
-    called = Called(settings, {}, ignores=lambda _: False, send=pytest.fail, tell=pytest.fail)
+    called = Called(
+        settings,
+        {},
+        ignores=lambda _: False,
+        numbering=Numbering(),
+        send=pytest.fail,
+        tell=pytest.fail,
+    )
     settings.on_direct, settings.highlight = "notify-send '", ()
     with pytest.raises(BadSettings, match="on_direct cannot be split"):
         called.apply_settings()

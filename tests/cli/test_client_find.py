@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.find import Look, marked, marked_where, typed_spans, word_spans
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Line
 
 from tcpchat_core.archive import Archived, Matches, Place
@@ -23,7 +24,7 @@ TEXTS = st.text(LETTERS + " -'.,1２", max_size=12)
 
 
 def said(text: str) -> Line:
-    return Line([("class:time", "12:30 "), ("", "ada: ")], [("", text)], ("lobby", 1))
+    return Line([("class:time", "12:30 "), ("", "ada: ")], [("", text)], MessageId("lobby", 1))
 
 
 def pieces(line: Line) -> list[str]:
@@ -106,7 +107,7 @@ BODIES = st.lists(st.tuples(st.sampled_from(["", "class:mention"]), TEXTS), max_
 
 @given(BODIES, TEXTS)
 def test_marks_change_nothing_of_a_line(body: list[tuple[str, str]], sought: str) -> None:
-    line = Line([("class:time", "12:30 ")], body, ("lobby", 1))
+    line = Line([("class:time", "12:30 ")], body, MessageId("lobby", 1))
     for made in (marked(line, word_spans(line.text[6:], sought)), marked_where(line, sought)):
         assert (made.head, made.text, made.place) == (line.head, line.text, line.place)
         styles = [style for style, text in line.body for _ in text]

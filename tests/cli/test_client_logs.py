@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tcpchat_cli.terminal.address import Address
 from tcpchat_cli.terminal.configuration import check
 from tcpchat_cli.terminal.logs import Logs, log_line, safe_name
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Line, Renderer
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.view import View
@@ -28,7 +29,7 @@ CHAT = Address("chat.example.org", 7667)
 
 def said(text: str, seq: int = 0, room: str = "dev") -> Line:
     head = [("class:time", "10:20 "), ("class:nick.1", "ada"), ("", ": ")]
-    return Line(head, [("", text)], (room, seq), datetime(2026, 11, 30, 10, 20))
+    return Line(head, [("", text)], MessageId(room, seq), datetime(2026, 11, 30, 10, 20))
 
 
 def nobody(sentence: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tcpchat_cli.terminal.mentions import MAX_MENTIONS, Mentions, Message
+from tcpchat_cli.terminal.numbering import MessageId, Numbering
 from tcpchat_cli.terminal.places import Place
 from tcpchat_cli.terminal.render import MAX_TEXT_CHARS, Renderer
 
@@ -26,7 +27,7 @@ def shown(mentions: Mentions) -> list[str]:
 
 
 def test_what_calls_is_listed_with_its_number_and_its_place() -> None:
-    mentions = Mentions()
+    mentions = Mentions(Numbering())
     mentions.note(said(1, "tea, ada?"), everything)
     mentions.note(said(2, "no"), lambda message: "ada" in message.text)
     mentions.note(Told("eve", "psst", 9, NOON + 3), everything)
@@ -40,7 +41,7 @@ def test_what_calls_is_listed_with_its_number_and_its_place() -> None:
 
 
 def test_what_was_said_while_one_was_gone_takes_its_place_by_its_time() -> None:
-    mentions = Mentions()
+    mentions = Mentions(Numbering())
     assert mentions.note(said(5), everything) == [said(5)]
     entered = Entered(
         "dev", ("ada",), 1, 9, NOON + 9, history=(said(2, room="dev"), said(9, room="dev"))
@@ -56,25 +57,25 @@ def test_what_was_said_while_one_was_gone_takes_its_place_by_its_time() -> None:
 
 
 def test_one_who_says_it_on_another_device_is_not_called() -> None:
-    mentions = Mentions()
+    mentions = Mentions(Numbering())
     assert mentions.note(Told("ada", "psst", 1, NOON, to="eve"), everything) == []
     (line,) = mentions.lines(Renderer())
     assert line.text.endswith("-- nobody has called you yet")
 
 
 def test_what_was_taken_back_has_not_called() -> None:
-    mentions = Mentions()
+    mentions = Mentions(Numbering())
     for seq in (1, 2):
         mentions.note(said(seq, f"ada {seq}"), everything)
-    mentions.take_back(("lobby", 1))
-    mentions.take_back(("dev", 2))
+    mentions.take_back(MessageId("lobby", 1))
+    mentions.take_back(MessageId("dev", 2))
     assert shown(mentions) == ["lobby] bob: ada 2"]
 
 
 @given(st.lists(st.integers(-(2**70), 2**70), max_size=30), st.text(max_size=10))
 @settings(max_examples=20)  # each of more than two hundred messages
 def test_it_is_in_order_and_bounded_whatever_a_server_says(times: list[int], text: str) -> None:
-    mentions = Mentions()
+    mentions = Mentions(Numbering())
     for seq, at in enumerate([*times, *range(MAX_MENTIONS)]):
         mentions.note(Said(text, text, text * 500, seq, at), everything)
     lines = mentions.lines(Renderer())[1:]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Renderer
 from tcpchat_cli.terminal.replies import MAX_ANSWERABLE, Answerable
 
@@ -127,7 +128,7 @@ def test_what_is_answered_stands_above_the_answer_and_has_its_place() -> None:
     answer = structs.replace(said(7), re=4, quote=Quote("eve", "tea at four?"))
     above, below = Renderer().lines(answer)[-2:]
     assert above.text == "      > eve: tea at four?"
-    assert (above.place, below.place) == (("lobby", 4), ("lobby", 7))
+    assert (above.place, below.place) == (MessageId("lobby", 4), MessageId("lobby", 7))
     assert shown(structs.replace(said(7), re=4))[0].endswith("> an earlier message")
 
 

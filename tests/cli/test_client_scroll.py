@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prompt_toolkit.layout.screen import Char
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Fragments, Line, taken_back
 from tcpchat_cli.terminal.scroll import Scroll, cut, line_rows
 
@@ -60,7 +61,7 @@ def test_at_the_end_the_last_rows_are_visible(lines: list[Line], columns: int, h
 
 def line(number: int, rows: int) -> Line:
     """A line of so many rows of ten columns."""
-    return Line([], [("", f"{number:04}{'-' * (10 * rows - 4)}")], ("lobby", number))
+    return Line([], [("", f"{number:04}{'-' * (10 * rows - 4)}")], MessageId("lobby", number))
 
 
 class Paging(RuleBasedStateMachine):
@@ -168,12 +169,12 @@ def test_what_was_cleared_is_there_for_who_goes_up() -> None:
 
 
 def test_what_was_cleared_does_not_come_back_when_its_last_line_is_taken_back() -> None:
-    lines = [Line([("", "bob: ")], [("", f"{seq}")], ("lobby", seq)) for seq in range(9)]
+    lines = [Line([("", "bob: ")], [("", f"{seq}")], MessageId("lobby", seq)) for seq in range(9)]
     scroll = Scroll()
     scroll.clear(lines)
     lines[-1] = taken_back(lines[-1])
     assert scroll.visible(lines, 20, 5) == []
-    quote = Line([("", "> ")], [("", "bob: 8")], ("lobby", 8))
+    quote = Line([("", "> ")], [("", "bob: 8")], MessageId("lobby", 8))
     assert scroll.visible([*lines, quote], 20, 5) == line_rows(quote, 20)
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Line
 from tcpchat_cli.terminal.view import MAX_LINES, View
 from tcpchat_cli.terminal.views import MAX_DIRECT, MAX_LINES_IN_ALL, MAX_ROOMS, Views
@@ -15,8 +16,10 @@ from tcpchat_core.names import nick_key
 ROOMS = st.sampled_from(["lobby", "dev", "den", "tea"])
 NICKS = st.sampled_from(["ada", "Ada", "bob", "eve", "\u0430da", "다람쥐"])
 
+NOWHERE = MessageId("", 0)
 
-def said(text: str, place: tuple[str, int] | None = None) -> Line:
+
+def said(text: str, place: MessageId | None = None) -> Line:
     return Line([("", "ada: ")], [("", text)], place)
 
 
@@ -98,7 +101,7 @@ class ViewsAsTheyShouldBe(RuleBasedStateMachine):
             told.new = told.new or []
         if told.new is not None:
             told.new.append(text)
-        self.views.add(view, [said(text, ("room", self.number))], news=True)
+        self.views.add(view, [said(text, MessageId("room", self.number))], news=True)
 
     @rule(room=ROOMS)
     def somebody_comes_or_goes(self, room: str) -> None:
@@ -165,7 +168,7 @@ class ViewsAsTheyShouldBe(RuleBasedStateMachine):
     @rule(data=st.data())
     def take_something_back(self, data: st.DataObject) -> None:
         number = data.draw(st.integers(1, max(1, self.number)))
-        self.views.take_back(("room", number))
+        self.views.take_back(MessageId("room", number))
         for told in self.model:
             told.lines = ["(taken back)" if t == f"line {number}" else t for t in told.lines]
             if told.new is not None:
@@ -206,17 +209,17 @@ def test_a_hundred_thousand_lines_leave_as_many_as_are_allowed(rooms: int) -> No
     opened = [views.open_room(f"room-{number}") for number in range(rooms)]
     for number in range(100_000):
         room = number % rooms
-        views.add(opened[room], [said("x", (f"room-{room}", number))], news=True)
+        views.add(opened[room], [said("x", MessageId(f"room-{room}", number))], news=True)
     kept = [len(view.lines) for view in views]
     assert max(kept) <= MAX_LINES
     assert sum(kept) == min(MAX_LINES, MAX_LINES_IN_ALL // rooms) * rooms
     for view in views:
         assert view.mark == len(view.lines)
         places = [line.place for line in view.lines]
-        assert view.oldest == (places[0] or ("", 0))[1] - rooms + 1
+        assert view.oldest == (places[0] or NOWHERE).seq - rooms + 1
         # Only what is kept can be taken back.
-        assert view.take_back(places[0] or ("", 0))
-        assert not view.take_back((view.name, 0))
+        assert view.take_back(places[0] or NOWHERE)
+        assert not view.take_back(MessageId(view.name, 0))
 
 
 def test_a_server_that_names_ever_more_rooms_and_nicks_is_not_followed_for_ever() -> None:

@@ -10,10 +10,10 @@ writes; `scripts` are the tools `send` and `tail` (`feed` decides what that prin
 
 To talk on a terminal: `screen` joins the parts to the connection. What is told is put by `routing`
 into a `view` of the `views`, by the `board`; comings and goings by `presence` and `folding`, what
-was taken back by `redactions`. What is typed is done by `typed`: `commands`, `topics` (of
-help), `completion`, `paste`, `unsent`, `replies`, `ignored`; searches and the past by `finding`
-with `find`, `looking` and `places`; `addresses` by `links` and `browser`. How far one has read says
-`reading`, whether one is there `away`.
+was taken back by `redactions`. Which message a number means says `numbering`. What is typed is done
+by `typed`: `commands`, `topics` (of help), `completion`, `paste`, `unsent`, `replies`, `ignored`;
+searches and the past by `finding` with `find`, `looking` and `places`; `addresses` by `links` and
+`browser`. How far one has read says `reading`, whether one is there `away`.
 
 To be called: `called` joins `highlights`, `mentions`, `notify` and `hooks`.
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from tcpchat_cli.terminal.browser import CannotOpen, command_for, start
 from tcpchat_cli.terminal.links import find_links
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Line, Renderer
 from tcpchat_cli.terminal.view import View
 
@@ -47,7 +48,7 @@ class Addresses:
         head = renderer.system("addresses, newest first; /open N opens one")
         return [head, *(_row(each, f"{at:>{width}}") for at, each in enumerate(found, start=1))]
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """What was in a message cannot be opened any more; the others have the same numbers."""
         view, listed = self._listed
         self._listed = (

@@ -16,6 +16,7 @@ from tcpchat_cli.terminal import presence
 from tcpchat_cli.terminal.connection import Connection
 from tcpchat_cli.terminal.folding import Folding
 from tcpchat_cli.terminal.logs import Logs
+from tcpchat_cli.terminal.numbering import MessageId, Numbering
 from tcpchat_cli.terminal.render import Line, Renderer, taken_back
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.surface import Surface
@@ -38,9 +39,11 @@ class Board:
     def __init__(
         self, connection: Connection, display: Surface, settings: Settings, follows: Follows
     ) -> None:
-        self.views = Views()
+        self.numbering = Numbering()
+        self.views = Views(self.numbering)
         self.display = display
         self.renderer = Renderer()
+        self.renderer.numbering = self.numbering
         self.logs = Logs(connection.home, settings, self.refuse)
         self.is_joining = False  # the connection's current room is one that is only asked for
         self._connection = connection
@@ -89,7 +92,7 @@ class Board:
         """What is put next into the current view is new, although one seems to look."""
         self._pending.append(view.put_mark())
 
-    def put_mark_before(self, view: View, place: tuple[str, int]) -> None:
+    def put_mark_before(self, view: View, place: MessageId) -> None:
         """What was put last into a view is new from this message on."""
         view.mark_before(place)
         if view is self.current and view.mark and (line := view.mark_line) is not None:
@@ -118,7 +121,7 @@ class Board:
         """Somebody came or went; it is told in these views in a moment."""
         self._folding.collect(change, views)
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """Take the text away of a message: in all views, on the screen, and where it waits."""
         self.views.take_back(place)
         self.display.take_back(place)

@@ -16,6 +16,7 @@ from tcpchat_cli.terminal.highlights import Highlights
 from tcpchat_cli.terminal.hooks import HAPPENINGS, Hooks
 from tcpchat_cli.terminal.mentions import Mentions, Message
 from tcpchat_cli.terminal.notify import Attention, Bell, Call
+from tcpchat_cli.terminal.numbering import Numbering
 from tcpchat_cli.terminal.redactions import taken_back_by
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.view import Unread
@@ -26,8 +27,8 @@ from tcpchat_core.notices import Notice, Resumed, Said, Told, Welcome
 class Called:
     """What calls one person.
 
-    `ignores` says whether a nick is ignored, `send` sends to the terminal, and `tell` shows a
-    sentence.
+    `ignores` says whether a nick is ignored, `numbering` what numbers mean, `send` sends to the
+    terminal, and `tell` shows a sentence.
 
     Call `told` with each notice that is not ignored, and `settled` when all that has come at once
     was told.
@@ -39,6 +40,7 @@ class Called:
         environment: Mapping[str, str],
         *,
         ignores: Callable[[str], bool],
+        numbering: Numbering,
         send: Callable[[str], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -50,7 +52,8 @@ class Called:
         self._again: dict[str, int] = {}  # by room: up to here it was said before we were back
         self._is_again = False  # what comes at once with the answer that we are back
         self.highlights = Highlights()
-        self.mentions = Mentions()
+        self._numbering = numbering
+        self.mentions = Mentions(numbering)
         self.attention = Attention()
         self.missed = Unread()  # of the current view, while the person looked elsewhere
         self.apply_settings()
@@ -83,7 +86,7 @@ class Called:
                 self._again = {state.room: state.seq for state in rooms}
                 self._is_again = True
         for place in taken_back_by(notice):
-            self.mentions.take_back(place)
+            self.mentions.take_back(self._numbering.id_of(*place))
         new = self.mentions.note(notice, lambda message: self.calls(me, message))
         match notice:
             case Said(nick=nick) if not is_same_nick(nick, me):

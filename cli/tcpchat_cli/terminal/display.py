@@ -35,6 +35,7 @@ from tcpchat_cli.terminal.cells import ShownApart, answers
 from tcpchat_cli.terminal.keys import KEY_SECONDS
 from tcpchat_cli.terminal.layout import encodable, in_encoding, layout, row_count
 from tcpchat_cli.terminal.links import has_links
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Fragments, Line, heading, marker, taken_back
 from tcpchat_cli.terminal.settings import BadSettings, Settings
 from tcpchat_cli.terminal.surface import Leave, Pane, Prompt, Way
@@ -157,7 +158,7 @@ class Display:
             lines.insert(max(0, len(lines) - (view.mark or 0)), mark)
         self.show([heading(view.title, view.topic, self.columns), *lines])
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """Show a message without its text, wherever it is on the screen."""
         self._note_size()
         app = self._session.app if self._session else None

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Fragments, Line, taken_back
 
 # From where to before where a text is marked.
@@ -174,7 +175,7 @@ class Look:
         line = self.lines[at]
         return Hit(at, self._skipped + 1, marked_where(line, self._typed))
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """The text of a message is not to be found any more."""
         for at, line in enumerate(self.lines):
             if line.place == place:

@@ -24,6 +24,7 @@ import msgspec
 from tcpchat_cli.terminal.find import marked, word_spans
 from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.ignored import Ignored
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.places import NoPlace, Place, Places
 from tcpchat_cli.terminal.render import Line, Renderer, marker
 from tcpchat_cli.terminal.view import View, message_count
@@ -35,6 +36,10 @@ AROUND: Final = 11
 
 # How many a page has that is asked for by a key.
 PAGE: Final = 20
+
+# What the server has lost: also where its numbers are those of other messages by now.
+_NOT_KEPT: Final = "that message is not kept any more"
+_NOTHING_KEPT: Final = "what was said there is not kept any more; /close goes back"
 
 # A line that is neither before nor after any: each page in the past tells its days.
 _NO_DAY: Final = date.min
@@ -69,6 +74,7 @@ class Finding:
     ) -> None:
         self._views = views
         self._renderer = renderer
+        self._numbering = renderer.numbering
         self._places = places
         self._ignored = ignored
         self._hints = hints
@@ -117,7 +123,8 @@ class Finding:
     def _results(self, results: notices.SearchResults, words: str) -> list[Line]:
         messages = self._ignored.shown(results.messages)
         results = msgspec.structs.replace(results, messages=messages)
-        places = [Place("room", said.room, said.seq) for said in results.messages]
+        id_of = self._numbering.id_of
+        places = [Place("room", *id_of(said.room, said.seq)) for said in results.messages]
         if places:
             self._places.listed(places)
             self._found = (frozenset(places), words)
@@ -132,6 +139,8 @@ class Finding:
             self._desk.refuse(
                 f"what you say with {view.name} is not kept: nothing older can be shown"
             )
+        elif view.kind == "past" and view.oldest is None:
+            self._desk.refuse(_NOTHING_KEPT)
         elif view.kind != "home" and self._turning is not view:
             self._turning = view
             self._ask(
@@ -147,7 +156,9 @@ class Finding:
     def turn_on(self) -> None:
         """Ask for the page after the newest message of a place in the past."""
         view = self._views.current
-        if view.kind == "past" and self._turning is not view:
+        if view.kind == "past" and view.newest is None:
+            self._desk.refuse(_NOTHING_KEPT)
+        elif view.kind == "past" and self._turning is not view:
             self._turning = view
             self._ask(
                 events.History(view.name, after=view.newest, limit=PAGE),
@@ -181,7 +192,9 @@ class Finding:
         except NoPlace as error:
             self._desk.refuse(str(error))
             return
-        if place.kind == "room":
+        if place.kind == "room" and not self._numbering.is_current(place.message):
+            self._desk.refuse(_NOT_KEPT)
+        elif place.kind == "room":
             self._ask(
                 events.History(place.name, around=place.seq, limit=AROUND),
                 lambda page: self._arrived(place, page),
@@ -192,8 +205,9 @@ class Finding:
             self._desk.refuse(f"what you said with {place.name} is not here any more")
 
     def _arrived(self, place: Place, page: notices.HistoryPage) -> None:
-        if all(said.seq != place.seq for said in page.messages):
-            self._desk.refuse("that message is not kept any more")
+        is_there = any(said.seq == place.seq for said in page.messages)
+        if not (is_there and self._numbering.is_current(place.message)):
+            self._desk.refuse(_NOT_KEPT)
             return
         places, words = self._found
         lines = [] if page.more else [marker(f"{page.room} begins here")]
@@ -201,7 +215,7 @@ class Finding:
         for said in self._ignored.shown(page.messages):
             made = self._renderer.lines(said)
             if said.seq == place.seq:
-                made = _pointed_at(made, said, words if place in places else "")
+                made = _pointed_at(made, place.message, words if place in places else "")
             lines += made
         lines.append(marker(_ways(self._hints)))
         view = self._views.open_past(page.room)
@@ -212,7 +226,7 @@ class Finding:
     def leaves_for(self, view: View) -> None:
         """One goes to a view: if from a place in the past to its room, tell what lies between."""
         past = self._views.current
-        if past.kind != "past" or view is not self._views.room(past.name):
+        if past.kind != "past" or past.newest is None or view is not self._views.room(past.name):
             return
         between = (view.oldest or 0) - (past.newest or 0) - 1
         told = marker(f"{message_count(between)} between this and what follows")
@@ -261,11 +275,11 @@ def _note_oldest(view: View, page: notices.HistoryPage) -> None:
         view.oldest = min(first, view.oldest or first)
 
 
-def _pointed_at(lines: list[Line], said: notices.Said, words: str) -> list[Line]:
+def _pointed_at(lines: list[Line], message: MessageId, words: str) -> list[Line]:
     """The lines of the message that one has gone to; what it answers is another message."""
     days = [line for line in lines if line.place is None]
     its = [
-        _with_words(line, words) if line.place == (said.room, said.seq) else line
+        _with_words(line, words) if line.place == message else line
         for line in lines
         if line.place is not None
     ]

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from tcpchat_cli.terminal.layout import encodable
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.settings import Settings
 from tcpchat_cli.terminal.stdin import Input
@@ -104,7 +105,7 @@ class Linear:
         self._write([f"* now {where}{news}"])
         self._write_lines(lines)
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """What was written was written; who took it back is told."""
 
     def refresh(self) -> None:

@@ -71,7 +71,7 @@ class Logs:
         """Whether it is no message of before, or found elsewhere."""
         if line.place is None:
             return True
-        room, seq = line.place
+        room, seq, _ = line.place
         return view.name == room and not 0 < seq <= self._before.get(room, 0)
 
     def write(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tcpchat_cli.terminal.find import Look
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.render import Fragments, Line, marker
 from tcpchat_cli.terminal.surface import Surface
 from tcpchat_cli.terminal.widths import text_width
@@ -53,7 +54,7 @@ class Looking:
             self._has_older = True
             self._display.refresh()
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """The text of a message is not to be found any more."""
         if self._look is not None:
             self._look.take_back(place)

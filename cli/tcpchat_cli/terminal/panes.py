@@ -34,6 +34,7 @@ from prompt_toolkit.layout import (
 from tcpchat_cli.terminal.display import Display
 from tcpchat_cli.terminal.hints import Hints
 from tcpchat_cli.terminal.layout import encodable, in_encoding
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.pacing import Pacing
 from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.scroll import Scroll
@@ -96,7 +97,7 @@ class Panes(Display):
         self._told = ""
         self.refresh()
 
-    def take_back(self, place: tuple[str, int]) -> None:  # noqa: ARG002 # the views know it
+    def take_back(self, place: MessageId) -> None:  # noqa: ARG002 # the views know it
         """Draw what is left of it; what was found may have been that."""
         self._told = ""
         self.refresh()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from tcpchat_cli.terminal.numbering import MessageId
+
 # Longer numbers are of no list, and are not even read.
 MAX_DIGITS: Final = 9
 
@@ -16,12 +18,19 @@ MAX_DIGITS: Final = 9
 class Place(NamedTuple):
     """Where a message stands: in a room, by its number; or in what one says with somebody.
 
-    `name` is the room's or the other's nick; `seq` is 0 where the message has no number.
+    `name` is the room's or the other's nick; `seq` is 0 where the message has no number. `life` is
+    as in `MessageId`.
     """
 
     kind: Literal["room", "direct"]
     name: str
     seq: int = 0
+    life: int = 0
+
+    @property
+    def message(self) -> MessageId:
+        """The message that stands in the room there."""
+        return MessageId(self.name, self.seq, self.life)
 
 
 class NoPlace(Exception):

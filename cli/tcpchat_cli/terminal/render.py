@@ -17,6 +17,7 @@ from unicodedata import combining
 import msgspec
 
 from tcpchat_cli.terminal.highlights import Highlights
+from tcpchat_cli.terminal.numbering import MessageId, Numbering
 from tcpchat_cli.terminal.theme import nick_style
 from tcpchat_cli.terminal.widths import text_width
 from tcpchat_core import events, notices
@@ -64,13 +65,13 @@ _TAKEN_BACK: Final = [("class:system strike", "(taken back)")]
 class Line(NamedTuple):
     """One line: its head (time, room, nick), and the text that is wrapped beside it.
 
-    `place` is the room and the number of what was said; None for other lines. `when` is the local
+    `place` is the message that was said; None for other lines. `when` is the local
     time of what it tells; None for now. `echo` is whether one has typed it oneself, right here.
     """
 
     head: Fragments
     body: Fragments
-    place: tuple[str, int] | None = None
+    place: MessageId | None = None
     when: datetime | None = None
     echo: bool = False
 
@@ -84,14 +85,16 @@ class Renderer:
     """Makes lines of notices.
 
     `me` is the own nick, `timestamps` whether lines begin with their time, `day` that of the line
-    before the next, `highlights` what calls me besides my nick, and `way` how one does what an
-    action does, by a key or by the command that is given; "" where there is no way.
+    before the next, `highlights` what calls me besides my nick, `numbering` what numbers mean, and
+    `way` how one does what an action does, by a key or by the command that is given; "" where there
+    is no way.
     """
 
     def __init__(self, today: date | None = None) -> None:
         self.me = ""
         self.timestamps = True
         self.highlights = Highlights()
+        self.numbering = Numbering()
         self.way: Callable[[str, str], str] = lambda _action, _command: ""
         self.day = today or datetime.now().date()
 
@@ -133,9 +136,24 @@ class Renderer:
         """A list of messages of any rooms and people, with numbers from 1 to go to them by."""
         width = len(str(len(messages)))
         return [
-            _listed(message, f"{number:>{width}}", self.mentions_me(message.text))
+            self._listed(message, f"{number:>{width}}")
             for number, message in enumerate(messages, start=1)
         ]
+
+    def _listed(self, message: Said | notices.Told, number: str) -> Line:
+        """A message in a list: its number, its day and time, where it was said, and by whom."""
+        head: Fragments = [
+            ("class:marker", f"{number} "),
+            ("class:time", f"{_local_time(message.at)} "),
+        ]
+        called = self.mentions_me(message.text)
+        body = [("class:mention" if called else "", bounded(message.text))]
+        if isinstance(message, notices.Told):
+            who = _between_dashes(shown_name(message.nick), message.notice)
+            return Line([*head, ("class:told", f"[{who} → you] ")], body)
+        room = ("class:room", f"[{shown_name(message.room)}] ")
+        place = self.numbering.id_of(message.room, message.seq)
+        return Line([*head, room, *_who(message)], body, place)
 
     def system(self, text: str) -> Line:
         """A line in the program's own voice."""
@@ -243,8 +261,9 @@ class Renderer:
         if said.redacted:
             body = _TAKEN_BACK
         if said.re is not None:
-            yield _answered(said.quote, (said.room, said.re))
-        yield Line([_time(said.at), *who], body, (said.room, said.seq), _when(said.at))
+            yield _answered(said.quote, self.numbering.id_of(said.room, said.re))
+        place = self.numbering.id_of(said.room, said.seq)
+        yield Line([_time(said.at), *who], body, place, _when(said.at))
 
     def _told(self, told: notices.Told) -> Iterator[Line]:
         if told.to:  # by oneself, on another device
@@ -310,27 +329,13 @@ class Renderer:
             yield marker(f"{when:%A}, {when.day} {when:%B} {when.year}")
 
 
-def _answered(quote: Quote | None, place: tuple[str, int]) -> Line:
+def _answered(quote: Quote | None, place: MessageId) -> Line:
     """What a message answers. It has the place of that one: with it, it is taken back."""
     text = "an earlier message" if quote is None else f"{shown_name(quote.nick)}: {quote.text}"
     if len(text) > MAX_QUOTE:
         text = f"{text[:MAX_QUOTE]}…"
     text = bounded(text)
     return Line([("class:time", _NO_TIME), ("class:quote", "> ")], [("class:quote", text)], place)
-
-
-def _listed(message: Said | notices.Told, number: str, called: bool) -> Line:
-    """A message in a list: its number, its day and time, where it was said, and by whom."""
-    head: Fragments = [
-        ("class:marker", f"{number} "),
-        ("class:time", f"{_local_time(message.at)} "),
-    ]
-    body = [("class:mention" if called else "", bounded(message.text))]
-    if isinstance(message, notices.Told):
-        who = _between_dashes(shown_name(message.nick), message.notice)
-        return Line([*head, ("class:told", f"[{who} → you] ")], body)
-    place = ("class:room", f"[{shown_name(message.room)}] ")
-    return Line([*head, place, *_who(message)], body, (message.room, message.seq))
 
 
 def system(text: Fragments, at: int | None = None) -> Line:

@@ -44,6 +44,7 @@ from tcpchat_cli.terminal.ignored import Ignored
 from tcpchat_cli.terminal.key_settings import keys_with
 from tcpchat_cli.terminal.keys import bind_escape, key_bindings
 from tcpchat_cli.terminal.looking import Looking
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.paste import Pasting
 from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.reading import Reader
@@ -96,6 +97,7 @@ class Screen:
             self._settings,
             os.environ,
             ignores=ignored.has,
+            numbering=self._board.numbering,
             send=display.call,
             tell=self._board.refuse,
         )
@@ -106,8 +108,6 @@ class Screen:
         self._whereabouts = presence.Whereabouts()
         self._speakers: deque[str] = deque(maxlen=MAX_SPEAKERS)  # the last one first
         self._listed: tuple[str, ...] = ()  # the rooms that the server listed last
-        # When the connection was lost: the epoch, and the last number seen in each room.
-        self._seen: tuple[str, dict[str, int]] = ("", {})
 
     async def talk(self, nick: str, rooms: Sequence[str]) -> None:
         """Come in and stay until the person goes."""
@@ -148,11 +148,12 @@ class Screen:
         """Show what the server told."""
         self._renderer.me = self._connection.protocol.nick
         for notice in batch:
+            self._board.numbering.follow(notice)
             for room, seq in self._reader.follow(notice):
                 self._was_read(room, seq)
             rooms = self._whereabouts.follow(notice)
             for place in taken_back_by(notice):
-                self._take_back(place)
+                self._take_back(self._board.numbering.id_of(*place))
             if presence.is_change(notice):
                 views = views_of_change(notice, rooms, self._board.views)
                 self._board.collect(notice, views)
@@ -188,7 +189,7 @@ class Screen:
         if isinstance(notice, notices.Entered):
             self._mark_new(view, notice, read, was_there=view in was_there)
 
-    def _take_back(self, place: tuple[str, int]) -> None:
+    def _take_back(self, place: MessageId) -> None:
         """The text of a message is nowhere any more."""
         self._looking.take_back(place)
         self._typed.addresses.take_back(place)
@@ -197,9 +198,8 @@ class Screen:
     def lost(self, sentence: str) -> None:
         """Say once that the connection is being replaced; the bar goes on telling it."""
         protocol = self._connection.protocol
-        if protocol.welcome:
-            seen = {room: view.seq for room, view in protocol.rooms.items()}
-            self._seen = (protocol.welcome.epoch, seen)
+        seen = {room: view.seq for room, view in protocol.rooms.items()}
+        self._board.numbering.connection_lost(protocol.epoch, seen)
         text = f"{sentence}; reconnecting, and what you type is kept"
         self._board.refuse(text)
 
@@ -235,16 +235,10 @@ class Screen:
             case _:
                 return self._renderer.lines(notice)
 
-    def _last_seen(self, room: str) -> int | None:
-        """The last number seen in a room before the session was lost; None where it counts anew."""
-        epoch, seen = self._seen
-        welcome = self._connection.protocol.welcome
-        return seen.get(room) if welcome is not None and welcome.epoch == epoch else None
-
     def _entered_again(self, entered: notices.Entered) -> list[Line]:
         """Back in a room after the session was lost: show only what is new, and what is missing."""
-        last = self._last_seen(entered.room)
-        self._seen[1].pop(entered.room, None)
+        last = self._board.numbering.last_seen(entered.room)
+        self._board.numbering.came_in(entered.room)
         if last is None:
             self._board.logs.begin(entered.room, entered.seq)
             return self._renderer.lines(self._shown(entered, entered.history))
@@ -285,7 +279,7 @@ class Screen:
                 self._board.is_joining = False
             case notices.Entered(room, seq=seq, topic=topic, history=history, again=again):
                 view.topic = topic
-                if not again and self._last_seen(room) is None:
+                if not again and self._board.numbering.last_seen(room) is None:
                     view.oldest = history[0].seq if history else seq + 1
                 if room == self._connection.current:
                     self._board.came_into(view)
@@ -374,7 +368,8 @@ class Screen:
         unread = view.missed if is_current else view.unread
         for said in new:
             unread.add(mention=self._renderer.mentions_me(said.text), seq=said.seq)
-        self._board.put_mark_before(view, (entered.room, new[0].seq))
+        place = self._board.numbering.id_of(entered.room, new[0].seq)
+        self._board.put_mark_before(view, place)
 
     def _is_mine(self, said: notices.Said) -> bool:
         return said.nick == self._renderer.me

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.key_binding import KeyBindings
 
+from tcpchat_cli.terminal.numbering import MessageId
 from tcpchat_cli.terminal.presence import People
 from tcpchat_cli.terminal.render import Fragments, Line
 from tcpchat_cli.terminal.view import View
@@ -81,7 +82,7 @@ class Surface(Protocol):
     def switch(self, view: View) -> None:
         """Another view is the current one: show what it is, its last lines, and its mark."""
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """The text of a message is not to be shown any more; the views have lost it already."""
 
     def refresh(self) -> None:

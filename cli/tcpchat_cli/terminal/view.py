@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final, Literal, TypeAlias
 
+from tcpchat_cli.terminal.numbering import MessageId, Numbering
 from tcpchat_cli.terminal.render import Line, marker, shown_name, taken_back
 
 # A day of a busy room, of which one scrolls back some hundreds. A line takes about a kilobyte.
@@ -54,7 +55,8 @@ class Unread:
 class View:
     """What is shown of a room, or of what one says with somebody."""
 
-    def __init__(self, name: str, kind: Kind) -> None:
+    def __init__(self, name: str, kind: Kind, numbering: Numbering | None = None) -> None:
+        self._numbering = numbering or Numbering()
         self.name = name  # of the room, as the server writes it; or the other's nick
         self.kind: Kind = kind
         self.topic = ""
@@ -62,15 +64,15 @@ class View:
         self.unread = Unread()
         self.missed = Unread()  # what was unread when one came to look
         self.mark: int | None = None  # how many of the last lines stand below the mark, if any
-        self.oldest: int | None = None  # number of the oldest message of the room that was shown
-        self.newest: int | None = None  # … and of the newest, for a place in the past
-        self.read = 0  # number of the last message of the room that was looked at
+        self._oldest: MessageId | None = None  # of the room that was shown
+        self._newest: MessageId | None = None  # … for a place in the past
+        self._read: MessageId | None = None  # the last message of the room that was looked at
         self.draft = ""  # what is half typed
         self.is_mine = False  # whether one has said something there, or has opened it
         self.day: date | None = None  # of the last line
         self.touched = 0  # rises with every line, over all views
         self._max_lines = MAX_LINES
-        self._places: Counter[tuple[str, int]] = Counter()  # of the messages among the lines
+        self._places: Counter[MessageId] = Counter()  # of the messages among the lines
 
     @property
     def title(self) -> str:
@@ -96,7 +98,7 @@ class View:
             self.mark = (self.mark or 0) + len(lines)
         self._trim(self._max_lines)
 
-    def mark_before(self, place: tuple[str, int]) -> None:
+    def mark_before(self, place: MessageId) -> None:
         """Put the mark before a message, unless there is one, or the message is not there."""
         if self.mark is None and place in self._places:
             lines = [*self.lines]
@@ -119,7 +121,7 @@ class View:
         self.lines.extendleft(reversed(kept))
         self._places.update(line.place for line in kept if line.place)
 
-    def take_back(self, place: tuple[str, int]) -> bool:
+    def take_back(self, place: MessageId) -> bool:
         """Take the text away of a message; return whether a line had it."""
         if place not in self._places:
             return False
@@ -160,10 +162,43 @@ class View:
         """Lines that came before this view was there."""
         self.add_older([*lines])
 
+    # ── Numbers of messages ──────────────────────────────────────────────────────────────────
+
+    @property
+    def oldest(self) -> int | None:
+        """Number of the oldest message of the room that was shown; None where it has none now."""
+        return self._number(self._oldest)
+
+    @oldest.setter
+    def oldest(self, seq: int) -> None:
+        self._oldest = self._numbering.id_of(self.name, seq)
+
+    @property
+    def newest(self) -> int | None:
+        """The same of the newest, for a place in the past."""
+        return self._number(self._newest)
+
+    @newest.setter
+    def newest(self, seq: int) -> None:
+        self._newest = self._numbering.id_of(self.name, seq)
+
+    @property
+    def read(self) -> int:
+        """Number of the last message of the room that was looked at; 0 where it has none now."""
+        return self._number(self._read) or 0
+
+    def _number(self, id: MessageId | None) -> int | None:
+        return id.seq if id is not None and self._numbering.is_current(id) else None
+
     def _note_read(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            if line.place and line.place[0] == self.name:
-                self.read = max(self.read, line.place[1])
+        places = [line.place for line in lines if line.place]
+        last = max((place.seq for place in places if self._is_here(place)), default=0)
+        if last > self.read:
+            self._read = self._numbering.id_of(self.name, last)
+
+    def _is_here(self, place: MessageId) -> bool:
+        """Whether it is a message of this room that still has its number."""
+        return place.room == self.name and self._numbering.is_current(place)
 
     def _trim(self, most: int) -> None:
         while len(self.lines) > most:
@@ -174,8 +209,7 @@ class View:
                 self._places[place] -= 1
             else:
                 self._places.pop(place, None)
-            room, seq = place
-            if room == self.name and self.kind == "room":
-                self.oldest = max(self.oldest or 0, seq + 1)
+            if self.kind == "room" and self._is_here(place):
+                self.oldest = max(self.oldest or 0, place.seq + 1)
         if self.mark is not None:
             self.mark = min(self.mark, len(self.lines))

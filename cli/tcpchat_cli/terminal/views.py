@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from tcpchat_cli.terminal.numbering import MessageId, Numbering
 from tcpchat_cli.terminal.render import Line
 from tcpchat_cli.terminal.view import MAX_LINES, Kind, View
 from tcpchat_core.names import nick_key
@@ -33,7 +34,8 @@ MAX_ROOMS: Final = 4_096
 class Views:
     """The rooms and conversations of one session; iterated in order, numbered from 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbering: Numbering | None = None) -> None:
+        self._numbering = numbering or Numbering()
         self._all: dict[tuple[Kind, str], View] = {}
         self._home = View("", "home")
         self._before = self._home  # what was looked at before
@@ -155,7 +157,7 @@ class Views:
         view.touched = self._touches
         view.add(lines, looking=view is self.current, news=news)
 
-    def take_back(self, place: tuple[str, int]) -> None:
+    def take_back(self, place: MessageId) -> None:
         """Take the text away of a message, wherever it is shown."""
         for view in (self._home, *self):
             view.take_back(place)
@@ -168,7 +170,7 @@ class Views:
             self.close(
                 min(alike, key=lambda view: (view.is_mine or bool(view.draft), view.touched))
             )
-        view = View(name, kind)
+        view = View(name, kind, self._numbering)
         if not self._all:  # what was told before there was any view stands at its head
             view.put_before(self._home.lines)
             self._home.clear()
