@@ -43,6 +43,8 @@ def hostile(words: Callable[[], bytes]) -> Iterator[tuple[str, SimpleQueue[bytes
                     connection.sendall(answer(request))
                     if b'"join"' in request:
                         connection.sendall(words() + said(2**62 + 1_000, "that was all"))
+                    if b'"quit"' in request:
+                        return
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -61,6 +63,10 @@ def answer(request: bytes) -> bytes:
             return line("renamed", old="ada", new="ada", own=True)
         case {"type": "join"}:
             return entered("lobby")
+        case {"type": "history", "room": room}:
+            return line("history", room=room, messages=[], more=False)
+        case {"type": "say", "id": id, "room": room}:
+            return line("sent", id=id, room=room, seq=2**62 + 1_001, at=AT)
         case {"type": "ping", "id": id}:
             return line("ponged", id=id)
         case _:

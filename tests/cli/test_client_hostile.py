@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
+import msgspec
 import pytest
 
 from tests.cli.hostile import AT, entered, hostile, line, said
@@ -92,34 +94,87 @@ def asks(asked: SimpleQueue[bytes], what: bytes) -> bool:
     return any(what in request for request in iter(lambda: asked.get(timeout=LIMIT_SECONDS), b""))
 
 
-def resident(terminal: Terminal) -> int:
+def resident(pid: int | None) -> int:
     """Bytes of memory that a program has."""
-    status = Path(f"/proc/{terminal.child.pid}/status").read_text().splitlines()
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return 1_024 * next(int(row.split()[1]) for row in status if row.startswith("VmRSS:"))
 
 
 # What may take all of the screen is said there, too.
 IN_PANES = ("rooms never joined", "huge names", "what a terminal obeys", "a flood")
 
+# What a terminal would obey, or what nobody may read.
+NEVER_WRITTEN = (b"Traceback", b"]0;owned\x07", b"\x9b31m", "\u202e".encode())
+
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, ()) for name in HOSTILE] + [(name, ("--full-screen",)) for name in IN_PANES],
+    [(name, ()) for name in HOSTILE]
+    + [(name, ("--full-screen",)) for name in IN_PANES]
+    + [(name, ("--plain-ui",)) for name in HOSTILE],
 )
 def test_whatever_a_server_says_the_client_stays_quick_small_and_true(
     name: str, options: tuple[str, ...]
 ) -> None:
     argv = ["--nick", "ada", "--room", "lobby", *options]
     with hostile(HOSTILE[name]) as (address, asked), Terminal([CLIENT, address, *argv]) as ada:
-        ada.wait_for("that was all")
+        # It may have left the screen by then: what is new elsewhere is told behind it.
+        ada.wait_until(lambda: ada.shows("that was all") or b"that was all" in ada.output)
         ada.enter("still here")
         assert asks(asked, b"still here")
-        assert resident(ada) < MOST_RESIDENT
-        assert not any(row.startswith("12:00 ada: forged") for row in ada.scrollback)
+        assert resident(ada.child.pid) < MOST_RESIDENT
+        forged = ("12:00 ada: forged", "ada: forged")
+        assert not any(row.startswith(forged) for row in ada.scrollback)
         ada.type("\x04")
         assert ada.wait_for_exit() == 0
-        for obeyed in (b"Traceback", b"]0;owned\x07", b"\x9b31m", "\u202e".encode()):
-            assert obeyed not in ada.output
+        for never in (*NEVER_WRITTEN, *((b"\x1b",) if "--plain-ui" in options else ())):
+            assert never not in ada.output
+
+
+PIPES = {
+    "tail": ("tail", "lobby", "--follow", "--retry", "0", "--server"),
+    "tail --json": ("tail", "lobby", "--follow", "--retry", "0", "--json", "--server"),
+    "--json": ("--json", "--room", "lobby"),
+    "": ("--room", "lobby"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("pipe", PIPES)
+def test_whatever_a_server_says_a_program_reads_whole_lines_of_it(pipe: str, name: str) -> None:
+    with hostile(HOSTILE[name]) as (address, asked):
+        argv = [CLIENT, *PIPES[pipe], address, "--nick", "ada"]
+        with subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=-1) as program:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            assert program.stderr is not None
+            read = [*iter_to(program.stdout.readline, b"that was all")]
+            assert resident(program.pid) < MOST_RESIDENT
+            if "tail" in pipe:
+                program.terminate()
+            else:
+                program.stdin.write(b"still here\n")
+                program.stdin.close()
+                assert asks(asked, b"still here")
+            read += program.stdout.readlines()
+            complaints = program.stderr.read()
+        assert program.returncode in {0, 1}
+        for never in (*NEVER_WRITTEN, b"\x1b"):
+            assert never not in b"".join(read) + complaints
+        assert all(line.startswith(b"tcpchat-client: ") for line in complaints.splitlines())
+        if "--json" in pipe:
+            assert all(isinstance(msgspec.json.decode(each), dict) for each in read)
+        else:
+            assert all(each.startswith((b"[", b"*", b"-", b"!", b"<")) for each in read)
+
+
+def iter_to(readline: Callable[[], bytes], last: bytes) -> Iterator[bytes]:
+    """Lines up to one that has that in it, with it."""
+    while line := readline():
+        yield line
+        if last in line:
+            return
+    pytest.fail(f"{last!r} never came")
 
 
 def test_more_rooms_than_anybody_is_in_end_the_conversation_with_one_sentence() -> None:
