@@ -14,7 +14,7 @@ from tcpchat_core.notices import Notice
 
 
 class MessageId(NamedTuple):
-    """A message of a room: its number, and the how manieth message it is to have that number."""
+    """A message of a room: its number, and how often that number had been lost before it."""
 
     room: str
     seq: int
