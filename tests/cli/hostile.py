@@ -30,8 +30,13 @@ def entered(room: str, **fields: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def hostile(words: Callable[[], bytes]) -> Iterator[tuple[str, SimpleQueue[bytes]]]:
-    """A server that lets one person in, says these words to it, and collects what it asks."""
+def hostile(
+    words: Callable[[], bytes], *, receives: bool = True
+) -> Iterator[tuple[str, SimpleQueue[bytes]]]:
+    """A server that lets one person in, says these words to it, and collects what it asks; whether
+    it `receives` what is said, and tells what was said before.
+    """
+    answered = answer if receives else let_in
     asked: SimpleQueue[bytes] = SimpleQueue()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -40,7 +45,7 @@ def hostile(words: Callable[[], bytes]) -> Iterator[tuple[str, SimpleQueue[bytes
             with connection, contextlib.suppress(OSError), connection.makefile("rb") as lines:
                 for request in lines:
                     asked.put(request)
-                    connection.sendall(answer(request))
+                    connection.sendall(answered(request))
                     if b'"join"' in request:
                         connection.sendall(words() + said(2**62 + 1_000, "that was all"))
                     if b'"quit"' in request:
@@ -57,16 +62,23 @@ def hostile(words: Callable[[], bytes]) -> Iterator[tuple[str, SimpleQueue[bytes
 def answer(request: bytes) -> bytes:
     """What an honest server says, too."""
     match msgspec.json.decode(request):
+        case {"type": "history", "room": room}:
+            return line("history", room=room, messages=[], more=False)
+        case {"type": "say", "id": id, "room": room}:
+            return line("sent", id=id, room=room, seq=2**62 + 1_001, at=AT)
+        case _:
+            return let_in(request)
+
+
+def let_in(request: bytes) -> bytes:
+    """What an honest server says until one is in, and to pings."""
+    match msgspec.json.decode(request):
         case {"type": "hello"}:
             return line("welcome", nick="ada", epoch="1")
         case {"type": "nick"}:
             return line("renamed", old="ada", new="ada", own=True)
         case {"type": "join"}:
             return entered("lobby")
-        case {"type": "history", "room": room}:
-            return line("history", room=room, messages=[], more=False)
-        case {"type": "say", "id": id, "room": room}:
-            return line("sent", id=id, room=room, seq=2**62 + 1_001, at=AT)
         case {"type": "ping", "id": id}:
             return line("ponged", id=id)
         case _:

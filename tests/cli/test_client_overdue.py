@@ -17,14 +17,14 @@ from tcpchat_cli.terminal import exits
 from tcpchat_cli.terminal.overdue import Overdue
 
 from tcpchat_core import notices
-from tests.cli.hostile import answer, hostile, line, said
+from tests.cli.hostile import hostile, let_in, line, said
 from tests.cli.terminal import CLIENT, LIMIT_SECONDS
 
 # tcpchat-client as it is, but for how long it waits.
 HURRIED = """
 import sys
 from tcpchat_cli.terminal import overdue
-overdue.ANSWER_SECONDS = 0.1
+overdue.ANSWER_SECONDS = 3
 from tcpchat_cli.client import main
 sys.exit(main())
 """
@@ -71,7 +71,7 @@ def talkative() -> Iterator[str]:
             connection = listener.accept()[0]
             with connection, contextlib.suppress(OSError), connection.makefile("rb") as lines:
                 for request in lines:
-                    connection.sendall(answer(request))
+                    connection.sendall(let_in(request))
                     if msgspec.json.decode(request)["type"] in {"say", "history"}:
                         break
                 seq = 0
@@ -118,7 +118,7 @@ def test_a_server_that_talks_and_does_not_answer_is_left(
         )
     assert (done.returncode, done.stderr) == (
         status,
-        f"tcpchat-client: {address} is there, but has answered no request for 0.1 seconds{more}\n",
+        f"tcpchat-client: {address} is there, but has answered no request for 3 seconds{more}\n",
     )
 
 
@@ -136,7 +136,7 @@ def test_one_signal_ends_the_wait_for_an_answer_and_what_is_known_is_said(
     arguments: list[str], asks: bytes, status: int, known: str, number: signal.Signals
 ) -> None:
     with (
-        hostile(lambda: b"") as (address, asked),
+        hostile(lambda: b"", receives=False) as (address, asked),
         subprocess.Popen(
             [CLIENT, *arguments, address],
             stdin=subprocess.PIPE,
@@ -161,7 +161,7 @@ def test_one_signal_ends_the_wait_for_an_answer_and_what_is_known_is_said(
 CUT_OFF = """
 import sys
 from tcpchat_cli.terminal import connection
-connection.SILENT_SECONDS = 0.5
+connection.SILENT_SECONDS = 3
 from tcpchat_cli.client import main
 sys.exit(main())
 """
@@ -177,7 +177,7 @@ def silent() -> Iterator[str]:
     def answered(request: bytes) -> bytes:
         if b'"hello"' in request:
             return line("welcome", nick="ada", epoch="1", limits=limits)
-        return answer(request)
+        return let_in(request)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
