@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.cable import cable_to
 from tests.cli.conftest import running_server
+from tests.cli.serving import Talker
 from tests.cli.terminal import CLIENT, Terminal
 
 
-def join(address: str, nick: str) -> Terminal:
+def join(address: str, nick: str, *options: str, rows: int = 24, columns: int = 80) -> Terminal:
     """A client in the lobby, with its prompt on the screen."""
-    opened = Terminal([CLIENT, address, "--nick", nick, "--room", "lobby"])
-    opened.wait_for("^lobby>")
+    argv = [CLIENT, address, "--nick", nick, "--room", "lobby", *options]
+    opened = Terminal(argv, rows=rows, columns=columns)
+    opened.wait_for("^lobby>" if "--plain-ui" not in options else "in lobby with")
     return opened
 
 
@@ -69,24 +73,36 @@ def test_what_is_typed_without_a_connection_is_done_in_its_order() -> None:
         assert not ada.shows("you are not in")
 
 
-def test_what_the_server_could_not_keep_is_shown_as_a_gap() -> None:
+@pytest.mark.parametrize("options", [(), ("--full-screen",), ("--plain-ui",)])
+@pytest.mark.parametrize("grace", ["60", "0"])
+def test_what_the_server_did_not_send_again_is_a_gap_that_one_can_go_to(
+    options: tuple[str, ...], grace: str
+) -> None:
+    limits = ("--flood-rate", "0", "--history", "20", "--grace", grace)
     with (
-        running_server("--flood-rate", "0") as server,
+        running_server(*limits) as server,
         cable_to(server.address) as plug,
-        join(server.address, "bob") as bob,
-        join(plug.address, "ada") as ada,
+        Talker(server.address, "/nick bob\n/join lobby\n") as bob,
+        join(plug.address, "ada", *options, rows=60, columns=78) as ada,
     ):
-        bob.enter("before")
+        bob.send("before\n")
         ada.wait_for("bob: before$")
+        ada.enter("/goto gap")
+        ada.wait_for("nothing is missing here$")
         plug.pull()
-        ada.wait_for("reconnecting$")
-        count = 300  # a room keeps 200
-        bob.type("".join(f"missed {number}\r" for number in range(count)))
-        bob.wait_for(f"bob: missed {count - 1}$")
+        ada.wait_for("the connection to .* was lost")
+        count = 50
+        bob.send("".join(f"missed {number}\n" for number in range(count)) + "/who\n")
+        bob.read_until("* 1 in" if grace == "0" else "* 2 in")
         plug.put_back()
         ada.wait_for(f"bob: missed {count - 1}$")
-        shown = [row for row in ada.scrollback if "missed" in row or "── some" in row]
-        assert "some of what was said in lobby is lost; /history shows" in shown[0]
-        assert [row.split("missed ")[1] for row in shown[1:]] == [
-            str(number) for number in range(count - 200, count)
+        assert ada.shows("some of what was said in lobby is missing here; /goto gap")
+        shown = [row for row in ada.rows if "missed" in row]
+        assert [row.split("missed ")[1] for row in shown] == [
+            str(number) for number in range(count - 20, count)
         ]
+        ada.enter("/goto gap")
+        ada.wait_for(f"missed {count - 21}$")
+        ada.enter("/older")
+        ada.wait_for(f"missed {count - 40}$")
+        ada.enter("/close")

@@ -40,11 +40,13 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
     assert texts[2] == "── Sunday, 4 January 1970 ──"
 
 
-def test_a_gap_is_shown_as_one_and_history_is_offered() -> None:
+def test_a_gap_is_shown_as_one_and_the_way_to_what_is_missing_is_told() -> None:
     (line,) = Renderer().lines(notices.Gap("lobby", 7))
     assert line.text == (
-        "── some of what was said in lobby is lost; /history shows what there still is ──"
+        "── some of what was said in lobby is missing here; /goto gap shows what there still is ──"
     )
+    (line,) = Renderer().lines(notices.Gap("", 7))  # what is told to one alone is kept nowhere
+    assert line.text == "── some of what was said to you alone is lost ──"
 
 
 def test_times_that_there_are_not_are_dashes() -> None:

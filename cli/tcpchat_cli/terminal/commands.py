@@ -38,7 +38,9 @@ LOCAL_COMMANDS: tuple[LocalCommand, ...] = (
     LocalCommand("query", "NICK", "go to what you say with somebody", "/query ada"),
     LocalCommand("r", "[TEXT]", "answer who wrote to you last, or go there", "/r coming"),
     LocalCommand("close", "", "end such a view, or that of a room you were put out of", "/close"),
-    LocalCommand("goto", "N", "show what was said around that one of a list", "/goto 2"),
+    LocalCommand(
+        "goto", "N|gap", "show what was said around that one of a list, or is missing", "/goto 2"
+    ),
     LocalCommand("newer", "", "there, show what was said after", "/newer"),
     LocalCommand("links", "", "list the addresses that were said here", "/links"),
     LocalCommand("open", "[N]", "open the newest address, or that one of /links", "/open 2"),

@@ -186,9 +186,9 @@ class Finding:
     # ── Places in the past ───────────────────────────────────────────────────────────────────
 
     def go_to(self, typed: str) -> None:
-        """Go to the place of that number in the list that was shown last."""
+        """Go to the place of that number in the list that was shown last, or to what is missing."""
         try:
-            place = self._places.find(typed)
+            place = self._missing() if typed.lower() == "gap" else self._places.find(typed)
         except NoPlace as error:
             self._desk.refuse(str(error))
             return
@@ -203,6 +203,13 @@ class Finding:
             self._desk.look_at(view)
         else:
             self._desk.refuse(f"what you said with {place.name} is not here any more")
+
+    def _missing(self) -> Place:
+        """The last message that is missing in the room that one looks at. Raises NoPlace."""
+        view = self._views.room(self._views.current.name)
+        if view is None or view.gap is None:
+            raise NoPlace("nothing is missing here")
+        return Place("room", *self._numbering.id_of(view.name, view.gap))
 
     def _arrived(self, place: Place, page: notices.HistoryPage) -> None:
         is_there = any(said.seq == place.seq for said in page.messages)

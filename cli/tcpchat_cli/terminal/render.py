@@ -398,8 +398,8 @@ def _of_server(
             return system([("", "the connection is back")])
         case notices.Gap(room):
             place = f"in {shown_name(room)}" if room else "to you alone"
-            hint = "; /history shows what there still is" if room else ""
-            return marker(f"some of what was said {place} is lost{hint}")
+            missing = "missing here; /goto gap shows what there still is" if room else "lost"
+            return marker(f"some of what was said {place} is {missing}")
         case notices.Closing(reason):
             return system([("", f"the server closes the connection: {reason}")])
 

@@ -226,6 +226,8 @@ class Screen:
                 return [connected, *self._renderer.lines(notice)]
             case notices.Entered():
                 return self._entered_again(notice)
+            case notices.Gap():
+                return self._gap(notice)
             case notices.HistoryPage() | notices.SearchResults():
                 return self._typed.finding.answered(notice)
             case notices.Rejected(request="read"):
@@ -245,8 +247,14 @@ class Screen:
         new = tuple(said for said in entered.history if said.seq > last)
         lines = self._renderer.lines(self._shown(entered, new))
         if new and new[0].seq > last + 1:
-            return [*self._renderer.lines(notices.Gap(entered.room, new[0].seq)), *lines]
+            return [*self._gap(notices.Gap(entered.room, new[0].seq)), *lines]
         return lines
+
+    def _gap(self, gap: notices.Gap) -> list[Line]:
+        """What is missing can be gone to, as far as the server still has it."""
+        if (view := self._board.views.room(gap.room)) is not None:
+            view.gap = gap.oldest - 1
+        return self._renderer.lines(gap)
 
     def _shown(
         self, entered: notices.Entered, history: tuple[notices.Said, ...]

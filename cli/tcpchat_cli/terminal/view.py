@@ -66,6 +66,7 @@ class View:
         self.mark: int | None = None  # how many of the last lines stand below the mark, if any
         self._oldest: MessageId | None = None  # of the room that was shown
         self._newest: MessageId | None = None  # … for a place in the past
+        self._gap: MessageId | None = None
         self._read: MessageId | None = None  # the last message of the room that was looked at
         self.draft = ""  # what is half typed
         self.is_mine = False  # whether one has said something there, or has opened it
@@ -181,6 +182,15 @@ class View:
     @newest.setter
     def newest(self, seq: int) -> None:
         self._newest = self._numbering.id_of(self.name, seq)
+
+    @property
+    def gap(self) -> int | None:
+        """Number of the last message that is missing between others; None where none is."""
+        return self._number(self._gap)
+
+    @gap.setter
+    def gap(self, seq: int) -> None:
+        self._gap = self._numbering.id_of(self.name, seq)
 
     @property
     def read(self) -> int:
