@@ -30,7 +30,7 @@ def test_a_long_name_leaves_room_to_type_and_questions_are_whole(
 def test_wide_lines_without_a_receipt_have_a_row_each() -> None:
     argv = ["--nick", "ada", "--room", "lobby"]
     with (
-        hostile(lambda: b"") as (address, _),
+        hostile(lambda: b"", receives=False) as (address, _),
         Terminal([CLIENT, address, *argv], columns=40) as ada,
     ):
         ada.wait_for("^lobby>")
