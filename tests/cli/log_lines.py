@@ -14,6 +14,11 @@ _OF_ALL: Final = ("time", "level", "worker", "event")
 
 _PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S+))(?: |$)')
 
+# The lines of the loop's watchdog, in each of the formats.
+_OF_THE_MACHINE: Final = re.compile(
+    r'(?:\bevent=|"event": ?"|^\d\d:\d\d:\d\d (?:\w+ )?)(?:held|suspended)\b'
+)
+
 
 def pairs(line: str) -> dict[str, str]:
     """The fields of a line of `keyvalue`, as they stand there."""
@@ -43,3 +48,11 @@ def unknown(told: Iterable[Mapping[str, object]]) -> list[str]:
         else:
             wrong += [f"{event}: {key}" for key in line if key not in (*_OF_ALL, *kind.fields)]
     return wrong
+
+
+def without_the_machine(log: str) -> str:
+    """The log without the lines that say that a turn of the loop took long: on a machine with other
+    things to do, any may.
+    """
+    lines = log.splitlines(keepends=True)
+    return "".join(line for line in lines if not _OF_THE_MACHINE.search(line))

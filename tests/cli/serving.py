@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
-from tests.cli.log_lines import events_in, unknown
+from tests.cli.log_lines import events_in, unknown, without_the_machine
 from tests.cli.terminal import LIMIT_SECONDS, SERVER
 
 FIRST_WORDS = "tcpchat-server: listening on "
@@ -135,15 +135,16 @@ class ServerProcess:
         return self.process.stdout.readline().removesuffix("\n")
 
     def log_so_far(self) -> str:
-        """What it has logged by now. (Where it writes next is not changed, as reading would.)"""
+        """What it has logged by now, but for what a busy machine has it say. (Where it writes next
+        is not changed, as reading would.)
+        """
         size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), size, 0).decode()
+        return without_the_machine(os.pread(self._log.fileno(), size, 0).decode())
 
     def wait(self) -> tuple[int, str, str]:
-        """Its exit status, and the rest of its output and of its log."""
+        """Its exit status, and the rest of its output and of its log, as above."""
         output, _ = self.process.communicate(timeout=LIMIT_SECONDS)
-        self._log.seek(0)
-        return self.process.returncode, output, self._log.read()
+        return self.process.returncode, output, self.log_so_far()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Look until the condition holds, or the process has ended."""
