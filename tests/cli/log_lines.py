@@ -16,7 +16,7 @@ _PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S+))(?: |$)')
 
 # The lines of the loop's watchdog, in each of the formats.
 _OF_THE_MACHINE: Final = re.compile(
-    r'(?:\bevent=|"event": ?"|^\d\d:\d\d:\d\d (?:\w+ )?)(?:held|suspended)\b'
+    r'(?:\bevent=|"event": ?"|^\d\d:\d\d:\d\d (?:\w+ )?)(?:held|released|suspended)\b'
 )
 
 
