@@ -126,6 +126,17 @@ def person(stack: ExitStack, server: Server, nick: str) -> Peer:
     return peer
 
 
+def opened(stack: ExitStack, server: Server, opening: bytes) -> Peer:
+    """Somebody who has said that, and is taken for what it is: on a busy machine a program may say
+    hello so late that it is taken for a person.
+    """
+    while True:
+        peer = stack.enter_context(Peer(server.address, opening))
+        if not opening.startswith(b"{") or peer.read_line().startswith("{"):
+            return peer
+        peer.sock.close()
+
+
 def program(stack: ExitStack, server: Server, nick: str) -> RecordingClient:
     """A program in the lobby, that reconnects."""
     client = stack.enter_context(RecordingClient(server.address, nick, reconnect=LIMIT_SECONDS))
@@ -246,9 +257,7 @@ def test_a_thousand_that_send_a_byte_at_a_time_are_served_and_disturb_nobody() -
     answers = ["* lobby (2)", '{"type":"pong","id":"x"}']
     with serving() as server, ExitStack() as stack:
         ada, bob = (program(stack, server, nick) for nick in ("ada", "bob"))
-        crowd = [
-            stack.enter_context(Peer(server.address, openings[place % 2])) for place in range(1_000)
-        ]
+        crowd = [opened(stack, server, openings[place % 2]) for place in range(1_000)]
         in_turn_until(lambda: server.connections == 1_002)
         for turn in range(max(map(len, requests))):
             for place, peer in enumerate(crowd):
