@@ -1,7 +1,9 @@
 """The image, built as its Containerfile says, and containers of it, with podman.
 
-Rule 1: Everything is in a storage of its own: what is kept elsewhere on the machine is neither used
-        nor changed. Those who test at the same time share it, and who is the last removes it.
+Rule 1: Everything is in a storage of its own, and in a network namespace of its own: what there is
+        elsewhere on the machine is neither used nor changed. (A browser gives up what it was
+        connecting to when an interface appears anywhere: ERR_NETWORK_CHANGED.) Those who test at
+        the same time share both, and who is the last removes them.
 
 Rule 2: No registry is asked. The base is made here, of Debian's packages; what else there is to
         install comes from where pip of these tests takes it.
@@ -14,10 +16,11 @@ import os
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -43,7 +46,10 @@ HARDENED: Final = (
     "--security-opt=no-new-privileges",
 )
 
-_NEEDED: Final = ("podman", "runc", "mmdebstrap", "iptables")
+_NEEDED: Final = ("podman", "runc", "mmdebstrap", "iptables", "ip", "nsenter", "unshare")
+
+# Leads from a socket that it was started with to an address in its network namespace.
+_RELAY: Final = Path("/lib/systemd/systemd-socket-proxyd")
 
 # Each test has names of its own, and so has each process that tests.
 _numbers = count()
@@ -54,6 +60,8 @@ def lacking() -> str:
     missing = [program for program in _NEEDED if shutil.which(program) is None]
     if missing:
         return f"there is no {' and no '.join(missing)} that an image could be built with"
+    if not _RELAY.exists():
+        return f"there is no {_RELAY} that could lead to a container"
     return "" if os.geteuid() == 0 else "only root can make the base of the image"
 
 
@@ -63,10 +71,11 @@ def new_name() -> str:
 
 
 class Podman:
-    """podman, with its storage in a folder."""
+    """podman, with its storage and its network namespace in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._network = folder / "network"
         self.env = {
             **os.environ,
             "CONTAINERS_CONF": str(folder / "containers.conf"),
@@ -74,7 +83,7 @@ class Podman:
         }
 
     def set_up(self) -> None:
-        """Make the storage, and the image in it."""
+        """Make the storage, the image in it, and the network."""
         # A machine may allow no more than it allows these tests. runc takes the cgroups as it
         # finds them, crun not those of both versions at once.
         files = min(16_384, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -92,30 +101,60 @@ class Podman:
             f'graphroot = "{self._folder}/graph"\n'
             f'runroot = "{self._folder}/run"\n'
         )
+        self._network.touch()
+        subprocess.run(
+            ["unshare", f"--net={self._network}", "ip", "link", "set", "lo", "up"], check=True
+        )
         self._import_base()
         self._build()
 
     def remove(self) -> None:
-        """Remove the storage."""
+        """Remove the storage and the network."""
         self.tried("system", "reset", "--force")
+        subprocess.run(["umount", self._network], check=True)
         shutil.rmtree(self._folder)
+
+    def inside(self, *command: str) -> list[str]:
+        """A command line that runs another in the network of the containers."""
+        return ["nsenter", f"--net={self._network}", *command]
 
     def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Have podman do something, whatever comes of it."""
-        return subprocess.run(
-            ["podman", *arguments],
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return self._run(self.inside("podman", *arguments))
 
     def __call__(self, *arguments: str) -> str:
         """Have podman do something; what it wrote."""
         done = self.tried(*arguments)
         assert done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    @contextmanager
+    def relay(self, address: str) -> Iterator[str]:
+        """An address of this machine that leads to one in the network of the containers."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = "{}:{}".format(*listener.getsockname())
+            # The sockets that it is given begin with the descriptor 3, and are for who has its pid.
+            given = f'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&{listener.fileno()}'
+            process = subprocess.Popen(
+                ["bash", "-c", given, "relay", *self.inside(str(_RELAY), address)],
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        try:
+            yield near
+        finally:
+            process.kill()
+            process.wait()
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _import_base(self) -> None:
         base = self._folder / "base.tar"
@@ -144,12 +183,16 @@ class Podman:
             f"{config}:/etc/pip.conf:ro",
             *(f"{path}:{path}:ro" for path in _named_paths(" ".join(settings.values()))),
         }
-        self(
-            *("build", "--format=docker", "--network=host"),
-            *(f"--volume={mount}" for mount in sorted(mounts)),
-            *(f"--build-arg=BASE={_BASE}", "--build-arg=VERSION=0.0.test"),
-            *(f"--file={CONTAINERFILE}", f"--tag={IMAGE}", str(ROOT)),
+        # In the network of the machine, from which pip comes to where it takes things.
+        built = self._run(
+            [
+                *("podman", "build", "--format=docker", "--network=host"),
+                *(f"--volume={mount}" for mount in sorted(mounts)),
+                *(f"--build-arg=BASE={_BASE}", "--build-arg=VERSION=0.0.test"),
+                *(f"--file={CONTAINERFILE}", f"--tag={IMAGE}", str(ROOT)),
+            ]
         )
+        assert built.returncode == 0, built.stderr
 
 
 def _pip_settings() -> dict[str, str]:
@@ -212,11 +255,12 @@ class Container:
         self.name = new_name()
         self._podman = podman
         self._log = TemporaryFile("w+")  # noqa: SIM115 # it is open for as long as this
+        self._relays = ExitStack()
         self._process = subprocess.Popen(
-            [
+            podman.inside(
                 *("podman", "run", "--rm", f"--name={self.name}", *HARDENED),
                 *("--publish=127.0.0.1::7667", *options, IMAGE, *flags),
-            ],
+            ),
             env=podman.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -228,17 +272,19 @@ class Container:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._relays.close()
         self._podman.tried("rm", "--force", "--time=0", "--ignore", self.name)
         self._process.kill()
         self._process.communicate()
         self._log.close()
 
     def read_address(self) -> str:
-        """Wait until it listens; where its port is published."""
+        """Wait until it listens; what leads to where its port is published."""
         assert self._process.stdout is not None
         first = self._process.stdout.readline()
         assert first == f"{FIRST_WORDS}0.0.0.0:7667\n", (first, self.log_so_far())
-        return self._podman("port", self.name, "7667/tcp").strip()
+        published = self._podman("port", self.name, "7667/tcp").strip()
+        return self._relays.enter_context(self._podman.relay(published))
 
     def exec(self, *command: str) -> str:
         """Run a program in it; what it wrote."""
