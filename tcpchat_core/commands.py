@@ -146,12 +146,9 @@ _SERVER = "--server"
 
 
 def _server(rest: str) -> tuple[str, bool]:
-    """What is left of arguments without `--server`, first or last, and whether it was there."""
-    if rest == _SERVER or rest.startswith(f"{_SERVER} "):
-        return rest.removeprefix(_SERVER).strip(), True
-    if rest.endswith(f" {_SERVER}"):
-        return rest.removesuffix(_SERVER).strip(), True
-    return rest, False
+    """What is left of arguments without `--server`, wherever it is, and whether it was there."""
+    before, found, after = f" {rest} ".partition(f" {_SERVER} ")
+    return (f"{before.strip()} {after.strip()}".strip(), True) if found else (rest, False)
 
 
 def _kick(rest: str) -> Request:

@@ -90,11 +90,11 @@ function nickAndMore(rest) {
   return [nick, strip(more)];
 }
 
-/** What is left of arguments without `--server`, first or last, and what it says. */
+/** What is left of arguments without `--server`, wherever it stands, and what it says. */
 function ofServer(rest) {
-  const [, first, last] = /^--server(?: (.*))?$|^(.*) --server$/.exec(rest) ?? [];
-  const server = rest === "--server" || first !== undefined || last !== undefined;
-  return server ? [strip(first ?? last ?? ""), { server }] : [rest, {}];
+  const [before, ...after] = ` ${rest} `.split(" --server ");
+  if (after.length === 0) return [rest, {}];
+  return [strip(`${strip(before)} ${strip(after.join(" --server "))}`), { server: true }];
 }
 
 function kick(all) {

@@ -605,7 +605,7 @@ _TYPED: Final = (
     "/moderated Off", "/moderated", "/unlisted on", "/topiclock on", "/topiclock", "/private on", "/private x", "/invite", "/invite bob", "/invite a b",
     "/redact", "/redact bob", "/redact a b",
     "/kick bob --server", "/kick --server bob  be  quiet", "/kick --server", "/kick bob --servers", "/kick bob --server x",
-    "/kick  --server", "/mute bob 10m --server", "/mute --server bob spam", "/ban bob 1d spam --server", "/ban --server --server",
+    "/kick  --server", "/kick bob --server  be  quiet", "/kick bob a --server b --server c", "/mute bob 10m --server spam", "/mute bob 10m --server", "/mute --server bob spam", "/ban bob 1d spam --server", "/ban --server --server",
     "/unban bob --server", "/unmute --server bob", "/unban --server", "/unban a b --server", "/bans --server", "/mutes --server",
     "/bans --server x", "/bans x --server", "/bans --Server", "/own bob", "/own", "/keep", "/keep on", "/keep OFF", "/keep x",
     "/secret teapot", "/secret OFF", "/secret", "/secret a b", "/claim", "/claim a1b2c", "/claim a1b2c  my phone ", "/login",
