@@ -116,6 +116,12 @@ def _join(
     return terminal
 
 
+def _go(terminal: Terminal, room: str) -> None:
+    """Join another room, and be there: the prompt has its name from the moment one asks."""
+    terminal.enter(f"/join {room}")
+    terminal.wait_for(f"you are in {room}")
+
+
 def _drawn(terminal: Terminal, colours: tuple[str, str]) -> str:
     """The screen, once the bar below has all that it shows."""
     terminal.wait_for(r"\d ms │ connected")
@@ -156,11 +162,10 @@ def rooms(address: str) -> str:
         ada.wait_for("theme is light")
         ada.enter("/clear")
         ada.wait_until(lambda: not ada.shows("theme is light"))
-        ada.enter("/join release")
-        ada.wait_for("^release>")
+        _go(ada, "release")
         linus = _join(stack, address, "linus")
         grace = _join(stack, address, "grace")
-        grace.enter("/join release")
+        _go(grace, "release")
         ada.wait_for("grace joined release")
         grace.enter("1.4 is tagged, the wheels are building")
         ada.wait_for("wheels are building")
@@ -192,9 +197,8 @@ def views(address: str) -> str:
         grace.wait_for("at ten")
         grace.enter("I have read half of it")
         ada.wait_for("half of it")
-        ada.enter("/join release")
-        ada.wait_for("^release>")
-        grace.enter("/join release")
+        _go(ada, "release")
+        _go(grace, "release")
         ada.wait_for("grace joined release")
         bob.enter("shall we take the small room?")
         ada.wait_for(r"1:lobby\+1")
@@ -204,6 +208,7 @@ def views(address: str) -> str:
         ada.wait_for(r"1:lobby\+2")
         grace.type("\x1b1")
         grace.wait_for("^lobby>")
+        grace.wait_for("a screen now")  # what is answered is counted from the last that she has
         grace.enter("/reply 2 the small one is fine")
         ada.wait_for(r"1:lobby\+3")
         bob.enter("ada, do you bring your notes?")
@@ -233,14 +238,12 @@ def full(address: str) -> str:
         bob, grace, min_su = others
         grace.enter("/away until three")
         grace.wait_for("you are away")
-        ada.enter("/join release")
-        ada.wait_for("^release>")
+        _go(ada, "release")
         bob.enter("good morning! I have read all of it")
         ada.wait_for(r"lobby.*\+1")
         ada.type("\x1b1")
         ada.wait_for("all of it")
-        bob.enter("/join release")
-        bob.wait_for("^release>")
+        _go(bob, "release")
         bob.enter("1.4 is tagged")
         ada.wait_for(r"release.*\+1")
         ada.enter("and does it hold?")
