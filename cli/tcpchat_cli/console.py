@@ -142,7 +142,7 @@ class Journal:
                     self._nicks.pop(conn, None)
                     note("gone", conn=shown_conn(conn), nick=nick, reason=_reason(entry))
                 case _:
-                    _note_act(action)
+                    _note_act(entry.event, action)
         match entry.event:
             case events.Grant(account, code=code, admin=admin, device=device):
                 role = "account" if admin is None else "admin" if admin else "unadmin"
@@ -158,9 +158,12 @@ class Journal:
         return events.node_of(conn) == self._node
 
 
-def _note_act(action: Action) -> None:
+def _note_act(event: events.Event, action: Action) -> None:
     """Log what somebody did who looks after a room or the server, or with an account."""
+    is_ban = isinstance(event, events.Restrict)  # a mute puts nobody out
     match action:
+        case Broadcast(_, notices.Left(room, nick, by=by), conn) if is_ban:
+            note("restricted", conn=shown_conn(conn), nick=nick, room=room, what="ban", by=by)
         case Broadcast(_, notices.Left(room, nick, by=by), conn):
             note("expelled", conn=shown_conn(conn), nick=nick, room=room, by=by)
         case Broadcast(_, notices.Restricted(room, nick, what, by=by), conn):
@@ -173,6 +176,8 @@ def _note_act(action: Action) -> None:
             note("redacted", conn=shown_conn(conn), nick=by, room=room, seq=seq)
         case Broadcast(_, notices.ModeSet(room, by) as mode, conn):
             note("mode", conn=shown_conn(conn), nick=by, room=room, mode=mode_text(mode))
+        case Send(conn, notices.Expelled(nick, by)) if is_ban:
+            note("restricted", conn=shown_conn(conn), nick=nick, what="ban", by=by)
         case Send(conn, notices.Expelled(nick, by)):
             note("expelled", conn=shown_conn(conn), nick=nick, by=by)
         case Send(conn, notices.Claimed(account, number)):

@@ -253,6 +253,28 @@ def test_an_admin_is_made_and_is_one_no_more(tmp_path: Path) -> None:
             ada.read_until("! no-right")
 
 
+def test_the_log_tells_whom_an_admin_put_out_and_whom_for_longer(tmp_path: Path) -> None:
+    with serving(tmp_path) as (server, address):
+        code = code_for(tmp_path, "ada")
+        with (
+            Talker(address, f"/claim {code}\n/bans --server\n") as ada,
+            Talker(address, "/nick bob\n/join tea\n") as bob,
+            Talker(address, "/nick eve\n/join tea\n") as eve,
+        ):
+            ada.read_until("! no-right")
+            bob.read_until("* You joined tea")
+            eve.read_until("* You joined tea")
+            admin(tmp_path, "admin", "ada", "on")
+            ada.send("/ban bob 1h --server\n/kick eve --server\n")
+            bob.read_until("* Closing")
+            eve.read_until("* Closing")
+            server.wait_until(lambda: " nick=eve by=" in server.log_so_far())
+        assert re.findall(r"event=(\w+) conn=\S+ (.*) by=ada", server.log_so_far()) == [
+            ("restricted", "nick=bob what=ban"),
+            ("expelled", "nick=eve"),
+        ]
+
+
 def test_an_account_that_alone_owns_rooms_ends_only_when_that_is_meant(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, address):
         code = code_for(tmp_path, "ada")

@@ -222,7 +222,7 @@ def test_the_log_tells_who_did_what_to_whom() -> None:
         "restricted conn=1.2 nick=bob room=tea what=mute",
         "lifted conn=1.2 nick=bob room=tea what=mute",
         "expelled conn=1.2 nick=bob room=tea",
-        "expelled conn=1.2 nick=bob room=tea",
+        "restricted conn=1.2 nick=bob room=tea what=ban",
     ]
     assert "event=left" not in log
 
