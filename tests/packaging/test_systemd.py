@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -72,6 +73,28 @@ def test_the_server_has_the_flags_that_it_is_started_with() -> None:
     assert flags
     for flag in flags:
         assert flag == "--config" or flag[2:].replace("-", "_") in TABLE
+
+
+def test_what_a_start_would_refuse_a_reload_refuses_and_says_why(tmp_path: Path) -> None:
+    [start], [check, _signal] = values(SERVICE, "ExecStart"), values(SERVICE, "ExecReload")
+    command = check.removeprefix("sh -c '").removesuffix("'")
+    assert command == f"{start} --check-config >/dev/null"
+
+    settings = tmp_path / "server.toml"
+    for path in ("/etc/tcpchat/server.toml", "/var/lib/tcpchat", "/opt/tcpchat/bin/tcpchat-server"):
+        there = {"/opt/tcpchat/bin/tcpchat-server": SERVER}.get(path, tmp_path / Path(path).name)
+        command = command.replace(path, shlex.quote(str(there)))
+
+    def reload() -> tuple[int, str, str]:
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    settings.write_text("max-clients = 500\n")
+    assert reload() == (0, "", "")
+    settings.write_text('max-clients = "many"\n')
+    status, told, sentence = reload()
+    assert (status, told) == (1, "")
+    assert "max-clients" in sentence
 
 
 def test_the_usual_number_of_people_has_descriptors() -> None:
