@@ -79,7 +79,7 @@ EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         "left": Kind("somebody went out of a room", ("conn", "nick", "room")),
         "expelled": Kind("somebody was put out of a room, or all", ("conn", "nick", "room", "by")),
         "restricted": Kind(
-            "somebody was muted, or banned, and is out then",
+            "somebody was muted, or banned: who was there is out then",
             ("conn", "nick", "room", "what", "by"),
         ),
         "lifted": Kind("… and is no more", ("conn", "nick", "room", "what", "by")),

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -89,6 +90,18 @@ def test_people_talk_through_the_published_port_of_a_container_that_may_do_nothi
     status = container.exec("cat", "/proc/1/status")
     assert "\nUid:\t7667\t7667\t7667\t7667\n" in status
     assert "\nCapEff:\t0000000000000000\n" in status
+
+
+def test_the_machine_has_none_of_the_interfaces_of_its_network(podman: Podman, run: Run) -> None:
+    container = run(PLAINTEXT)
+    container.read_address()
+    bridges = ["ip", "-json", "link", "show", "type", "bridge"]
+    theirs, ours = (
+        {each["address"] for each in json.loads(subprocess.check_output(command))}
+        for command in (podman.inside(*bridges), bridges)
+    )
+    assert theirs
+    assert not theirs & ours
 
 
 def test_what_was_said_is_there_in_the_next_container(run: Run, volume: str) -> None:

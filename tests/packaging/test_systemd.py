@@ -81,9 +81,13 @@ def test_what_a_start_would_refuse_a_reload_refuses_and_says_why(tmp_path: Path)
     assert command == f"{start} --check-config >/dev/null"
 
     settings = tmp_path / "server.toml"
-    for path in ("/etc/tcpchat/server.toml", "/var/lib/tcpchat", "/opt/tcpchat/bin/tcpchat-server"):
-        there = {"/opt/tcpchat/bin/tcpchat-server": SERVER}.get(path, tmp_path / Path(path).name)
-        command = command.replace(path, shlex.quote(str(there)))
+    here = {
+        "/opt/tcpchat/bin/tcpchat-server": SERVER,
+        "/etc/tcpchat/server.toml": settings,
+        "/var/lib/tcpchat": tmp_path / "data",
+    }
+    for path, ours in here.items():
+        command = command.replace(path, shlex.quote(str(ours)))
 
     def reload() -> tuple[int, str, str]:
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
